@@ -1,0 +1,1 @@
+//! The client handle: cluster knowledge and connections shared by producers and consumers.

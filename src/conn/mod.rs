@@ -1,0 +1,1 @@
+//! Decisions about one connection: correlation, in-flight cap, deadlines, throttling, backoff.

@@ -1,0 +1,1 @@
+//! Decides what is fetched, from where, and what is handed out.

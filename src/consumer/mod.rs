@@ -1,0 +1,2 @@
+//! The consumer: handle and driver over its core.
+pub mod core;

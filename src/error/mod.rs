@@ -1,0 +1,267 @@
+//! The one public [`Error`], and what each broker error code means.
+//!
+//! An error knows its kind, its place (broker, API, topic, partition) and its source; `Display` prints one level, so a
+//! reporter that walks `source()` repeats nothing. [`code`] holds every code Kafka defines and, per request family, what a
+//! client does about it.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::types::TopicName;
+
+pub mod code;
+
+pub use self::code::Code;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where, and why. Cheap to clone: one error may answer a whole batch of records.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    kind: Kind,
+    code: Option<Code>,
+    message: String,
+    place: Place,
+    written: Option<Written>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Place {
+    broker: Option<String>,
+    api: Option<&'static str>,
+    topic: Option<TopicName>,
+    partition: Option<i32>,
+    offset: Option<i64>,
+}
+
+/// The sort of an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The broker answered with an error code: see [`Error::code`].
+    Broker,
+    /// The client, producer or consumer was closed.
+    Closed,
+    /// A configuration, an argument or a call made at the wrong time.
+    Config,
+    /// No connection could be made, or one was lost.
+    Connect,
+    /// Bytes that should be a record batch are not, or their checksum is wrong.
+    Corrupt,
+    /// The buffer has no room: only `try_enqueue` says so.
+    Full,
+    /// Bytes that should be a response are not one.
+    Protocol,
+    /// A record is larger than the configuration, or the topic, allows.
+    RecordTooLarge,
+    /// The deadline passed.
+    Timeout,
+    /// The log no longer holds what the position pointed at, or was truncated below it.
+    Truncated,
+    /// The topic or the partition does not exist.
+    UnknownTopic,
+    /// The broker does not speak an API, or a version of it, that this needs.
+    Unsupported,
+}
+
+/// Whether a record that was not acknowledged is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Written {
+    /// It is not, and will not be.
+    No,
+    /// It may be: the outcome of the last attempt is not known.
+    Maybe,
+}
+
+impl Error {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            code: None,
+            message: message.into(),
+            place: Place::default(),
+            written: None,
+            source: None,
+        }))
+    }
+
+    /// An error code answered by a broker. `context` says what was asked, as in "could not list offsets".
+    pub(crate) fn broker(code: Code, context: impl Into<String>) -> Self {
+        let kind = match code {
+            Code::UnknownTopicOrPartition | Code::UnknownTopicId => Kind::UnknownTopic,
+            Code::MessageTooLarge | Code::RecordListTooLarge => Kind::RecordTooLarge,
+            Code::UnsupportedVersion => Kind::Unsupported,
+            _ => Kind::Broker,
+        };
+        Self::new(kind, context).edit(|inner| inner.code = Some(code))
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(Kind::Config, message)
+    }
+
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+        Self::new(Kind::Protocol, message)
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+
+    pub(crate) fn at_broker(self, broker: impl Into<String>) -> Self {
+        self.edit(|inner| inner.place.broker = Some(broker.into()))
+    }
+
+    pub(crate) fn in_api(self, api: &'static str) -> Self {
+        self.edit(|inner| inner.place.api = Some(api))
+    }
+
+    pub(crate) fn in_topic(self, topic: &TopicName) -> Self {
+        self.edit(|inner| inner.place.topic = Some(topic.clone()))
+    }
+
+    pub(crate) fn in_partition(self, topic: &TopicName, partition: i32) -> Self {
+        self.edit(|inner| {
+            inner.place.topic = Some(topic.clone());
+            inner.place.partition = Some(partition);
+        })
+    }
+
+    pub(crate) fn at_offset(self, offset: i64) -> Self {
+        self.edit(|inner| inner.place.offset = Some(offset))
+    }
+
+    pub(crate) fn written(self, written: Written) -> Self {
+        self.edit(|inner| inner.written = Some(written))
+    }
+
+    pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.edit(|inner| inner.source = Some(Arc::new(source)))
+    }
+
+    /// What sort of error this is.
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// The code a broker answered with, where one did.
+    pub fn code(&self) -> Option<Code> {
+        self.0.code
+    }
+
+    /// The topic this is about, where it is about one.
+    pub fn topic(&self) -> Option<&str> {
+        self.0.place.topic.as_deref()
+    }
+
+    /// The partition this is about, where it is about one.
+    pub fn partition(&self) -> Option<i32> {
+        self.0.place.partition
+    }
+
+    /// The offset this is about, where it is about one: of the batch or record that could not be read.
+    pub fn offset(&self) -> Option<i64> {
+        self.0.place.offset
+    }
+
+    /// For a record that was not acknowledged, whether it is in the log all the same.
+    pub fn is_written(&self) -> Option<Written> {
+        self.0.written
+    }
+
+    /// Whether the deadline passed.
+    pub fn is_timeout(&self) -> bool {
+        self.0.kind == Kind::Timeout
+    }
+
+    /// Whether the same call may succeed later without anything being changed.
+    pub fn is_retriable(&self) -> bool {
+        match self.0.kind {
+            Kind::Broker => self.0.code.is_some_and(Code::is_retriable),
+            Kind::Connect | Kind::Full | Kind::Timeout => true,
+            Kind::Closed
+            | Kind::Config
+            | Kind::Corrupt
+            | Kind::Protocol
+            | Kind::RecordTooLarge
+            | Kind::Truncated
+            | Kind::UnknownTopic
+            | Kind::Unsupported => false,
+        }
+    }
+
+    /// Whether another producer with the same identity has taken over.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self.0.code, Some(Code::ProducerFenced | Code::InvalidProducerEpoch))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { code, message, place, written, .. } = &*self.0;
+        f.write_str(message)?;
+        if let Some(topic) = &place.topic {
+            match place.partition {
+                Some(partition) => write!(f, ", topic {topic}[{partition}]")?,
+                None => write!(f, ", topic {topic}")?,
+            }
+        }
+        if let Some(offset) = place.offset {
+            write!(f, ", offset {offset}")?;
+        }
+        if let Some(api) = place.api {
+            write!(f, ", {api}")?;
+        }
+        if let Some(broker) = &place.broker {
+            write!(f, ", broker {broker}")?;
+        }
+        if let Some(code) = code {
+            write!(f, ": {code}")?;
+        }
+        match written {
+            Some(Written::No) => f.write_str(" (not written)"),
+            Some(Written::Maybe) => f.write_str(" (maybe written)"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.to_string())
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_its_place_and_prints_one_level() {
+        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
+        let error = Error::new(Kind::Connect, "could not connect").at_broker("127.0.0.1:9").caused_by(refused);
+        assert_eq!(error.to_string(), "could not connect, broker 127.0.0.1:9");
+        assert_eq!(error.source().expect("has one").to_string(), "refused");
+        let error = Error::broker(Code::NotLeaderOrFollower, "could not write")
+            .in_partition(&"t".into(), 3)
+            .written(Written::No);
+        assert_eq!(error.to_string(), "could not write, topic t[3]: NOT_LEADER_OR_FOLLOWER (not written)");
+    }
+}

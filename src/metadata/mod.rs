@@ -1,0 +1,1 @@
+//! What is known about the cluster, and when to ask again.

@@ -1,0 +1,2 @@
+//! The producer: handle and driver over its core.
+pub mod core;

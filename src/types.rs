@@ -1,0 +1,245 @@
+//! The words every layer shares: topics, partitions, epochs, sequences and producer identities, with their rules.
+//!
+//! Offsets, partition indexes and broker ids are plain integers, as in every Kafka API: they carry no rule beyond
+//! "not negative", which is checked where they come from the wire or from a caller. What has rules has a type.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A topic's name, cheap to clone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicName(Arc<str>);
+
+impl TopicName {
+    /// The longest name a broker accepts, in bytes (`Topic.MAX_NAME_LENGTH`).
+    pub const LEN_MAX: usize = 249;
+
+    /// Says what is wrong with `name` as a topic name, if anything (`Topic.validate`).
+    pub fn problem(name: &str) -> Option<&'static str> {
+        if name.is_empty() {
+            return Some("it is empty");
+        }
+        if name == "." || name == ".." {
+            return Some("it cannot be \".\" or \"..\"");
+        }
+        if name.len() > Self::LEN_MAX {
+            return Some("it is longer than 249 characters");
+        }
+        let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        if !name.bytes().all(legal) {
+            return Some("it has a character other than ASCII letters, digits, '.', '_' and '-'");
+        }
+        None
+    }
+}
+
+impl Default for TopicName {
+    fn default() -> Self {
+        Self("".into())
+    }
+}
+
+impl From<&str> for TopicName {
+    fn from(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl From<String> for TopicName {
+    fn from(name: String) -> Self {
+        Self(name.into())
+    }
+}
+
+impl Deref for TopicName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for TopicName {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for TopicName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id a broker gave a topic when it was created (KIP-516). A topic deleted and created again has another.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub [u8; 16]);
+
+impl TopicId {
+    /// What brokers older than 2.8, and topics they created, have instead of an id.
+    pub const ZERO: Self = Self([0; 16]);
+
+    /// Whether this is the absence of an id.
+    pub fn is_zero(self) -> bool {
+        self == Self::ZERO
+    }
+}
+
+impl fmt::Display for TopicId {
+    /// Kafka's own spelling: URL-safe base64 without padding, 22 characters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let bits = u128::from_be_bytes(self.0);
+        for position in 0..22_u32 {
+            // The last character has only two bits of the id, at its upper end.
+            let index = if position == 21 { (bits & 0b11) << 4 } else { (bits >> (122 - 6 * position)) & 0x3f };
+            let letter = ALPHABET[usize::try_from(index).expect("six bits fit")];
+            write!(f, "{}", char::from(letter))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One partition of one topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition's index in it, from zero.
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    /// Names a partition of a topic.
+    pub fn new(topic: impl Into<TopicName>, partition: i32) -> Self {
+        Self { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// How often a partition's leader has changed. It only grows for one topic id (KIP-320).
+///
+/// The wire's −1 is `Option::None` here: see [`LeaderEpoch::from_wire`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaderEpoch(i32);
+
+impl LeaderEpoch {
+    /// Reads an epoch as the wire has it; any negative number says that there is none.
+    pub fn from_wire(epoch: i32) -> Option<Self> {
+        (epoch >= 0).then_some(Self(epoch))
+    }
+
+    /// Writes an epoch, or its absence, as the wire has it.
+    pub fn to_wire(epoch: Option<Self>) -> i32 {
+        epoch.map_or(-1, |epoch| epoch.0)
+    }
+}
+
+impl fmt::Display for LeaderEpoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of a batch's first record among all that a producer identity wrote to a partition.
+///
+/// 31 bits that wrap to zero (`DefaultRecordBatch.incrementSequence`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence(u32);
+
+impl Sequence {
+    /// What the first batch under an identity has.
+    pub const ZERO: Self = Self(0);
+
+    /// Reads a sequence as the wire has it; any negative number says that there is none.
+    pub fn from_wire(sequence: i32) -> Option<Self> {
+        u32::try_from(sequence).ok().map(Self)
+    }
+
+    /// The sequence as the wire has it.
+    pub fn to_wire(self) -> i32 {
+        i32::try_from(self.0).expect("31 bits fit")
+    }
+
+    /// The sequence `records` further on.
+    pub fn advance(self, records: u32) -> Self {
+        Self(self.0.wrapping_add(records) & 0x7fff_ffff)
+    }
+}
+
+/// Who an idempotent producer is to the brokers: an id, and an epoch that fences older uses of the id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProducerIdentity {
+    /// The id a broker handed out.
+    pub id: i64,
+    /// How often the id was renewed.
+    pub epoch: i16,
+}
+
+impl ProducerIdentity {
+    /// The same id one epoch later, or `None` where epochs have run out and a new id is needed (KIP-360).
+    ///
+    /// The last epoch is kept free, as `TransactionManager.isEpochExhausted` does.
+    pub fn next_epoch(self) -> Option<Self> {
+        (self.epoch < i16::MAX - 1).then(|| Self { id: self.id, epoch: self.epoch + 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_wraps_to_zero_after_31_bits() {
+        let last = Sequence::from_wire(i32::MAX).expect("not negative");
+        assert_eq!(last.advance(1), Sequence::ZERO);
+        assert_eq!(Sequence::from_wire(i32::MAX - 2).expect("not negative").advance(5).to_wire(), 2);
+    }
+
+    #[test]
+    fn epochs_run_out_one_before_the_largest() {
+        assert_eq!(ProducerIdentity { id: 7, epoch: i16::MAX - 1 }.next_epoch(), None);
+        assert_eq!(ProducerIdentity { id: 7, epoch: 3 }.next_epoch(), Some(ProducerIdentity { id: 7, epoch: 4 }));
+    }
+
+    #[test]
+    fn a_topic_id_prints_as_java_prints_it() {
+        // org.apache.kafka.common.Uuid: METADATA_TOPIC_ID is (0, 1).
+        let mut one = [0; 16];
+        one[15] = 1;
+        assert_eq!(TopicId(one).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+    }
+
+    #[test]
+    fn a_topic_name_is_judged_as_a_broker_would() {
+        assert_eq!(TopicName::problem("a.b_c-9"), None);
+        for bad in ["", ".", "..", "a b", "ä", &"x".repeat(250)] {
+            assert!(TopicName::problem(bad).is_some(), "{bad}");
+        }
+    }
+}
