@@ -1,0 +1,51 @@
+#!/bin/bash
+# Starts one broker inside a container or, with HOME_DIR and RUN_CLASS set, on the host from the jars.
+# Environment: NODE, PORT, CONTROLLER_PORT, VOTERS (id@host:port,…), REPLICATION, and ZOOKEEPER_PORT for releases before KRaft.
+set -eu
+dir=${HOME_DIR:-/tmp/kafka}
+run=${RUN_CLASS:-/opt/kafka/bin/kafka-run-class.sh}
+mkdir -p "$dir/log"
+isr=1; [ "$REPLICATION" -gt 1 ] && isr=2
+cat > "$dir/server.properties" <<P
+log.dirs=$dir/log
+listeners=PLAINTEXT://127.0.0.1:$PORT${CONTROLLER_PORT:+,CONTROLLER://127.0.0.1:$CONTROLLER_PORT}
+advertised.listeners=PLAINTEXT://127.0.0.1:$PORT
+num.partitions=4
+default.replication.factor=$REPLICATION
+min.insync.replicas=$isr
+offsets.topic.replication.factor=$REPLICATION
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=$REPLICATION
+transaction.state.log.min.isr=$isr
+transaction.state.log.num.partitions=4
+auto.create.topics.enable=false
+group.initial.rebalance.delay.ms=0
+replica.lag.time.max.ms=5000
+P
+if [ -n "${ZOOKEEPER_PORT:-}" ]; then
+  cat > "$dir/zookeeper.properties" <<P
+dataDir=$dir/zookeeper
+clientPort=$ZOOKEEPER_PORT
+clientPortAddress=127.0.0.1
+admin.enableServer=false
+P
+  cat >> "$dir/server.properties" <<P
+broker.id=$NODE
+zookeeper.connect=127.0.0.1:$ZOOKEEPER_PORT
+P
+  "$run" org.apache.zookeeper.server.quorum.QuorumPeerMain "$dir/zookeeper.properties" &
+  for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$ZOOKEEPER_PORT") 2>/dev/null && break; sleep 0.2; done
+else
+  cat >> "$dir/server.properties" <<P
+process.roles=broker,controller
+node.id=$NODE
+controller.quorum.voters=$VOTERS
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=1000
+P
+  [ -f "$dir/log/meta.properties" ] ||
+    "$run" kafka.tools.StorageTool format -t ottlaTestClusterAAAAAA -c "$dir/server.properties" >/dev/null
+fi
+exec "$run" kafka.Kafka "$dir/server.properties"

@@ -1,0 +1,3 @@
+//! The suites that are not in the files they test.
+
+mod tidy;
