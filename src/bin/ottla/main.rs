@@ -1,3 +1,91 @@
-//! The command-line tool.
+//! The command-line tool: data on standard output, everything else on standard error.
+//!
+//! Exit status 0 only when all of it worked, 1 for failure, 2 for usage.
 
-fn main() {}
+mod args;
+mod connect;
+mod consume;
+mod demo;
+mod format;
+mod mock;
+mod perf;
+mod produce;
+mod topics;
+mod usage;
+
+use std::error::Error as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Args, Command};
+
+/// What a command ends with: nothing to add, or one line for standard error.
+type Outcome = Result<(), Failure>;
+
+/// Why the tool ends with a status other than zero.
+#[derive(Debug)]
+enum Failure {
+    /// The command ran and failed: status 1.
+    Failed(String),
+    /// The command makes no sense as given: status 2.
+    Usage(String),
+}
+
+impl From<ottla::Error> for Failure {
+    fn from(error: ottla::Error) -> Self {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        if error.kind() == ottla::error::Kind::Config { Self::Usage(text) } else { Self::Failed(text) }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tell(&Failure::Failed(format!("could not start the runtime: {error}"))),
+    };
+    let outcome = runtime.block_on(run(args));
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => tell(&failure),
+    }
+}
+
+async fn run(args: Args) -> Outcome {
+    let Args { common, command } = args;
+    match command {
+        Command::Consume(options) => consume::run(&common, options).await,
+        Command::Demo(options) => demo::run(&common, options).await,
+        Command::Mock(options) => mock::run(options).await,
+        Command::Perf(options) => perf::run(&common, options).await,
+        Command::Produce(options) => produce::run(&common, options).await,
+        Command::Topics(options) => topics::run(&common, options).await,
+    }
+}
+
+fn tell(failure: &Failure) -> ExitCode {
+    match failure {
+        Failure::Failed(text) => {
+            eprintln!("ottla: {text}");
+            ExitCode::from(1)
+        }
+        Failure::Usage(text) => {
+            eprintln!("ottla: {text}");
+            ExitCode::from(2)
+        }
+    }
+}
