@@ -16,7 +16,7 @@ macro_rules! internal {
     };
 }
 
-internal! { conn, metadata, net, record, wire }
+internal! { record, wire }
 
 pub mod admin;
 pub mod client;

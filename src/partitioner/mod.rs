@@ -1,1 +1,155 @@
 //! Which partition a record goes to, pluggable.
+//!
+//! The default places keyed records as Java does (murmur2) and spreads the others uniformly, staying on a partition until
+//! it has had a batch's worth, with fewer for partitions whose queue is longer (KIP-794).
+
+use std::fmt;
+
+use fastrand::Rng;
+
+pub mod hash;
+mod sticky;
+
+pub use self::sticky::Sticky;
+
+/// What a partitioner may know of a topic when it chooses.
+#[derive(Clone, Copy, Debug)]
+pub struct Partitions<'a> {
+    /// How many partitions the topic has, at least one.
+    pub count: u32,
+    /// Those that have a leader; all, if empty.
+    pub available: &'a [i32],
+    /// Batches waiting for each partition; unknown, if empty.
+    pub queued: &'a [u32],
+}
+
+/// Chooses the partition of each record of one topic.
+///
+/// ```
+/// use ottla::partitioner::{Partitioner, Partitions};
+///
+/// /// Alarms go by their severity, the key's first byte.
+/// struct BySeverity;
+///
+/// impl Partitioner for BySeverity {
+///     fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, _: &mut fastrand::Rng) -> i32 {
+///         let severity = key.and_then(|key| key.first()).copied().unwrap_or_default();
+///         (u32::from(severity) % topic.count) as i32
+///     }
+/// }
+/// ```
+pub trait Partitioner: Send {
+    /// The partition for a record with this key. It must be below `topic.count`.
+    fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32;
+
+    /// Told after each record: how many bytes it took, and whether its batch is full.
+    fn on_appended(&mut self, _partition: i32, _bytes: usize, _batch_full: bool) {}
+}
+
+/// Makes a partitioner for each topic.
+pub trait PartitionerFactory: Send + Sync + fmt::Debug {
+    /// A partitioner for one topic, whose batches have about `batch_bytes`.
+    fn make(&self, batch_bytes: usize) -> Box<dyn Partitioner>;
+}
+
+/// The partitioners that come with the crate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Builtin {
+    /// Keys by murmur2 as Java places them; the rest sticky and adaptive (KIP-794). The default.
+    #[default]
+    Murmur2,
+    /// Every record on the next partition, keys ignored.
+    RoundRobin,
+    /// Keys by CRC32 as librdkafka's `consistent_random`; the rest at random.
+    ConsistentRandom,
+    /// Keys by FNV-1a as librdkafka's `fnv1a_random`; the rest at random.
+    Fnv1aRandom,
+}
+
+impl PartitionerFactory for Builtin {
+    fn make(&self, batch_bytes: usize) -> Box<dyn Partitioner> {
+        match self {
+            Self::Murmur2 => Box::new(Murmur2 { sticky: Sticky::new(batch_bytes) }),
+            Self::RoundRobin => Box::new(RoundRobin { next: None }),
+            Self::ConsistentRandom => Box::new(Hashed(hash::consistent)),
+            Self::Fnv1aRandom => Box::new(Hashed(hash::fnv1a_partition)),
+        }
+    }
+}
+
+struct Murmur2 {
+    sticky: Sticky,
+}
+
+impl Partitioner for Murmur2 {
+    fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32 {
+        match key {
+            Some(key) => hash::java_partition(key, topic.count),
+            None => self.sticky.current(topic, rng),
+        }
+    }
+
+    fn on_appended(&mut self, partition: i32, bytes: usize, batch_full: bool) {
+        self.sticky.on_appended(partition, bytes, batch_full);
+    }
+}
+
+struct RoundRobin {
+    next: Option<u32>,
+}
+
+impl Partitioner for RoundRobin {
+    fn partition(&mut self, _key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32 {
+        let turn = self.next.unwrap_or_else(|| rng.u32(..topic.count));
+        self.next = Some(turn.wrapping_add(1));
+        let available = topic.available;
+        if available.is_empty() {
+            return index(turn % topic.count);
+        }
+        available[turn as usize % available.len()]
+    }
+}
+
+/// Keys by a hash, the rest at random.
+struct Hashed(fn(&[u8], u32) -> i32);
+
+impl Partitioner for Hashed {
+    fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32 {
+        match key {
+            // librdkafka treats an empty key as none in its `_random` partitioners.
+            Some(key) if !key.is_empty() => (self.0)(key, topic.count),
+            _ => random(topic, rng),
+        }
+    }
+}
+
+fn random(topic: &Partitions<'_>, rng: &mut Rng) -> i32 {
+    rng.choice(topic.available).copied().unwrap_or_else(|| index(rng.u32(..topic.count)))
+}
+
+fn index(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_robin_visits_every_available_partition_in_turn() {
+        let topic = Partitions { count: 4, available: &[0, 2, 3], queued: &[] };
+        let mut partitioner = Builtin::RoundRobin.make(1);
+        let mut rng = Rng::with_seed(1);
+        let mut seen: Vec<i32> = (0..3).map(|_| partitioner.partition(None, &topic, &mut rng)).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 2, 3]);
+    }
+
+    #[test]
+    fn a_key_stays_on_its_partition_even_without_a_leader() {
+        let topic = Partitions { count: 32, available: &[1], queued: &[] };
+        let mut partitioner = Builtin::Murmur2.make(1);
+        let key = b"fd7af248-ce5c-46a5-93d7-1c0c9005b99d";
+        assert_eq!(partitioner.partition(Some(key), &topic, &mut Rng::with_seed(1)), 26);
+    }
+}

@@ -1,1 +1,143 @@
-//! The record batch, hand-built: version 2 written and read, versions 0 and 1 read.
+//! The record batch, hand-built: version 2 written straight into wire form and read lazily, versions 0 and 1 read only.
+//!
+//! ```text
+//! BatchBuilder --close--> ClosedBatch --seal (compress, CRC)--> SealedBatch --header(stamp)--> 61 bytes + body
+//! Batches (a fetch payload) --> Batch --verify, inflate--> Decoded --> Record (borrows)
+//! ```
+//!
+//! Format: `org.apache.kafka.common.record.DefaultRecordBatch` and `DefaultRecord`.
+
+use std::fmt;
+
+use crate::codec::CodecError;
+use crate::error::Error;
+use crate::error::Kind;
+
+mod builder;
+mod legacy;
+mod reader;
+mod sealed;
+mod varint;
+
+pub use self::builder::BatchBuilder;
+pub use self::builder::ClosedBatch;
+pub use self::reader::Batch;
+pub use self::reader::Batches;
+pub use self::reader::ControlKind;
+pub use self::reader::Decoded;
+pub use self::reader::Headers;
+pub use self::reader::Record;
+pub use self::reader::TimestampType;
+pub use self::sealed::SealedBatch;
+pub use self::sealed::Stamp;
+
+/// Bytes of a batch before its records.
+pub const HEADER_LEN: usize = 61;
+
+/// Where things are in a batch's header.
+mod at {
+    pub(super) const LENGTH: usize = 8;
+    pub(super) const LEADER_EPOCH: usize = 12;
+    pub(super) const MAGIC: usize = 16;
+    pub(super) const CRC: usize = 17;
+    pub(super) const ATTRIBUTES: usize = 21;
+    pub(super) const LAST_OFFSET_DELTA: usize = 23;
+    pub(super) const BASE_TIMESTAMP: usize = 27;
+    pub(super) const MAX_TIMESTAMP: usize = 35;
+    pub(super) const PRODUCER_ID: usize = 43;
+    pub(super) const PRODUCER_EPOCH: usize = 51;
+    pub(super) const BASE_SEQUENCE: usize = 53;
+    pub(super) const COUNT: usize = 57;
+}
+
+/// Bits of a batch's attributes.
+mod bits {
+    pub(super) const COMPRESSION: i16 = 0x07;
+    pub(super) const LOG_APPEND_TIME: i16 = 0x08;
+    pub(super) const TRANSACTIONAL: i16 = 0x10;
+    pub(super) const CONTROL: i16 = 0x20;
+    /// The base timestamp is the horizon after which tombstones go (KIP-534).
+    pub(super) const DELETE_HORIZON: i16 = 0x40;
+}
+
+/// A header of a record. Keys may repeat and need not be UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// Its key.
+    pub key: &'a [u8],
+    /// Its value, or null.
+    pub value: Option<&'a [u8]>,
+}
+
+/// A record to be written, borrowed from whoever has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RecordRef<'a> {
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    /// Its key, or null.
+    pub key: Option<&'a [u8]>,
+    /// Its value, or null, which compaction takes for a deletion.
+    pub value: Option<&'a [u8]>,
+    /// Its headers.
+    pub headers: &'a [Header<'a>],
+}
+
+/// Why bytes are not a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// Attributes, or a compression, that this client does not know.
+    Attributes(i16),
+    /// The codec refuses.
+    Codec(CodecError),
+    /// The number of records is not what the header says.
+    Count {
+        /// What the header says.
+        declared: i32,
+    },
+    /// The checksum is wrong.
+    Crc {
+        /// What the batch carries.
+        stored: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// A length that its surroundings cannot hold.
+    Length(i64),
+    /// A version of the format that this client does not know.
+    Magic(i8),
+    /// An offset or a timestamp that overflows, or offsets that go back.
+    Offset,
+    /// A variable-length number that is too long.
+    Varint,
+}
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attributes(attributes) => write!(f, "unknown batch attributes {attributes:#06x}"),
+            Self::Codec(error) => error.fmt(f),
+            Self::Count { declared } => write!(f, "a batch does not hold the {declared} records it declares"),
+            Self::Crc { stored, computed } => {
+                write!(f, "the batch's checksum is {stored:#010x} but its bytes give {computed:#010x}")
+            }
+            Self::Length(length) => write!(f, "a length of {length} does not fit its surroundings"),
+            Self::Magic(magic) => write!(f, "unknown batch format {magic}"),
+            Self::Offset => f.write_str("an offset or timestamp is out of range"),
+            Self::Varint => f.write_str("a variable-length number is too long"),
+        }
+    }
+}
+
+impl std::error::Error for RecordError {}
+
+impl From<CodecError> for RecordError {
+    fn from(error: CodecError) -> Self {
+        Self::Codec(error)
+    }
+}
+
+impl From<RecordError> for Error {
+    fn from(error: RecordError) -> Self {
+        Self::new(Kind::Corrupt, "could not read a record batch").caused_by(error)
+    }
+}

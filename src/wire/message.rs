@@ -72,6 +72,7 @@ pub struct Node {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchRequest {
+    pub replica: Replica,
     pub cluster_id: Option<String>,
     pub max_wait_ms: i32,
     pub min_bytes: i32,
@@ -83,6 +84,19 @@ pub struct FetchRequest {
     pub forgotten: Vec<ForgottenTopic>,
     pub rack: String,
 }
+/// Which replica fetches; −1 and −1 for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    pub id: i32,
+    pub epoch: i64,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self { id: -1, epoch: -1 }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchTopic {
     pub name: TopicName,
@@ -97,6 +111,10 @@ pub struct FetchPartition {
     pub last_fetched_epoch: Option<LeaderEpoch>,
     pub log_start_offset: i64,
     pub partition_max_bytes: i32,
+    /// Of a replica that fetches; zero for a client.
+    pub directory: TopicId,
+    /// Of a replica that fetches.
+    pub high_watermark: Option<i64>,
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ForgottenTopic {
@@ -128,6 +146,8 @@ pub struct FetchedPartition {
     /// Where this log and the fetcher's part, as (epoch, end offset) (KIP-595).
     pub diverging: Option<(i32, i64)>,
     pub current_leader: Option<Leader>,
+    /// The snapshot a replica should fetch instead, as (end offset, epoch).
+    pub snapshot: Option<(i64, i32)>,
     /// Aborted transactions as (producer id, first offset); `None` is the wire's null.
     pub aborted: Option<Vec<(i64, i64)>>,
     /// −1 when none.

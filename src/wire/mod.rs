@@ -1,3 +1,12 @@
 //! The only door to `kafka-protocol`: frames, versions, and what is asked and answered.
+//!
+//! Produce, Fetch, OffsetCommit and OffsetFetch are coded by hand, without a copy of record bytes. The other messages go
+//! through `kafka-protocol`, each response only after [`shape`] has seen that its counts fit the frame: that crate
+//! reserves whatever a count declares. A batch of records is only bytes here.
 
+pub mod buf;
+mod fetch;
 pub mod message;
+mod offset_commit;
+mod offset_fetch;
+mod produce;

@@ -1,3 +1,4 @@
 //! The suites that are not in the files they test.
 
+mod golden;
 mod tidy;

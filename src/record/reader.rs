@@ -1,0 +1,428 @@
+//! Reading what a Fetch response carries: batch by batch, lazily, borrowing.
+
+use std::collections::VecDeque;
+
+use bytes::Buf;
+use bytes::Bytes;
+
+use super::HEADER_LEN;
+use super::Header;
+use super::RecordError;
+use super::at;
+use super::bits;
+use super::legacy;
+use super::varint;
+use crate::codec::Codecs;
+use crate::codec::Compression;
+use crate::types::LeaderEpoch;
+
+/// What a batch's timestamps say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimestampType {
+    /// When the producer made the record.
+    CreateTime,
+    /// When the broker appended it.
+    LogAppendTime,
+    /// Records from before timestamps (format 0) have none.
+    None,
+}
+
+/// What a control batch marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlKind {
+    /// The end of a transaction that was aborted.
+    Abort,
+    /// The end of a transaction that was committed.
+    Commit,
+    /// Something that a consumer passes over.
+    Unknown,
+}
+
+/// Iterates over the batches of a payload. A batch cut short at the end is normal and ends the iteration.
+#[derive(Debug)]
+pub struct Batches {
+    rest: Bytes,
+    truncated: bool,
+    failed: bool,
+}
+
+impl Batches {
+    /// Reads `payload`, without copying any of it.
+    pub fn new(payload: Bytes) -> Self {
+        Self { rest: payload, truncated: false, failed: false }
+    }
+
+    /// Whether the payload ended in the middle of a batch.
+    pub fn truncated(&self) -> bool {
+        self.truncated
+    }
+
+    fn read(&mut self) -> Result<Option<Batch>, RecordError> {
+        let Some(length) = self.rest.get(at::LENGTH..at::LEADER_EPOCH) else {
+            self.truncated = !self.rest.is_empty();
+            return Ok(None);
+        };
+        let declared = i32::from_be_bytes(length.try_into().expect("four bytes"));
+        let short = RecordError::Length(i64::from(declared));
+        let length = usize::try_from(declared).map_err(|_| short.clone())?;
+        // The least that a message of format 0 has: checksum, magic, attributes and two lengths.
+        const LEAST: usize = 14;
+        if length < LEAST {
+            return Err(short);
+        }
+        if self.rest.len() - at::LEADER_EPOCH < length {
+            self.truncated = true;
+            return Ok(None);
+        }
+        let whole = self.rest.split_to(at::LEADER_EPOCH + length);
+        match whole[at::MAGIC].cast_signed() {
+            0 | 1 => legacy::batch(whole).map(Some),
+            2 if whole.len() >= HEADER_LEN => Batch::read(whole).map(Some),
+            2 => Err(short),
+            magic => Err(RecordError::Magic(magic)),
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<Batch, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || self.rest.is_empty() {
+            return None;
+        }
+        let read = self.read().transpose();
+        self.failed = !matches!(read, Some(Ok(_)));
+        read
+    }
+}
+
+/// A batch's header, and its bytes. Nothing of it has been verified but its length.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The offset of its first record as it was written.
+    pub base_offset: i64,
+    /// The offset of its last record as it was written, whether or not compaction left that.
+    pub last_offset: i64,
+    /// The epoch of the leader that took it.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// The format: 0, 1 or 2.
+    pub magic: i8,
+    /// How its records are compressed.
+    pub compression: Compression,
+    /// What its timestamps say.
+    pub timestamp_type: TimestampType,
+    /// Whether it marks something instead of holding records.
+    pub is_control: bool,
+    /// Whether it is part of a transaction.
+    pub is_transactional: bool,
+    /// What the deltas of its records' timestamps count from.
+    pub base_timestamp: i64,
+    /// The largest timestamp; with `LogAppendTime`, that of every record.
+    pub max_timestamp: i64,
+    /// Who wrote it, −1 without idempotence.
+    pub producer_id: i64,
+    /// The epoch of who wrote it.
+    pub producer_epoch: i16,
+    /// Its first record's sequence.
+    pub base_sequence: i32,
+    /// How many records it has.
+    pub count: i32,
+    pub(super) bytes: Bytes,
+}
+
+impl Batch {
+    fn read(bytes: Bytes) -> Result<Self, RecordError> {
+        let mut fields = &bytes[..];
+        let base_offset = fields.get_i64();
+        fields.advance(4);
+        let leader_epoch = LeaderEpoch::from_wire(fields.get_i32());
+        let magic = fields.get_i8();
+        fields.advance(4);
+        let attributes = fields.get_i16();
+        let last_offset_delta = fields.get_i32();
+        let known =
+            bits::COMPRESSION | bits::LOG_APPEND_TIME | bits::TRANSACTIONAL | bits::CONTROL | bits::DELETE_HORIZON;
+        let compression = compression(attributes).filter(|_| attributes & !known == 0);
+        let mut batch = Self {
+            base_offset,
+            last_offset: base_offset.checked_add(i64::from(last_offset_delta)).ok_or(RecordError::Offset)?,
+            leader_epoch,
+            magic,
+            compression: compression.ok_or(RecordError::Attributes(attributes))?,
+            timestamp_type: timestamp_type(attributes),
+            is_control: attributes & bits::CONTROL != 0,
+            is_transactional: attributes & bits::TRANSACTIONAL != 0,
+            base_timestamp: fields.get_i64(),
+            max_timestamp: fields.get_i64(),
+            producer_id: fields.get_i64(),
+            producer_epoch: fields.get_i16(),
+            base_sequence: fields.get_i32(),
+            count: fields.get_i32(),
+            bytes: Bytes::new(),
+        };
+        if base_offset < 0 || last_offset_delta < 0 {
+            return Err(RecordError::Offset);
+        }
+        if batch.count < 0 {
+            return Err(RecordError::Count { declared: batch.count });
+        }
+        batch.bytes = bytes;
+        Ok(batch)
+    }
+
+    /// Its size on the wire.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The checksum it carries.
+    pub fn checksum(&self) -> u32 {
+        let at = if self.magic == 2 { at::CRC } else { at::LEADER_EPOCH };
+        u32::from_be_bytes(self.bytes[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    /// Checks the checksum.
+    pub fn verify(&self) -> Result<(), RecordError> {
+        let computed = if self.magic == 2 {
+            crc32c::crc32c(&self.bytes[at::ATTRIBUTES..])
+        } else {
+            crate::partitioner::hash::crc32(&self.bytes[at::MAGIC..])
+        };
+        let stored = self.checksum();
+        if stored == computed { Ok(()) } else { Err(RecordError::Crc { stored, computed }) }
+    }
+
+    /// Inflates the records, at most `limit` bytes of them, and walks over them once, so that iterating cannot fail.
+    ///
+    /// What is not compressed is not copied; what is, goes into `buffer`, whose content is dropped and whose room is used.
+    pub fn inflate(&self, codecs: &Codecs, limit: usize, mut buffer: Vec<u8>) -> Result<Decoded, RecordError> {
+        if self.magic < 2 {
+            return legacy::inflate(self, codecs, limit);
+        }
+        let stored = self.bytes.slice(HEADER_LEN..);
+        let plain = match self.compression {
+            Compression::None => stored,
+            compression => {
+                buffer.clear();
+                if self.count > 0 {
+                    codecs.decompress(compression, &stored, limit, &mut buffer)?;
+                }
+                Bytes::from(buffer)
+            }
+        };
+        self.walk(&plain)?;
+        Ok(Decoded { batch: Self { bytes: Bytes::new(), ..self.clone() }, plain, legacy: VecDeque::new() })
+    }
+
+    /// Reads every record once, so that what is handed out needs no checks.
+    fn walk(&self, plain: &[u8]) -> Result<(), RecordError> {
+        let mut rest = plain;
+        let mut last = None;
+        for _ in 0..self.count {
+            let (delta, _) = record(&mut rest, self)?;
+            if last.is_some_and(|last| delta <= last) || self.base_offset + i64::from(delta) > self.last_offset {
+                return Err(RecordError::Offset);
+            }
+            last = Some(delta);
+        }
+        if rest.is_empty() { Ok(()) } else { Err(RecordError::Count { declared: self.count }) }
+    }
+
+    /// What a control batch marks; the first record's key says it (version, type).
+    pub fn control_kind(&self) -> ControlKind {
+        let mut rest = &self.bytes[HEADER_LEN.min(self.bytes.len())..];
+        let first = if self.compression == Compression::None { record(&mut rest, self).ok() } else { None };
+        match first.and_then(|(_, record)| record.key) {
+            Some([_, _, 0, 0, ..]) => ControlKind::Abort,
+            Some([_, _, 0, 1, ..]) => ControlKind::Commit,
+            _ => ControlKind::Unknown,
+        }
+    }
+}
+
+pub(super) fn compression(attributes: i16) -> Option<Compression> {
+    Compression::from_id(u8::try_from(attributes & bits::COMPRESSION).ok()?)
+}
+
+pub(super) fn timestamp_type(attributes: i16) -> TimestampType {
+    if attributes & bits::LOG_APPEND_TIME == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
+}
+
+/// Takes one record off the front: its offset delta, and the record.
+fn record<'a>(rest: &mut &'a [u8], batch: &Batch) -> Result<(i32, Record<'a>), RecordError> {
+    let length = varint::take_i32(rest)?;
+    let declared = RecordError::Length(i64::from(length));
+    let length = usize::try_from(length).map_err(|_| declared.clone())?;
+    if length > rest.len() {
+        return Err(declared);
+    }
+    let (mut body, after) = rest.split_at(length);
+    *rest = after;
+    let (_attributes, fields) = body.split_first().ok_or(declared)?;
+    body = fields;
+    let timestamp_delta = varint::take(&mut body)?;
+    let offset_delta = varint::take_i32(&mut body)?;
+    let timestamp = match batch.timestamp_type {
+        TimestampType::LogAppendTime => batch.max_timestamp,
+        TimestampType::CreateTime | TimestampType::None => batch.base_timestamp.wrapping_add(timestamp_delta),
+    };
+    let offset = batch.base_offset.checked_add(i64::from(offset_delta)).ok_or(RecordError::Offset)?;
+    if offset_delta < 0 {
+        return Err(RecordError::Offset);
+    }
+    let key = field(&mut body)?;
+    let value = field(&mut body)?;
+    let headers = headers(body)?;
+    Ok((offset_delta, Record { offset, timestamp, key, value, headers }))
+}
+
+fn field<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> {
+    let length = varint::take_i32(body)?;
+    if length == -1 {
+        return Ok(None);
+    }
+    let declared = RecordError::Length(i64::from(length));
+    let length = usize::try_from(length).map_err(|_| declared.clone())?;
+    if length > body.len() {
+        return Err(declared);
+    }
+    let (taken, after) = body.split_at(length);
+    *body = after;
+    Ok(Some(taken))
+}
+
+/// Walks the headers, which must fill `body`, and answers them for lazy reading.
+fn headers(mut body: &[u8]) -> Result<Headers<'_>, RecordError> {
+    let count = varint::take_i32(&mut body)?;
+    let left = u32::try_from(count).map_err(|_| RecordError::Length(i64::from(count)))?;
+    let found = Headers { left, rest: body };
+    for _ in 0..left {
+        field(&mut body)?.ok_or(RecordError::Length(-1))?;
+        field(&mut body)?;
+    }
+    if body.is_empty() { Ok(found) } else { Err(RecordError::Length(body.len() as i64)) }
+}
+
+/// A record as it was read; it borrows from the batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970; −1 where the format had none.
+    pub timestamp: i64,
+    /// Its key, or null.
+    pub key: Option<&'a [u8]>,
+    /// Its value, or null.
+    pub value: Option<&'a [u8]>,
+    headers: Headers<'a>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn without_headers(
+        offset: i64,
+        timestamp: i64,
+        key: Option<&'a [u8]>,
+        value: Option<&'a [u8]>,
+    ) -> Self {
+        Self { offset, timestamp, key, value, headers: Headers { left: 0, rest: &[] } }
+    }
+
+    /// Its headers in order; keys may repeat and need not be UTF-8.
+    pub fn headers(&self) -> Headers<'a> {
+        self.headers
+    }
+}
+
+/// Iterates over a record's headers.
+#[derive(Clone, Copy, Debug)]
+pub struct Headers<'a> {
+    left: u32,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Header<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        // The headers were walked when the batch was.
+        let key = field(&mut self.rest).ok()??;
+        let value = field(&mut self.rest).ok()?;
+        Some(Header { key, value })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+/// A batch whose records are plain and were walked once.
+#[derive(Debug)]
+pub struct Decoded {
+    batch: Batch,
+    plain: Bytes,
+    /// Records of formats 0 and 1, each as (offset, timestamp, key, value).
+    pub(super) legacy: VecDeque<legacy::Message>,
+}
+
+impl Decoded {
+    pub(super) fn of_messages(batch: &Batch, legacy: VecDeque<legacy::Message>) -> Self {
+        Self { batch: Batch { bytes: Bytes::new(), ..batch.clone() }, plain: Bytes::new(), legacy }
+    }
+
+    /// The header of the batch.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Bytes held by the plain records.
+    pub fn size(&self) -> usize {
+        self.plain.len()
+    }
+
+    /// The records in order.
+    pub fn iter(&self) -> Iter<'_> {
+        let left = if self.legacy.is_empty() { self.batch.count } else { 0 };
+        Iter { batch: &self.batch, rest: &self.plain, left, legacy: self.legacy.iter() }
+    }
+
+    /// Gives the buffer back for another batch, where nothing else holds it.
+    pub fn into_buffer(self) -> Option<Vec<u8>> {
+        if self.batch.compression == Compression::None {
+            return None;
+        }
+        self.plain.try_into_mut().ok().map(Vec::from)
+    }
+}
+
+impl<'a> IntoIterator for &'a Decoded {
+    type Item = Record<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// Iterates over the records of a batch.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    batch: &'a Batch,
+    rest: &'a [u8],
+    left: i32,
+    legacy: std::collections::vec_deque::Iter<'a, legacy::Message>,
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        if self.left > 0 {
+            self.left -= 1;
+            // The batch was walked before this iterator could be made.
+            return record(&mut self.rest, self.batch).ok().map(|(_, record)| record);
+        }
+        self.legacy.next().map(legacy::Message::record)
+    }
+}

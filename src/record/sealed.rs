@@ -1,0 +1,141 @@
+//! A sealed batch: compressed and hashed once, stamped when it is sent.
+//!
+//! The checksum of the records is computed when the batch is sealed; a stamp then costs the checksum of 40 bytes and a
+//! combination of the two. The same stamp always gives the same bytes, so that a retry is the same batch to a broker.
+
+use bytes::Bytes;
+
+use super::Batches;
+use super::ClosedBatch;
+use super::BatchBuilder;
+use super::HEADER_LEN;
+use super::Header;
+use super::RecordError;
+use super::RecordRef;
+use super::at;
+use super::bits;
+use crate::codec::Codec;
+use crate::codec::CodecError;
+use crate::codec::Codecs;
+use crate::types::ProducerIdentity;
+use crate::types::Sequence;
+
+/// Who writes a batch and where it stands among what they write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    /// The producer and the batch's first sequence; `None` without idempotence.
+    pub identity: Option<(ProducerIdentity, Sequence)>,
+    /// Whether the batch is part of a transaction.
+    pub transactional: bool,
+}
+
+/// A batch whose records never change again.
+#[derive(Clone, Debug)]
+pub struct SealedBatch {
+    body: Bytes,
+    body_crc: u32,
+    compression: i16,
+    count: u32,
+    base_timestamp: i64,
+    max_timestamp: i64,
+}
+
+impl ClosedBatch {
+    /// Compresses and hashes the batch. With a codec, the buffer that held the records comes back for another batch.
+    pub fn seal(self, codec: Option<&dyn Codec>) -> Result<(SealedBatch, Option<Vec<u8>>), CodecError> {
+        let Self { records, count, base_timestamp, max_timestamp } = self;
+        let (body, compression, buffer) = match codec {
+            None => (records, 0, None),
+            Some(codec) => {
+                let mut out = Vec::with_capacity(records.len() / 3 + 128);
+                codec.compress(&records, &mut out)?;
+                (out, i16::from(codec.compression().id()), Some(records))
+            }
+        };
+        let body_crc = crc32c::crc32c(&body);
+        let body = Bytes::from(body);
+        Ok((SealedBatch { body, body_crc, compression, count, base_timestamp, max_timestamp }, buffer))
+    }
+}
+
+impl SealedBatch {
+    /// Its size on the wire, header included.
+    pub fn size(&self) -> usize {
+        HEADER_LEN + self.body.len()
+    }
+
+    /// How many records it has.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The largest timestamp of its records.
+    pub fn max_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
+    /// What follows the header.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// What follows the header; its buffer can be used again once nobody else holds it.
+    pub fn into_body(self) -> Bytes {
+        self.body
+    }
+
+    /// The header under this stamp, checksum included.
+    pub fn header(&self, stamp: &Stamp) -> [u8; HEADER_LEN] {
+        let mut header = [0; HEADER_LEN];
+        let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+        let length = i32::try_from(self.size() - at::LEADER_EPOCH).expect("a batch is bounded by its request");
+        put(at::LENGTH, &length.to_be_bytes());
+        put(at::LEADER_EPOCH, &(-1_i32).to_be_bytes());
+        put(at::MAGIC, &[2]);
+        let transactional = if stamp.transactional { bits::TRANSACTIONAL } else { 0 };
+        put(at::ATTRIBUTES, &(self.compression | transactional).to_be_bytes());
+        let count = i32::try_from(self.count).expect("a batch is bounded by its bytes");
+        put(at::LAST_OFFSET_DELTA, &(count - 1).to_be_bytes());
+        put(at::BASE_TIMESTAMP, &self.base_timestamp.to_be_bytes());
+        put(at::MAX_TIMESTAMP, &self.max_timestamp.to_be_bytes());
+        let (id, epoch, sequence) = match stamp.identity {
+            Some((identity, sequence)) => (identity.id, identity.epoch, sequence.to_wire()),
+            None => (-1, -1, -1),
+        };
+        put(at::PRODUCER_ID, &id.to_be_bytes());
+        put(at::PRODUCER_EPOCH, &epoch.to_be_bytes());
+        put(at::BASE_SEQUENCE, &sequence.to_be_bytes());
+        put(at::COUNT, &count.to_be_bytes());
+        let head_crc = crc32c::crc32c(&header[at::ATTRIBUTES..]);
+        let crc = crc32c::crc32c_combine(head_crc, self.body_crc, self.body.len());
+        header[at::CRC..at::ATTRIBUTES].copy_from_slice(&crc.to_be_bytes());
+        header
+    }
+
+    /// Header and body in one piece.
+    pub fn to_bytes(&self, stamp: &Stamp) -> Bytes {
+        [&self.header(stamp)[..], &self.body].concat().into()
+    }
+
+    /// The same records in two or more smaller batches, in order (KIP-126). One record cannot be split.
+    pub fn split(&self, codecs: &Codecs, parts: u32) -> Result<Vec<ClosedBatch>, RecordError> {
+        let whole = self.to_bytes(&Stamp::default());
+        let batch = Batches::new(whole).next().ok_or(RecordError::Count { declared: 0 })??;
+        // What we compressed ourselves inflates to what it was.
+        let decoded = batch.inflate(codecs, usize::MAX >> 1, Vec::new())?;
+        let each = self.count.div_ceil(parts.max(1)).max(1);
+        let mut split = Vec::new();
+        let mut open = BatchBuilder::new(Vec::new());
+        for record in decoded.iter() {
+            if open.len() == each {
+                let full = std::mem::replace(&mut open, BatchBuilder::new(Vec::new()));
+                split.push(full.close());
+            }
+            let headers: Vec<Header<'_>> = record.headers().collect();
+            let (timestamp, key, value) = (record.timestamp, record.key, record.value);
+            open.append(&RecordRef { timestamp, key, value, headers: &headers });
+        }
+        split.push(open.close());
+        Ok(split)
+    }
+}

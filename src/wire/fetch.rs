@@ -1,0 +1,272 @@
+//! Fetch, versions 4 to 18 (`FetchRequest.json`, `FetchResponse.json`). Records are sliced out of the frame, never copied.
+
+use bytes::Bytes;
+
+use super::buf::Chunks;
+use super::buf::DecodeError;
+use super::buf::Reader;
+use super::message::FetchPartition;
+use super::message::FetchRequest;
+use super::message::FetchResponse;
+use super::message::FetchTopic;
+use super::message::FetchedPartition;
+use super::message::FetchedTopic;
+use super::message::ForgottenTopic;
+use super::message::Replica;
+use super::produce::put_leader;
+use super::produce::put_nodes;
+use super::produce::put_topic;
+use super::produce::read_leader;
+use super::produce::read_nodes;
+use super::produce::topic;
+
+const FLEXIBLE: i16 = 12;
+/// Topics go by id.
+const BY_ID: i16 = 13;
+/// The replica moved from the front into a tagged field.
+const REPLICA_STATE: i16 = 15;
+/// The first version whose response hints at leaders (KIP-951).
+const NODES: i16 = 16;
+
+impl FetchRequest {
+    pub fn encode(&self, version: i16, out: &mut Chunks) {
+        out.set_flexible(version >= FLEXIBLE);
+        if version < REPLICA_STATE {
+            out.put_i32(self.replica.id);
+        }
+        out.put_i32(self.max_wait_ms);
+        out.put_i32(self.min_bytes);
+        out.put_i32(self.max_bytes);
+        out.put_i8(self.isolation);
+        if version >= 7 {
+            out.put_i32(self.session_id);
+            out.put_i32(self.session_epoch);
+        }
+        out.put_array(&self.topics, |out, topic| {
+            put_topic(out, version >= BY_ID, &topic.name, topic.id);
+            out.put_array(&topic.partitions, |out, partition| put_request_partition(out, version, partition));
+            out.put_no_tags();
+        });
+        if version >= 7 {
+            out.put_array(&self.forgotten, |out, topic| {
+                put_topic(out, version >= BY_ID, &topic.name, topic.id);
+                out.put_array(&topic.partitions, |out, partition| out.put_i32(*partition));
+                out.put_no_tags();
+            });
+        }
+        if version >= 11 {
+            out.put_string(&self.rack);
+        }
+        let mut tags = Vec::new();
+        if let Some(cluster) = &self.cluster_id {
+            tags.push((0, Chunks::field(|out| out.put_string(cluster))));
+        }
+        if version >= REPLICA_STATE && self.replica != Replica::default() {
+            let state = Chunks::field(|out| {
+                out.put_i32(self.replica.id);
+                out.put_i64(self.replica.epoch);
+                out.put_no_tags();
+            });
+            tags.push((1, state));
+        }
+        out.put_tags(&tags);
+    }
+
+    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body, version >= FLEXIBLE);
+        let mut request = Self::default();
+        if version < REPLICA_STATE {
+            request.replica.id = reader.i32()?;
+        }
+        request.max_wait_ms = reader.i32()?;
+        request.min_bytes = reader.i32()?;
+        request.max_bytes = reader.i32()?;
+        request.isolation = reader.i8()?;
+        if version >= 7 {
+            request.session_id = reader.i32()?;
+            request.session_epoch = reader.i32()?;
+        }
+        request.topics = reader.array(2, |reader| {
+            let (name, id) = topic(reader, version >= BY_ID)?;
+            let partitions = reader.array(16, |reader| request_partition(reader, version))?;
+            reader.skip_tags()?;
+            Ok(FetchTopic { name, id, partitions })
+        })?;
+        if version >= 7 {
+            request.forgotten = reader.array(2, |reader| {
+                let (name, id) = topic(reader, version >= BY_ID)?;
+                let partitions = reader.array(4, Reader::i32)?;
+                reader.skip_tags()?;
+                Ok(ForgottenTopic { name, id, partitions })
+            })?;
+        }
+        if version >= 11 {
+            request.rack = reader.string()?;
+        }
+        reader.tags(|tag, field| {
+            match tag {
+                0 => request.cluster_id = field.nullable_string()?,
+                1 => request.replica = Replica { id: field.i32()?, epoch: field.i64()? },
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(request)
+    }
+}
+
+fn put_request_partition(out: &mut Chunks, version: i16, partition: &FetchPartition) {
+    out.put_i32(partition.index);
+    if version >= 9 {
+        out.put_epoch(partition.current_leader_epoch);
+    }
+    out.put_i64(partition.fetch_offset);
+    if version >= FLEXIBLE {
+        out.put_epoch(partition.last_fetched_epoch);
+    }
+    if version >= 5 {
+        out.put_i64(partition.log_start_offset);
+    }
+    out.put_i32(partition.partition_max_bytes);
+    let mut tags = Vec::new();
+    if version >= 17 && !partition.directory.is_zero() {
+        tags.push((0, partition.directory.0.to_vec()));
+    }
+    if let Some(high_watermark) = partition.high_watermark.filter(|_| version >= 18) {
+        tags.push((1, high_watermark.to_be_bytes().to_vec()));
+    }
+    out.put_tags(&tags);
+}
+
+fn request_partition(reader: &mut Reader, version: i16) -> Result<FetchPartition, DecodeError> {
+    let mut partition = FetchPartition {
+        index: reader.i32()?,
+        current_leader_epoch: if version >= 9 { reader.epoch()? } else { None },
+        fetch_offset: reader.i64()?,
+        last_fetched_epoch: if version >= FLEXIBLE { reader.epoch()? } else { None },
+        log_start_offset: if version >= 5 { reader.i64()? } else { -1 },
+        partition_max_bytes: reader.i32()?,
+        ..FetchPartition::default()
+    };
+    reader.tags(|tag, field| {
+        match tag {
+            0 => partition.directory = field.id()?,
+            1 => partition.high_watermark = Some(field.i64()?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(partition)
+}
+
+impl FetchResponse {
+    pub fn encode(&self, version: i16, out: &mut Chunks) {
+        out.set_flexible(version >= FLEXIBLE);
+        out.put_i32(self.throttle_time_ms);
+        if version >= 7 {
+            out.put_code(self.error);
+            out.put_i32(self.session_id);
+        }
+        out.put_array(&self.topics, |out, topic| {
+            put_topic(out, version >= BY_ID, &topic.name, topic.id);
+            out.put_array(&topic.partitions, |out, partition| put_partition(out, version, partition));
+            out.put_no_tags();
+        });
+        let nodes = version >= NODES && !self.nodes.is_empty();
+        out.put_tags(&if nodes { vec![(0, put_nodes(&self.nodes))] } else { vec![] });
+    }
+
+    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(body, version >= FLEXIBLE);
+        let mut response = Self { throttle_time_ms: reader.i32()?, ..Self::default() };
+        if version >= 7 {
+            response.error = reader.code()?;
+            response.session_id = reader.i32()?;
+        }
+        response.topics = reader.array(2, |reader| {
+            let (name, id) = topic(reader, version >= BY_ID)?;
+            let partitions = reader.array(24, |reader| partition(reader, version))?;
+            reader.skip_tags()?;
+            Ok(FetchedTopic { name, id, partitions })
+        })?;
+        reader.tags(|tag, field| {
+            if tag == 0 {
+                response.nodes = read_nodes(field)?;
+            }
+            Ok(())
+        })?;
+        Ok(response)
+    }
+}
+
+fn put_partition(out: &mut Chunks, version: i16, partition: &FetchedPartition) {
+    out.put_i32(partition.index);
+    out.put_code(partition.error);
+    out.put_i64(partition.high_watermark);
+    out.put_i64(partition.last_stable_offset);
+    if version >= 5 {
+        out.put_i64(partition.log_start_offset);
+    }
+    out.put_count(partition.aborted.as_ref().map(Vec::len));
+    for (producer, first_offset) in partition.aborted.iter().flatten() {
+        out.put_i64(*producer);
+        out.put_i64(*first_offset);
+        out.put_no_tags();
+    }
+    if version >= 11 {
+        out.put_i32(partition.preferred_read_replica);
+    }
+    match &partition.records {
+        Some(records) => out.put_bytes(Some(&[records])),
+        None => out.put_bytes(None),
+    }
+    let mut tags = Vec::new();
+    if let Some((epoch, end_offset)) = partition.diverging {
+        let field = Chunks::field(|out| {
+            out.put_i32(epoch);
+            out.put_i64(end_offset);
+            out.put_no_tags();
+        });
+        tags.push((0, field));
+    }
+    if let Some(leader) = partition.current_leader {
+        tags.push((1, put_leader(leader)));
+    }
+    if let Some((end_offset, epoch)) = partition.snapshot {
+        let field = Chunks::field(|out| {
+            out.put_i64(end_offset);
+            out.put_i32(epoch);
+            out.put_no_tags();
+        });
+        tags.push((2, field));
+    }
+    out.put_tags(&tags);
+}
+
+fn partition(reader: &mut Reader, version: i16) -> Result<FetchedPartition, DecodeError> {
+    let mut partition = FetchedPartition {
+        index: reader.i32()?,
+        error: reader.code()?,
+        high_watermark: reader.i64()?,
+        last_stable_offset: reader.i64()?,
+        log_start_offset: if version >= 5 { reader.i64()? } else { -1 },
+        ..FetchedPartition::default()
+    };
+    partition.aborted = reader.nullable_array(16, |reader| {
+        let aborted = (reader.i64()?, reader.i64()?);
+        reader.skip_tags()?;
+        Ok(aborted)
+    })?;
+    partition.preferred_read_replica = if version >= 11 { reader.i32()? } else { -1 };
+    partition.records = reader.nullable_bytes()?;
+    reader.tags(|tag, field| {
+        match tag {
+            0 => partition.diverging = Some((field.i32()?, field.i64()?)),
+            1 => partition.current_leader = Some(read_leader(field)?),
+            2 => partition.snapshot = Some((field.i64()?, field.i32()?)),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(partition)
+}
