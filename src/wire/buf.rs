@@ -105,6 +105,19 @@ impl Reader {
         Ok(self.rest.split_to(length))
     }
 
+    /// Passes over `length` bytes.
+    pub fn skip(&mut self, length: usize) -> Result<(), DecodeError> {
+        self.need(length)?;
+        self.rest.advance(length);
+        Ok(())
+    }
+
+    /// Passes over a string that may be null.
+    pub fn skip_text(&mut self) -> Result<(), DecodeError> {
+        let length = self.length(true)?.unwrap_or(0);
+        self.skip(length)
+    }
+
     pub fn i8(&mut self) -> Result<i8, DecodeError> {
         self.need(1)?;
         Ok(self.rest.get_i8())

@@ -10,3 +10,15 @@ pub mod message;
 mod offset_commit;
 mod offset_fetch;
 mod produce;
+mod control;
+pub mod frame;
+pub mod request;
+pub mod shape;
+pub mod version;
+
+pub use self::buf::DecodeError;
+pub use self::frame::FrameReader;
+pub use self::request::Request;
+pub use self::request::Response;
+pub use self::version::Api;
+pub use self::version::Versions;
