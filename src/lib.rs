@@ -16,7 +16,7 @@ macro_rules! internal {
     };
 }
 
-internal! { record, wire }
+internal! { conn, metadata, net, record, wire }
 
 pub mod admin;
 pub mod client;

@@ -1,1 +1,4 @@
-//! Decisions about one connection: correlation, in-flight cap, deadlines, throttling, backoff.
+//! Decisions about one connection: what is written next, whose answer arrived, what took too long.
+
+pub mod backoff;
+pub mod pipeline;

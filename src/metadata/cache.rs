@@ -1,0 +1,176 @@
+//! Takes what brokers say. Leader epochs never go back for one topic id; what makes no sense is passed over.
+
+use std::sync::Arc;
+
+use super::snapshot::Partition;
+use super::snapshot::Snapshot;
+use super::snapshot::Topic;
+use crate::error::Code;
+use crate::types::LeaderEpoch;
+use crate::types::TopicName;
+use crate::wire::message::Leader;
+use crate::wire::message::MetadataPartition;
+use crate::wire::message::MetadataResponse;
+use crate::wire::message::MetadataTopic;
+use crate::wire::message::Node;
+
+/// No topic has more partitions than this; a larger index is taken for nonsense.
+const PARTITIONS_MAX: usize = 1 << 20;
+
+/// The state of knowledge, and how it changes.
+#[derive(Debug, Default)]
+pub struct Cache {
+    current: Arc<Snapshot>,
+}
+
+impl Cache {
+    /// What is known.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.current)
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Snapshot)) {
+        let snapshot = Arc::make_mut(&mut self.current);
+        change(snapshot);
+        snapshot.generation += 1;
+    }
+
+    /// Takes a Metadata response. Topics that it does not mention stay as they are.
+    pub fn handle_response(&mut self, response: MetadataResponse) {
+        self.edit(|snapshot| {
+            let brokers: Vec<Node> = response.brokers.into_iter().filter(sensible).collect();
+            // A broker that is starting may know of none; what was known serves better.
+            if !brokers.is_empty() {
+                snapshot.brokers = brokers.into_iter().map(|broker| (broker.id, broker)).collect();
+            }
+            snapshot.controller = Some(response.controller).filter(|id| *id >= 0);
+            snapshot.cluster_id = response.cluster_id.or(snapshot.cluster_id.take());
+            for topic in response.topics {
+                update(snapshot, topic);
+            }
+        });
+    }
+
+    /// Takes a leader that a Produce or Fetch response hinted at (KIP-951); answers whether it was news.
+    pub fn handle_hint(&mut self, topic: &TopicName, partition: i32, leader: Leader, nodes: &[Node]) -> bool {
+        let (Some(epoch), true) = (LeaderEpoch::from_wire(leader.epoch), leader.id >= 0) else { return false };
+        let Some(known) = self.current.partition(topic, partition) else { return false };
+        if known.epoch.is_some_and(|known| known >= epoch) {
+            return false;
+        }
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        self.edit(|snapshot| {
+            for node in nodes.iter().filter(|node| sensible(node)) {
+                snapshot.brokers.insert(node.id, node.clone());
+            }
+            if let Some(slot) =
+                snapshot.topics.get_mut(topic).and_then(|topic| Arc::make_mut(topic).partitions.get_mut(index))
+            {
+                *slot = Partition { leader: Some(leader.id), epoch: Some(epoch) };
+            }
+        });
+        true
+    }
+
+    /// Forgets the brokers, so that the next question goes to the bootstrap addresses (KIP-899).
+    pub fn forget_brokers(&mut self) {
+        self.edit(|snapshot| snapshot.brokers.clear());
+    }
+}
+
+fn sensible(broker: &Node) -> bool {
+    broker.id >= 0 && !broker.host.is_empty() && (1..=65_535).contains(&broker.port)
+}
+
+fn update(snapshot: &mut Snapshot, heard: MetadataTopic) {
+    if heard.name.is_empty() {
+        return;
+    }
+    let before = snapshot.topics.get(&heard.name).cloned();
+    if let Some(error) = heard.error {
+        let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
+        let partitions = before.filter(|_| !gone).map(|topic| topic.partitions.clone()).unwrap_or_default();
+        let topic = Topic { name: heard.name.clone(), id: heard.id, error: Some(error), partitions };
+        snapshot.topics.insert(heard.name, Arc::new(topic));
+        return;
+    }
+    // Another id is another topic of the same name: nothing of the old one counts.
+    let before = before.filter(|before| before.id == heard.id || before.id.is_zero() || heard.id.is_zero());
+    let old = before.as_ref().map_or(&[][..], |topic| &topic.partitions);
+    let mut partitions: Vec<Partition> = Vec::new();
+    for partition in heard.partitions {
+        let Some(index) = usize::try_from(partition.index).ok().filter(|index| *index < PARTITIONS_MAX) else {
+            continue;
+        };
+        if partitions.len() <= index {
+            partitions.resize(index + 1, Partition::default());
+        }
+        partitions[index] = newer(old.get(index).copied(), &partition);
+    }
+    // A response that leaves out partitions does not unmake them.
+    if partitions.len() < old.len() {
+        partitions.extend_from_slice(&old[partitions.len()..]);
+    }
+    if !heard.id.is_zero() {
+        snapshot.names.insert(heard.id, heard.name.clone());
+    }
+    let topic = Topic { name: heard.name.clone(), id: heard.id, error: None, partitions };
+    snapshot.topics.insert(heard.name, Arc::new(topic));
+}
+
+fn newer(old: Option<Partition>, heard: &MetadataPartition) -> Partition {
+    let new = Partition { leader: Some(heard.leader).filter(|leader| *leader >= 0), epoch: heard.leader_epoch };
+    match old {
+        Some(old) if old.epoch > new.epoch && new.epoch.is_some() => old,
+        _ => new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::TopicId;
+
+    fn response(id: u8, epoch: i32, leader: i32) -> MetadataResponse {
+        let partition =
+            MetadataPartition { leader, leader_epoch: LeaderEpoch::from_wire(epoch), ..MetadataPartition::default() };
+        let topic =
+            MetadataTopic { name: "t".into(), id: TopicId([id; 16]), partitions: vec![partition], ..Default::default() };
+        let node = |id| Node { id, host: "h".into(), port: 9092, rack: None };
+        MetadataResponse { brokers: vec![node(1), node(2)], topics: vec![topic], ..MetadataResponse::default() }
+    }
+
+    fn leader(cache: &Cache) -> Option<i32> {
+        cache.snapshot().partition("t", 0).and_then(|partition| partition.leader)
+    }
+
+    #[test]
+    fn an_older_epoch_changes_nothing_and_another_id_starts_anew() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 5, 1));
+        cache.handle_response(response(1, 4, 2));
+        assert_eq!(leader(&cache), Some(1));
+        cache.handle_response(response(2, 0, 2));
+        assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn a_hint_counts_only_if_it_is_newer() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 5, 1));
+        assert!(!cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 5 }, &[]));
+        assert!(cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 6 }, &[]));
+        assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn brokers_that_make_no_sense_are_passed_over() {
+        let mut cache = Cache::default();
+        let mut odd = response(1, 0, 1);
+        odd.brokers.push(Node { id: -1, host: "h".into(), port: 1, rack: None });
+        odd.brokers.push(Node { id: 9, host: String::new(), port: 1, rack: None });
+        odd.brokers.push(Node { id: 8, host: "h".into(), port: 70_000, rack: None });
+        cache.handle_response(odd);
+        assert_eq!(cache.snapshot().brokers().map(|broker| broker.id).collect::<Vec<_>>(), [1, 2]);
+    }
+}
