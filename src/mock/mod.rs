@@ -1,1 +1,44 @@
-//! An in-process Kafka cluster for tests.
+//! A Kafka cluster in this process, for tests and demonstrations (feature `mock`).
+//!
+//! [`Cluster`] is several brokers in one value. It owns no socket, task or clock: request frames go in through
+//! [`Cluster::handle`], replies come back, long polls wait until [`Cluster::poll`] finds them done. A simulator drives it in
+//! virtual time; [`Server`] puts it behind TCP on this machine, where any Kafka client can talk to it.
+//!
+//! It answers as Apache Kafka does, down to the order of the checks, with these liberties:
+//! - a topic's replicas share one log, so that a change of leader loses nothing and everything is committed at once;
+//! - a batch is refused where Kafka would repair it or look away (a wrong maximum timestamp, bytes after the batch, gaps in
+//!   the offset deltas of an uncompressed batch): the cluster is there to find an encoder's mistakes;
+//! - groups have offsets and coordinators, but no members; transactional ids have epochs, but no transactions.
+//!
+//! Batches are judged by a checker of the mock's own, never by the code of this crate that writes them.
+//!
+//! ```text
+//! frame ─→ handle ─→ fault? ─→ api::… ─→ State { topics, partitions, logs, producers, groups } ─→ Reply
+//!                                 │
+//!                                 └─ fetch with too little to say, delayed reply ─→ parked ─→ poll ─→ Reply
+//! ```
+
+mod api;
+mod builder;
+mod check;
+mod cluster;
+mod fault;
+mod frame;
+mod log;
+mod producers;
+mod serve;
+mod session;
+mod state;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use crate::mock::builder::Builder;
+pub use crate::mock::cluster::Cluster;
+pub use crate::mock::cluster::Outcome;
+pub use crate::mock::cluster::SeenRequest;
+pub use crate::mock::fault::Fault;
+pub use crate::mock::frame::FrameError;
+pub use crate::mock::frame::take_frame;
+pub use crate::mock::log::StoredRecord;
+pub use crate::mock::serve::Server;

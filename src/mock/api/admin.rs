@@ -1,0 +1,132 @@
+//! CreateTopics and DeleteTopics.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::CreateTopicsRequest;
+use kafka_protocol::messages::CreateTopicsResponse;
+use kafka_protocol::messages::DeleteTopicsRequest;
+use kafka_protocol::messages::DeleteTopicsResponse;
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+
+use crate::mock::api::Call;
+use crate::mock::state::State;
+use crate::mock::state::text;
+use crate::mock::state::wire_id;
+use crate::mock::state::wire_name;
+use crate::types::TopicId;
+use crate::types::TopicName;
+
+pub(super) fn create_topics(state: &mut State, call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for asked in &request.topics {
+        let response = CreatableTopicResult::default().with_name(asked.name.clone());
+        topics.push(match create(state, call, asked, request.validate_only) {
+            Ok((id, partitions, replicas)) => response
+                .with_topic_id(wire_id(id))
+                .with_num_partitions(partitions)
+                .with_replication_factor(replicas)
+                .with_configs(Some(Vec::new())),
+            Err((error, reason)) => response
+                .with_error_code(error.code())
+                .with_error_message(Some(text(reason)))
+                .with_num_partitions(-1)
+                .with_replication_factor(-1)
+                .with_configs(Some(Vec::new())),
+        });
+    }
+    CreateTopicsResponse::default().with_throttle_time_ms(state.throttle_ms).with_topics(topics)
+}
+
+type Refused = (ResponseError, &'static str);
+
+fn create(
+    state: &mut State,
+    call: &Call,
+    asked: &CreatableTopic,
+    validate_only: bool,
+) -> Result<(TopicId, i32, i16), Refused> {
+    call.refused().map_err(|error| (error, "refused"))?;
+    let name = TopicName::from(asked.name.as_str());
+    if let Some(problem) = TopicName::problem(&name) {
+        return Err((ResponseError::InvalidTopicException, problem));
+    }
+    if state.topics.contains_key(&*name) {
+        return Err((ResponseError::TopicAlreadyExists, "there is a topic of this name"));
+    }
+    let (partitions, replicas) = extent(state, asked)?;
+    let batch_bytes_max = batch_bytes_max(asked)?;
+    if validate_only {
+        return Ok((TopicId::ZERO, partitions, replicas));
+    }
+    let topic = state.create_topic(&name, partitions, replicas);
+    if let Some(bytes) = batch_bytes_max {
+        topic.batch_bytes_max = bytes;
+    }
+    Ok((topic.id, partitions, replicas))
+}
+
+/// How many partitions and replicas the topic gets.
+fn extent(state: &State, asked: &CreatableTopic) -> Result<(i32, i16), Refused> {
+    let brokers = i16::try_from(state.live().count()).unwrap_or(i16::MAX);
+    if !asked.assignments.is_empty() {
+        // Where the replicas go is up to the mock; how many there are is not.
+        let partitions = i32::try_from(asked.assignments.len()).unwrap_or(i32::MAX);
+        let replicas = asked.assignments.iter().map(|assignment| assignment.broker_ids.len()).max().unwrap_or(1);
+        return Ok((partitions, i16::try_from(replicas).unwrap_or(i16::MAX)));
+    }
+    let partitions = match asked.num_partitions {
+        -1 => state.settings.partitions_default,
+        count if (1..=PARTITIONS_MAX).contains(&count) => count,
+        _ => return Err((ResponseError::InvalidPartitions, "the number of partitions must be from 1 to 100,000")),
+    };
+    let replicas = match asked.replication_factor {
+        -1 => state.settings.replication_default.min(brokers).max(1),
+        count if (1..=brokers).contains(&count) => count,
+        _ => return Err((ResponseError::InvalidReplicationFactor, "there are not as many brokers")),
+    };
+    Ok((partitions, replicas))
+}
+
+/// The one topic configuration that the mock knows; others are taken and have no effect.
+fn batch_bytes_max(asked: &CreatableTopic) -> Result<Option<usize>, Refused> {
+    let Some(config) = asked.configs.iter().find(|config| &*config.name == "max.message.bytes") else {
+        return Ok(None);
+    };
+    let parsed = config.value.as_ref().and_then(|value| value.parse().ok());
+    parsed.map(Some).ok_or((ResponseError::InvalidConfig, "max.message.bytes is not a number of bytes"))
+}
+
+pub(super) fn delete_topics(state: &mut State, call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+    let mut asked: Vec<(Option<TopicName>, TopicId)> = Vec::new();
+    if call.version >= 6 {
+        for topic in &request.topics {
+            let name = topic.name.as_ref().map(|name| TopicName::from(name.as_str()));
+            asked.push((name, TopicId(topic.topic_id.into_bytes())));
+        }
+    } else {
+        asked.extend(request.topic_names.iter().map(|name| (Some(TopicName::from(name.as_str())), TopicId::ZERO)));
+    }
+    let responses = asked.into_iter().map(|(name, id)| delete(state, call, name, id)).collect();
+    DeleteTopicsResponse::default().with_throttle_time_ms(state.throttle_ms).with_responses(responses)
+}
+
+fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) -> DeletableTopicResult {
+    let by_name = name.is_some();
+    let name = name.or_else(|| state.name_of(id).cloned());
+    let id = name.as_ref().and_then(|name| state.topics.get(&**name)).map_or(id, |topic| topic.id);
+    let unknown = if by_name { ResponseError::UnknownTopicOrPartition } else { ResponseError::UnknownTopicId };
+    let result = call.refused().and_then(|()| {
+        let deleted = name.as_ref().is_some_and(|name| state.delete_topic(name));
+        if deleted { Ok(()) } else { Err(unknown) }
+    });
+    let response =
+        DeletableTopicResult::default().with_name(name.map(|name| wire_name(&name))).with_topic_id(wire_id(id));
+    match result {
+        Ok(()) => response,
+        Err(error) => response.with_error_code(error.code()).with_error_message(Some(text("not deleted"))),
+    }
+}
+
+/// More partitions than this in one topic are a test's mistake.
+const PARTITIONS_MAX: i32 = 100_000;

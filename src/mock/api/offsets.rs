@@ -1,0 +1,159 @@
+//! OffsetCommit and OffsetFetch, of groups without members.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::OffsetCommitRequest;
+use kafka_protocol::messages::OffsetCommitResponse;
+use kafka_protocol::messages::OffsetFetchRequest;
+use kafka_protocol::messages::OffsetFetchResponse;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use kafka_protocol::messages::offset_commit_response::OffsetCommitResponsePartition;
+use kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic;
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponsePartition;
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponsePartitions;
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopic;
+use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
+use kafka_protocol::protocol::StrBytes;
+
+use crate::mock::api::Call;
+use crate::mock::api::code;
+use crate::mock::state::Committed;
+use crate::mock::state::State;
+use crate::mock::state::wire_name;
+use crate::types::TopicName;
+
+pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let name = TopicName::from(topic.name.as_str());
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for asked in topic.partitions {
+            let index = asked.partition_index;
+            let result = commit_one(state, call, &request.group_id, &name, asked);
+            let response = OffsetCommitResponsePartition::default().with_partition_index(index);
+            partitions.push(response.with_error_code(code(&result)));
+        }
+        topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
+    }
+    OffsetCommitResponse::default().with_throttle_time_ms(state.throttle_ms).with_topics(topics)
+}
+
+fn commit_one(
+    state: &mut State,
+    call: &Call,
+    group: &str,
+    topic: &TopicName,
+    asked: OffsetCommitRequestPartition,
+) -> Result<(), ResponseError> {
+    coordinates(state, call, group)?;
+    if state.partition(topic, asked.partition_index).is_none() {
+        return Err(ResponseError::UnknownTopicOrPartition);
+    }
+    let metadata = asked.committed_metadata.unwrap_or_default();
+    if metadata.len() > METADATA_BYTES_MAX {
+        return Err(ResponseError::OffsetMetadataTooLarge);
+    }
+    let committed = Committed { offset: asked.committed_offset, leader_epoch: asked.committed_leader_epoch, metadata };
+    let offsets = state.groups.entry(group.to_owned()).or_default();
+    offsets.insert((topic.clone(), asked.partition_index), committed);
+    Ok(())
+}
+
+fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseError> {
+    call.refused()?;
+    if state.coordinator(GROUP, group) == Some(call.broker) { Ok(()) } else { Err(ResponseError::NotCoordinator) }
+}
+
+/// One topic's answer, before it takes the form of its version.
+type Offsets = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
+
+pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
+    let response = OffsetFetchResponse::default().with_throttle_time_ms(state.throttle_ms);
+    if call.version >= 8 {
+        let groups = request.groups.into_iter().map(|group| {
+            let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
+            match coordinates(state, call, &group.group_id) {
+                Err(error) => response.with_error_code(error.code()),
+                Ok(()) => {
+                    let asked = group.topics.map(|topics| {
+                        topics.into_iter().map(|topic| (topic.name.0, topic.partition_indexes)).collect()
+                    });
+                    let found = look_up(state, &group.group_id, asked);
+                    response.with_topics(found.into_iter().map(|(name, offsets)| newer(&name, offsets)).collect())
+                }
+            }
+        });
+        return response.with_groups(groups.collect());
+    }
+    let allowed = coordinates(state, call, &request.group_id);
+    let asked =
+        request.topics.map(|topics| topics.into_iter().map(|topic| (topic.name.0, topic.partition_indexes)).collect());
+    if let Err(error) = allowed {
+        // Version 1 can only tell of it in each partition.
+        let asked: Vec<(StrBytes, Vec<i32>)> = asked.unwrap_or_default();
+        let topics = asked.into_iter().map(|(name, partitions)| {
+            let partitions = partitions.into_iter().map(|index| (index, None)).collect();
+            older(&TopicName::from(&*name), partitions, error.code())
+        });
+        return response.with_error_code(error.code()).with_topics(topics.collect());
+    }
+    let found = look_up(state, &request.group_id, asked);
+    response.with_topics(found.into_iter().map(|(name, offsets)| older(&name, offsets, 0)).collect())
+}
+
+/// What a group has committed for the partitions asked for, or for all where none are named.
+fn look_up(state: &State, group: &str, asked: Option<Vec<(StrBytes, Vec<i32>)>>) -> Offsets {
+    let offsets = state.groups.get(group);
+    let Some(asked) = asked else {
+        let mut all: Offsets = Vec::new();
+        for ((topic, partition), committed) in offsets.into_iter().flatten() {
+            let found = (*partition, Some(committed.clone()));
+            match all.last_mut().filter(|(last, _)| last == topic) {
+                Some((_, partitions)) => partitions.push(found),
+                None => all.push((topic.clone(), vec![found])),
+            }
+        }
+        return all;
+    };
+    let one = |(name, partitions): (StrBytes, Vec<i32>)| {
+        let name = TopicName::from(&*name);
+        let find = |index: i32| offsets.and_then(|offsets| offsets.get(&(name.clone(), index)).cloned());
+        let found = partitions.into_iter().map(|index| (index, find(index))).collect();
+        (name, found)
+    };
+    asked.into_iter().map(one).collect()
+}
+
+fn newer(name: &TopicName, offsets: Vec<(i32, Option<Committed>)>) -> OffsetFetchResponseTopics {
+    let partition = |(index, committed): (i32, Option<Committed>)| {
+        let committed = committed.unwrap_or(NOTHING);
+        OffsetFetchResponsePartitions::default()
+            .with_partition_index(index)
+            .with_committed_offset(committed.offset)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(committed.metadata))
+    };
+    let partitions = offsets.into_iter().map(partition).collect();
+    OffsetFetchResponseTopics::default().with_name(wire_name(name)).with_partitions(partitions)
+}
+
+fn older(name: &TopicName, offsets: Vec<(i32, Option<Committed>)>, error: i16) -> OffsetFetchResponseTopic {
+    let partition = |(index, committed): (i32, Option<Committed>)| {
+        let committed = committed.unwrap_or(NOTHING);
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(index)
+            .with_committed_offset(committed.offset)
+            .with_committed_leader_epoch(committed.leader_epoch)
+            .with_metadata(Some(committed.metadata))
+            .with_error_code(error)
+    };
+    let partitions = offsets.into_iter().map(partition).collect();
+    OffsetFetchResponseTopic::default().with_name(wire_name(name)).with_partitions(partitions)
+}
+
+const NOTHING: Committed = Committed { offset: -1, leader_epoch: -1, metadata: StrBytes::new() };
+
+const GROUP: i8 = 0;
+
+/// `offset.metadata.max.bytes`.
+const METADATA_BYTES_MAX: usize = 4_096;

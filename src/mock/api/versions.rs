@@ -1,0 +1,29 @@
+//! ApiVersions.
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::messages::ApiVersionsResponse;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+
+use crate::mock::api::Answer;
+use crate::mock::api::Call;
+use crate::mock::frame;
+use crate::mock::state::State;
+
+pub(super) fn api_versions(state: &mut State, call: &Call, _: ApiVersionsRequest) -> ApiVersionsResponse {
+    response(state).with_error_code(call.error.unwrap_or(0)).with_throttle_time_ms(state.throttle_ms)
+}
+
+/// A version the broker does not speak is answered in version 0, so that any client can read which it does (KIP-511).
+pub(super) fn unsupported(state: &State, call: &Call) -> Answer {
+    let response = response(state).with_error_code(ResponseError::UnsupportedVersion.code());
+    let frame = frame::reply_with_header(0, call.correlation_id, 0, &response);
+    frame.map_or(Answer::Close, Answer::Reply)
+}
+
+fn response(state: &State) -> ApiVersionsResponse {
+    let range = |(api_key, (min, max)): (&i16, &(i16, i16))| {
+        ApiVersion::default().with_api_key(*api_key).with_min_version(*min).with_max_version(*max)
+    };
+    ApiVersionsResponse::default().with_api_keys(state.settings.versions.iter().map(range).collect())
+}

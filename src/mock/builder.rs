@@ -1,0 +1,126 @@
+//! Sets up a cluster before anything is sent to it.
+
+use std::collections::BTreeMap;
+
+use crate::mock::api;
+use crate::mock::cluster::Cluster;
+use crate::mock::state::Broker;
+use crate::mock::state::Settings;
+use crate::mock::state::State;
+use crate::types::TopicName;
+
+/// Builds a [`Cluster`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    brokers: i32,
+    topics: Vec<(String, i32)>,
+    racks: bool,
+    seed: u64,
+    settings: Settings,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let settings = Settings {
+            cluster_id: "ottla-mock-cluster-000".to_owned(),
+            auto_create: true,
+            partitions_default: 1,
+            replication_default: 3,
+            batch_bytes_max: 1_048_588,
+            timestamp_after_max_ms: Some(3_600_000),
+            fetch_sessions: 1_000,
+            versions: api::versions(),
+        };
+        Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
+    }
+}
+
+impl Builder {
+    /// How many brokers there are, with ids from 1 on; one by default.
+    pub fn brokers(mut self, count: i32) -> Self {
+        self.brokers = count.max(1);
+        self
+    }
+
+    /// Makes a topic with so many partitions.
+    pub fn topic(mut self, name: &str, partitions: i32) -> Self {
+        self.topics.push((name.to_owned(), partitions));
+        self
+    }
+
+    /// Whether asking for the metadata of an unknown topic makes it (`auto.create.topics.enable`); yes by default.
+    pub fn auto_create(mut self, enabled: bool) -> Self {
+        self.settings.auto_create = enabled;
+        self
+    }
+
+    /// The partitions of a topic that is made without saying how many (`num.partitions`); 1 by default.
+    pub fn partitions_default(mut self, partitions: i32) -> Self {
+        self.settings.partitions_default = partitions.max(1);
+        self
+    }
+
+    /// The largest batch a topic takes (`message.max.bytes`); 1,048,588 bytes by default.
+    pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.batch_bytes_max = bytes;
+        self
+    }
+
+    /// How far a timestamp may lie in the future (`log.message.timestamp.after.max.ms`), one hour by default;
+    /// `None` takes any, as brokers before 3.6 did.
+    pub fn timestamp_after_max_ms(mut self, limit: Option<i64>) -> Self {
+        self.settings.timestamp_after_max_ms = limit;
+        self
+    }
+
+    /// How many fetch sessions each broker keeps (`max.incremental.fetch.session.cache.slots`); 1,000 by default,
+    /// 0 for none.
+    pub fn fetch_sessions(mut self, slots: usize) -> Self {
+        self.settings.fetch_sessions = slots;
+        self
+    }
+
+    /// The versions of an API that the brokers speak, within what the mock can.
+    ///
+    /// An empty range takes the API away. By default the brokers speak all that the mock can.
+    pub fn versions(mut self, api_key: i16, min: i16, max: i16) -> Self {
+        let Some((low, high)) = api::versions().get(&api_key).copied() else { return self };
+        let range = (min.max(low), max.min(high));
+        if range.0 <= range.1 {
+            self.settings.versions.insert(api_key, range);
+        } else {
+            self.settings.versions.remove(&api_key);
+        }
+        self
+    }
+
+    /// Puts each broker into a rack of its own, `rack-1` and so on; in none by default.
+    pub fn racks(mut self) -> Self {
+        self.racks = true;
+        self
+    }
+
+    /// What random ids are drawn from; the same seed gives the same cluster.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Builds it. Its brokers call themselves `127.0.0.1`, ports from 9092 on, until told otherwise.
+    pub fn build(self) -> Cluster {
+        let broker = |id: i32| Broker {
+            host: "127.0.0.1".to_owned(),
+            port: u16::try_from(9_091 + id).unwrap_or(u16::MAX),
+            rack: self.racks.then(|| format!("rack-{id}")),
+            up: true,
+        };
+        let brokers: BTreeMap<i32, Broker> = (1..=self.brokers).map(|id| (id, broker(id))).collect();
+        let mut state = State::new(self.settings, brokers, self.seed);
+        let replicas = state.settings.replication_default;
+        for (name, partitions) in &self.topics {
+            state.create_topic(&TopicName::from(name.as_str()), *partitions, replicas);
+        }
+        Cluster::new(state)
+    }
+}

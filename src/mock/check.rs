@@ -1,0 +1,213 @@
+//! Judges a produced batch as a broker does (`ProduceRequest.validateRecords`, `UnifiedLog.append`, `LogValidator`).
+//!
+//! The reading of the format is the mock's own. It is stricter than Kafka where the module head of [`crate::mock`] says so.
+
+use kafka_protocol::error::ResponseError;
+
+use crate::codec::Codecs;
+use crate::codec::Compression;
+use crate::mock::producers::Numbered;
+use crate::mock::producers::after;
+use crate::mock::walk::Walk;
+
+/// Bytes of a batch's header, its records excluded.
+pub(super) const HEAD_LEN: usize = 61;
+
+/// A batch's header, field by field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) base_offset: i64,
+    pub(super) length: i32,
+    pub(super) leader_epoch: i32,
+    pub(super) crc: u32,
+    pub(super) attributes: i16,
+    pub(super) last_offset_delta: i32,
+    pub(super) base_timestamp: i64,
+    pub(super) max_timestamp: i64,
+    pub(super) producer_id: i64,
+    pub(super) producer_epoch: i16,
+    pub(super) base_sequence: i32,
+    pub(super) count: i32,
+}
+
+impl Head {
+    pub(super) fn read(bytes: &[u8; HEAD_LEN]) -> Self {
+        fn field<const N: usize>(bytes: &[u8; HEAD_LEN], at: usize) -> [u8; N] {
+            bytes[at..].first_chunk().copied().expect("every field lies within the header")
+        }
+        Self {
+            base_offset: i64::from_be_bytes(field(bytes, 0)),
+            length: i32::from_be_bytes(field(bytes, 8)),
+            leader_epoch: i32::from_be_bytes(field(bytes, 12)),
+            crc: u32::from_be_bytes(field(bytes, 17)),
+            attributes: i16::from_be_bytes(field(bytes, 21)),
+            last_offset_delta: i32::from_be_bytes(field(bytes, 23)),
+            base_timestamp: i64::from_be_bytes(field(bytes, 27)),
+            max_timestamp: i64::from_be_bytes(field(bytes, 35)),
+            producer_id: i64::from_be_bytes(field(bytes, 43)),
+            producer_epoch: i16::from_be_bytes(field(bytes, 51)),
+            base_sequence: i32::from_be_bytes(field(bytes, 53)),
+            count: i32::from_be_bytes(field(bytes, 57)),
+        }
+    }
+
+    /// How the records are compressed; `None` for a number that no codec has.
+    pub(super) fn compression(&self) -> Option<Compression> {
+        Compression::from_id(u8::try_from(self.attributes & 0x07).ok()?)
+    }
+
+    fn numbered(&self) -> Option<Numbered> {
+        (self.producer_id >= 0).then(|| Numbered {
+            producer_id: self.producer_id,
+            epoch: self.producer_epoch,
+            first: self.base_sequence,
+            last: after(self.base_sequence, self.last_offset_delta),
+        })
+    }
+}
+
+/// What a batch is judged by.
+#[derive(Debug)]
+pub(super) struct Rules<'a> {
+    pub(super) codecs: &'a Codecs,
+    /// `max.message.bytes` of the topic.
+    pub(super) batch_bytes_max: usize,
+    /// The latest timestamp accepted (`message.timestamp.after.max.ms`), if there is a limit.
+    pub(super) timestamp_max: Option<i64>,
+    /// The version of the request, before 7 of which zstd is not allowed.
+    pub(super) version: i16,
+}
+
+/// What the log needs to know of a good batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checked {
+    pub(super) last_offset_delta: i32,
+    pub(super) max_timestamp: i64,
+    pub(super) numbered: Option<Numbered>,
+}
+
+/// Why a batch is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) error: ResponseError,
+    pub(super) reason: &'static str,
+    /// The index of the record at fault, if it is one.
+    pub(super) record: Option<i32>,
+}
+
+/// Judges the records of one partition of a produce request; `scratch` is where compressed ones are inflated.
+pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) -> Result<Checked, Refusal> {
+    use ResponseError::CorruptMessage;
+    use ResponseError::InvalidRecord;
+    use ResponseError::InvalidTimestamp;
+    use ResponseError::UnsupportedCompressionType;
+
+    let Some(bytes) = records.first_chunk::<HEAD_LEN>() else {
+        return refuse(InvalidRecord, "the records do not hold one whole batch");
+    };
+    match bytes[16] {
+        2 => {}
+        0 | 1 => return refuse(InvalidRecord, "the batch is not of format v2"),
+        _ => return refuse(CorruptMessage, "no batch format has this number"),
+    }
+    let head = Head::read(bytes);
+    if usize::try_from(head.length).ok().and_then(|length| length.checked_add(12)) != Some(records.len()) {
+        return refuse(InvalidRecord, "the records are not exactly one whole batch");
+    }
+    let Some(compression) = head.compression() else {
+        return refuse(UnsupportedCompressionType, "no codec has this number");
+    };
+    if compression == Compression::Zstd && rules.version < 7 {
+        return refuse(UnsupportedCompressionType, "zstd needs produce requests of version 7 or later");
+    }
+    if head.base_offset != 0 {
+        return refuse(InvalidRecord, "the base offset of a produced batch is not zero");
+    }
+    if records.len() > rules.batch_bytes_max {
+        return refuse(ResponseError::MessageTooLarge, "the batch is larger than the topic's max.message.bytes");
+    }
+    if crc32c::crc32c(&records[21..]) != head.crc {
+        return refuse(CorruptMessage, "the CRC does not match");
+    }
+    if head.count <= 0 || head.last_offset_delta != head.count - 1 {
+        return refuse(InvalidRecord, "the record count and the last offset delta disagree");
+    }
+    if head.attributes & 0x20 != 0 {
+        return refuse(InvalidRecord, "clients may not write control batches");
+    }
+    if head.attributes & 0x08 != 0 {
+        return refuse(InvalidTimestamp, "clients may not set the log append time");
+    }
+    if head.attributes & !0x1f != 0 {
+        return refuse(InvalidRecord, "an unused attribute bit is set");
+    }
+    if head.producer_id >= 0 && head.base_sequence < 0 {
+        return refuse(InvalidRecord, "a batch with a producer id has no sequence");
+    }
+    if rules.timestamp_max.is_some_and(|latest| head.max_timestamp > latest) {
+        return refuse(InvalidTimestamp, "a timestamp lies too far in the future");
+    }
+    let plain = inflate(&records[HEAD_LEN..], compression, rules.codecs, scratch)?;
+    walk(plain, &head)?;
+    Ok(Checked {
+        last_offset_delta: head.last_offset_delta,
+        max_timestamp: head.max_timestamp,
+        numbered: head.numbered(),
+    })
+}
+
+fn refuse<T>(error: ResponseError, reason: &'static str) -> Result<T, Refusal> {
+    Err(Refusal { error, reason, record: None })
+}
+
+/// The record section as it was before compression.
+pub(super) fn inflate<'a>(
+    section: &'a [u8],
+    compression: Compression,
+    codecs: &Codecs,
+    scratch: &'a mut Vec<u8>,
+) -> Result<&'a [u8], Refusal> {
+    if compression == Compression::None {
+        return Ok(section);
+    }
+    let Some(codec) = codecs.get(compression) else {
+        return refuse(ResponseError::UnsupportedCompressionType, "the mock was built without this codec");
+    };
+    scratch.clear();
+    match codec.decompress(section, INFLATED_MAX, scratch) {
+        Ok(()) => Ok(scratch),
+        Err(_) => refuse(ResponseError::CorruptMessage, "the records do not inflate"),
+    }
+}
+
+/// Reads every record: as many as the header says, numbered without gaps, none left over, times as the header says.
+fn walk(plain: &[u8], head: &Head) -> Result<(), Refusal> {
+    let wrong = |reason, record| Err(Refusal { error: ResponseError::InvalidRecord, reason, record: Some(record) });
+    let mut records = Walk::new(plain);
+    let mut latest = NO_TIMESTAMP;
+    for index in 0..head.count {
+        let Some(record) = records.next_record() else {
+            return wrong("the record is malformed or missing", index);
+        };
+        if record.offset_delta != index {
+            return wrong("the offset deltas are not consecutive", index);
+        }
+        let Some(timestamp) = head.base_timestamp.checked_add(record.timestamp_delta) else {
+            return wrong("the timestamp delta overflows", index);
+        };
+        latest = latest.max(timestamp);
+    }
+    if !records.is_done() {
+        return refuse(ResponseError::InvalidRecord, "bytes follow the last record");
+    }
+    if latest != head.max_timestamp {
+        return refuse(ResponseError::InvalidRecord, "the maximum timestamp is not that of the records");
+    }
+    Ok(())
+}
+
+/// `RecordBatch.NO_TIMESTAMP`.
+pub(super) const NO_TIMESTAMP: i64 = -1;
+
+/// No client of a test inflates a batch beyond this many bytes.
+const INFLATED_MAX: usize = 1 << 30;

@@ -1,0 +1,276 @@
+//! One partition's log: the stored batches, the offsets that bound them, the leader epochs they were written under.
+
+use bytes::Bytes;
+use bytes::BytesMut;
+
+use crate::codec::Codecs;
+use crate::mock::check::Checked;
+use crate::mock::check::HEAD_LEN;
+use crate::mock::check::Head;
+use crate::mock::check::NO_TIMESTAMP;
+use crate::mock::check::inflate;
+use crate::mock::producers::Producers;
+use crate::mock::producers::after;
+use crate::mock::walk::RawRecord;
+use crate::mock::walk::Walk;
+
+/// A record as it is in a log, for tests to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRecord {
+    /// Its place in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970, as its producer set it.
+    pub timestamp: i64,
+    /// The key, or null.
+    pub key: Option<Bytes>,
+    /// The value, or null.
+    pub value: Option<Bytes>,
+    /// The headers, in order, duplicates kept.
+    pub headers: Vec<(Bytes, Option<Bytes>)>,
+    /// The id of the producer that wrote it; −1 without idempotence.
+    pub producer_id: i64,
+    /// The epoch of that producer; −1 without idempotence.
+    pub producer_epoch: i16,
+    /// The record's own sequence number; −1 without idempotence.
+    pub sequence: i32,
+    /// The epoch of the leader that appended it.
+    pub leader_epoch: i32,
+}
+
+/// The log.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    batches: Vec<Batch>,
+    start: i64,
+    end: i64,
+    /// Bytes ever appended.
+    bytes: u64,
+    /// Each leader epoch with its first offset, both growing (`LeaderEpochFileCache`).
+    epochs: Vec<(i32, i64)>,
+    pub(super) producers: Producers,
+}
+
+/// A batch: its header with the offset and epoch of this log, its records still in the frame they came in.
+#[derive(Debug)]
+struct Batch {
+    head: [u8; HEAD_LEN],
+    body: Bytes,
+    last: i64,
+    max_timestamp: i64,
+    leader_epoch: i32,
+    /// Bytes appended before it.
+    position: u64,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        HEAD_LEN + self.body.len()
+    }
+
+    /// Calls `visit` with each record's offset, timestamp and content until it says stop.
+    fn visit(&self, codecs: &Codecs, mut visit: impl FnMut(&Head, i64, i64, RawRecord<'_>) -> bool) {
+        let head = Head::read(&self.head);
+        let Some(compression) = head.compression() else { return };
+        let mut scratch = Vec::new();
+        let Ok(plain) = inflate(&self.body, compression, codecs, &mut scratch) else { return };
+        let mut walk = Walk::new(plain);
+        while let Some(record) = walk.next_record() {
+            let offset = head.base_offset + i64::from(record.offset_delta);
+            if !visit(&head, offset, head.base_timestamp + record.timestamp_delta, record) {
+                return;
+            }
+        }
+    }
+}
+
+impl Log {
+    pub(super) fn start(&self) -> i64 {
+        self.start
+    }
+
+    /// The offset the next record gets. All replicas share the log, so it is the high watermark and the last stable
+    /// offset too.
+    pub(super) fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// Appends a batch that was found good, and answers the offset of its first record.
+    pub(super) fn append(&mut self, records: &Bytes, checked: &Checked, leader_epoch: i32) -> i64 {
+        let mut head: [u8; HEAD_LEN] =
+            records.first_chunk().copied().expect("a batch that was found good has a whole header");
+        let base = self.end;
+        // The CRC starts after these two, so that a broker can set them.
+        head[..8].copy_from_slice(&base.to_be_bytes());
+        head[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
+        let batch = Batch {
+            head,
+            body: records.slice(HEAD_LEN..),
+            last: base + i64::from(checked.last_offset_delta),
+            max_timestamp: checked.max_timestamp,
+            leader_epoch,
+            position: self.bytes,
+        };
+        self.bytes += batch.len() as u64;
+        self.end = batch.last + 1;
+        self.batches.push(batch);
+        base
+    }
+
+    /// Bytes from the batch that holds `offset` to the end.
+    pub(super) fn available(&self, offset: i64) -> u64 {
+        self.batches[self.find(offset)..].first().map_or(0, |first| self.bytes - first.position)
+    }
+
+    /// At most `limit` bytes from the batch that holds `offset` on, the last batch cut short where the limit falls in it.
+    ///
+    /// A first batch larger than the limit is whole if `first_whole`, else there is nothing.
+    pub(super) fn read(&self, offset: i64, limit: usize, first_whole: bool) -> Bytes {
+        let batches = &self.batches[self.find(offset)..];
+        let Some(first) = batches.first() else { return Bytes::new() };
+        if first.len() > limit && !first_whole {
+            return Bytes::new();
+        }
+        let available = usize::try_from(self.available(offset)).unwrap_or(usize::MAX);
+        let size = available.min(limit.max(first.len()));
+        let mut out = BytesMut::with_capacity(size);
+        for part in batches.iter().flat_map(|batch| [&batch.head[..], &batch.body[..]]) {
+            let room = size - out.len();
+            if room == 0 {
+                break;
+            }
+            out.extend_from_slice(&part[..part.len().min(room)]);
+        }
+        out.freeze()
+    }
+
+    /// The first record at or after a timestamp, with its own timestamp and leader epoch.
+    pub(super) fn find_time(&self, timestamp: i64, codecs: &Codecs) -> Option<Found> {
+        for batch in self.batches.iter().filter(|batch| batch.max_timestamp >= timestamp) {
+            let mut found = None;
+            batch.visit(codecs, |_, offset, time, _| {
+                if time >= timestamp && offset >= self.start {
+                    found = Some(Found { offset, timestamp: time, leader_epoch: batch.leader_epoch });
+                }
+                found.is_none()
+            });
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// The first record that has the largest timestamp (KIP-734).
+    pub(super) fn latest_time(&self, codecs: &Codecs) -> Option<Found> {
+        let timestamp = self.batches.iter().map(|batch| batch.max_timestamp).max()?;
+        self.find_time(timestamp, codecs).filter(|_| timestamp != NO_TIMESTAMP)
+    }
+
+    /// The leader epoch that the record at `offset` was written under.
+    pub(super) fn epoch_at(&self, offset: i64) -> Option<i32> {
+        self.epochs.iter().rev().find(|(_, start)| *start <= offset).map(|(epoch, _)| *epoch)
+    }
+
+    /// Notes that a leader epoch begins at the end of the log.
+    pub(super) fn begin_epoch(&mut self, epoch: i32) {
+        let end = self.end;
+        self.epochs.retain(|(known, start)| *known < epoch && *start < end);
+        self.epochs.push((epoch, end));
+    }
+
+    /// The largest epoch not above `epoch` that the log has, and where it ends (`LeaderEpochFileCache.endOffsetFor`);
+    /// −1 twice where the log cannot tell.
+    pub(super) fn end_of_epoch(&self, epoch: i32) -> (i32, i64) {
+        let Some((newest, _)) = self.epochs.last() else { return (-1, -1) };
+        if epoch < 0 || epoch > *newest {
+            return (-1, -1);
+        }
+        if epoch == *newest {
+            return (epoch, self.end);
+        }
+        let above = self.epochs.partition_point(|(known, _)| *known <= epoch);
+        let end = self.epochs[above].1;
+        match above.checked_sub(1) {
+            Some(floor) => (self.epochs[floor].0, end),
+            None => (epoch, end),
+        }
+    }
+
+    /// Drops what lies before `offset`, as retention or DeleteRecords would; answers the new start.
+    pub(super) fn delete_before(&mut self, offset: i64) -> i64 {
+        self.start = offset.clamp(self.start, self.end);
+        let start = self.start;
+        self.batches.retain(|batch| batch.last >= start);
+        self.start
+    }
+
+    /// Every record from the start on.
+    pub(super) fn records(&self, codecs: &Codecs) -> Vec<StoredRecord> {
+        let mut records = Vec::new();
+        for batch in &self.batches {
+            batch.visit(codecs, |head, offset, timestamp, raw| {
+                if offset >= self.start {
+                    records.push(stored(head, offset, timestamp, raw));
+                }
+                true
+            });
+        }
+        records
+    }
+
+    /// The stored batches, each as a consumer would get it.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Bytes> {
+        self.batches.iter().map(|batch| Bytes::from([&batch.head[..], &batch.body[..]].concat()))
+    }
+
+    /// The index of the batch that holds `offset`, or of the first after it.
+    fn find(&self, offset: i64) -> usize {
+        self.batches.partition_point(|batch| batch.last < offset)
+    }
+}
+
+/// An answer to a search by time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) offset: i64,
+    pub(super) timestamp: i64,
+    pub(super) leader_epoch: i32,
+}
+
+fn stored(head: &Head, offset: i64, timestamp: i64, raw: RawRecord<'_>) -> StoredRecord {
+    let headers = raw.headers.iter();
+    StoredRecord {
+        offset,
+        timestamp,
+        key: raw.key.map(Bytes::copy_from_slice),
+        value: raw.value.map(Bytes::copy_from_slice),
+        headers: headers.map(|(key, value)| (Bytes::copy_from_slice(key), value.map(Bytes::copy_from_slice))).collect(),
+        producer_id: head.producer_id,
+        producer_epoch: head.producer_epoch,
+        sequence: if head.base_sequence < 0 { -1 } else { after(head.base_sequence, raw.offset_delta) },
+        leader_epoch: head.leader_epoch,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_ends_where_the_next_begins() {
+        let mut log = Log::default();
+        assert_eq!(log.end_of_epoch(0), (-1, -1));
+        for (epoch, end) in [(0, 0), (1, 10), (2, 10), (5, 30)] {
+            log.end = end;
+            log.begin_epoch(epoch);
+        }
+        log.end = 40;
+        assert_eq!(log.end_of_epoch(0), (0, 10), "an epoch without a record is forgotten");
+        assert_eq!(log.end_of_epoch(1), (0, 10));
+        assert_eq!(log.end_of_epoch(3), (2, 30));
+        assert_eq!(log.end_of_epoch(5), (5, 40));
+        assert_eq!(log.end_of_epoch(6), (-1, -1));
+        assert_eq!(log.end_of_epoch(-1), (-1, -1));
+    }
+}

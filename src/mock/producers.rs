@@ -1,0 +1,129 @@
+//! What a partition remembers of idempotent producers (`ProducerStateManager`, `ProducerAppendInfo`).
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+
+use kafka_protocol::error::ResponseError;
+
+/// A batch's place in its producer's numbering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbered {
+    pub(super) producer_id: i64,
+    pub(super) epoch: i16,
+    pub(super) first: i32,
+    pub(super) last: i32,
+}
+
+/// Whether a numbered batch may be appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It is next.
+    Next,
+    /// It is in the log already, from this offset on.
+    Duplicate(i64),
+}
+
+/// The producers a partition knows.
+#[derive(Debug, Default)]
+pub(super) struct Producers {
+    known: HashMap<i64, Producer>,
+}
+
+#[derive(Debug)]
+struct Producer {
+    epoch: i16,
+    /// The last batches, oldest first: first sequence, last sequence, first offset.
+    batches: VecDeque<(i32, i32, i64)>,
+}
+
+impl Producers {
+    /// Judges a batch as `ProducerAppendInfo` does.
+    pub(super) fn admit(&self, batch: Numbered) -> Result<Admission, ResponseError> {
+        // A partition that knows nothing of a producer takes any sequence: its state may have expired.
+        let Some(known) = self.known.get(&batch.producer_id) else { return Ok(Admission::Next) };
+        if batch.epoch < known.epoch {
+            return Err(ResponseError::InvalidProducerEpoch);
+        }
+        if batch.epoch > known.epoch {
+            let starts = batch.first == 0;
+            return if starts { Ok(Admission::Next) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
+        }
+        let same = |(first, last, _): &&(i32, i32, i64)| (*first, *last) == (batch.first, batch.last);
+        if let Some((_, _, offset)) = known.batches.iter().find(same) {
+            return Ok(Admission::Duplicate(*offset));
+        }
+        let next = known.batches.back().map_or(0, |(_, last, _)| after(*last, 1));
+        if batch.first == next { Ok(Admission::Next) } else { Err(ResponseError::OutOfOrderSequenceNumber) }
+    }
+
+    /// Remembers a batch that was appended at `offset`.
+    pub(super) fn record(&mut self, batch: Numbered, offset: i64) {
+        let fresh = || Producer { epoch: batch.epoch, batches: VecDeque::with_capacity(BATCHES_KEPT) };
+        let known = self.known.entry(batch.producer_id).or_insert_with(fresh);
+        if known.epoch != batch.epoch {
+            known.epoch = batch.epoch;
+            known.batches.clear();
+        }
+        if known.batches.len() == BATCHES_KEPT {
+            known.batches.pop_front();
+        }
+        known.batches.push_back((batch.first, batch.last, offset));
+    }
+
+    /// Forgets every producer, as when `producer.id.expiration.ms` has passed.
+    pub(super) fn expire(&mut self) {
+        self.known.clear();
+    }
+}
+
+/// The sequence `records` after `sequence`: 31 bits that wrap to zero.
+pub(super) fn after(sequence: i32, records: i32) -> i32 {
+    sequence.wrapping_add(records) & i32::MAX
+}
+
+/// `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`.
+const BATCHES_KEPT: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(epoch: i16, first: i32, records: i32) -> Numbered {
+        Numbered { producer_id: 7, epoch, first, last: after(first, records - 1) }
+    }
+
+    #[test]
+    fn the_last_five_batches_are_known_again() {
+        let mut producers = Producers::default();
+        for (offset, first) in [(0_i64, 0), (10, 10), (20, 20), (30, 30), (40, 40), (50, 50)] {
+            assert_eq!(producers.admit(batch(0, first, 10)), Ok(Admission::Next));
+            producers.record(batch(0, first, 10), offset);
+        }
+        assert_eq!(producers.admit(batch(0, 10, 10)), Ok(Admission::Duplicate(10)));
+        assert_eq!(producers.admit(batch(0, 50, 10)), Ok(Admission::Duplicate(50)));
+        assert_eq!(producers.admit(batch(0, 0, 10)), Err(ResponseError::OutOfOrderSequenceNumber));
+        assert_eq!(producers.admit(batch(0, 50, 9)), Err(ResponseError::OutOfOrderSequenceNumber), "another batch");
+        assert_eq!(producers.admit(batch(0, 61, 1)), Err(ResponseError::OutOfOrderSequenceNumber), "a gap");
+    }
+
+    #[test]
+    fn an_unknown_producer_may_start_anywhere() {
+        assert_eq!(Producers::default().admit(batch(3, 4_711, 2)), Ok(Admission::Next));
+    }
+
+    #[test]
+    fn an_epoch_starts_from_zero_and_fences_older_ones() {
+        let mut producers = Producers::default();
+        producers.record(batch(1, 0, 5), 0);
+        assert_eq!(producers.admit(batch(0, 5, 1)), Err(ResponseError::InvalidProducerEpoch));
+        assert_eq!(producers.admit(batch(2, 5, 1)), Err(ResponseError::OutOfOrderSequenceNumber));
+        assert_eq!(producers.admit(batch(2, 0, 1)), Ok(Admission::Next));
+    }
+
+    #[test]
+    fn sequences_wrap() {
+        let mut producers = Producers::default();
+        producers.record(batch(0, i32::MAX - 1, 4), 0);
+        assert_eq!(producers.admit(batch(0, 2, 1)), Ok(Admission::Next));
+    }
+}

@@ -1,0 +1,292 @@
+//! Serves a mock cluster over TCP: a listener for each broker, one task a connection, one task for replies that wait.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::mock::cluster::Cluster;
+use crate::mock::cluster::Outcome;
+use crate::mock::frame::take_frame;
+
+/// A mock cluster behind TCP. Dropping it closes every listener and connection.
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::{Cluster, Server};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let cluster = Cluster::builder().brokers(3).topic("events", 6).build();
+/// let server = Server::start(cluster, "127.0.0.1:0".parse()?).await?;
+/// println!("bootstrap.servers={}", server.bootstrap());
+/// assert!(server.with(|cluster| cluster.log("events", 0)).is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "dropping the server stops it"]
+pub struct Server {
+    shared: Arc<Shared>,
+    /// Dropping the set aborts the tasks in it, and with each listener's task the connections it owns.
+    _tasks: JoinSet<()>,
+    bootstrap: String,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("bootstrap", &self.bootstrap).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Binds a listener for each broker and serves until dropped.
+    ///
+    /// With port 0 each broker gets a free port; otherwise the first gets this one and the others those after it.
+    /// Brokers advertise the address they listen on, or 127.0.0.1 where that is unspecified.
+    pub async fn start(mut cluster: Cluster, listen: SocketAddr) -> io::Result<Self> {
+        let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+        let mut listeners = Vec::new();
+        for (index, broker) in (0_u16..).zip(cluster.brokers()) {
+            let port = if listen.port() == 0 { 0 } else { listen.port().saturating_add(index) };
+            let listener = TcpListener::bind((listen.ip(), port)).await?;
+            cluster.advertise(broker, &host.to_string(), listener.local_addr()?.port());
+            listeners.push((broker, listener));
+        }
+        let bootstrap = cluster.bootstrap();
+        let state = Served { cluster, connections: HashMap::new(), next_connection: 1 };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let mut tasks = JoinSet::new();
+        for (broker, listener) in listeners {
+            tasks.spawn(accept(Arc::clone(&shared), broker, listener));
+        }
+        tasks.spawn(pump(Arc::clone(&shared)));
+        Ok(Self { shared, _tasks: tasks, bootstrap })
+    }
+
+    /// The brokers' addresses, as `bootstrap.servers` wants them.
+    pub fn bootstrap(&self) -> &str {
+        &self.bootstrap
+    }
+
+    /// Looks at the cluster or changes it. No request is answered meanwhile.
+    ///
+    /// Connections to a broker that is down afterwards are closed.
+    pub fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
+        let mut state = self.shared.lock();
+        let result = action(&mut state.cluster);
+        let Served { cluster, connections, .. } = &mut *state;
+        connections.retain(|_, connection| cluster.is_up(connection.broker));
+        state.route(clock().0);
+        drop(state);
+        self.shared.changed.notify_one();
+        result
+    }
+}
+
+struct Shared {
+    state: Mutex<Served>,
+    /// Told when a reply may be due earlier than the pump knows.
+    changed: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Served> {
+        // A test that panicked inside `with` has its say already.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Served {
+    cluster: Cluster,
+    connections: HashMap<u64, Connection>,
+    next_connection: u64,
+}
+
+/// A live connection; dropping it closes the socket once what was sent has been written.
+struct Connection {
+    broker: i32,
+    replies: mpsc::UnboundedSender<Bytes>,
+}
+
+impl Served {
+    fn open(&mut self, broker: i32, replies: mpsc::UnboundedSender<Bytes>) -> Option<u64> {
+        if !self.cluster.is_up(broker) {
+            return None;
+        }
+        let id = self.next_connection;
+        self.next_connection += 1;
+        self.connections.insert(id, Connection { broker, replies });
+        Some(id)
+    }
+
+    fn close(&mut self, id: u64) {
+        self.connections.remove(&id);
+        self.cluster.disconnect(id);
+    }
+
+    /// Gives the replies that were waited for to their connections.
+    fn route(&mut self, now: Instant) {
+        while let Some((id, outcome)) = self.cluster.poll(now) {
+            self.deliver(id, outcome);
+        }
+    }
+
+    fn deliver(&mut self, id: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::Reply(frame) => {
+                if let Some(connection) = self.connections.get(&id) {
+                    // A connection that is going away does not want it.
+                    let _ = connection.replies.send(frame);
+                }
+            }
+            Outcome::Close => self.close(id),
+            Outcome::Silent | Outcome::Wait => {}
+        }
+    }
+}
+
+async fn accept(shared: Arc<Shared>, broker: i32, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(connection(Arc::clone(&shared), broker, stream));
+            }
+            // Out of file descriptors, most likely: some connection has to end first.
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Reads and writes one connection until either side ends it.
+async fn connection(shared: Arc<Shared>, broker: i32, stream: TcpStream) {
+    let (replies, queue) = mpsc::unbounded_channel();
+    let Some(id) = shared.lock().open(broker, replies) else { return };
+    // Without it the loopback's delayed acknowledgements cost 40 ms a request; where it cannot be set, so be it.
+    let _ = stream.set_nodelay(true);
+    let (read_half, write_half) = stream.into_split();
+    let mut reading = pin!(read(&shared, broker, id, read_half));
+    let mut writing = pin!(write(write_half, queue));
+    let mut done = false;
+    poll_fn(|cx| {
+        if !done && reading.as_mut().poll(cx).is_ready() {
+            done = true;
+            shared.lock().close(id);
+        }
+        // It ends once the connection is closed and what was queued is written.
+        writing.as_mut().poll(cx)
+    })
+    .await;
+    shared.lock().close(id);
+}
+
+/// Hands each request to the cluster until the peer ends, or the cluster ends it.
+async fn read(shared: &Shared, broker: i32, id: u64, mut half: OwnedReadHalf) {
+    let mut stream = BytesMut::new();
+    loop {
+        loop {
+            match take_frame(&mut stream, FRAME_BYTES_MAX) {
+                Err(_) => return,
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    if !serve(shared, broker, id, frame) {
+                        return;
+                    }
+                }
+            }
+        }
+        // Within a frame there is room for all of it, and growing would copy what has come.
+        if stream.len() < 4 && stream.capacity() - stream.len() < READ_BYTES_MIN {
+            stream.reserve(READ_AHEAD);
+        }
+        match half.read_buf(&mut stream).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Answers one request; whether the connection stays.
+fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
+    let (now, unix_ms) = clock();
+    let mut state = shared.lock();
+    let outcome = state.cluster.handle(now, unix_ms, broker, id, frame);
+    let waits = outcome == Outcome::Wait;
+    state.deliver(id, outcome);
+    state.route(now);
+    let open = state.connections.contains_key(&id);
+    drop(state);
+    if waits {
+        shared.changed.notify_one();
+    }
+    open
+}
+
+async fn write(mut half: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Bytes>) {
+    while let Some(frame) = queue.recv().await {
+        if half.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Wakes up when a reply that waits is due.
+async fn pump(shared: Arc<Shared>) {
+    loop {
+        let due = {
+            let mut state = shared.lock();
+            state.route(clock().0);
+            state.cluster.poll_timeout()
+        };
+        match due {
+            Some(due) => {
+                // Either way the next round finds out what there is to do.
+                let _ = tokio::time::timeout_at(due.into(), shared.changed.notified()).await;
+            }
+            None => shared.changed.notified().await,
+        }
+    }
+}
+
+/// The runtime's time, which tests may have paused, and the wall clock's.
+fn clock() -> (Instant, i64) {
+    let now = tokio::time::sleep(Duration::ZERO).deadline().into_std();
+    let unix = UNIX_EPOCH.elapsed().unwrap_or_default();
+    (now, i64::try_from(unix.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// `socket.request.max.bytes`.
+const FRAME_BYTES_MAX: usize = 104_857_600;
+
+/// What is read at once where nothing says how much is coming.
+const READ_AHEAD: usize = 64 * 1_024;
+/// Less room than this is not worth a read.
+const READ_BYTES_MIN: usize = 4 * 1_024;
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,1 @@
+//! Drives the cluster with requests that `kafka-protocol` encodes.
