@@ -1,4 +1,5 @@
 //! The suites that are not in the files they test.
 
 mod golden;
+mod hostile;
 mod tidy;

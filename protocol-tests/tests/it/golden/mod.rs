@@ -10,7 +10,7 @@ mod messages;
 mod records;
 
 /// The rows, as columns, of every file whose first line is `heading`.
-fn rows(heading: &str) -> Vec<Vec<String>> {
+pub(super) fn rows(heading: &str) -> Vec<Vec<String>> {
     let folder = std::env::var_os("OTTLA_GOLDEN")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from);
     let mut rows = Vec::new();
@@ -28,7 +28,7 @@ fn rows(heading: &str) -> Vec<Vec<String>> {
     rows
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "an odd number of digits");
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).expect("hexadecimal")).collect()
 }
