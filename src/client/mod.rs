@@ -1,1 +1,127 @@
-//! The client handle: cluster knowledge and connections shared by producers and consumers.
+//! The client handle: what producers, consumers and the admin share.
+
+use std::time::Duration;
+
+use crate::admin::Admin;
+use crate::config::Properties;
+use crate::config::parse_bootstrap;
+use crate::consumer::ConsumerBuilder;
+use crate::error::Error;
+use crate::net::Connector;
+use crate::net::Tcp;
+use crate::producer::ProducerBuilder;
+
+mod cluster;
+mod refresher;
+
+pub(crate) use self::cluster::Cluster;
+pub(crate) use self::cluster::Settings;
+pub(crate) use self::cluster::Target;
+
+/// A connection to a Kafka cluster, cheap to clone. Its tasks stop when the last handle to it is dropped.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ottla::Error> {
+/// let client = ottla::Client::connect(["localhost:9092"]).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    cluster: Cluster,
+}
+
+impl Client {
+    /// Connects by way of any of `servers`, each `HOST[:PORT]` or a list of them separated by commas.
+    ///
+    /// Fails when none of them answers as a Kafka broker within the set-up timeout; the error names the last.
+    pub async fn connect<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, Error> {
+        Self::builder(servers)?.connect().await
+    }
+
+    /// As [`Client::connect`], with settings.
+    pub fn builder<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<ClientBuilder, Error> {
+        Ok(ClientBuilder { settings: Settings::new(parse_bootstrap(servers)?), connector: Box::new(Tcp) })
+    }
+
+    /// Connects as properties say, `bootstrap.servers` among them.
+    pub async fn from_properties(properties: &Properties) -> Result<Self, Error> {
+        let servers = properties.get("bootstrap.servers");
+        let servers = servers.ok_or_else(|| Error::config("bootstrap.servers is not set: name at least one broker"))?;
+        Self::builder([servers])?.properties(properties).connect().await
+    }
+
+    /// Starts to build a producer.
+    pub fn producer(&self) -> ProducerBuilder {
+        ProducerBuilder::new(self.cluster.clone())
+    }
+
+    /// Starts to build a consumer.
+    pub fn consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.cluster.clone())
+    }
+
+    /// Topics: list, describe, create, delete.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.cluster.clone())
+    }
+}
+
+/// Settings of a [`Client`].
+#[derive(Debug)]
+pub struct ClientBuilder {
+    settings: Settings,
+    connector: Box<dyn Connector>,
+}
+
+impl ClientBuilder {
+    /// How the client names itself to brokers. The default is `ottla`.
+    pub fn client_id(mut self, id: impl Into<String>) -> Self {
+        self.settings.client_id = id.into();
+        self
+    }
+
+    /// How long a broker has to answer a request. The default is 30 s.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.request_timeout = timeout;
+        self
+    }
+
+    /// How old knowledge of the cluster may be. The default is 5 minutes.
+    pub fn metadata_age_max(mut self, age: Duration) -> Self {
+        self.settings.metadata_age_max = age;
+        self
+    }
+
+    /// How connections are made. The default is TCP.
+    pub fn connector(mut self, connector: impl Connector + 'static) -> Self {
+        self.connector = Box::new(connector);
+        self
+    }
+
+    /// Takes what properties say about connections.
+    pub fn properties(mut self, properties: &Properties) -> Self {
+        let settings = &mut self.settings;
+        let set = |slot: &mut Duration, name| *slot = properties.millis(name).unwrap_or(*slot);
+        set(&mut settings.request_timeout, "request.timeout.ms");
+        set(&mut settings.metadata_age_max, "metadata.max.age.ms");
+        set(&mut settings.setup_timeout, "socket.connection.setup.timeout.ms");
+        set(&mut settings.setup_timeout_max, "socket.connection.setup.timeout.max.ms");
+        set(&mut settings.reconnect_backoff, "reconnect.backoff.ms");
+        set(&mut settings.reconnect_backoff_max, "reconnect.backoff.max.ms");
+        set(&mut settings.retry_backoff, "retry.backoff.ms");
+        set(&mut settings.retry_backoff_max, "retry.backoff.max.ms");
+        set(&mut settings.idle_max, "connections.max.idle.ms");
+        if let Some(id) = properties.get("client.id") {
+            id.clone_into(&mut settings.client_id);
+        }
+        if let Some(bytes) = properties.bytes("receive.message.max.bytes") {
+            settings.response_bytes_max = bytes;
+        }
+        self
+    }
+
+    /// Connects. See [`Client::connect`].
+    pub async fn connect(self) -> Result<Client, Error> {
+        Ok(Client { cluster: Cluster::connect(self.settings, self.connector).await? })
+    }
+}

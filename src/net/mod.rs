@@ -1,1 +1,9 @@
-//! The only input and output: clock, dialling, connection tasks.
+//! The only input and output: the clock, dialling, and a task for each connection.
+
+pub mod clock;
+pub mod connection;
+pub mod dial;
+
+pub use self::dial::Connector;
+pub use self::dial::Stream;
+pub use self::dial::Tcp;

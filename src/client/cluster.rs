@@ -1,0 +1,375 @@
+//! Connections and knowledge that all handles of a client share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use fastrand::Rng;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use super::refresher;
+use super::refresher::Refresher;
+use crate::conn::backoff::Backoff;
+use crate::config::HostPort;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::metadata::Cache;
+use crate::metadata::Snapshot;
+use crate::net::Connector;
+use crate::net::clock;
+use crate::net::connection;
+use crate::net::connection::Handle;
+use crate::net::connection::Outgoing;
+use crate::net::connection::Reply;
+use crate::types::TopicName;
+use crate::wire::Api;
+use crate::wire::Request;
+use crate::wire::Response;
+use crate::wire::message::FindCoordinatorRequest;
+use crate::wire::message::Leader;
+use crate::wire::message::Node;
+
+/// What a client goes by, with its defaults.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) bootstrap: Vec<HostPort>,
+    pub(crate) client_id: String,
+    pub(crate) request_timeout: Duration,
+    pub(crate) metadata_age_max: Duration,
+    pub(crate) setup_timeout: Duration,
+    pub(crate) setup_timeout_max: Duration,
+    pub(crate) reconnect_backoff: Duration,
+    pub(crate) reconnect_backoff_max: Duration,
+    pub(crate) retry_backoff: Duration,
+    pub(crate) retry_backoff_max: Duration,
+    pub(crate) idle_max: Duration,
+    pub(crate) response_bytes_max: usize,
+}
+
+impl Settings {
+    pub(crate) fn new(bootstrap: Vec<HostPort>) -> Self {
+        Self {
+            bootstrap,
+            client_id: "ottla".to_owned(),
+            request_timeout: Duration::from_secs(30),
+            metadata_age_max: Duration::from_secs(300),
+            setup_timeout: Duration::from_secs(10),
+            setup_timeout_max: Duration::from_secs(30),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            idle_max: Duration::from_secs(540),
+            response_bytes_max: 100 << 20,
+        }
+    }
+}
+
+/// Who a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Whichever broker.
+    Any,
+    /// This broker.
+    Broker(i32),
+}
+
+/// Requests of different kinds do not wait for each other: each kind has a connection of its own, made when needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Lane {
+    Control,
+    Fetch,
+    Produce,
+}
+
+impl Lane {
+    fn of(request: &Request) -> Self {
+        match request.api() {
+            Api::Produce => Self::Produce,
+            Api::Fetch => Self::Fetch,
+            Api::ApiVersions
+            | Api::CreateTopics
+            | Api::DeleteTopics
+            | Api::DescribeCluster
+            | Api::FindCoordinator
+            | Api::InitProducerId
+            | Api::ListOffsets
+            | Api::Metadata
+            | Api::OffsetCommit
+            | Api::OffsetFetch
+            | Api::OffsetForLeaderEpoch => Self::Control,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Peer {
+    Bootstrap(usize),
+    Broker(i32),
+}
+
+/// The shared part of a client. Dropping the last one ends its tasks.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    connections: Arc<connection::Settings>,
+    handles: Mutex<HashMap<(Peer, Lane), Handle>>,
+    cache: Mutex<Cache>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    coordinators: Mutex<HashMap<String, i32>>,
+    refresher: Arc<Refresher>,
+    turn: AtomicUsize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is whole after every statement, so a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cluster {
+    /// Learns of the cluster from the first bootstrap address that answers.
+    pub(crate) async fn connect(settings: Settings, connector: Box<dyn Connector>) -> Result<Self, Error> {
+        let connections = connection::Settings {
+            client_id: settings.client_id.clone(),
+            connector,
+            setup_timeout: settings.setup_timeout,
+            setup_timeout_max: settings.setup_timeout_max,
+            reconnect_backoff: settings.reconnect_backoff,
+            reconnect_backoff_max: settings.reconnect_backoff_max,
+            idle_max: settings.idle_max,
+            response_bytes_max: settings.response_bytes_max,
+            in_flight_max: 64,
+        };
+        let seed = usize::try_from(clock::seed() >> 33).unwrap_or(0);
+        let cluster = Self(Arc::new(Inner {
+            settings,
+            connections: Arc::new(connections),
+            handles: Mutex::default(),
+            cache: Mutex::default(),
+            snapshots: watch::Sender::new(Arc::default()),
+            coordinators: Mutex::default(),
+            refresher: Arc::default(),
+            turn: AtomicUsize::new(seed),
+        }));
+        refresher::once(&cluster, Vec::new()).await?;
+        tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.refresher)));
+        Ok(cluster)
+    }
+
+    pub(super) fn downgrade(&self) -> Weak {
+        Weak(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// What is known now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.0.snapshots.borrow())
+    }
+
+    /// Tells of every change.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.0.snapshots.subscribe()
+    }
+
+    /// Keeps knowledge of these topics fresh from now on; asks at once for those that are not known.
+    pub(crate) fn want(&self, topics: &[TopicName]) {
+        let snapshot = self.snapshot();
+        let unknown = topics.iter().any(|topic| snapshot.topic(topic).is_none());
+        self.0.refresher.want(topics, unknown);
+    }
+
+    /// Asks again about these topics, soon: requests are coalesced and spaced by a back-off.
+    pub(crate) fn refresh(&self, topics: &[TopicName]) {
+        self.0.refresher.want(topics, true);
+    }
+
+    /// Takes a leader that a response hinted at.
+    pub(crate) fn hint(&self, topic: &TopicName, partition: i32, leader: Leader, nodes: &[Node]) {
+        self.edit(|cache| cache.handle_hint(topic, partition, leader, nodes));
+    }
+
+    /// Changes what is known and tells everybody if it did change.
+    pub(super) fn edit(&self, change: impl FnOnce(&mut Cache) -> bool) {
+        let mut cache = lock(&self.0.cache);
+        if change(&mut cache) {
+            self.0.snapshots.send_replace(cache.snapshot());
+        }
+    }
+
+    fn peer(&self, target: Target) -> Peer {
+        let turn = || self.0.turn.fetch_add(1, Ordering::Relaxed);
+        match target {
+            Target::Broker(id) => Peer::Broker(id),
+            Target::Any => {
+                let snapshot = self.snapshot();
+                let brokers: Vec<i32> = snapshot.brokers().map(|broker| broker.id).collect();
+                match brokers.len() {
+                    0 => Peer::Bootstrap(turn() % self.0.settings.bootstrap.len()),
+                    known => Peer::Broker(brokers[turn() % known]),
+                }
+            }
+        }
+    }
+
+    /// Sends a request; the answer, or why there is none, comes by way of `reply`.
+    pub(crate) fn submit(&self, target: Target, request: Request, deadline: Instant, reply: Reply) {
+        let key = (self.peer(target), Lane::of(&request));
+        let handle = lock(&self.0.handles).entry(key).or_insert_with(|| self.dial(key.0)).clone();
+        handle.submit(Outgoing { request, deadline, reply });
+    }
+
+    fn dial(&self, peer: Peer) -> Handle {
+        let settings = Arc::clone(&self.0.connections);
+        match peer {
+            Peer::Bootstrap(index) => {
+                let server = self.0.settings.bootstrap.get(index).cloned();
+                connection::spawn(settings, Box::new(move || server.clone().map(|server| (server.host, server.port))))
+            }
+            Peer::Broker(id) => {
+                let snapshots = self.0.snapshots.subscribe();
+                connection::spawn(settings, Box::new(move || {
+                    let snapshot = snapshots.borrow();
+                    let node = snapshot.broker(id)?;
+                    Some((node.host.clone(), u16::try_from(node.port).ok()?))
+                }))
+            }
+        }
+    }
+
+    /// Sends a request and waits for the answer, no longer than until `deadline`.
+    pub(crate) async fn request(&self, target: Target, request: Request, deadline: Instant) -> Result<Response, Error> {
+        let api = request.api().name();
+        let (sender, receiver) = oneshot::channel();
+        self.submit(target, request, deadline, Reply::Oneshot(sender));
+        // The connection answers by the deadline unless it is still being made.
+        match tokio::time::timeout_at(deadline.into(), receiver).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::new(Kind::Closed, "the client is closed").in_api(api)),
+            Err(_) => Err(Error::new(Kind::Timeout, "no answer by the deadline").in_api(api)),
+        }
+    }
+
+    /// When a request that is sent now is to be answered, `deadline` permitting.
+    pub(crate) fn request_deadline(&self, deadline: Instant) -> Instant {
+        deadline.min(clock::now() + self.0.settings.request_timeout)
+    }
+
+    pub(crate) fn retry_backoff(&self) -> Backoff {
+        Backoff::new(self.0.settings.retry_backoff, self.0.settings.retry_backoff_max)
+    }
+
+    /// Sends a request to a group's coordinator, finding it anew while `moved` says that the answer came from another.
+    pub(crate) async fn request_coordinator(
+        &self,
+        group: &str,
+        request: Request,
+        deadline: Instant,
+        moved: impl Fn(&Response) -> Option<Code>,
+    ) -> Result<Response, Error> {
+        let mut backoff = self.retry_backoff();
+        let mut rng = Rng::with_seed(clock::seed());
+        loop {
+            let error = match self.coordinator(group, deadline).await {
+                Ok(broker) => {
+                    let asked = self.request(Target::Broker(broker), request.clone(), self.request_deadline(deadline));
+                    match asked.await {
+                        Ok(response) => match moved(&response) {
+                            None => return Ok(response),
+                            Some(code) => Error::broker(code, format!("the coordinator of group {group} did not answer")),
+                        },
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            lock(&self.0.coordinators).remove(group);
+            if !error.is_retriable() {
+                return Err(error);
+            }
+            let wait = clock::now() + backoff.next(&mut rng);
+            if wait >= deadline {
+                return Err(Error::new(Kind::Timeout, "no answer by the deadline").caused_by(error));
+            }
+            tokio::time::sleep_until(wait.into()).await;
+        }
+    }
+
+    async fn coordinator(&self, group: &str, deadline: Instant) -> Result<i32, Error> {
+        if let Some(broker) = lock(&self.0.coordinators).get(group) {
+            return Ok(*broker);
+        }
+        let request = Request::FindCoordinator(FindCoordinatorRequest { key: group.to_owned(), kind: 0 });
+        let Response::FindCoordinator(found) =
+            self.request(Target::Any, request, self.request_deadline(deadline)).await?
+        else {
+            return Err(Error::protocol("the answer is to another question"));
+        };
+        if let Some(code) = found.error {
+            return Err(Error::broker(code, format!("could not find the coordinator of group {group}")));
+        }
+        let id = found.node.id;
+        if self.snapshot().broker(id).is_none() {
+            self.refresh(&[]);
+            return Err(Error::new(Kind::Connect, format!("coordinator {id} is not known yet")));
+        }
+        lock(&self.0.coordinators).insert(group.to_owned(), id);
+        Ok(id)
+    }
+
+    /// Waits until these topics are known, or are known not to exist.
+    pub(crate) async fn known(&self, topics: &[TopicName], deadline: Instant) -> Result<Arc<Snapshot>, Error> {
+        let mut changes = self.subscribe();
+        self.want(topics);
+        loop {
+            let snapshot = Arc::clone(&changes.borrow_and_update());
+            let mut missing = None;
+            for name in topics {
+                match snapshot.topic(name) {
+                    Some(topic) if topic.error.is_none() => {}
+                    Some(topic) => missing = Some((name, topic.error)),
+                    None => missing = Some((name, None)),
+                }
+            }
+            let Some((name, error)) = missing else { return Ok(snapshot) };
+            if let Some(code) = error.filter(|code| !code.is_retriable() || *code == Code::UnknownTopicOrPartition) {
+                return Err(Error::broker(code, "the topic cannot be read: create it, or check its name").in_topic(name));
+            }
+            if error.is_some() {
+                self.refresh(topics);
+            }
+            if tokio::time::timeout_at(deadline.into(), changes.changed()).await.is_err() {
+                return Err(Error::new(Kind::Timeout, "nothing was learnt about the topic").in_topic(name));
+            }
+        }
+    }
+}
+
+/// A cluster that does not keep it alive.
+#[derive(Debug)]
+pub(super) struct Weak(std::sync::Weak<Inner>);
+
+impl Weak {
+    pub(super) fn upgrade(&self) -> Option<Cluster> {
+        self.0.upgrade().map(Cluster)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.refresher.stop();
+    }
+}

@@ -1,0 +1,417 @@
+//! A task for each connection: dials, agrees on versions, then moves bytes both ways until either side is done.
+//!
+//! The task lives as long as somebody holds its [`Handle`]. It dials when there is something to send, and again, after a
+//! pause that grows, when the connection was lost and there is something to send again.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::future::poll_fn;
+use std::io;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Buf;
+use bytes::Bytes;
+use bytes::BytesMut;
+use fastrand::Rng;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::time::Sleep;
+
+use super::clock;
+use super::dial::Connector;
+use super::dial::Stream;
+use crate::conn::backoff::Backoff;
+use crate::conn::pipeline::Pipeline;
+use crate::conn::pipeline::Write;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Written;
+use crate::wire::Api;
+use crate::wire::FrameReader;
+use crate::wire::Request;
+use crate::wire::Response;
+use crate::wire::Versions;
+
+/// What every connection of a client goes by.
+#[derive(Debug)]
+pub struct Settings {
+    pub client_id: String,
+    pub connector: Box<dyn Connector>,
+    pub setup_timeout: Duration,
+    pub setup_timeout_max: Duration,
+    pub reconnect_backoff: Duration,
+    pub reconnect_backoff_max: Duration,
+    pub idle_max: Duration,
+    pub response_bytes_max: usize,
+    pub in_flight_max: usize,
+}
+
+/// Where an answer goes.
+#[derive(Debug)]
+pub enum Reply {
+    /// To one who waits for it.
+    Oneshot(oneshot::Sender<Result<Response, Error>>),
+    /// To a driver that waits for many.
+    Tagged {
+        /// Tells the driver's requests apart.
+        tag: u64,
+        /// Where it listens.
+        sink: mpsc::UnboundedSender<(u64, Result<Response, Error>)>,
+    },
+}
+
+impl Reply {
+    /// Answers. Nobody may be there any more, which is no concern of the connection.
+    pub fn send(self, answer: Result<Response, Error>) {
+        match self {
+            Self::Oneshot(sender) => drop(sender.send(answer)),
+            Self::Tagged { tag, sink } => drop(sink.send((tag, answer))),
+        }
+    }
+}
+
+/// A request on its way to a connection.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub request: Request,
+    pub deadline: Instant,
+    pub reply: Reply,
+}
+
+/// Hands requests to a connection's task.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::UnboundedSender<Outgoing>);
+
+impl Handle {
+    /// Sends a request; without a task any more, it is answered at once.
+    pub fn submit(&self, outgoing: Outgoing) {
+        if let Err(mpsc::error::SendError(outgoing)) = self.0.send(outgoing) {
+            outgoing.reply.send(Err(Error::new(Kind::Closed, "the client is closed").written(Written::No)));
+        }
+    }
+}
+
+/// Tells where to dial; `None` when the broker is not known any more.
+pub type Address = Box<dyn Fn() -> Option<(String, u16)> + Send>;
+
+/// Starts the task of one connection.
+pub fn spawn(settings: Arc<Settings>, address: Address) -> Handle {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let mut rng = Rng::with_seed(clock::seed());
+    let backoff = Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max);
+    rng.u64(..);
+    let task = Task { settings, address, receiver, backoff, rng, not_before: None };
+    tokio::spawn(task.run());
+    Handle(sender)
+}
+
+struct Task {
+    settings: Arc<Settings>,
+    address: Address,
+    receiver: mpsc::UnboundedReceiver<Outgoing>,
+    backoff: Backoff,
+    rng: Rng,
+    /// Not to be dialled again before this.
+    not_before: Option<Instant>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        while let Some(first) = self.receiver.recv().await {
+            if let Some(wait) = self.not_before.take() {
+                tokio::time::sleep_until(wait.into()).await;
+            }
+            match self.establish().await {
+                Ok((stream, versions, peer)) => {
+                    self.backoff.reset();
+                    let (client_id, cap) = (self.settings.client_id.clone(), self.settings.in_flight_max);
+                    let mut pipeline = Pipeline::new(client_id, versions, cap);
+                    pipeline.submit(first.request, first.deadline, first.reply);
+                    let mut link = Link::new(stream, pipeline, &self.settings);
+                    let ended = link.run(&mut self.receiver).await;
+                    link.end(&ended, &peer);
+                    if !matches!(ended, End::Idle | End::Unused) {
+                        self.not_before = Some(clock::now() + self.backoff.next(&mut self.rng));
+                    }
+                }
+                Err(error) => self.refuse(first, &error),
+            }
+        }
+    }
+
+    /// Answers all that waits for a connection that could not be made.
+    fn refuse(&mut self, first: Outgoing, error: &Error) {
+        tracing::debug!(%error, "could not connect");
+        self.not_before = Some(clock::now() + self.backoff.next(&mut self.rng));
+        first.reply.send(Err(error.clone().written(Written::No)));
+        while let Ok(waiting) = self.receiver.try_recv() {
+            waiting.reply.send(Err(error.clone().written(Written::No)));
+        }
+    }
+
+    /// Dials and agrees on versions, within the set-up timeout, which doubles with each failure (KIP-601).
+    async fn establish(&mut self) -> Result<(Box<dyn Stream>, Versions, String), Error> {
+        let unknown = || Error::new(Kind::Connect, "the broker is not known any more");
+        let (host, port) = (self.address)().ok_or_else(unknown)?;
+        let peer = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let doubled = self.settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
+        let timeout = doubled.min(self.settings.setup_timeout_max).mul_f64(0.8 + 0.4 * self.rng.f64());
+        let made = tokio::time::timeout(timeout, async {
+            let dialled = self.settings.connector.connect(&host, port).await;
+            let mut stream =
+                dialled.map_err(|error| Error::new(Kind::Connect, "could not connect").caused_by(error))?;
+            let versions = agree(&mut *stream, &self.settings).await?;
+            Ok((stream, versions))
+        });
+        match made.await {
+            Ok(Ok((stream, versions))) => Ok((stream, versions, peer)),
+            Ok(Err(error)) => Err(Error::at_broker(error, peer)),
+            Err(_) => {
+                let text = format!("no Kafka broker answered within {} ms", timeout.as_millis());
+                Err(Error::new(Kind::Connect, text).at_broker(peer))
+            }
+        }
+    }
+}
+
+/// Asks which versions the broker speaks; one that does not speak this version of the question says which it does.
+async fn agree(stream: &mut dyn Stream, settings: &Settings) -> Result<Versions, Error> {
+    let mut version = Api::ApiVersions.versions().1;
+    // The second try is at a version that the broker named, so there is no third.
+    for _ in 0..2 {
+        let request = Request::ApiVersions.encode(version, 0, &settings.client_id).map_err(Error::from)?;
+        for part in request {
+            stream.write_all(&part).await.map_err(|error| lost(Some(error)))?;
+        }
+        let frame = read_frame(stream, settings.response_bytes_max).await?;
+        let Response::ApiVersions(response) = Response::decode(Api::ApiVersions, version, frame).map_err(Error::from)?
+        else {
+            return Err(Error::protocol("the answer is to another question"));
+        };
+        match response.error {
+            None => return Ok(Versions::agree(&response)),
+            Some(Code::UnsupportedVersion) => {
+                let spoken = response.apis.iter().find(|(key, _, _)| *key == Api::ApiVersions.key());
+                version = spoken.map_or(0, |(_, _, last)| *last).min(version - 1).max(0);
+            }
+            Some(code) => return Err(Error::broker(code, "could not agree on versions").in_api("ApiVersions")),
+        }
+    }
+    Err(Error::broker(Code::UnsupportedVersion, "could not agree on versions").in_api("ApiVersions"))
+}
+
+async fn read_frame(stream: &mut dyn Stream, limit: usize) -> Result<Bytes, Error> {
+    let mut frames = FrameReader::new(limit);
+    let mut arrived = BytesMut::with_capacity(4096);
+    loop {
+        if let Some(frame) = frames.next(&mut arrived).map_err(Error::from)? {
+            return Ok(frame);
+        }
+        if stream.read_buf(&mut arrived).await.map_err(|error| lost(Some(error)))? == 0 {
+            return Err(lost(None));
+        }
+    }
+}
+
+fn lost(error: Option<io::Error>) -> Error {
+    match error {
+        Some(error) => Error::new(Kind::Connect, "the connection was lost").caused_by(error),
+        None => Error::new(Kind::Connect, "the broker closed the connection"),
+    }
+}
+
+/// Why a connection ended.
+enum End {
+    Failed(Error),
+    /// Nothing was asked for a long time.
+    Idle,
+    /// Nobody holds the handle any more.
+    Unused,
+}
+
+/// An established connection.
+struct Link {
+    stream: Box<dyn Stream>,
+    pipeline: Pipeline<Reply>,
+    frames: FrameReader,
+    arrived: BytesMut,
+    unwritten: VecDeque<Bytes>,
+    idle_max: Duration,
+    used: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// Pieces in one write.
+const SLICES_MAX: usize = 64;
+/// Room made for what may arrive.
+const READ_AHEAD: usize = 64 * 1024;
+/// Frames taken in one turn before writing gets its own.
+const TURN: usize = 32;
+/// Requests are encoded only while less than this is unwritten, so that a slow peer does not pile up copies.
+const UNWRITTEN_MAX: usize = 256;
+
+impl Link {
+    fn new(stream: Box<dyn Stream>, pipeline: Pipeline<Reply>, settings: &Settings) -> Self {
+        Self {
+            stream,
+            pipeline,
+            frames: FrameReader::new(settings.response_bytes_max),
+            arrived: BytesMut::with_capacity(READ_AHEAD),
+            unwritten: VecDeque::new(),
+            idle_max: settings.idle_max,
+            used: clock::now(),
+            timer: Box::pin(tokio::time::sleep(settings.idle_max)),
+        }
+    }
+
+    async fn run(&mut self, receiver: &mut mpsc::UnboundedReceiver<Outgoing>) -> End {
+        poll_fn(|cx| match self.poll(receiver, cx) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        })
+        .await
+    }
+
+    /// Does all that can be done without waiting; an error is the end.
+    fn poll(&mut self, receiver: &mut mpsc::UnboundedReceiver<Outgoing>, cx: &mut Context<'_>) -> Result<(), End> {
+        let now = clock::now();
+        self.poll_read(now, cx)?;
+        while let Poll::Ready(outgoing) = receiver.poll_recv(cx) {
+            let Some(Outgoing { request, deadline, reply }) = outgoing else { return Err(End::Unused) };
+            self.pipeline.submit(request, deadline, reply);
+        }
+        self.poll_write(now, cx)?;
+        self.poll_timer(now, cx)
+    }
+
+    fn poll_read(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+        for _ in 0..TURN {
+            while let Some(frame) = self.frames.next(&mut self.arrived).map_err(|error| End::Failed(error.into()))? {
+                self.used = now;
+                match self.pipeline.handle_frame(now, frame) {
+                    Ok((reply, response)) => reply.send(Ok(response)),
+                    Err((reply, error)) => {
+                        if let Some(reply) = reply {
+                            reply.send(Err(error.clone()));
+                        }
+                        return Err(End::Failed(error));
+                    }
+                }
+            }
+            self.arrived.reserve(READ_AHEAD);
+            let read = pin!(self.stream.read_buf(&mut self.arrived)).poll(cx);
+            match read {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(End::Failed(lost(None))),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Err(End::Failed(lost(Some(error)))),
+            }
+        }
+        // There may be more: come back after the others had their turn.
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn poll_write(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            while self.unwritten.len() < UNWRITTEN_MAX {
+                match self.pipeline.poll_write(now) {
+                    Some(Write::Frame(parts, written)) => {
+                        self.used = now;
+                        self.unwritten.extend(parts);
+                        if let Some(reply) = written {
+                            reply.send(Ok(Response::Produce(crate::wire::message::ProduceResponse::default())));
+                        }
+                    }
+                    Some(Write::Refused(reply, error)) => reply.send(Err(error)),
+                    None => break,
+                }
+            }
+            if self.unwritten.is_empty() {
+                return Ok(());
+            }
+            match self.poll_write_some(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(written)) => consume(&mut self.unwritten, written),
+                Poll::Ready(Err(error)) => return Err(End::Failed(lost(Some(error)))),
+            }
+        }
+    }
+
+    fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let slices: Vec<IoSlice<'_>> =
+            self.unwritten.iter().take(SLICES_MAX).map(|part| IoSlice::new(part)).collect();
+        match Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            other => other,
+        }
+    }
+
+    fn poll_timer(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let idle = self.used + self.idle_max;
+            let next = self.pipeline.poll_timeout().map_or(idle, |next| if self.pipeline.is_idle() { idle } else { next });
+            if self.timer.deadline().into_std() != next {
+                self.timer.as_mut().reset(next.into());
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            let now = now.max(next);
+            for (reply, error) in self.pipeline.handle_timeout(now) {
+                reply.send(Err(error));
+            }
+            if self.pipeline.is_overdue(now) {
+                let text = "the broker did not answer in time";
+                return Err(End::Failed(Error::new(Kind::Timeout, text)));
+            }
+            if self.pipeline.is_idle() && idle <= now {
+                return Err(End::Idle);
+            }
+            // The mute is over, perhaps.
+            self.poll_write(now, cx)?;
+            if self.pipeline.poll_timeout() == Some(next) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers everybody who still waits.
+    fn end(&mut self, end: &End, peer: &str) {
+        let error = match end {
+            End::Failed(error) => {
+                tracing::debug!(%error, peer, "connection ended");
+                error.clone()
+            }
+            End::Idle => Error::new(Kind::Connect, "the connection was idle and was closed"),
+            End::Unused => Error::new(Kind::Closed, "the client is closed"),
+        };
+        for (reply, error) in self.pipeline.close(&error.at_broker(peer)) {
+            reply.send(Err(error));
+        }
+    }
+}
+
+/// Takes `written` bytes off the front.
+fn consume(parts: &mut VecDeque<Bytes>, mut written: usize) {
+    while written > 0 {
+        let Some(front) = parts.front_mut() else { return };
+        if front.len() > written {
+            front.advance(written);
+            return;
+        }
+        written -= front.len();
+        parts.pop_front();
+    }
+}
+
