@@ -30,4 +30,6 @@ pub mod partitioner;
 pub mod producer;
 pub mod types;
 
+pub use crate::client::Client;
 pub use crate::error::Error;
+pub use crate::producer::Record;

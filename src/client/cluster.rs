@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::refresher;
 use super::refresher::Refresher;
-use crate::conn::backoff::Backoff;
 use crate::config::HostPort;
+use crate::conn::backoff::Backoff;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -241,11 +241,14 @@ impl Cluster {
             }
             Peer::Broker(id) => {
                 let snapshots = self.0.snapshots.subscribe();
-                connection::spawn(settings, Box::new(move || {
-                    let snapshot = snapshots.borrow();
-                    let node = snapshot.broker(id)?;
-                    Some((node.host.clone(), u16::try_from(node.port).ok()?))
-                }))
+                connection::spawn(
+                    settings,
+                    Box::new(move || {
+                        let snapshot = snapshots.borrow();
+                        let node = snapshot.broker(id)?;
+                        Some((node.host.clone(), u16::try_from(node.port).ok()?))
+                    }),
+                )
             }
         }
     }
@@ -289,7 +292,9 @@ impl Cluster {
                     match asked.await {
                         Ok(response) => match moved(&response) {
                             None => return Ok(response),
-                            Some(code) => Error::broker(code, format!("the coordinator of group {group} did not answer")),
+                            Some(code) => {
+                                Error::broker(code, format!("the coordinator of group {group} did not answer"))
+                            }
                         },
                         Err(error) => error,
                     }
@@ -346,7 +351,9 @@ impl Cluster {
             }
             let Some((name, error)) = missing else { return Ok(snapshot) };
             if let Some(code) = error.filter(|code| !code.is_retriable() || *code == Code::UnknownTopicOrPartition) {
-                return Err(Error::broker(code, "the topic cannot be read: create it, or check its name").in_topic(name));
+                return Err(
+                    Error::broker(code, "the topic cannot be read: create it, or check its name").in_topic(name)
+                );
             }
             if error.is_some() {
                 self.refresh(topics);

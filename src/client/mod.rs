@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::admin::Admin;
 use crate::config::Properties;
 use crate::config::parse_bootstrap;
-use crate::consumer::ConsumerBuilder;
 use crate::error::Error;
 use crate::net::Connector;
 use crate::net::Tcp;
@@ -53,11 +52,6 @@ impl Client {
     /// Starts to build a producer.
     pub fn producer(&self) -> ProducerBuilder {
         ProducerBuilder::new(self.cluster.clone())
-    }
-
-    /// Starts to build a consumer.
-    pub fn consumer(&self) -> ConsumerBuilder {
-        ConsumerBuilder::new(self.cluster.clone())
     }
 
     /// Topics: list, describe, create, delete.

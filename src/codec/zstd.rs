@@ -45,10 +45,13 @@ impl Codec for Zstd {
     }
 
     fn compress(&self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
-        let compressed = self.compressors.with(|| self.compressor(), |context| {
-            context.reset_stream();
-            compress(context, input, out)
-        });
+        let compressed = self.compressors.with(
+            || self.compressor(),
+            |context| {
+                context.reset_stream();
+                compress(context, input, out)
+            },
+        );
         compressed.map_err(|error| CodecError::Corrupt(format!("{error:?}")))
     }
 
@@ -93,8 +96,7 @@ fn decompress(context: &mut Decompressor, input: &[u8], limit: usize, out: &mut 
             grow(out, end);
         }
         let (read_before, at_before) = (read, at);
-        let hint =
-            context.decompress_stream(input, &mut read, out, &mut at).map_err(CodecError::Corrupt)?;
+        let hint = context.decompress_stream(input, &mut read, out, &mut at).map_err(CodecError::Corrupt)?;
         if at == end {
             return Err(CodecError::TooLarge { limit });
         }

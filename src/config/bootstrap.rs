@@ -44,7 +44,11 @@ fn parse(text: &str) -> Result<HostPort, Error> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or_else(|| wrong("a bracket is not closed"))?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(|| wrong("something stands between ']' and the port"))?) };
+            let port = if after.is_empty() {
+                None
+            } else {
+                Some(after.strip_prefix(':').ok_or_else(|| wrong("something stands between ']' and the port"))?)
+            };
             (host, port)
         }
         None if text.matches(':').count() > 1 => return Err(wrong("an IPv6 address needs brackets")),
@@ -59,7 +63,9 @@ fn parse(text: &str) -> Result<HostPort, Error> {
     }
     let port = match port {
         None => PORT,
-        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("the port is not from 1 to 65535"))?,
+        Some(port) => {
+            port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("the port is not from 1 to 65535"))?
+        }
     };
     Ok(HostPort { host: host.to_owned(), port })
 }

@@ -55,9 +55,22 @@ impl BatchBuilder {
         signed(length)
     }
 
+    /// Writes a record if the batch then has no more than `limit` bytes, or is empty now. Answers its index and its bytes.
+    pub fn append_within(&mut self, record: &RecordRef<'_>, limit: usize) -> Option<(u32, usize)> {
+        let body = self.body_len(record);
+        let bytes = varint::len(body) + usize::try_from(body).expect("a length is not negative");
+        if !self.is_empty() && self.size() + bytes > limit {
+            return None;
+        }
+        Some((self.write(record, body), bytes))
+    }
+
     /// Writes a record and answers its index in the batch.
     pub fn append(&mut self, record: &RecordRef<'_>) -> u32 {
-        let body = self.body_len(record);
+        self.write(record, self.body_len(record))
+    }
+
+    fn write(&mut self, record: &RecordRef<'_>, body: i64) -> u32 {
         if self.count == 0 {
             self.base_timestamp = record.timestamp;
         }

@@ -113,7 +113,8 @@ fn below_net_there_is_no_runtime_lock_or_clock() {
     let banned = ["tokio", "std::net", "Mutex", "mpsc", "oneshot", "Waker", "thread::"];
     for source in sources() {
         // A codec keeps its contexts between batches; the lock is never held across anything but the codec's own work.
-        let pure = layer(&source.module).is_some_and(|layer| layer < FIRST_ASYNC) && !source.module.starts_with("codec");
+        let pure =
+            layer(&source.module).is_some_and(|layer| layer < FIRST_ASYNC) && !source.module.starts_with("codec");
         for word in banned.iter().filter(|_| pure) {
             let named = source.code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
             assert!(!named, "{} names {word}", source.path);
@@ -199,10 +200,10 @@ fn every_file_says_what_it_is_for_and_leaves_nothing_open() {
 
 #[test]
 fn the_checks_see_what_they_look_for() {
-    assert_eq!(uses("use crate::wire::message::Node;\n// crate::net\nlet x = crate::net::clock();"), [
-        "wire::message::Node",
-        "net::clock"
-    ]);
+    assert_eq!(
+        uses("use crate::wire::message::Node;\n// crate::net\nlet x = crate::net::clock();"),
+        ["wire::message::Node", "net::clock"]
+    );
     assert_eq!(layer("producer::core::queue"), Some(5));
     assert_eq!(layer("producer::driver"), Some(9));
     let lengths: Vec<usize> = functions("fn a() {\n    b();\n}\n").into_values().collect();

@@ -68,9 +68,7 @@ fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {
 
 /// Reads `-o`: beginning, end, OFFSET, -N, s@TIMESTAMP_MS or stored.
 fn start(text: &str) -> Result<Start, Failure> {
-    let wrong = || {
-        Failure::Usage(format!("-o {text}: give beginning, end, an offset, -N, s@TIMESTAMP_MS or stored"))
-    };
+    let wrong = || Failure::Usage(format!("-o {text}: give beginning, end, an offset, -N, s@TIMESTAMP_MS or stored"));
     match text {
         "beginning" => Ok(Start::Earliest),
         "end" => Ok(Start::Latest),

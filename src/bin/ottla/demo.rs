@@ -59,7 +59,12 @@ async fn round_trip(client: &Client, topic: &str, options: &Demo) -> Outcome {
     let verified = verify(client, topic, options, &values, &sent).await?;
     let consumed = started.elapsed();
     let rate = |taken: Duration| options.records as f64 / taken.as_secs_f64();
-    println!("produced  {} records in {:.2} s, {:.0}/s, each acknowledged", options.records, produced.as_secs_f64(), rate(produced));
+    println!(
+        "produced  {} records in {:.2} s, {:.0}/s, each acknowledged",
+        options.records,
+        produced.as_secs_f64(),
+        rate(produced)
+    );
     println!("consumed  {verified} records in {:.2} s, {:.0}/s, each verified", consumed.as_secs_f64(), rate(consumed));
     println!("committed the offsets of {PARTITIONS} partitions for group {GROUP}");
     Ok(())

@@ -161,7 +161,10 @@ async fn consume(common: &Common, options: &PerfOptions) -> Result<Summary, Fail
     summary.bytes = bytes as f64;
     consumer.close().await?;
     if read < options.records {
-        return Err(Failure::Failed(format!("the topic has only {read} records; --records asked for {}", options.records)));
+        return Err(Failure::Failed(format!(
+            "the topic has only {read} records; --records asked for {}",
+            options.records
+        )));
     }
     Ok(summary)
 }

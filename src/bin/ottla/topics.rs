@@ -41,11 +41,8 @@ pub(crate) async fn run(common: &Common, options: Topics) -> Outcome {
 }
 
 async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<String>) -> Outcome {
-    let names: Vec<String> = if names.is_empty() {
-        admin.list_topics().await?.iter().map(ToString::to_string).collect()
-    } else {
-        names
-    };
+    let names: Vec<String> =
+        if names.is_empty() { admin.list_topics().await?.iter().map(ToString::to_string).collect() } else { names };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut missing = Vec::new();
     for topic in admin.describe_topics(names).await? {

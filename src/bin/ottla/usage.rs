@@ -29,11 +29,7 @@ impl Usage {
     }
 
     pub(crate) fn since(self, earlier: Self) -> Self {
-        Self {
-            user_s: self.user_s - earlier.user_s,
-            sys_s: self.sys_s - earlier.sys_s,
-            max_rss_mb: self.max_rss_mb,
-        }
+        Self { user_s: self.user_s - earlier.user_s, sys_s: self.sys_s - earlier.sys_s, max_rss_mb: self.max_rss_mb }
     }
 
     pub(crate) fn cpu_s(self) -> f64 {

@@ -135,7 +135,8 @@ fn golden_messages_survive_decoding_and_encoding() {
         }
         let body = Bytes::from(unhex(&row[5]));
         let expected: Value = serde_json::from_str(&row[6]).expect("JSON");
-        let again = by_hand(api, kind, version, &body, &expected).unwrap_or_else(|| through_crate(api, kind, version, &body));
+        let again =
+            by_hand(api, kind, version, &body, &expected).unwrap_or_else(|| through_crate(api, kind, version, &body));
         assert_eq!(hex(&again), row[5], "{api} {kind} version {version} {}", row[4]);
         spoken += 1;
     }
@@ -179,7 +180,13 @@ fn normalise(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             const TAGGED: [&str; 7] = [
-                "clusterId", "replicaState", "divergingEpoch", "currentLeader", "snapshotId", "nodeEndpoints", "highWatermarkTag",
+                "clusterId",
+                "replicaState",
+                "divergingEpoch",
+                "currentLeader",
+                "snapshotId",
+                "nodeEndpoints",
+                "highWatermarkTag",
             ];
             fields.retain(|name, value| {
                 normalise(value);
@@ -332,7 +339,11 @@ fn fetch_response(response: &m::FetchResponse, version: i16) -> Value {
             ("highWatermark", true, json!(p.high_watermark)),
             ("lastStableOffset", true, json!(p.last_stable_offset)),
             ("logStartOffset", version >= 5, json!(p.log_start_offset)),
-            ("divergingEpoch", true, json!(p.diverging.map(|(epoch, end)| json!({ "epoch": epoch, "endOffset": end })))),
+            (
+                "divergingEpoch",
+                true,
+                json!(p.diverging.map(|(epoch, end)| json!({ "epoch": epoch, "endOffset": end }))),
+            ),
             ("currentLeader", true, leader(p.current_leader)),
             ("snapshotId", true, json!(p.snapshot.map(|(end, epoch)| json!({ "endOffset": end, "epoch": epoch })))),
             ("abortedTransactions", true, json!(aborted)),
@@ -397,10 +408,7 @@ fn commit_response(response: &m::OffsetCommitResponse, version: i16) -> Value {
             topic(version >= 10, "name", &t.name, t.id, json!({ "partitions": partitions }))
         })
         .collect();
-    object(vec![
-        ("throttleTimeMs", version >= 3, json!(response.throttle_time_ms)),
-        ("topics", true, json!(topics)),
-    ])
+    object(vec![("throttleTimeMs", version >= 3, json!(response.throttle_time_ms)), ("topics", true, json!(topics))])
 }
 
 fn offset_fetch_request(request: &m::OffsetFetchRequest, version: i16) -> Value {

@@ -31,8 +31,9 @@ fn golden_records_decode_to_the_json() {
         let mut batches = Vec::new();
         for batch in Batches::new(unhex(&row[1]).into()) {
             let batch = batch.unwrap_or_else(|error| panic!("{}: {error}", row[0]));
-            let decoded =
-                batch.inflate(&Codecs::default(), LIMIT, Vec::new()).unwrap_or_else(|error| panic!("{}: {error}", row[0]));
+            let decoded = batch
+                .inflate(&Codecs::default(), LIMIT, Vec::new())
+                .unwrap_or_else(|error| panic!("{}: {error}", row[0]));
             batches.push(to_json(&batch, &decoded));
         }
         assert_eq!(json!({ "batches": batches }), expected, "{}", row[0]);

@@ -1,0 +1,88 @@
+//! A record on its way out, borrowed from whoever sends it.
+
+use crate::record::Header;
+
+/// A record for a topic. It borrows; the bytes are copied once, into the batch.
+///
+/// ```
+/// use ottla::Record;
+///
+/// let record = Record::to("events").key("user-7").value("clicked").header("trace", "abc");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    topic: &'a str,
+    partition: Option<i32>,
+    timestamp: Option<i64>,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: Vec<Header<'a>>,
+}
+
+impl<'a> Record<'a> {
+    /// A record for `topic`, without key, with a null value.
+    pub fn to(topic: &'a str) -> Self {
+        Self { topic, partition: None, timestamp: None, key: None, value: None, headers: Vec::new() }
+    }
+
+    /// Its key, by which the partitioner places it.
+    pub fn key<B: AsRef<[u8]> + ?Sized>(mut self, key: &'a B) -> Self {
+        self.key = Some(key.as_ref());
+        self
+    }
+
+    /// Its value.
+    pub fn value<B: AsRef<[u8]> + ?Sized>(mut self, value: &'a B) -> Self {
+        self.value = Some(value.as_ref());
+        self
+    }
+
+    /// Adds a header. Keys may repeat.
+    pub fn header<B: AsRef<[u8]> + ?Sized>(mut self, key: &'a str, value: &'a B) -> Self {
+        self.headers.push(Header { key: key.as_bytes(), value: Some(value.as_ref()) });
+        self
+    }
+
+    /// The partition, instead of the partitioner's choice.
+    pub fn partition(mut self, partition: i32) -> Self {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// Its timestamp in milliseconds since 1970; the default is now.
+    pub fn timestamp(mut self, timestamp: i64) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    pub(super) fn topic(&self) -> &'a str {
+        self.topic
+    }
+
+    pub(super) fn explicit_partition(&self) -> Option<i32> {
+        self.partition
+    }
+
+    pub(super) fn explicit_timestamp(&self) -> Option<i64> {
+        self.timestamp
+    }
+
+    pub(super) fn key_bytes(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    pub(super) fn value_bytes(&self) -> Option<&'a [u8]> {
+        self.value
+    }
+
+    pub(super) fn header_list(&self) -> &[Header<'a>] {
+        &self.headers
+    }
+
+    /// Bytes it takes in a batch at most: its content, and room for lengths.
+    pub(super) fn bytes_max(&self) -> usize {
+        let field = |bytes: Option<&[u8]>| bytes.map_or(1, |bytes| bytes.len() + 5);
+        let headers: usize = self.headers.iter().map(|header| field(Some(header.key)) + field(header.value)).sum();
+        32 + field(self.key) + field(self.value) + headers
+    }
+}
