@@ -1,0 +1,425 @@
+//! What is fetched from which broker, and what becomes of the answers.
+//!
+//! One fetch is in flight per broker. The next is sent while what it brought is still unread, as long as what is held of
+//! that broker's partitions is under half of its share of the budget.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::Action;
+use super::Config;
+use super::ConsumerCore;
+use super::Pending;
+use super::isolation::Chunk;
+use super::isolation::Isolation;
+use super::isolation::Scan;
+use super::position::Item;
+use super::position::Partition;
+use super::position::Position;
+use super::position::Preferred;
+use super::position::State;
+use super::session::Entry;
+use super::session::Plan;
+use super::session::Session;
+use super::trouble::Trouble;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::types::TopicId;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+use crate::wire::message::FetchPartition;
+use crate::wire::message::FetchRequest;
+use crate::wire::message::FetchResponse;
+use crate::wire::message::FetchTopic;
+use crate::wire::message::FetchedPartition;
+use crate::wire::message::ForgottenTopic;
+use crate::wire::message::Node as Broker;
+
+/// A broker that is fetched from.
+#[derive(Debug)]
+pub(super) struct Node {
+    session: Session,
+    /// When the fetch that is in flight was sent.
+    in_flight: Option<Instant>,
+    pub(super) trouble: Trouble,
+    /// Answers in a row that brought nothing and did not wait for anything.
+    hollow: u32,
+    /// With which partition full requests begin, so that each comes first in turn.
+    turn: usize,
+}
+
+/// Answers that brought nothing and did not wait, after which to slow down.
+const HOLLOW_MAX: u32 = 3;
+/// How long to wait then.
+const HOLLOW_PAUSE: Duration = Duration::from_millis(50);
+/// No batch is larger; `partition_fetch_bytes_max` is not raised beyond this.
+const BATCH_BYTES_MAX: i32 = 1 << 30;
+
+impl Node {
+    fn new(config: &Config) -> Self {
+        Self {
+            session: Session::default(),
+            in_flight: None,
+            trouble: Trouble::new(config.retry_backoff, config.retry_backoff_max),
+            hollow: 0,
+            turn: 0,
+        }
+    }
+}
+
+/// What is to be fetched from a broker.
+#[derive(Default)]
+struct Wanted {
+    slots: Vec<usize>,
+    held: usize,
+}
+
+impl ConsumerCore {
+    pub(super) fn plan_fetches(&mut self, now: Instant) {
+        let mut wanted: BTreeMap<i32, Wanted> = BTreeMap::new();
+        let mut parked = 0;
+        for slot in 0..self.partitions.len() {
+            let Some(partition) = &mut self.partitions[slot] else { continue };
+            if partition.paused {
+                parked += partition.buffered;
+            }
+            if !partition.wants_fetch() {
+                continue;
+            }
+            partition.preferred = partition
+                .preferred
+                .filter(|preferred| preferred.until > now && self.snapshot.broker(preferred.node).is_some());
+            let Some(node) = partition.preferred.map(|preferred| preferred.node).or(partition.leader) else {
+                self.want_metadata(slot);
+                continue;
+            };
+            let wanted = wanted.entry(node).or_default();
+            wanted.held += partition.buffered;
+            wanted.slots.push(slot);
+        }
+        if parked > self.config.prefetch_bytes / 2 {
+            self.drop_parked();
+        }
+        let share = self.config.prefetch_bytes / wanted.len().max(1);
+        for (id, wanted) in wanted {
+            let node = self.nodes.entry(id).or_insert_with(|| Node::new(&self.config));
+            let is_full = wanted.held > share / 2;
+            if node.in_flight.is_none() && !node.trouble.is_waiting() && !is_full {
+                self.fetch(now, id, &wanted, share);
+            }
+        }
+    }
+
+    /// Gives up what was fetched of paused partitions: it can be fetched again, and others need the room.
+    fn drop_parked(&mut self) {
+        for slot in 0..self.partitions.len() {
+            let generation = self.generation();
+            if let Some(partition) = self.partitions[slot].as_mut().filter(|partition| partition.paused) {
+                partition.rewind(generation);
+            }
+        }
+    }
+
+    fn fetch(&mut self, now: Instant, id: i32, wanted: &Wanted, share: usize) {
+        let entry = |slot: &usize| Some((*slot, entry(self.partitions[*slot].as_ref()?)));
+        let entries: BTreeMap<usize, Entry> = wanted.slots.iter().filter_map(entry).collect();
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let is_full = node.session.is_full();
+        let mut plan = node.session.next(entries);
+        if is_full && !plan.sent.is_empty() {
+            node.turn = (node.turn + 1) % plan.sent.len();
+            plan.sent.rotate_left(node.turn);
+        }
+        node.in_flight = Some(now);
+        let room = share.saturating_sub(wanted.held).max(1);
+        let request = self.fetch_request(&plan, i32::try_from(room).unwrap_or(i32::MAX));
+        let tag = self.tag(Pending::Fetch { node: id });
+        self.actions.push_back(Action::Fetch { node: id, tag, request });
+    }
+
+    fn fetch_request(&self, plan: &Plan, room: i32) -> FetchRequest {
+        let config = &self.config;
+        FetchRequest {
+            max_wait_ms: i32::try_from(config.fetch_wait_max.as_millis()).unwrap_or(i32::MAX),
+            min_bytes: config.fetch_bytes_min,
+            max_bytes: config.fetch_bytes_max.min(room),
+            isolation: config.isolation.to_wire(),
+            session_id: plan.id,
+            session_epoch: plan.epoch,
+            topics: self.topics_of(plan),
+            forgotten: forgotten(plan, &self.keys),
+            rack: config.rack.clone(),
+            ..FetchRequest::default()
+        }
+    }
+
+    fn topics_of(&self, plan: &Plan) -> Vec<FetchTopic> {
+        let mut topics: Vec<FetchTopic> = Vec::new();
+        for slot in &plan.sent {
+            let Some(partition) = &self.partitions[*slot] else { continue };
+            let name = &partition.key.topic;
+            if topics.last().is_none_or(|topic| topic.name != *name) {
+                topics.push(FetchTopic { name: name.clone(), id: partition.topic_id, partitions: Vec::new() });
+            }
+            if let Some(topic) = topics.last_mut() {
+                topic.partitions.push(FetchPartition {
+                    index: partition.key.partition,
+                    current_leader_epoch: partition.leader_epoch,
+                    fetch_offset: partition.fetch.offset,
+                    // As Java's consumer: a truncated log is found by asking for the end of the epoch.
+                    last_fetched_epoch: None,
+                    log_start_offset: -1,
+                    partition_max_bytes: partition.bytes_max,
+                    ..FetchPartition::default()
+                });
+            }
+        }
+        topics
+    }
+
+    pub(super) fn close_sessions(&mut self) {
+        let open = |(id, node): (&i32, &mut Node)| Some((*id, node.session.close()?));
+        let plans: Vec<(i32, Plan)> = self.nodes.iter_mut().filter_map(open).collect();
+        for (node, plan) in plans {
+            let request = FetchRequest { max_wait_ms: 0, ..self.fetch_request(&plan, 1) };
+            let tag = self.tag(Pending::Fetch { node });
+            self.actions.push_back(Action::Fetch { node, tag, request });
+        }
+    }
+
+    /// A fetch was not answered: the connection broke, or could not be made, or the deadline passed.
+    pub(super) fn fetch_failed(&mut self, now: Instant, id: i32, error: Error) {
+        let patience = self.config.patience;
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.in_flight = None;
+        node.session.failed();
+        let lasts = node.trouble.failed(now, &mut self.rng, patience);
+        let slots: Vec<usize> = node.session.slots().collect();
+        for slot in slots {
+            self.want_metadata(slot);
+            if let Some(partition) = &mut self.partitions[slot] {
+                partition.preferred = partition.preferred.filter(|preferred| preferred.node != id);
+            }
+        }
+        self.tell(lasts, &error.at_broker(id.to_string()));
+    }
+
+    pub(super) fn fetched(&mut self, now: Instant, id: i32, response: FetchResponse) {
+        if self.closed {
+            return;
+        }
+        if let Some(code) = response.error {
+            return self.fetch_refused(now, id, code);
+        }
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let waited = node.in_flight.take().map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
+        let answered = response.topics.iter().map(|topic| topic.partitions.len()).sum();
+        let entries = node.session.slots().filter_map(|slot| Some((slot, *node.session.entry(slot)?)));
+        let entries: BTreeMap<usize, Entry> = entries.collect();
+        if !node.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
+            let error = Error::protocol("a fetch response is not about what was asked").at_broker(id.to_string());
+            let lasts = node.trouble.failed(now, &mut self.rng, self.config.patience);
+            return self.tell(lasts, &Error::new(Kind::Connect, error.to_string()));
+        }
+        node.trouble.clear();
+        if let Ok(throttle @ 1..) = u64::try_from(response.throttle_time_ms) {
+            node.trouble.wait(now + Duration::from_millis(throttle));
+        }
+        let mut moved = false;
+        for topic in response.topics {
+            for partition in topic.partitions {
+                let Some(slot) = self.slot_of(&topic.name, topic.id, partition.index) else { continue };
+                let Some(sent) = entries.get(&slot) else { continue };
+                moved |= self.partition_fetched(now, id, slot, sent, partition, &response.nodes);
+            }
+        }
+        self.slow_down(now, id, moved || waited >= self.config.fetch_wait_max / 2);
+    }
+
+    /// Brokers wait until there is something to say. One that does not is not asked over and over.
+    fn slow_down(&mut self, now: Instant, id: i32, is_fine: bool) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.hollow = if is_fine { 0 } else { node.hollow.saturating_add(1) };
+        if node.hollow >= HOLLOW_MAX {
+            node.trouble.wait(now + HOLLOW_PAUSE);
+        }
+    }
+
+    fn fetch_refused(&mut self, now: Instant, id: i32, code: Code) {
+        let patience = self.config.patience;
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.in_flight = None;
+        let was_incremental = !node.session.is_full();
+        node.session.refused(code);
+        // A broker forgets sessions when it has too many; one that forgets what it was not told is asked less often.
+        if code == Code::FetchSessionIdNotFound && was_incremental {
+            return;
+        }
+        let lasts = node.trouble.failed(now, &mut self.rng, patience);
+        let slots: Vec<usize> = node.session.slots().collect();
+        if code == Code::FetchSessionTopicIdError || code.is_stale_metadata() {
+            slots.into_iter().for_each(|slot| self.want_metadata(slot));
+        }
+        if lasts || !code.is_retriable() {
+            self.complain(Error::broker(code, "could not fetch").at_broker(id.to_string()));
+        }
+    }
+
+    /// Takes what a response says of one partition. Answers whether anything came of it.
+    fn partition_fetched(
+        &mut self,
+        now: Instant,
+        id: i32,
+        slot: usize,
+        sent: &Entry,
+        answer: FetchedPartition,
+        nodes: &[Broker],
+    ) -> bool {
+        let Some(partition) = self.partitions[slot].as_mut() else { return false };
+        let is_stale = partition.generation != sent.generation
+            || partition.fetch.offset != sent.offset
+            || partition.state != State::Fetching;
+        if let Some(leader) = answer.current_leader {
+            let TopicPartition { topic, partition } = partition.key.clone();
+            self.actions.push_back(Action::Hint { topic, partition, leader, nodes: nodes.to_vec() });
+        }
+        if is_stale {
+            return true;
+        }
+        match answer.error {
+            None => self.take_in(now, id, slot, answer),
+            Some(code) => {
+                self.partition_refused(now, id, slot, code);
+                true
+            }
+        }
+    }
+
+    fn partition_refused(&mut self, now: Instant, id: i32, slot: usize, code: Code) {
+        let policy = self.config.reset;
+        let Some(partition) = self.partitions[slot].as_mut() else { return };
+        partition.preferred = None;
+        let from_follower = partition.leader != Some(id);
+        match code {
+            // A follower may be behind, or have less of the log: only the leader knows what is in range.
+            Code::OffsetOutOfRange if from_follower => {}
+            Code::OffsetOutOfRange => {
+                partition.lost(policy, "the position is out of the log's range");
+                self.make_ready(slot);
+            }
+            Code::CorruptMessage => {
+                let error = Error::broker(code, "the broker could not read its log");
+                let error = partition.place(error).at_offset(partition.fetch.offset);
+                partition.trouble.failed(now, &mut self.rng, self.config.patience);
+                partition.complain(error);
+                self.make_ready(slot);
+            }
+            _ => self.partition_failed(now, slot, code, "could not fetch"),
+        }
+    }
+
+    /// Queues what was fetched. Answers whether anything came.
+    fn take_in(&mut self, now: Instant, id: i32, slot: usize, answer: FetchedPartition) -> bool {
+        let isolation = self.config.isolation;
+        let lease = now + self.config.replica_lease;
+        let Some(partition) = self.partitions[slot].as_mut() else { return false };
+        partition.trouble.clear();
+        let mut moved = false;
+        if answer.preferred_read_replica >= 0 && answer.preferred_read_replica != id {
+            partition.preferred = Some(Preferred { node: answer.preferred_read_replica, until: lease });
+            moved = true;
+        }
+        if answer.diverging.is_some() {
+            partition.state = State::AwaitValidation;
+            return true;
+        }
+        let end = match isolation {
+            Isolation::ReadCommitted if answer.last_stable_offset >= 0 => answer.last_stable_offset,
+            _ => answer.high_watermark,
+        };
+        partition.end = Some(end);
+        match answer.records.filter(|records| !records.is_empty()) {
+            None => moved |= partition.reached(end),
+            Some(records) => {
+                let start = partition.fetch;
+                let scan = Scan::new(&records);
+                if let Err(error) = partition.advance(&scan, records.len()) {
+                    partition.trouble.failed(now, &mut self.rng, self.config.patience);
+                    partition.complain(error);
+                } else if scan.last.is_some() || scan.is_broken {
+                    partition.buffered += records.len();
+                    let mut chunk = Chunk::new(records, start, end, partition.generation);
+                    if isolation == Isolation::ReadCommitted {
+                        chunk = chunk.without(answer.aborted.unwrap_or_default());
+                    }
+                    partition.queue.push_back(Item::Chunk(Box::new(chunk)));
+                }
+                moved = true;
+            }
+        }
+        self.make_ready(slot);
+        moved
+    }
+}
+
+impl Partition {
+    /// Nothing came. Says so once where that is because there is no more.
+    fn reached(&mut self, end: i64) -> bool {
+        let offset = self.fetch.offset;
+        let is_news = offset >= end && self.queue.is_empty() && self.end_told != Some(offset);
+        if is_news && self.handed.is_some_and(|handed| handed.offset == offset) {
+            self.end_told = Some(offset);
+            self.queue.push_back(Item::End(offset));
+        }
+        is_news
+    }
+
+    /// Moves the position to fetch from past what came, or asks for more where a batch did not fit.
+    fn advance(&mut self, scan: &Scan, came: usize) -> Result<(), Error> {
+        let offset = self.fetch.offset;
+        self.blocked = scan.is_broken;
+        match (scan.last, scan.cut) {
+            (Some((last, epoch)), _) if last >= offset => {
+                self.fetch = Position { offset: last + 1, epoch: epoch.or(self.fetch.epoch) };
+                Ok(())
+            }
+            _ if scan.is_broken => Ok(()),
+            (None, Some(needed)) => {
+                let room = i64::from(self.bytes_max).saturating_mul(2).max(needed).min(i64::from(BATCH_BYTES_MAX));
+                let room = i32::try_from(room).unwrap_or(BATCH_BYTES_MAX);
+                if needed > i64::from(BATCH_BYTES_MAX) || room == self.bytes_max {
+                    let error = Error::new(Kind::RecordTooLarge, "a record batch is larger than a fetch can bring");
+                    return Err(self.place(error).at_offset(offset));
+                }
+                tracing::debug!(partition = %self.key, offset, came, room, "fetching more, a batch did not fit");
+                self.bytes_max = room;
+                Ok(())
+            }
+            _ => {
+                let error = Error::protocol("a fetch brought only batches from before the position");
+                Err(self.place(error).at_offset(offset))
+            }
+        }
+    }
+}
+
+fn entry(partition: &Partition) -> Entry {
+    Entry {
+        topic_id: partition.topic_id,
+        generation: partition.generation,
+        offset: partition.fetch.offset,
+        leader_epoch: partition.leader_epoch,
+        bytes_max: partition.bytes_max,
+    }
+}
+
+fn forgotten(plan: &Plan, keys: &[TopicPartition]) -> Vec<ForgottenTopic> {
+    let mut topics: BTreeMap<(TopicName, TopicId), Vec<i32>> = BTreeMap::new();
+    for (slot, id) in &plan.forgotten {
+        let TopicPartition { topic, partition } = &keys[*slot];
+        topics.entry((topic.clone(), *id)).or_default().push(*partition);
+    }
+    topics.into_iter().map(|((name, id), partitions)| ForgottenTopic { name, id, partitions }).collect()
+}

@@ -1,0 +1,138 @@
+//! Handing out what was fetched: one chunk of one partition after the other, by turns.
+
+use std::time::Instant;
+
+use super::Chunk;
+use super::ConsumerCore;
+use super::position::Bound;
+use super::position::Item;
+use super::position::Position;
+use super::position::Reset;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+
+/// What is handed out next.
+#[derive(Debug)]
+pub enum Next {
+    /// To be read, and given back with [`ConsumerCore::give_back`] or [`ConsumerCore::unreadable`].
+    Chunk(Taken),
+    /// The end of a partition was reached, at this offset.
+    End(TopicPartition, i64),
+    /// Something went wrong.
+    Error(Error),
+    /// A position was moved.
+    Reset(Reset),
+}
+
+/// A chunk taken out to be read.
+#[derive(Debug)]
+pub struct Taken {
+    slot: usize,
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: i32,
+    /// What was fetched of it.
+    pub chunk: Chunk,
+}
+
+impl ConsumerCore {
+    /// Whether [`ConsumerCore::next`] may have something.
+    pub fn has_next(&self) -> bool {
+        !self.errors.is_empty() || !self.ready.is_empty()
+    }
+
+    /// Takes what is to be handed out next.
+    pub fn next(&mut self) -> Option<Next> {
+        if self.closed {
+            return None;
+        }
+        if let Some(error) = self.errors.pop_front() {
+            return Some(Next::Error(error));
+        }
+        while let Some(slot) = self.ready.pop_front() {
+            let Some(partition) = &mut self.partitions[slot] else { continue };
+            partition.is_ready = false;
+            if !partition.has_next() {
+                continue;
+            }
+            let Some(item) = partition.queue.pop_front() else { continue };
+            let next = match item {
+                Item::Chunk(mut chunk) => {
+                    partition.buffered -= chunk.bytes;
+                    if let Bound::At(bound) = partition.bound {
+                        chunk.stop_before(bound);
+                    }
+                    let TopicPartition { topic, partition } = partition.key.clone();
+                    return Some(Next::Chunk(Taken { slot, topic, partition, chunk: *chunk }));
+                }
+                Item::End(offset) => Next::End(partition.key.clone(), offset),
+                Item::Error(error) => Next::Error(error),
+                Item::Reset(reset) => {
+                    partition.handed = Some(Position::from(reset.to));
+                    Next::Reset(reset)
+                }
+            };
+            self.make_ready(slot);
+            return Some(next);
+        }
+        None
+    }
+
+    /// Takes back a chunk of which something, or all, was handed out. Answers where the end of the partition was reached.
+    pub fn give_back(&mut self, taken: Taken) -> Option<(TopicPartition, i64)> {
+        let Taken { slot, chunk, .. } = taken;
+        let partition = self.partitions[slot].as_mut()?;
+        if partition.generation != chunk.generation {
+            return None;
+        }
+        let position = chunk.position();
+        partition.handed = Some(position);
+        let mut end = None;
+        if chunk.is_finished() {
+            if partition.queue.is_empty() && position.offset >= chunk.end && partition.end_told != Some(position.offset)
+            {
+                partition.end_told = Some(position.offset);
+                end = Some((partition.key.clone(), position.offset));
+            }
+        } else {
+            partition.buffered += chunk.bytes;
+            partition.queue.push_front(Item::Chunk(Box::new(chunk)));
+        }
+        self.make_ready(slot);
+        end
+    }
+
+    /// Takes back a chunk that cannot be read on. It is fetched again, after a pause; a seek leads past it.
+    ///
+    /// Answers the error for the caller, unless the partition has moved on meanwhile.
+    pub fn unreadable(&mut self, now: Instant, taken: Taken, unreadable: super::Unreadable) -> Option<Error> {
+        let generation = self.generation();
+        let patience = self.config.patience;
+        let partition = self.partitions[taken.slot].as_mut()?;
+        if partition.generation != taken.chunk.generation {
+            return None;
+        }
+        partition.handed = Some(taken.chunk.position());
+        partition.rewind(generation);
+        partition.trouble.failed(now, &mut self.rng, patience);
+        let error = Error::new(Kind::Corrupt, "could not read a record batch").caused_by(unreadable.error);
+        Some(partition.place(error).at_offset(unreadable.offset))
+    }
+
+    /// What was handed out has made room.
+    pub fn handle_room(&mut self, now: Instant) {
+        self.plan(now);
+    }
+
+    /// Puts a partition into the rotation if it has something to hand out.
+    pub(super) fn make_ready(&mut self, slot: usize) {
+        let Some(partition) = &mut self.partitions[slot] else { return };
+        if !partition.is_ready && partition.has_next() {
+            partition.is_ready = true;
+            self.ready.push_back(slot);
+        }
+    }
+}

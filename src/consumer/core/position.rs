@@ -1,0 +1,334 @@
+//! One assigned partition: where it is read, and what was fetched of it but not handed out.
+//!
+//! ```text
+//! Initializing --stored offset--> AwaitValidation --end of epoch--> Fetching <--> AwaitValidation (a new leader)
+//!      |                                 |                             |
+//!      +---none stored---> AwaitReset <--+--------out of range---------+------> Halted (no policy; until a seek)
+//!                              +-----------offset listed-------------->+
+//! ```
+//!
+//! There are two positions. `handed` is what a commit would store: the offset after the last record handed out. `fetch`
+//! is the offset to fetch next, ahead of it by what is queued. A generation is drawn whenever `fetch` moves other than by
+//! taking what was fetched, so that late answers are known for what they are.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::isolation::Chunk;
+use super::trouble::Trouble;
+use crate::error::Error;
+use crate::types::LeaderEpoch;
+use crate::types::TopicId;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+
+/// An offset, and the leader epoch of the record before it, by which a truncated log is noticed (KIP-320).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The offset of the next record.
+    pub offset: i64,
+    /// The leader epoch of the record before, where it is known.
+    pub epoch: Option<LeaderEpoch>,
+}
+
+impl From<i64> for Position {
+    fn from(offset: i64) -> Self {
+        Self { offset, epoch: None }
+    }
+}
+
+/// Where reading starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest record there is.
+    Earliest,
+    /// This many records before the end, or with the oldest if there are fewer.
+    FromEnd(i64),
+    /// With the first record written from now on.
+    Latest,
+    /// At an offset. One that is out of range is treated as the reset policy says.
+    Offset(i64),
+    /// At the offset that the group committed.
+    Stored {
+        /// Where to start where none is committed.
+        otherwise: Box<Start>,
+    },
+    /// With the first record of this time (milliseconds since 1970) or later; at the end if there is none.
+    Timestamp(i64),
+}
+
+/// What to do when the position is no longer in the log, or never was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResetPolicy {
+    /// Go on with the oldest record there is. Nothing that still exists is skipped.
+    #[default]
+    Earliest,
+    /// Skip to the end.
+    Latest,
+    /// Report an error of kind `Truncated` and wait for a seek.
+    None,
+}
+
+/// A position that was moved by the reset policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// The topic.
+    pub topic: TopicName,
+    /// The partition.
+    pub partition: i32,
+    /// The position that was given up.
+    pub from: i64,
+    /// Where reading goes on.
+    pub to: i64,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// What a ListOffsets request is to find out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Earliest,
+    FromEnd(i64),
+    Latest,
+    /// The larger of this and the earliest offset.
+    NotBefore(i64),
+    Timestamp(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The group's committed offset is to be asked for.
+    Initializing {
+        otherwise: Start,
+    },
+    /// The position is to be found; `reset` tells what was given up and why, unless this is the start.
+    AwaitReset {
+        target: Target,
+        reset: Option<(i64, &'static str)>,
+    },
+    /// The position may be past the end of what the new leader has of its epoch.
+    AwaitValidation,
+    Fetching,
+    /// The position is gone and no policy says where to go.
+    Halted,
+}
+
+/// Where a bounded read ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    None,
+    /// The end offset is to be asked for; nothing is handed out before it is known.
+    Unknown,
+    At(i64),
+}
+
+/// What waits to be handed out, in order.
+#[derive(Debug)]
+pub(super) enum Item {
+    Chunk(Box<Chunk>),
+    /// The end of the partition was reached at this offset.
+    End(i64),
+    Error(Error),
+    Reset(Reset),
+}
+
+/// A replica that the leader prefers us to read from (KIP-392).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Preferred {
+    pub(super) node: i32,
+    pub(super) until: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) key: TopicPartition,
+    pub(super) topic_id: TopicId,
+    pub(super) generation: u64,
+    pub(super) state: State,
+    pub(super) handed: Option<Position>,
+    pub(super) fetch: Position,
+    pub(super) leader: Option<i32>,
+    pub(super) leader_epoch: Option<LeaderEpoch>,
+    pub(super) preferred: Option<Preferred>,
+    pub(super) queue: VecDeque<Item>,
+    /// Bytes in `queue`.
+    pub(super) buffered: usize,
+    /// What was fetched last cannot be walked: it has to be read before anything follows it.
+    pub(super) blocked: bool,
+    pub(super) paused: bool,
+    /// In the rotation of those that have something to hand out.
+    pub(super) is_ready: bool,
+    /// A question about the position is in flight.
+    pub(super) asking: bool,
+    pub(super) bound: Bound,
+    /// A question about the bound is in flight.
+    pub(super) asking_bound: bool,
+    pub(super) bytes_max: i32,
+    pub(super) trouble: Trouble,
+    /// The end as the last fetch response had it: high watermark, or last stable offset.
+    pub(super) end: Option<i64>,
+    /// The offset at which the caller last heard of the end.
+    pub(super) end_told: Option<i64>,
+}
+
+impl Partition {
+    pub(super) fn new(key: TopicPartition, generation: u64, bytes_max: i32, bound: Bound, trouble: Trouble) -> Self {
+        Self {
+            key,
+            topic_id: TopicId::ZERO,
+            generation,
+            state: State::Halted,
+            handed: None,
+            fetch: Position::from(0),
+            leader: None,
+            leader_epoch: None,
+            preferred: None,
+            queue: VecDeque::new(),
+            buffered: 0,
+            blocked: false,
+            paused: false,
+            is_ready: false,
+            asking: false,
+            bound,
+            asking_bound: false,
+            bytes_max,
+            trouble,
+            end: None,
+            end_told: None,
+        }
+    }
+
+    /// Forgets what was fetched and goes where `start` says.
+    pub(super) fn start(&mut self, start: &Start, generation: u64) {
+        self.drop_queue(generation);
+        self.trouble.clear();
+        self.end_told = None;
+        self.handed = None;
+        self.state = match start {
+            Start::Earliest => Self::find(Target::Earliest),
+            Start::FromEnd(records) => Self::find(Target::FromEnd(*records)),
+            Start::Latest => Self::find(Target::Latest),
+            Start::Offset(offset) => {
+                self.settle(Position::from(*offset));
+                State::Fetching
+            }
+            Start::Stored { otherwise } => State::Initializing { otherwise: (**otherwise).clone() },
+            Start::Timestamp(timestamp) => Self::find(Target::Timestamp(*timestamp)),
+        };
+    }
+
+    fn find(target: Target) -> State {
+        State::AwaitReset { target, reset: None }
+    }
+
+    /// Drops what was fetched; answers to what was asked so far count no more.
+    pub(super) fn drop_queue(&mut self, generation: u64) {
+        self.generation = generation;
+        self.queue.clear();
+        self.buffered = 0;
+        self.blocked = false;
+        self.asking = false;
+    }
+
+    /// Goes back to what was handed out.
+    pub(super) fn rewind(&mut self, generation: u64) {
+        self.drop_queue(generation);
+        if let Some(handed) = self.handed {
+            self.fetch = handed;
+        }
+    }
+
+    /// Puts both positions somewhere, with nothing queued.
+    pub(super) fn settle(&mut self, position: Position) {
+        self.fetch = position;
+        self.handed = Some(position);
+    }
+
+    /// A position was found. What is queued before it is handed out first.
+    pub(super) fn found(&mut self, position: Position, reset: Option<(i64, &'static str)>) {
+        if let Some((from, reason)) = reset {
+            let (topic, partition) = (self.key.topic.clone(), self.key.partition);
+            tracing::warn!(%topic, partition, from, to = position.offset, reason, "position reset");
+            self.queue.push_back(Item::Reset(Reset { topic, partition, from, to: position.offset, reason }));
+        }
+        self.state = State::Fetching;
+        self.trouble.clear();
+        self.fetch = position;
+        // What is queued ends with the reset, which moves the position when its turn comes.
+        if self.queue.is_empty() {
+            self.handed = Some(position);
+        }
+    }
+
+    /// The position is gone. Follows the policy, or says so once and waits for a seek.
+    pub(super) fn lost(&mut self, policy: ResetPolicy, reason: &'static str) {
+        let from = self.fetch.offset;
+        let target = match policy {
+            ResetPolicy::Earliest => Target::Earliest,
+            ResetPolicy::Latest => Target::Latest,
+            ResetPolicy::None => return self.halt(reason),
+        };
+        self.state = State::AwaitReset { target, reset: Some((from, reason)) };
+        self.asking = false;
+    }
+
+    pub(super) fn halt(&mut self, reason: &'static str) {
+        let error = Error::new(crate::error::Kind::Truncated, reason);
+        self.complain(self.place(error).at_offset(self.fetch.offset));
+        self.state = State::Halted;
+    }
+
+    /// Takes what the metadata says. A leader of a later epoch may have less of the log than the last one had.
+    pub(super) fn led_by(&mut self, leader: Option<i32>, epoch: Option<LeaderEpoch>) {
+        if (leader, epoch) == (self.leader, self.leader_epoch) {
+            return;
+        }
+        let is_new = epoch > self.leader_epoch;
+        (self.leader, self.leader_epoch) = (leader, epoch);
+        self.trouble.hurry();
+        if is_new && self.fetch.epoch.is_some() && self.state == State::Fetching {
+            self.state = State::AwaitValidation;
+            self.asking = false;
+        }
+    }
+
+    /// Says where an error happened.
+    pub(super) fn place(&self, error: Error) -> Error {
+        error.in_partition(&self.key.topic, self.key.partition)
+    }
+
+    /// Queues an error, unless the caller has not heard the last one yet.
+    pub(super) fn complain(&mut self, error: Error) {
+        if !matches!(self.queue.back(), Some(Item::Error(_))) {
+            self.queue.push_back(Item::Error(error));
+        }
+    }
+
+    /// Whether a fetch for it would be of use.
+    pub(super) fn wants_fetch(&self) -> bool {
+        self.state == State::Fetching
+            && !self.paused
+            && !self.blocked
+            && !self.trouble.is_waiting()
+            && !matches!(self.bound, Bound::At(bound) if self.fetch.offset >= bound)
+    }
+
+    /// Whether a bounded read of it is over.
+    pub(super) fn is_done(&self) -> bool {
+        match (self.bound, self.handed) {
+            (Bound::At(bound), Some(handed)) => {
+                handed.offset >= bound && matches!(self.state, State::Fetching | State::AwaitValidation)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether something can be handed out.
+    pub(super) fn has_next(&self) -> bool {
+        !self.paused && !self.queue.is_empty() && (self.bound != Bound::Unknown || !self.chunk_is_next())
+    }
+
+    fn chunk_is_next(&self) -> bool {
+        matches!(self.queue.front(), Some(Item::Chunk(_)))
+    }
+}
