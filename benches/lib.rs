@@ -1,1 +1,343 @@
-//! Shared inputs of the benches.
+//! The hot paths, each as a case that both benches run: `time` by the clock, `instructions` by valgrind's count.
+//!
+//! A case prepares its input only when it is asked to, so that a run of one case does not pay for the others.
+
+use std::fmt;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla::codec::Codec;
+use ottla::codec::Codecs;
+use ottla::codec::Compression;
+use ottla::record::BatchBuilder;
+use ottla::record::Batches;
+use ottla::record::ClosedBatch;
+use ottla::record::Header;
+use ottla::record::RecordRef;
+use ottla::record::SealedBatch;
+use ottla::record::Stamp;
+use ottla::types::ProducerIdentity;
+use ottla::types::Sequence;
+use ottla::wire::Api;
+use ottla::wire::Request;
+use ottla::wire::Response;
+use ottla::wire::buf::Chunks;
+use ottla::wire::message::Payload;
+use ottla::wire::message::ProducePartition;
+use ottla::wire::message::ProduceRequest;
+use ottla::wire::message::ProduceResponse;
+use ottla::wire::message::ProduceTopic;
+use ottla::wire::message::ProducedPartition;
+use ottla::wire::message::ProducedTopic;
+
+/// Something to measure.
+pub struct Case {
+    /// Its name: what is done, then with what.
+    pub name: String,
+    prepare: Box<dyn Fn() -> Prepared>,
+}
+
+/// A case with its input made.
+pub struct Prepared {
+    /// Bytes that one run goes through, uncompressed.
+    pub bytes: usize,
+    run: Box<dyn FnMut()>,
+}
+
+impl Case {
+    fn new(name: impl Into<String>, prepare: impl Fn() -> Prepared + 'static) -> Self {
+        Self { name: name.into(), prepare: Box::new(prepare) }
+    }
+
+    /// Makes the input.
+    pub fn prepare(&self) -> Prepared {
+        (self.prepare)()
+    }
+}
+
+impl Prepared {
+    fn new(bytes: usize, run: impl FnMut() + 'static) -> Self {
+        Self { bytes, run: Box::new(run) }
+    }
+
+    /// Does the work once.
+    pub fn run(&mut self) {
+        (self.run)();
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+/// All cases.
+pub fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new("append/value", || append(&[])),
+        Case::new("append/key+value+2headers", || append(&HEADERS)),
+        Case::new("append+seal+recycle/none", append_seal_recycle),
+        Case::new("stamp", stamp),
+        Case::new("crc", crc),
+        Case::new("iterate", iterate),
+        Case::new("request/1x256KiB", || request(1, BATCH_BYTES)),
+        Case::new("request/64x16KiB", || request(64, 16 << 10)),
+        Case::new("request/64x1KiB", || request(64, 1 << 10)),
+        Case::new("response/64", || response(64)),
+        Case::new("read/none", || read(Compression::None)),
+    ];
+    for compression in &Compression::ALL[1..] {
+        let compression = *compression;
+        cases.push(Case::new(format!("compress/{compression}"), move || compress(compression)));
+        cases.push(Case::new(format!("inflate/{compression}"), move || inflate(compression)));
+        cases.push(Case::new(format!("seal/{compression}"), move || seal(compression)));
+        cases.push(Case::new(format!("read/{compression}"), move || read(compression)));
+    }
+    cases
+}
+
+/// A full batch: the size that the comparison with other clients uses.
+const BATCH_BYTES: usize = 256 << 10;
+/// More than any case inflates to.
+const INFLATED_MAX: usize = 8 << 20;
+/// The newest version that needs no topic id.
+const PRODUCE_VERSION: i16 = 12;
+const HEADERS: [Header<'_>; 2] =
+    [Header { key: b"trace", value: Some(b"4bf92f3577b34da6") }, Header { key: b"source", value: Some(b"bench") }];
+
+/// Writes a batch's worth of records into a buffer that is used again.
+fn append(headers: &'static [Header<'static>]) -> Prepared {
+    let values = values();
+    let key = (!headers.is_empty()).then_some(&b"user-000042"[..]);
+    let mut buffer = Vec::with_capacity(BATCH_BYTES);
+    Prepared::new(BATCH_BYTES, move || {
+        buffer = fill(std::mem::take(&mut buffer), &values, key, headers, BATCH_BYTES).records;
+        black_box(&buffer);
+    })
+}
+
+/// What a batch costs from its first record to its buffer coming back, without compression.
+fn append_seal_recycle() -> Prepared {
+    let values = values();
+    let mut buffer = Vec::with_capacity(BATCH_BYTES);
+    Prepared::new(BATCH_BYTES, move || {
+        let closed = fill(std::mem::take(&mut buffer), &values, None, &[], BATCH_BYTES);
+        let (sealed, _) = closed.seal(None).expect("nothing to compress");
+        black_box(sealed.header(&stamped()));
+        let mut body = sealed.into_body().try_into_mut().expect("nobody else holds the body");
+        // An empty one turns into a vector without a copy.
+        body.clear();
+        buffer = body.into();
+    })
+}
+
+/// Writes the header of a sealed batch.
+fn stamp() -> Prepared {
+    let sealed = sealed(Compression::None, BATCH_BYTES);
+    Prepared::new(ottla::record::HEADER_LEN, move || {
+        black_box(black_box(&sealed).header(black_box(&stamped())));
+    })
+}
+
+/// Checks the checksum of a full batch.
+fn crc() -> Prepared {
+    let payload = sealed(Compression::None, BATCH_BYTES).to_bytes(&stamped());
+    let batch = Batches::new(payload.clone()).next().expect("one batch").expect("a batch");
+    Prepared::new(payload.len(), move || black_box(&batch).verify().expect("the checksum that was just written"))
+}
+
+/// Goes over the records of a batch that was checked.
+fn iterate() -> Prepared {
+    let payload = sealed(Compression::None, BATCH_BYTES).to_bytes(&stamped());
+    let batch = Batches::new(payload.clone()).next().expect("one batch").expect("a batch");
+    let decoded = batch.inflate(&Codecs::default(), INFLATED_MAX, Vec::new()).expect("records");
+    Prepared::new(payload.len(), move || {
+        let bytes: usize = black_box(&decoded).iter().filter_map(|record| record.value).map(<[u8]>::len).sum();
+        black_box(bytes);
+    })
+}
+
+/// What a batch costs a consumer: header, checksum, inflation, each record.
+fn read(compression: Compression) -> Prepared {
+    let codecs = Codecs::default();
+    let payload = sealed(compression, BATCH_BYTES).to_bytes(&stamped());
+    let mut buffer = Vec::new();
+    Prepared::new(BATCH_BYTES, move || {
+        for batch in Batches::new(payload.clone()) {
+            let batch = batch.expect("a batch");
+            batch.verify().expect("the checksum that was just written");
+            let decoded = batch.inflate(&codecs, INFLATED_MAX, std::mem::take(&mut buffer)).expect("records");
+            let bytes: usize = decoded.iter().filter_map(|record| record.value).map(<[u8]>::len).sum();
+            black_box(bytes);
+            buffer = decoded.into_buffer().unwrap_or_default();
+        }
+    })
+}
+
+/// Compresses the records of a full batch.
+fn compress(compression: Compression) -> Prepared {
+    let codec = codec(compression);
+    let records = closed(BATCH_BYTES).records;
+    let mut out = Vec::with_capacity(records.len());
+    Prepared::new(records.len(), move || {
+        out.clear();
+        codec.compress(black_box(&records), &mut out).expect("compressible");
+        black_box(&out);
+    })
+}
+
+/// Inflates the records of a full batch.
+fn inflate(compression: Compression) -> Prepared {
+    let codec = codec(compression);
+    let records = closed(BATCH_BYTES).records;
+    let mut stored = Vec::new();
+    codec.compress(&records, &mut stored).expect("compressible");
+    let mut out = Vec::with_capacity(records.len());
+    Prepared::new(records.len(), move || {
+        out.clear();
+        codec.decompress(black_box(&stored), INFLATED_MAX, &mut out).expect("what was just compressed");
+        black_box(&out);
+    })
+}
+
+/// Compresses and hashes a full batch, whose buffer comes back.
+fn seal(compression: Compression) -> Prepared {
+    let codec = codec(compression);
+    let mut records = closed(BATCH_BYTES);
+    Prepared::new(BATCH_BYTES, move || {
+        let ClosedBatch { count, base_timestamp, max_timestamp, .. } = records;
+        let taken = ClosedBatch { records: std::mem::take(&mut records.records), ..records };
+        let (sealed, buffer) = taken.seal(Some(&*codec)).expect("compressible");
+        black_box(sealed.header(&stamped()));
+        let buffer = buffer.expect("a codec leaves the records behind");
+        records = ClosedBatch { records: buffer, count, base_timestamp, max_timestamp };
+    })
+}
+
+/// Encodes a Produce request of `partitions` batches of `batch_bytes` each.
+fn request(partitions: i32, batch_bytes: usize) -> Prepared {
+    let batch = sealed(Compression::None, batch_bytes);
+    let partition = |index| {
+        let head = Bytes::copy_from_slice(&batch.header(&stamped()));
+        ProducePartition { index, records: Some(Payload { head, body: batch.body().clone() }) }
+    };
+    let partitions: Vec<ProducePartition> = (0..partitions).map(partition).collect();
+    let bytes = partitions.len() * batch.size();
+    let topic = ProduceTopic { name: "events".into(), partitions, ..ProduceTopic::default() };
+    let topics = vec![topic];
+    let request = Request::Produce(ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 30_000, topics });
+    Prepared::new(bytes, move || {
+        black_box(black_box(&request).encode(PRODUCE_VERSION, 7, "bench").expect("a request that fits"));
+    })
+}
+
+/// Decodes a Produce response about `partitions` partitions.
+fn response(partitions: i32) -> Prepared {
+    let partition = |index| ProducedPartition { index, base_offset: 1 << 20, ..ProducedPartition::default() };
+    let topic = ProducedTopic {
+        name: "events".into(),
+        partitions: (0..partitions).map(partition).collect(),
+        ..ProducedTopic::default()
+    };
+    let mut out = Chunks::default();
+    // Correlation id and the header's empty tags.
+    out.put_i32(7);
+    out.put_i8(0);
+    ProduceResponse { topics: vec![topic], ..ProduceResponse::default() }.encode(PRODUCE_VERSION, &mut out);
+    let frame = out.into_bytes();
+    Prepared::new(frame.len(), move || {
+        let decoded = Response::decode(Api::Produce, PRODUCE_VERSION, black_box(frame.clone()));
+        black_box(decoded.expect("what was just encoded"));
+    })
+}
+
+fn codec(compression: Compression) -> Arc<dyn Codec> {
+    Codecs::default().get(compression).expect("every codec is compiled in").clone()
+}
+
+fn sealed(compression: Compression, bytes: usize) -> SealedBatch {
+    let codec = (compression != Compression::None).then(|| codec(compression));
+    closed(bytes).seal(codec.as_deref()).expect("compressible").0
+}
+
+fn closed(bytes: usize) -> ClosedBatch {
+    fill(Vec::with_capacity(bytes), &values(), None, &[], bytes)
+}
+
+/// Appends records until the next one would make the batch larger than `bytes`.
+fn fill(buffer: Vec<u8>, values: &[Vec<u8>], key: Option<&[u8]>, headers: &[Header<'_>], bytes: usize) -> ClosedBatch {
+    let mut batch = BatchBuilder::new(buffer);
+    let mut timestamp = 1_700_000_000_000;
+    for value in values.iter().cycle() {
+        let record = RecordRef { timestamp, key, value: Some(value), headers };
+        if batch.size_with(&record) > bytes {
+            break;
+        }
+        batch.append(&record);
+        timestamp += i64::from(batch.len() % 8 == 0);
+    }
+    batch.close()
+}
+
+/// Values of 100 bytes that compress as JSON does: more distinct ones than a full batch has records.
+fn values() -> Vec<Vec<u8>> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move || {
+        // Xorshift: the same values on every machine and in every run.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let value = |_| {
+        let (user, session, page) = (next() % 100_000, next(), next() % 500);
+        let text = format!(r#"{{"user":"{user:05}","session":"{session:016x}","page":"/articles/{page:03}","action":"#);
+        let mut text =
+            text + ["\"click\"", "\"scroll\"", "\"leave\""][usize::try_from(next() % 3).expect("below three")];
+        text.extend(std::iter::repeat_n(' ', VALUE_LEN - 1 - text.len()));
+        (text + "}").into_bytes()
+    };
+    (0..4_096).map(value).collect()
+}
+
+const VALUE_LEN: usize = 100;
+
+fn stamped() -> Stamp {
+    let sequence = Sequence::from_wire(1_000).expect("not negative");
+    Stamp { identity: Some((ProducerIdentity { id: 4_711, epoch: 3 }, sequence)), transactional: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_runs_twice_and_has_a_name_of_its_own() {
+        let cases = cases();
+        let names: std::collections::BTreeSet<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(names.len(), cases.len());
+        for case in &cases {
+            let mut prepared = case.prepare();
+            prepared.run();
+            prepared.run();
+            assert!(prepared.bytes > 0, "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn values_are_of_one_length_and_do_not_repeat_within_a_batch() {
+        let values = values();
+        let distinct: std::collections::BTreeSet<&Vec<u8>> = values.iter().collect();
+        assert!(values.iter().all(|value| value.len() == VALUE_LEN));
+        assert_eq!(distinct.len(), values.len());
+        assert!(closed(BATCH_BYTES).count < u32::try_from(values.len()).unwrap());
+    }
+}

@@ -1,0 +1,135 @@
+//! Counts the instructions of every case: `cargo bench -p benches --bench instructions [-- FILTER] [--check | --record]`.
+//!
+//! The program runs itself under valgrind, once with few runs of a case and once with more; what the second takes beyond
+//! the first is the case's own, whatever starting up and making the input cost. Counts do not drift with the load of the
+//! machine, as times do. They differ between compilers and kinds of processor: record and check on the same ones.
+//!
+//! `--record` writes `instructions.tsv`; `--check` fails if a case takes over [`TOLERANCE_PERCENT`] more than
+//! recorded there, or is not there.
+//! Without `--bench`, as `cargo test` starts it, each case runs once and nothing is counted.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+use std::process::ExitCode;
+
+use benches::Case;
+use benches::cases;
+
+const TOLERANCE_PERCENT: f64 = 3.0;
+/// Runs before those that count: buffers have grown by then.
+const RUNS_BEFORE: u64 = 2;
+const RUNS: u64 = 4;
+/// What tells the program that it is the one under valgrind.
+const CHILD: &str = "--run";
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.tsv");
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    if let [first, name, runs] = &args[..]
+        && first == CHILD
+    {
+        run(name, runs.parse().expect("the parent passes a number"));
+        return ExitCode::SUCCESS;
+    }
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    if !has("--bench") {
+        cases().iter().for_each(|case| case.prepare().run());
+        return ExitCode::SUCCESS;
+    }
+    if cfg!(debug_assertions) && (has("--check") || has("--record")) {
+        eprintln!("not counted: an unoptimized build says nothing about a recorded one");
+        return ExitCode::FAILURE;
+    }
+    let filter = args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str);
+    match compare(filter, has("--record")) {
+        Ok(worse) if worse.is_empty() || !has("--check") => ExitCode::SUCCESS,
+        Ok(worse) => {
+            eprintln!("more instructions than recorded, or never recorded: {}", worse.join(", "));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("not counted: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one case; nothing else may happen here, since all of it is counted.
+fn run(name: &str, runs: u64) {
+    let cases = cases();
+    let case = cases.iter().find(|case| case.name == name).expect("the parent passes a case's name");
+    let mut prepared = case.prepare();
+    (0..runs).for_each(|_| prepared.run());
+}
+
+/// Counts the cases that `filter` is part of, prints them beside what is recorded, and answers which got worse or are not there.
+fn compare(filter: &str, record: bool) -> Result<Vec<String>, String> {
+    let mut recorded = recorded();
+    let mut worse = Vec::new();
+    println!("{:<28} {:>14} {:>12} {:>9}", "case", "instructions", "per byte", "change");
+    for case in cases().iter().filter(|case| case.name.contains(filter)) {
+        let counted = count(case)?;
+        let change = recorded.get(&case.name).map(|before| percent_more(counted, *before));
+        let told = change.map_or("new".to_owned(), |change| format!("{change:+.2} %"));
+        println!("{:<28} {counted:>14} {:>12.3} {told:>9}", case.name, ratio(counted, case.prepare().bytes as u64));
+        if change.is_none_or(|change| change > TOLERANCE_PERCENT) {
+            worse.push(case.name.clone());
+        }
+        recorded.insert(case.name.clone(), counted);
+    }
+    if record {
+        let mut lines = String::new();
+        for (name, counted) in &recorded {
+            writeln!(lines, "{name}\t{counted}").expect("a string takes it");
+        }
+        fs::write(RECORDED, lines).map_err(|error| format!("could not write {RECORDED}: {error}"))?;
+    }
+    Ok(worse)
+}
+
+/// What is recorded; nothing, if nothing was yet.
+fn recorded() -> BTreeMap<String, u64> {
+    let lines = fs::read_to_string(RECORDED).unwrap_or_default();
+    let line = |line: &str| {
+        let (name, counted) = line.split_once('\t')?;
+        Some((name.to_owned(), counted.parse().ok()?))
+    };
+    lines.lines().filter_map(line).collect()
+}
+
+/// Instructions of one run of a case.
+fn count(case: &Case) -> Result<u64, String> {
+    let few = total(case, RUNS_BEFORE)?;
+    let more = total(case, RUNS_BEFORE + RUNS)?;
+    Ok(more.saturating_sub(few) / RUNS)
+}
+
+/// Instructions of a whole process that runs a case.
+fn total(case: &Case, runs: u64) -> Result<u64, String> {
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    let output = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .arg(own)
+        .args([CHILD, &case.name, &runs.to_string()])
+        .output()
+        .map_err(|error| format!("could not start valgrind: {error}"))?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    let refs = told.lines().find(|line| line.contains("refs:"));
+    let digits: Option<String> =
+        refs.and_then(|line| line.split_once("refs:")).map(|(_, n)| n.chars().filter(char::is_ascii_digit).collect());
+    digits.filter(|_| output.status.success()).and_then(|digits| digits.parse().ok()).ok_or_else(|| {
+        format!("valgrind could not run {}: {}", case.name, told.lines().last().unwrap_or("it said nothing"))
+    })
+}
+
+#[allow(clippy::cast_precision_loss)] // Only for people to read, and counts are far below 2^53.
+fn ratio(a: u64, b: u64) -> f64 {
+    a as f64 / b as f64
+}
+
+fn percent_more(counted: u64, before: u64) -> f64 {
+    (ratio(counted, before) - 1.0) * 100.0
+}
