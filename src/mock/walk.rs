@@ -140,12 +140,12 @@ mod tests {
 
     #[test]
     fn a_header_needs_a_key() {
-        let with = [0x14, 0, 0, 0, 0x01, 0x01, 0x02, 0x02, b'h', 0x01];
+        let with = [0x12, 0, 0, 0, 0x01, 0x01, 0x02, 0x02, b'h', 0x01];
         let mut walk = Walk::new(&with);
         let read = walk.next_record().expect("well formed");
         assert_eq!(read.headers.iter().collect::<Vec<_>>(), [(&b"h"[..], None)]);
         assert!(walk.is_done());
-        let without = [0x12, 0, 0, 0, 0x01, 0x01, 0x02, 0x01, 0x01];
+        let without = [0x10, 0, 0, 0, 0x01, 0x01, 0x02, 0x01, 0x01];
         assert!(Walk::new(&without).next_record().is_none());
     }
 }

@@ -1,1 +1,0 @@
-//! Drives the cluster with requests that `kafka-protocol` encodes.
