@@ -211,6 +211,15 @@ fn class_19_snappy_lengths_that_lie_are_refused() {
 }
 
 #[test]
+fn class_19_snappy_makes_room_only_for_what_so_few_bytes_can_become() {
+    // A preamble of 1 MiB, which the limit allows, before four bytes.
+    let mut out = Vec::new();
+    let bytes = [0x80, 0x80, 0x40, 0x08, b'a', b'b', b'c'];
+    assert!(Codecs::default().decompress(Compression::Snappy, &bytes, LIMIT, &mut out).is_err());
+    assert!(out.capacity() < 1_000, "room for {}", out.capacity());
+}
+
+#[test]
 fn class_20_gzip_members_follow_one_another_and_rubbish_does_not() {
     let member = compress(Compression::Gzip, b"abc");
     assert_eq!(inflate(Compression::Gzip, &member.repeat(3)).unwrap(), b"abcabcabc");

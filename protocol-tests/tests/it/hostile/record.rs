@@ -377,6 +377,8 @@ fn class_14_offsets_that_go_back_or_overflow_are_refused() {
     ] {
         assert_eq!(raw.offsets(), Err(RecordError::Offset));
     }
+    let empty = Raw { base_offset: i64::MAX, last_offset_delta: 1, ..Raw::of(&[]) };
+    assert_eq!(first(empty.bytes()).unwrap_err(), RecordError::Offset);
     assert_eq!(Raw { base_offset: i64::MAX, ..Raw::of(&[0]) }.offsets(), Ok(vec![i64::MAX]));
     let edge = Raw { base_offset: i64::MAX, records: record(i64::from(i32::MAX), None), ..Raw::of(&[0]) };
     assert_eq!(edge.offsets(), Err(RecordError::Offset));

@@ -232,6 +232,8 @@ fn class_4_numbers_of_five_bytes_survive_and_longer_ones_are_refused() {
         longer.extend([0x80; 5]);
         assert_eq!(Reader::new(longer.into(), true).uvarint(), Err(DecodeError::Varint));
     });
+    let beyond = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0x1f]);
+    assert_eq!(Reader::new(beyond, true).uvarint(), Err(DecodeError::Varint), "a number of 33 bits");
 }
 
 #[test]
