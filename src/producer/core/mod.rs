@@ -13,6 +13,7 @@ mod batch;
 mod partition;
 mod respond;
 mod sender;
+mod table;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -26,7 +27,7 @@ use fastrand::Rng;
 
 use self::batch::Batch;
 pub use self::batch::Outcome;
-use self::partition::Partition;
+use self::table::Table;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
@@ -128,6 +129,8 @@ struct Broker {
     in_flight: usize,
     /// Partitions with something to send, in turn.
     ready: VecDeque<Key>,
+    /// Partitions whose batch was opened since the broker last had nothing to do.
+    opened: Vec<Key>,
 }
 
 /// Ids of batches are this far apart, so that the parts of a batch that was split find room below it.
@@ -143,7 +146,7 @@ pub struct ProducerCore<T> {
     rng: Rng,
     topics: Vec<Topic>,
     numbers: HashMap<TopicName, u32>,
-    partitions: HashMap<Key, Partition<T>>,
+    partitions: Table<T>,
     snapshot: Arc<Snapshot>,
     identity: Identity,
     brokers: BTreeMap<i32, Broker>,
@@ -172,7 +175,7 @@ impl<T: Clone> ProducerCore<T> {
             rng: Rng::with_seed(seed),
             topics: Vec::new(),
             numbers: HashMap::new(),
-            partitions: HashMap::new(),
+            partitions: Table::new(),
             snapshot: Arc::default(),
             identity: Identity::Missing,
             brokers: BTreeMap::new(),
@@ -244,7 +247,7 @@ impl<T: Clone> ProducerCore<T> {
             return Err(error.clone().written(Written::No));
         }
         let limit = self.settings.batch_bytes;
-        let partition = self.partitions.entry(key).or_insert_with(Partition::new);
+        let partition = self.partitions.get_or_make(key);
         let mut wake = false;
         if let Some(open) = &mut partition.open {
             if let Some((index, bytes)) = open.builder.append_within(record, limit) {
@@ -264,10 +267,16 @@ impl<T: Clone> ProducerCore<T> {
         let ticket = ticket();
         let (index, bytes) = partition.open(id, now, deadline, buffer, ticket.clone(), record);
         self.topics[key.topic as usize].partitioner.on_appended(key.partition, bytes, false);
-        let linger = now + self.settings.linger;
-        self.arm(key, linger.min(deadline));
+        self.note_opened(key);
         wake |= self.service(now, key);
         Ok(Appended { ticket, index, bytes, wake: wake || self.settings.linger.is_zero() || index == 0 })
+    }
+
+    fn note_opened(&mut self, key: Key) {
+        let topic = &self.topics[key.topic as usize].name;
+        if let Some(leader) = self.snapshot.partition(topic, key.partition).and_then(|partition| partition.leader) {
+            self.brokers.entry(leader).or_default().opened.push(key);
+        }
     }
 
     fn new_id(&mut self) -> u64 {
@@ -306,7 +315,7 @@ impl<T: Clone> ProducerCore<T> {
     /// Closes every open batch, and answers the id below which all must be decided for a flush to be over.
     pub fn flush(&mut self) -> BatchId {
         let open: Vec<Key> =
-            self.partitions.iter().filter(|(_, partition)| partition.open.is_some()).map(|(key, _)| *key).collect();
+            self.partitions.iter().filter(|(_, partition)| partition.open.is_some()).map(|(key, _)| key).collect();
         for key in open {
             self.close_open(key);
         }
@@ -338,9 +347,7 @@ impl<T: Clone> ProducerCore<T> {
         for number in 0..self.topics.len() {
             self.learn(u32::try_from(number).unwrap_or(u32::MAX));
         }
-        let waiting: Vec<Key> =
-            self.partitions.iter().filter(|(_, partition)| !partition.is_empty()).map(|(key, _)| *key).collect();
-        for key in waiting {
+        for key in self.partitions.busy() {
             self.service(now, key);
         }
     }
@@ -349,8 +356,7 @@ impl<T: Clone> ProducerCore<T> {
     pub fn handle_timeout(&mut self, now: Instant) {
         if matches!(self.identity, Identity::Failed(at) if at <= now) {
             self.identity = Identity::Missing;
-            let waiting: Vec<Key> = self.partitions.keys().copied().collect();
-            for key in waiting {
+            for key in self.partitions.busy() {
                 self.service(now, key);
             }
         }
@@ -414,8 +420,7 @@ impl<T: Clone> ProducerCore<T> {
     /// Gives everything up; what was sent may have been written.
     pub fn abort(&mut self, error: &Error) {
         self.fatal = Some(error.clone());
-        let keys: Vec<Key> = self.partitions.keys().copied().collect();
-        for key in keys {
+        for key in self.partitions.busy() {
             self.close_open(key);
             self.disarm(key);
             let Some(partition) = self.partitions.get_mut(&key) else { continue };

@@ -51,12 +51,8 @@ impl<T: Clone> ProducerCore<T> {
 
     /// A broker that has nothing to do takes what is open.
     fn wake_broker(&mut self, now: Instant, broker: i32) {
-        if self.brokers.get(&broker).is_none_or(|state| state.in_flight > 0) {
-            return;
-        }
-        let open: Vec<Key> =
-            self.timers.iter().filter(|(_, key)| self.partitions[key].open.is_some()).map(|(_, key)| *key).collect();
-        for key in open {
+        let Some(state) = self.brokers.get_mut(&broker).filter(|state| state.in_flight == 0) else { return };
+        for key in std::mem::take(&mut state.opened) {
             self.service(now, key);
         }
     }
@@ -244,8 +240,7 @@ impl<T: Clone> ProducerCore<T> {
             }
             Err(error) => return self.abort(&error),
         }
-        let waiting: Vec<Key> = self.partitions.keys().copied().collect();
-        for key in waiting {
+        for key in self.partitions.busy() {
             self.service(now, key);
         }
     }
