@@ -66,7 +66,8 @@ fn noise_and_versions_not_spoken_close_the_connection() {
     let mut long = good.to_vec();
     long.push(0);
     long[3] += 1;
-    assert_eq!(rig.cluster.handle(rig.now, 0, 1, 1, long.into()), Outcome::Close, "a byte too many");
+    let outcome = rig.cluster.handle(rig.now, 0, 1, 1, long.into());
+    assert!(matches!(outcome, Outcome::Reply(_)), "librdkafka sends bytes too many, and brokers do not mind");
 }
 
 #[test]
