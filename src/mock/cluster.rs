@@ -205,6 +205,8 @@ impl Cluster {
             Answer::Close => Outcome::Close,
             Answer::Reply(frame) => Outcome::Reply(frame),
             Answer::Silent => Outcome::Silent,
+            Answer::Park(_) if fault == Some(Fault::CloseAfter) => Outcome::Close,
+            Answer::Park(_) if fault == Some(Fault::Lost) => Outcome::Silent,
             Answer::Park(plan) => {
                 self.parked.insert(connection, Parked { until: plan.until, waiting: Waiting::Fetch(plan), behind });
                 return Outcome::Wait;

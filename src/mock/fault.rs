@@ -10,7 +10,8 @@ pub enum Fault {
     CloseAfter,
     /// The connection is closed; the request has had no effect.
     CloseBefore,
-    /// The reply comes this much later. Later requests of the connection wait behind it.
+    /// The reply comes this much later. Later requests of the connection wait behind it. A fetch that has to wait for
+    /// data anyway waits no longer than it would.
     Delay(Duration),
     /// Every partition, topic or key of the request, or its whole where the reply has only one place, is answered with
     /// this error code; the request has no effect.

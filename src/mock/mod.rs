@@ -10,6 +10,8 @@
 //!   the offset deltas of an uncompressed batch): the cluster is there to find an encoder's mistakes;
 //! - groups have offsets and coordinators, but no members; transactional ids have epochs, but no transactions.
 //!
+//! It is for clients under test: a request whose array counts lie about its size may cost as much memory as they say.
+//!
 //! Batches are judged by a checker of the mock's own, never by the code of this crate that writes them.
 //!
 //! ```text

@@ -15,7 +15,6 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -32,6 +31,9 @@ use tokio::task::JoinSet;
 use crate::mock::cluster::Cluster;
 use crate::mock::cluster::Outcome;
 use crate::mock::frame::take_frame;
+use crate::net::clock;
+use crate::net::clock::Clock;
+use crate::net::clock::Now;
 
 /// A mock cluster behind TCP. Dropping it closes every listener and connection.
 ///
@@ -78,7 +80,7 @@ impl Server {
             listeners.push((broker, listener));
         }
         let bootstrap = cluster.bootstrap();
-        let state = Served { cluster, connections: HashMap::new(), next_connection: 1 };
+        let state = Served { cluster, clock: Clock::new(), connections: HashMap::new(), next_connection: 1 };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let mut tasks = JoinSet::new();
         for (broker, listener) in listeners {
@@ -101,7 +103,7 @@ impl Server {
         let result = action(&mut state.cluster);
         let Served { cluster, connections, .. } = &mut *state;
         connections.retain(|_, connection| cluster.is_up(connection.broker));
-        state.route(clock().0);
+        state.route(clock::now());
         drop(state);
         self.shared.changed.notify_one();
         result
@@ -123,6 +125,7 @@ impl Shared {
 
 struct Served {
     cluster: Cluster,
+    clock: Clock,
     connections: HashMap<u64, Connection>,
     next_connection: u64,
 }
@@ -234,8 +237,8 @@ async fn read(shared: &Shared, broker: i32, id: u64, mut half: OwnedReadHalf) {
 
 /// Answers one request; whether the connection stays.
 fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
-    let (now, unix_ms) = clock();
     let mut state = shared.lock();
+    let Now { instant: now, unix_ms } = state.clock.now();
     let outcome = state.cluster.handle(now, unix_ms, broker, id, frame);
     let waits = outcome == Outcome::Wait;
     state.deliver(id, outcome);
@@ -261,7 +264,7 @@ async fn pump(shared: Arc<Shared>) {
     loop {
         let due = {
             let mut state = shared.lock();
-            state.route(clock().0);
+            state.route(clock::now());
             state.cluster.poll_timeout()
         };
         match due {
@@ -272,13 +275,6 @@ async fn pump(shared: Arc<Shared>) {
             None => shared.changed.notified().await,
         }
     }
-}
-
-/// The runtime's time, which tests may have paused, and the wall clock's.
-fn clock() -> (Instant, i64) {
-    let now = tokio::time::sleep(Duration::ZERO).deadline().into_std();
-    let unix = UNIX_EPOCH.elapsed().unwrap_or_default();
-    (now, i64::try_from(unix.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// `socket.request.max.bytes`.
