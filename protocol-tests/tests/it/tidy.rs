@@ -126,7 +126,8 @@ fn below_net_there_is_no_runtime_lock_or_clock() {
 fn only_the_clock_reads_the_clock() {
     for source in sources().iter().filter(|source| source.path != "net/clock.rs" && !source.path.starts_with("bin/")) {
         for call in ["Instant::now()", "SystemTime::now()", "thread::sleep"] {
-            assert!(!source.code.contains(call), "{} calls {call}", source.path);
+            let called = source.code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(call));
+            assert!(!called, "{} calls {call}", source.path);
         }
     }
 }
