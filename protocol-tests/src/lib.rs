@@ -1,1 +1,3 @@
-//! Harness shared by the suites: the simulator, the rig of real brokers, the golden vectors.
+//! Harness shared by the suites.
+
+pub mod sim;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
+use crate::client::Client;
 use crate::client::Cluster;
 use crate::client::Target;
 use crate::error::Code;
@@ -19,6 +20,13 @@ use crate::wire::message as m;
 
 /// How long a call may take altogether (`default.api.timeout.ms`).
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Client {
+    /// Topics: list, describe, create, delete.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.cluster())
+    }
+}
 
 /// Looks after topics. Made by [`Client::admin`](crate::Client::admin).
 #[derive(Clone, Debug)]

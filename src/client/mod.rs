@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use crate::admin::Admin;
 use crate::config::Properties;
 use crate::config::parse_bootstrap;
 use crate::error::Error;
 use crate::net::Connector;
 use crate::net::Tcp;
-use crate::producer::ProducerBuilder;
 
 mod cluster;
 mod refresher;
@@ -49,14 +47,8 @@ impl Client {
         Self::builder([servers])?.properties(properties).connect().await
     }
 
-    /// Starts to build a producer.
-    pub fn producer(&self) -> ProducerBuilder {
-        ProducerBuilder::new(self.cluster.clone())
-    }
-
-    /// Topics: list, describe, create, delete.
-    pub fn admin(&self) -> Admin {
-        Admin::new(self.cluster.clone())
+    pub(crate) fn cluster(&self) -> Cluster {
+        self.cluster.clone()
     }
 }
 

@@ -164,6 +164,11 @@ impl<R> Pipeline<R> {
         [waiting, in_flight, muted].into_iter().flatten().min()
     }
 
+    /// Ends the connection because it was lost. See [`Self::close`].
+    pub fn lost(&mut self) -> Vec<(R, Error)> {
+        self.close(&Error::new(Kind::Connect, "the connection was lost"))
+    }
+
     /// Ends the connection: answers everybody. Whether a written request was carried out is not known.
     pub fn close(&mut self, error: &Error) -> Vec<(R, Error)> {
         let sent = self.in_flight.drain(..).map(|sent| {

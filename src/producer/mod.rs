@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::Client;
 use crate::client::Cluster;
 use crate::codec;
 use crate::codec::Codecs;
@@ -21,7 +22,7 @@ use crate::partitioner::Builtin;
 use crate::partitioner::PartitionerFactory;
 use crate::types::TopicName;
 
-pub mod core;
+internal! { core }
 mod delivery;
 mod driver;
 mod record;
@@ -32,6 +33,13 @@ pub use self::delivery::Receipt;
 pub use self::record::Record;
 use self::shared::Admission;
 use self::shared::Shared;
+
+impl Client {
+    /// Starts to build a producer.
+    pub fn producer(&self) -> ProducerBuilder {
+        ProducerBuilder::new(self.cluster())
+    }
+}
 
 /// What a producer waits for before it calls a record acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -196,7 +196,8 @@ fn every_file_says_what_it_is_for_and_leaves_nothing_open() {
         for word in ["TODO", "FIXME", "todo!(", "unimplemented!("] {
             assert!(!source.whole.contains(word), "{} has a {word}", source.path);
         }
-        assert!(!source.code.contains(".unwrap()"), "{} unwraps outside tests", source.path);
+        let unwraps = |line: &str| !line.trim_start().starts_with("//") && line.contains(".unwrap()");
+        assert!(!source.code.lines().any(unwraps), "{} unwraps outside tests", source.path);
     }
 }
 
