@@ -190,15 +190,21 @@ impl World {
         let patience = Duration::from_secs(120);
         while self.decided.len() < usize::try_from(total).expect("small") {
             let Some(((at, tie), event)) = self.events.pop_first() else {
-                return Err(format!("stuck: nothing is left to happen and {} of {total} are decided", self.decided.len()));
+                return Err(format!(
+                    "stuck: nothing is left to happen and {} of {total} are decided",
+                    self.decided.len()
+                ));
             };
             self.now = self.now.max(at);
             self.steps += 1;
             if self.now - self.start > patience || self.steps > 200_000 {
-                let undecided: Vec<u64> = (0..self.next_value).filter(|value| !self.decided.contains_key(value)).collect();
+                let undecided: Vec<u64> =
+                    (0..self.next_value).filter(|value| !self.decided.contains_key(value)).collect();
                 return Err(format!(
                     "not finished after {:?} and {} steps; undecided: {undecided:?}; left {}",
-                    self.now - self.start, self.steps, self.left
+                    self.now - self.start,
+                    self.steps,
+                    self.left
                 ));
             }
             self.note(tie, &event);
@@ -340,7 +346,8 @@ impl World {
 
     fn metadata(&mut self) {
         self.refreshing = false;
-        let request = Request::Metadata(m::MetadataRequest { topics: Some(vec![TOPIC.into()]), allow_auto_create: false });
+        let request =
+            Request::Metadata(m::MetadataRequest { topics: Some(vec![TOPIC.into()]), allow_auto_create: false });
         match self.ask(&request, 12) {
             Some(Response::Metadata(response)) => {
                 self.cache.handle_response(response);
@@ -365,7 +372,9 @@ impl World {
     fn pump(&mut self) -> Result<(), String> {
         while let Some(action) = self.core.poll_action() {
             match action {
-                Action::Complete { ticket, first, count, outcome, .. } => self.complete(ticket, first, count, &outcome)?,
+                Action::Complete { ticket, first, count, outcome, .. } => {
+                    self.complete(ticket, first, count, &outcome)?
+                }
                 Action::InitProducerId => self.at(700, Event::Identity),
                 Action::RefreshMetadata(_) => self.refresh(),
                 Action::Seal { key, id, closed } => {
@@ -410,7 +419,8 @@ impl World {
             }),
         };
         let id = entries[0].id;
-        let topic = m::ProduceTopic { name: TOPIC.into(), id, partitions: entries.into_iter().map(partition).collect() };
+        let topic =
+            m::ProduceTopic { name: TOPIC.into(), id, partitions: entries.into_iter().map(partition).collect() };
         let request = m::ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 1_000, topics: vec![topic] };
         let next_link = &mut self.next_link;
         let link = self.links.entry(broker).or_insert_with(|| {
@@ -542,7 +552,10 @@ impl World {
                 let text = record.value.as_ref().map(|value| String::from_utf8_lossy(value).into_owned());
                 let value: u64 = text.and_then(|text| text.parse().ok()).ok_or("a record that nobody sent")?;
                 if let Some(before) = places.insert(value, (partition, record.offset)) {
-                    return Err(format!("record {value} is in the log twice: {before:?} and {:?}", (partition, record.offset)));
+                    return Err(format!(
+                        "record {value} is in the log twice: {before:?} and {:?}",
+                        (partition, record.offset)
+                    ));
                 }
                 if last.is_some_and(|last| last > value) {
                     return Err(format!("record {value} is behind a later one in partition {partition}"));
