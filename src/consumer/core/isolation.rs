@@ -27,7 +27,7 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    pub(super) fn to_wire(self) -> i8 {
+    pub(crate) fn to_wire(self) -> i8 {
         match self {
             Self::ReadUncommitted => 0,
             Self::ReadCommitted => 1,
@@ -39,7 +39,6 @@ impl Isolation {
 #[derive(Debug)]
 pub struct Chunk {
     batches: Batches,
-    /// A batch that was looked at to tell where the one before it ends.
     position: Position,
     /// Records from this offset on are not handed out.
     until: i64,

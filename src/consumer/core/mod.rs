@@ -107,7 +107,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             group: None,
-            start: Start::Latest,
+            start: Start::Earliest,
             reset: ResetPolicy::default(),
             isolation: Isolation::default(),
             rack: String::new(),
@@ -365,6 +365,11 @@ impl ConsumerCore {
     /// Takes what is to be done next, until there is nothing.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Whether there is something to be done.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
     }
 
     /// When this core next needs attention if nothing else happens first.

@@ -1,0 +1,272 @@
+//! Committing, and asking about, offsets: to the group's coordinator and to the leaders of partitions.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use super::core::Isolation;
+use super::core::Position;
+use crate::client::Cluster;
+use crate::client::Target;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::metadata::Snapshot;
+use crate::net::clock;
+use crate::types::TopicId;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+use crate::wire::Request;
+use crate::wire::Response;
+use crate::wire::message as m;
+
+/// Where a group is that has no members: its offsets are anybody's.
+const NO_GENERATION: i32 = -1;
+/// The broker's own retention.
+const DEFAULT_RETENTION: i64 = -1;
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+
+/// Whether a response says that its sender does not coordinate the group, or not yet.
+pub(super) fn moved(response: &Response) -> Option<Code> {
+    let elsewhere = |code: &Code| {
+        matches!(code, Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
+    };
+    match response {
+        Response::OffsetCommit(response) => {
+            let mut codes = response.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|(_, code)| *code);
+            codes.find(elsewhere)
+        }
+        Response::OffsetFetch(response) => {
+            let groups = response.groups.iter().filter_map(|group| group.error);
+            let topics = response.groups.iter().flat_map(|group| &group.topics);
+            let partitions = topics.flat_map(|topic| &topic.partitions).filter_map(|partition| partition.error);
+            groups.chain(partitions).find(elsewhere)
+        }
+        _ => None,
+    }
+}
+
+/// Commits positions for a group, trying again until `deadline` where that may help.
+pub(super) async fn commit(
+    cluster: &Cluster,
+    group: &str,
+    positions: &[(TopicPartition, Position)],
+    deadline: Instant,
+) -> Result<(), Error> {
+    if positions.is_empty() {
+        return Ok(());
+    }
+    let mut backoff = cluster.retry_backoff();
+    let mut rng = Rng::with_seed(clock::seed());
+    loop {
+        let request = Request::OffsetCommit(commit_request(&cluster.snapshot(), group, positions));
+        let response = match cluster.request_coordinator(group, request, deadline, moved).await? {
+            Response::OffsetCommit(response) => response,
+            _ => return Err(Error::protocol("the answer is to another question")),
+        };
+        let Some((key, code)) = refusal(&cluster.snapshot(), &response) else { return Ok(()) };
+        let error = Error::broker(code, "could not commit an offset").in_partition(&key.topic, key.partition);
+        let wait = clock::now() + backoff.next(&mut rng);
+        if !code.is_retriable() || wait >= deadline {
+            return Err(error);
+        }
+        if code.is_stale_metadata() {
+            cluster.refresh(std::slice::from_ref(&key.topic));
+        }
+        tokio::time::sleep_until(wait.into()).await;
+    }
+}
+
+fn commit_request(
+    snapshot: &Snapshot,
+    group: &str,
+    positions: &[(TopicPartition, Position)],
+) -> m::OffsetCommitRequest {
+    let mut topics: Vec<m::CommitTopic> = Vec::new();
+    for (key, position) in positions {
+        if topics.last().is_none_or(|topic| topic.name != key.topic) {
+            let id = id_of(snapshot, &key.topic);
+            topics.push(m::CommitTopic { name: key.topic.clone(), id, partitions: Vec::new() });
+        }
+        topics.last_mut().expect("one was pushed").partitions.push(m::CommitPartition {
+            index: key.partition,
+            offset: position.offset,
+            leader_epoch: position.epoch,
+            metadata: Some(String::new()),
+        });
+    }
+    m::OffsetCommitRequest {
+        group: group.to_owned(),
+        generation_or_epoch: NO_GENERATION,
+        member: String::new(),
+        instance: None,
+        retention_ms: DEFAULT_RETENTION,
+        topics,
+    }
+}
+
+/// The partition that was refused, the one of an error that will not pass first.
+fn refusal(snapshot: &Snapshot, response: &m::OffsetCommitResponse) -> Option<(TopicPartition, Code)> {
+    let refused = response.topics.iter().flat_map(|topic| {
+        let name = name_of(snapshot, &topic.name, topic.id);
+        let refused = topic.partitions.iter().filter_map(|(index, code)| Some((*index, (*code)?)));
+        refused.map(move |(partition, code)| (TopicPartition { topic: name.clone(), partition }, code))
+    });
+    refused.min_by_key(|(_, code)| code.is_retriable())
+}
+
+/// What a group committed for each partition.
+pub(super) async fn committed(
+    cluster: &Cluster,
+    group: &str,
+    partitions: &[TopicPartition],
+    deadline: Instant,
+) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
+    let request = committed_request(&cluster.snapshot(), group, partitions);
+    let answer = cluster.request_coordinator(group, Request::OffsetFetch(request), deadline, moved).await?;
+    let Response::OffsetFetch(response) = answer else {
+        return Err(Error::protocol("the answer is to another question"));
+    };
+    let snapshot = cluster.snapshot();
+    let mut found: BTreeMap<TopicPartition, Position> = BTreeMap::new();
+    for answered in response.groups {
+        if let Some(code) = answered.error {
+            return Err(Error::broker(code, format!("could not read the offsets of group {group}")));
+        }
+        for topic in answered.topics {
+            let name = name_of(&snapshot, &topic.name, topic.id);
+            for stored in topic.partitions {
+                if let Some(code) = stored.error {
+                    let error = Error::broker(code, "could not read the committed offset");
+                    return Err(error.in_partition(&name, stored.index));
+                }
+                if stored.offset >= 0 {
+                    let key = TopicPartition { topic: name.clone(), partition: stored.index };
+                    found.insert(key, Position { offset: stored.offset, epoch: stored.leader_epoch });
+                }
+            }
+        }
+    }
+    Ok(partitions.iter().map(|key| (key.clone(), found.get(key).copied())).collect())
+}
+
+fn committed_request(snapshot: &Snapshot, group: &str, partitions: &[TopicPartition]) -> m::OffsetFetchRequest {
+    let mut topics: Vec<m::OffsetFetchTopic> = Vec::new();
+    for key in partitions {
+        if topics.last().is_none_or(|topic| topic.name != key.topic) {
+            let id = id_of(snapshot, &key.topic);
+            topics.push(m::OffsetFetchTopic { name: key.topic.clone(), id, partitions: Vec::new() });
+        }
+        topics.last_mut().expect("one was pushed").partitions.push(key.partition);
+    }
+    let group = m::OffsetFetchGroup { group: group.to_owned(), member: None, member_epoch: -1, topics: Some(topics) };
+    m::OffsetFetchRequest { groups: vec![group], require_stable: false }
+}
+
+/// Which end of a partition's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edge {
+    Earliest,
+    Latest,
+}
+
+/// Asks the leaders where the logs of partitions begin or end.
+pub(super) async fn edges(
+    cluster: &Cluster,
+    partitions: &[TopicPartition],
+    edge: Edge,
+    isolation: Isolation,
+    deadline: Instant,
+) -> Result<Vec<(TopicPartition, i64)>, Error> {
+    let mut backoff = cluster.retry_backoff();
+    let mut rng = Rng::with_seed(clock::seed());
+    let mut found: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+    loop {
+        let missing: Vec<&TopicPartition> = partitions.iter().filter(|key| !found.contains_key(*key)).collect();
+        let mut problem = None;
+        for (leader, keys) in by_leader(&cluster.snapshot(), &missing, &mut problem) {
+            let request = Request::ListOffsets(list_request(&keys, edge, isolation));
+            let answer = cluster.request(Target::Broker(leader), request, cluster.request_deadline(deadline)).await;
+            if let Err(error) = answer.and_then(|response| note(response, &mut found)) {
+                problem = Some(error);
+            }
+        }
+        let Some(error) = problem else {
+            return Ok(partitions.iter().filter_map(|key| Some((key.clone(), *found.get(key)?))).collect());
+        };
+        let wait = clock::now() + backoff.next(&mut rng);
+        if !(error.is_retriable() || error.kind() == Kind::UnknownTopic) || wait >= deadline {
+            return Err(error);
+        }
+        let topics: Vec<TopicName> = missing.iter().map(|key| key.topic.clone()).collect();
+        cluster.refresh(&topics);
+        tokio::time::sleep_until(wait.into()).await;
+    }
+}
+
+fn by_leader<'a>(
+    snapshot: &Snapshot,
+    partitions: &[&'a TopicPartition],
+    problem: &mut Option<Error>,
+) -> BTreeMap<i32, Vec<&'a TopicPartition>> {
+    let mut leaders: BTreeMap<i32, Vec<&TopicPartition>> = BTreeMap::new();
+    for key in partitions {
+        match snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
+            Some(leader) => leaders.entry(leader).or_default().push(key),
+            None => {
+                let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
+                *problem = Some(error.in_partition(&key.topic, key.partition));
+            }
+        }
+    }
+    leaders
+}
+
+fn list_request(keys: &[&TopicPartition], edge: Edge, isolation: Isolation) -> m::ListOffsetsRequest {
+    let timestamp = match edge {
+        Edge::Earliest => EARLIEST,
+        Edge::Latest => LATEST,
+    };
+    let mut topics: Vec<m::ListOffsetsTopic> = Vec::new();
+    for key in keys {
+        if topics.last().is_none_or(|topic| topic.name != key.topic) {
+            topics.push(m::ListOffsetsTopic { name: key.topic.clone(), partitions: Vec::new() });
+        }
+        let partition = m::ListOffsetsPartition { index: key.partition, current_leader_epoch: None, timestamp };
+        topics.last_mut().expect("one was pushed").partitions.push(partition);
+    }
+    m::ListOffsetsRequest { isolation: isolation.to_wire(), timeout_ms: 30_000, topics }
+}
+
+fn note(response: Response, found: &mut BTreeMap<TopicPartition, i64>) -> Result<(), Error> {
+    let Response::ListOffsets(response) = response else {
+        return Err(Error::protocol("the answer is to another question"));
+    };
+    let mut problem = Ok(());
+    for topic in response.topics {
+        for listed in topic.partitions {
+            let key = TopicPartition { topic: topic.name.clone(), partition: listed.index };
+            match listed.error {
+                None => drop(found.insert(key, listed.offset)),
+                Some(code) => {
+                    let error = Error::broker(code, "could not list offsets");
+                    problem = Err(error.in_partition(&key.topic, key.partition));
+                }
+            }
+        }
+    }
+    problem
+}
+
+fn id_of(snapshot: &Snapshot, topic: &TopicName) -> TopicId {
+    snapshot.topic(topic).map_or(TopicId::ZERO, |topic| topic.id)
+}
+
+fn name_of(snapshot: &Snapshot, name: &TopicName, id: TopicId) -> TopicName {
+    match snapshot.topic_by_id(id).filter(|_| name.is_empty()) {
+        Some(topic) => topic.name.clone(),
+        None => name.clone(),
+    }
+}

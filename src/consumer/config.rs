@@ -1,0 +1,279 @@
+//! Settings of a consumer.
+
+use std::time::Duration;
+
+use super::Consumer;
+use super::core;
+use super::core::ConsumerCore;
+use super::core::Isolation;
+use super::core::ResetPolicy;
+use super::core::Start;
+use crate::client::Client;
+use crate::client::Cluster;
+use crate::codec::Codecs;
+use crate::config::Properties;
+use crate::error::Error;
+use crate::net::clock;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+
+/// Settings of a [`Consumer`]. Made by [`Client::consumer`](crate::client::Client::consumer).
+///
+/// ```no_run
+/// # async fn run(client: ottla::client::Client) -> Result<(), ottla::Error> {
+/// use ottla::consumer::Start;
+///
+/// let mut consumer = client.consumer().assign(["events"]).start(Start::Earliest).until_end().build()?;
+/// while let Some(records) = consumer.poll().await? {
+///     println!("{} records", records.count());
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct ConsumerBuilder {
+    cluster: Cluster,
+    topics: Vec<TopicName>,
+    partitions: Vec<TopicPartition>,
+    start: Option<Start>,
+    core: core::Config,
+    pub(super) codecs: Codecs,
+    pub(super) limits: Limits,
+}
+
+impl Client {
+    /// Starts to build a consumer.
+    pub fn consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.cluster())
+    }
+}
+
+/// What one poll may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes after which a poll is content.
+    pub(super) poll_bytes: usize,
+    /// Bytes that one batch may be when inflated.
+    pub(super) batch_bytes: usize,
+    /// How long a question to the cluster may take.
+    pub(super) timeout: Duration,
+}
+
+impl ConsumerBuilder {
+    fn new(cluster: Cluster) -> Self {
+        let settings = cluster.settings();
+        let core = core::Config {
+            retry_backoff: settings.retry_backoff,
+            retry_backoff_max: settings.retry_backoff_max,
+            patience: settings.request_timeout,
+            replica_lease: settings.metadata_age_max,
+            seed: clock::seed(),
+            ..core::Config::default()
+        };
+        Self {
+            cluster,
+            topics: Vec::new(),
+            partitions: Vec::new(),
+            start: None,
+            core,
+            codecs: Codecs::default(),
+            limits: Limits { poll_bytes: 1 << 20, batch_bytes: 128 << 20, timeout: Duration::from_secs(60) },
+        }
+    }
+
+    /// The group whose offsets are committed and read. There is no membership: partitions are the ones assigned here.
+    pub fn group(mut self, group: impl Into<String>) -> Self {
+        self.core.group = Some(group.into());
+        self
+    }
+
+    /// Reads all partitions of topics. Those added while reading are read from their beginning.
+    pub fn assign<T: Into<TopicName>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.topics.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
+    /// Reads these partitions.
+    pub fn assign_partitions<T: Into<TopicName>>(mut self, partitions: impl IntoIterator<Item = (T, i32)>) -> Self {
+        let partitions = partitions.into_iter().map(|(topic, partition)| TopicPartition::new(topic, partition));
+        self.partitions.extend(partitions);
+        self
+    }
+
+    /// Where reading starts. The default is what the group committed, if there is a group; otherwise, and where nothing is
+    /// committed, the beginning.
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = Some(start);
+        self
+    }
+
+    /// What to do when a position is not, or no longer, in the log. The default is to go on with the oldest record.
+    pub fn reset(mut self, policy: ResetPolicy) -> Self {
+        self.core.reset = policy;
+        self
+    }
+
+    /// Which records of transactions are handed out. The default is all.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        self.core.isolation = isolation;
+        self
+    }
+
+    /// Where this consumer is, so that brokers can name a replica near it (KIP-392).
+    pub fn rack(mut self, rack: impl Into<String>) -> Self {
+        self.core.rack = rack.into();
+        self
+    }
+
+    /// Bytes of one fetch response, about. The default is 8 MiB.
+    pub fn fetch_bytes_max(mut self, bytes: usize) -> Self {
+        self.core.fetch_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// Bytes of one partition in one fetch response. The default is 1 MiB. A batch that is larger is fetched all the same.
+    pub fn partition_fetch_bytes_max(mut self, bytes: usize) -> Self {
+        self.core.partition_fetch_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// Bytes fetched ahead of what was handed out, about, over all brokers. The default is 32 MiB.
+    pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
+        self.core.prefetch_bytes = bytes;
+        self
+    }
+
+    /// Bytes that a broker waits for before it answers. The default is 1.
+    pub fn fetch_bytes_min(mut self, bytes: usize) -> Self {
+        self.core.fetch_bytes_min = i32::try_from(bytes).unwrap_or(i32::MAX);
+        self
+    }
+
+    /// How long a broker waits for data. The default is 500 ms.
+    pub fn fetch_wait_max(mut self, wait: Duration) -> Self {
+        self.core.fetch_wait_max = wait;
+        self
+    }
+
+    /// Bytes, when inflated, after which a poll returns; it returns at least one batch. The default is 1 MiB.
+    pub fn poll_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.poll_bytes = bytes;
+        self
+    }
+
+    /// Bytes that one batch may be when inflated. The default is 128 MiB.
+    pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
+        self.limits.batch_bytes = bytes;
+        self
+    }
+
+    /// How long a commit, and a question about offsets, may take. The default is 60 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.limits.timeout = timeout;
+        self
+    }
+
+    /// Codecs other than the built-in ones.
+    pub fn codecs(mut self, codecs: Codecs) -> Self {
+        self.codecs = codecs;
+        self
+    }
+
+    /// Reads up to what is the end when reading begins; then `poll` answers `None`.
+    pub fn until_end(mut self) -> Self {
+        self.core.until_end = true;
+        self
+    }
+
+    /// Takes what properties say about consuming.
+    pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
+        let core = &mut self.core;
+        if let Some(group) = properties.get("group.id") {
+            core.group = Some(group.to_owned());
+        }
+        if let Some(rack) = properties.get("client.rack") {
+            rack.clone_into(&mut core.rack);
+        }
+        match properties.get("isolation.level") {
+            Some("read_committed") => core.isolation = Isolation::ReadCommitted,
+            Some(_) => core.isolation = Isolation::ReadUncommitted,
+            None => {}
+        }
+        core.reset = match properties.get("auto.offset.reset") {
+            Some("earliest" | "smallest" | "beginning") => ResetPolicy::Earliest,
+            Some("latest" | "largest" | "end") => ResetPolicy::Latest,
+            Some("none" | "error") => ResetPolicy::None,
+            _ => core.reset,
+        };
+        let bytes = |name, slot: &mut i32| {
+            *slot = properties.bytes(name).map_or(*slot, |bytes| i32::try_from(bytes).unwrap_or(i32::MAX));
+        };
+        bytes("fetch.max.bytes", &mut core.fetch_bytes_max);
+        bytes("fetch.min.bytes", &mut core.fetch_bytes_min);
+        bytes("max.partition.fetch.bytes", &mut core.partition_fetch_bytes_max);
+        if let Some(kilobytes) = properties.bytes("queued.max.messages.kbytes") {
+            core.prefetch_bytes = kilobytes.saturating_mul(1024);
+        }
+        core.fetch_wait_max = properties.millis("fetch.max.wait.ms").unwrap_or(core.fetch_wait_max);
+        Ok(self)
+    }
+
+    /// Starts the consumer. Must be called within a tokio runtime.
+    pub fn build(mut self) -> Result<Consumer, Error> {
+        self.core.start = self.starting();
+        self.check()?;
+        let mut core = ConsumerCore::new(self.core.clone());
+        let now = clock::now();
+        core.handle_metadata(now, self.cluster.snapshot());
+        core.assign_topics(now, self.topics);
+        core.assign_partitions(now, self.partitions);
+        let topics: Vec<TopicName> = core.topics().into_iter().collect();
+        self.cluster.want(&topics);
+        Ok(Consumer::start(self.cluster, core, self.core, self.codecs, self.limits))
+    }
+
+    fn starting(&self) -> Start {
+        let otherwise = match self.core.reset {
+            ResetPolicy::Latest => Start::Latest,
+            ResetPolicy::Earliest | ResetPolicy::None => Start::Earliest,
+        };
+        match (&self.start, &self.core.group) {
+            (Some(start), _) => start.clone(),
+            (None, Some(_)) => Start::Stored { otherwise: Box::new(otherwise) },
+            (None, None) => otherwise,
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.topics.is_empty() && self.partitions.is_empty() {
+            return Err(Error::config("nothing to read: call assign or assign_partitions"));
+        }
+        let named = self.topics.iter().chain(self.partitions.iter().map(|partition| &partition.topic));
+        for topic in named {
+            if let Some(problem) = TopicName::problem(topic) {
+                return Err(Error::config(format!("not a topic's name: {problem}")).in_topic(topic));
+            }
+        }
+        if let Some(wrong) = self.partitions.iter().find(|partition| partition.partition < 0) {
+            return Err(Error::config("partitions are numbered from 0").in_partition(&wrong.topic, wrong.partition));
+        }
+        check_start(&self.core.start, self.core.group.is_some())?;
+        let core = &self.core;
+        if core.fetch_bytes_max < 1 || core.partition_fetch_bytes_max < 1 || core.prefetch_bytes == 0 {
+            return Err(Error::config("a consumer that may fetch no bytes reads nothing"));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn check_start(start: &Start, has_group: bool) -> Result<(), Error> {
+    match start {
+        Start::Offset(offset) if *offset < 0 => Err(Error::config("offsets are numbered from 0")),
+        Start::FromEnd(records) if *records < 0 => Err(Error::config("fewer than no records from the end")),
+        Start::Timestamp(timestamp) if *timestamp < 0 => Err(Error::config("timestamps begin with 1970")),
+        Start::Stored { .. } if !has_group => {
+            Err(Error::config("committed offsets belong to a group: set group, or start elsewhere"))
+        }
+        Start::Stored { otherwise } => check_start(otherwise, has_group),
+        Start::Earliest | Start::FromEnd(_) | Start::Latest | Start::Offset(_) | Start::Timestamp(_) => Ok(()),
+    }
+}

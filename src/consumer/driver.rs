@@ -1,0 +1,175 @@
+//! Pumps the core: sends what it asks for and brings it the answers. One task per consumer.
+
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+
+use super::commit;
+use super::core::Action;
+use super::core::ConsumerCore;
+use crate::client::Cluster;
+use crate::client::Target;
+use crate::error::Error;
+use crate::metadata::Snapshot;
+use crate::net::clock;
+use crate::net::connection::Reply;
+use crate::wire::Request;
+use crate::wire::Response;
+
+/// What the handle and the driver share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Wakes the driver.
+    pub(super) work: Notify,
+    /// Wakes who polls.
+    pub(super) news: Notify,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) core: ConsumerCore,
+    pub(super) stopped: bool,
+}
+
+impl Shared {
+    pub(super) fn new(core: ConsumerCore) -> Self {
+        Self { state: Mutex::new(State { core, stopped: false }), work: Notify::new(), news: Notify::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change of the core is whole before the lock is given up, so a panic elsewhere does not spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
+        self.work.notify_one();
+        self.news.notify_one();
+    }
+}
+
+type Answer = (u64, Result<Response, Error>);
+
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    cluster: Cluster,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    seen: Option<Arc<Snapshot>>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    sink: mpsc::UnboundedSender<Answer>,
+    fetch_wait_max: Duration,
+}
+
+impl Driver {
+    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, fetch_wait_max: Duration) -> Self {
+        let (sink, answers) = mpsc::unbounded_channel();
+        let snapshots = cluster.subscribe();
+        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut first = None;
+        loop {
+            let (actions, timeout, stopped) = self.turn(first.take());
+            for action in actions {
+                self.act(action);
+            }
+            if stopped {
+                return;
+            }
+            first = self.wait(timeout).await;
+        }
+    }
+
+    /// Tells the core what happened since the last turn, and takes what it asks for.
+    fn turn(&mut self, first: Option<Answer>) -> (Vec<Action>, Option<Instant>, bool) {
+        let now = clock::now();
+        // Not `has_changed`: waiting for a change marks it as seen.
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        let is_news = self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
+        let mut state = self.shared.lock();
+        let State { core, stopped } = &mut *state;
+        if is_news {
+            self.seen = Some(Arc::clone(&snapshot));
+            core.handle_metadata(now, snapshot);
+        }
+        if let Some((tag, answer)) = first {
+            core.handle_response(now, tag, answer);
+        }
+        while let Ok((tag, answer)) = self.answers.try_recv() {
+            core.handle_response(now, tag, answer);
+        }
+        if *stopped {
+            core.close();
+        } else if core.poll_timeout().is_some_and(|at| at <= now) {
+            core.handle_timeout(now);
+        }
+        if core.has_next() || core.is_finished() {
+            self.shared.news.notify_one();
+        }
+        (std::iter::from_fn(|| core.poll_action()).collect(), core.poll_timeout(), *stopped)
+    }
+
+    fn act(&self, action: Action) {
+        let timeout = self.cluster.settings().request_timeout;
+        match action {
+            Action::EpochEnd { node, tag, request } => {
+                self.send(node, tag, Request::OffsetForLeaderEpoch(request), timeout);
+            }
+            Action::Fetch { node, tag, request } => {
+                self.send(node, tag, Request::Fetch(request), timeout + self.fetch_wait_max);
+            }
+            Action::Hint { topic, partition, leader, nodes } => self.cluster.hint(&topic, partition, leader, &nodes),
+            Action::ListOffsets { node, tag, request } => {
+                self.send(node, tag, Request::ListOffsets(request), timeout);
+            }
+            Action::OffsetFetch { tag, request } => {
+                let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
+                let (cluster, sink) = (self.cluster.clone(), self.sink.clone());
+                tokio::spawn(async move {
+                    let request = Request::OffsetFetch(request);
+                    let asked = cluster.request_coordinator(&group, request, clock::now() + timeout, commit::moved);
+                    // The driver may have ended meanwhile, and then nobody needs the answer.
+                    let _ = sink.send((tag, asked.await));
+                });
+            }
+            Action::RefreshMetadata { topics } => self.cluster.refresh(&topics),
+        }
+    }
+
+    fn send(&self, node: i32, tag: u64, request: Request, timeout: Duration) {
+        let reply = Reply::Tagged { tag, sink: self.sink.clone() };
+        self.cluster.submit(Target::Broker(node), request, clock::now() + timeout, reply);
+    }
+
+    /// Waits until something happens; what was received meanwhile belongs to the next turn.
+    async fn wait(&mut self, timeout: Option<Instant>) -> Option<Answer> {
+        let mut work = pin!(self.shared.work.notified());
+        let mut news = pin!(self.snapshots.changed());
+        let mut timer = pin!(timeout.map(|at| tokio::time::sleep_until(at.into())));
+        let answers = &mut self.answers;
+        poll_fn(|cx| {
+            if let Poll::Ready(received) = answers.poll_recv(cx) {
+                return Poll::Ready(received);
+            }
+            let mut ready = work.as_mut().poll(cx).is_ready() | news.as_mut().poll(cx).is_ready();
+            if let Some(timer) = timer.as_mut().as_pin_mut() {
+                ready |= timer.poll(cx).is_ready();
+            }
+            if ready { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+}

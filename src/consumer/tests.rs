@@ -1,0 +1,145 @@
+//! The consumer as its users have it, against the mock cluster over TCP.
+
+use std::time::Duration;
+
+use super::*;
+use crate::client::Client;
+use crate::codec::Compression;
+use crate::mock::Cluster as Mock;
+use crate::mock::Fault;
+use crate::mock::Server;
+use crate::producer::Record;
+
+const OFFSET_COMMIT: i16 = 8;
+
+async fn cluster(partitions: i32) -> (Server, Client) {
+    let mock = Mock::builder().brokers(3).topic("t", partitions).build();
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let client = Client::connect([server.bootstrap()]).await.expect("the mock cluster answers");
+    (server, client)
+}
+
+async fn write(client: &Client, compression: Compression, from: u32, count: u32) {
+    let producer = client.producer().compression(compression).build().expect("settings are fine");
+    let mut deliveries = Vec::new();
+    for index in from..from + count {
+        let value = index.to_string();
+        let key = format!("key {index}");
+        deliveries.push(producer.enqueue(Record::to("t").key(&key).value(&value)).await.expect("there is room"));
+    }
+    for delivery in deliveries {
+        delivery.await.expect("the mock cluster takes it");
+    }
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it takes no 10 seconds")
+}
+
+/// Everything up to the end, as numbers, sorted; offsets must be contiguous in each partition.
+async fn read_all(consumer: &mut Consumer) -> Vec<u32> {
+    let mut values = Vec::new();
+    let mut next = std::collections::HashMap::new();
+    while let Some(records) = within(consumer.poll()).await.expect("all is well") {
+        for record in &records {
+            let expected = next.entry(record.partition).or_insert(record.offset);
+            assert_eq!(*expected, record.offset, "partition {}", record.partition);
+            *expected += 1;
+            let value = std::str::from_utf8(record.value.expect("each has one")).expect("written as text");
+            assert_eq!(record.key, Some(format!("key {value}").as_bytes()));
+            values.push(value.parse().expect("written as a number"));
+        }
+    }
+    values.sort_unstable();
+    values
+}
+
+#[tokio::test]
+async fn a_bounded_read_brings_every_record_once_whatever_the_codec() {
+    let (_server, client) = cluster(4).await;
+    for (at, compression) in (0..).zip(Compression::ALL) {
+        write(&client, compression, at * 5_000, 5_000).await;
+    }
+    let mut consumer = client.consumer().assign(["t"]).until_end().poll_bytes_max(10_000).build().unwrap();
+    assert_eq!(read_all(&mut consumer).await, (0..25_000).collect::<Vec<_>>());
+    assert!(within(consumer.poll()).await.unwrap().is_none());
+    within(consumer.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_committed_is_where_the_next_consumer_starts() {
+    let (server, client) = cluster(2).await;
+    write(&client, Compression::None, 0, 100).await;
+    let mut first = client.consumer().group("g").assign(["t"]).until_end().build().unwrap();
+    assert_eq!(read_all(&mut first).await.len(), 100);
+    server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(16), 1));
+    within(first.commit()).await.unwrap();
+    let committed = within(first.committed()).await.unwrap();
+    assert_eq!(committed.len(), 2);
+    for (key, position) in committed {
+        assert_eq!(position.unwrap().offset, server.with(|mock| mock.offsets("t", key.partition)).unwrap().1);
+    }
+    write(&client, Compression::None, 100, 10).await;
+    let mut second = client.consumer().group("g").assign(["t"]).until_end().build().unwrap();
+    assert_eq!(read_all(&mut second).await, (100..110).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_waiting_poll_wakes_for_a_record_and_survives_a_move_of_the_leader() {
+    let (server, client) = cluster(1).await;
+    let mut consumer = client.consumer().assign(["t"]).build().unwrap();
+    let records = within(consumer.poll()).await.unwrap().unwrap();
+    assert!(records.is_empty());
+    assert_eq!(records.ends(), [(TopicPartition::new("t", 0), 0)]);
+    for round in 0..6 {
+        write(&client, Compression::Lz4, round, 1).await;
+        let records = within(consumer.poll()).await.unwrap().unwrap();
+        assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [i64::from(round)]);
+        let leader = server.with(|mock| mock.leader("t", 0)).unwrap().0;
+        server.with(|mock| {
+            let other = mock.brokers().into_iter().find(|broker| *broker != leader).unwrap();
+            mock.move_leader("t", 0, other)
+        });
+    }
+}
+
+#[tokio::test]
+async fn starts_are_found_and_seeks_are_followed() {
+    let (_server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 50).await;
+    for (start, expected) in [
+        (Start::Earliest, 50),
+        (Start::FromEnd(7), 7),
+        (Start::FromEnd(1_000), 50),
+        (Start::Latest, 0),
+        (Start::Offset(45), 5),
+        (Start::Timestamp(0), 50),
+        (Start::Timestamp(i64::MAX - 1), 0),
+    ] {
+        let mut consumer = client.consumer().assign_partitions([("t", 0)]).start(start.clone()).until_end().build();
+        let read = read_all(consumer.as_mut().unwrap()).await;
+        assert_eq!(read.len(), expected, "{start:?}");
+    }
+    let key = TopicPartition::new("t", 0);
+    let mut consumer = client.consumer().assign_partitions([("t", 0)]).build().unwrap();
+    assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 50);
+    assert_eq!(consumer.position(&key).unwrap().offset, 50);
+    consumer.seek(&key, Start::Offset(48)).unwrap();
+    let records = within(consumer.poll()).await.unwrap().unwrap();
+    let owned: Vec<OwnedRecord> = records.iter().map(|record| record.to_owned()).collect();
+    assert_eq!(owned.iter().map(|record| record.offset).collect::<Vec<_>>(), [48, 49]);
+    assert_eq!(owned[1].value.as_deref(), Some(&b"49"[..]));
+    assert_eq!(within(consumer.end_offsets()).await.unwrap(), [(key.clone(), 50)]);
+    assert!(consumer.seek(&TopicPartition::new("t", 9), Start::Latest).is_err());
+}
+
+#[tokio::test]
+async fn a_topic_that_is_not_there_is_told_and_a_closed_consumer_ends() {
+    let (_server, client) = cluster(1).await;
+    let mut consumer = client.consumer().assign(["missing"]).until_end().build().unwrap();
+    let error = within(consumer.poll()).await.unwrap_err();
+    assert_eq!((error.kind(), error.topic()), (crate::error::Kind::UnknownTopic, Some("missing")));
+    within(consumer.close()).await.unwrap();
+    assert!(within(consumer.poll()).await.unwrap().is_none());
+    assert!(client.consumer().build().is_err());
+}
