@@ -1,3 +1,4 @@
 //! Harness shared by the suites.
 
+pub mod rig;
 pub mod sim;

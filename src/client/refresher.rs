@@ -35,6 +35,9 @@ struct Wanted {
     stopped: bool,
 }
 
+/// How long one broker is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Two questions are at least this far apart.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -114,7 +117,8 @@ pub(super) async fn once(cluster: &Cluster, topics: Vec<TopicName>) -> Result<()
             });
         }
         let settings = cluster.settings();
-        let deadline = clock::now() + settings.request_timeout.max(settings.setup_timeout_max);
+        // A broker that is starting may take a question and not answer it: the next one is asked soon.
+        let deadline = clock::now() + settings.request_timeout.min(PATIENCE);
         match cluster.request(Target::Any, request.clone(), deadline).await {
             Ok(Response::Metadata(response)) if response.error == Some(Code::RebootstrapRequired) => {
                 cluster.edit(|cache| {

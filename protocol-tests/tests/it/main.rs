@@ -1,5 +1,6 @@
 //! The suites that are not in the files they test.
 
+mod chaos;
 mod golden;
 mod hostile;
 mod sim;

@@ -1,0 +1,68 @@
+//! Real brokers, brought up by `protocol-tests/rig`, and the other clients that judge us.
+
+use std::net::SocketAddr;
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// One node of each release, by the ports of `compose.yaml`.
+pub const RELEASES: [(&str, u16); 3] = [("4.3.1", 29_431), ("3.9.1", 29_391), ("2.8.2", 29_281)];
+
+/// Three nodes of the newest release.
+pub const TRIO: [u16; 3] = [29_441, 29_442, 29_443];
+
+/// Whether a broker listens on this port of 127.0.0.1. Where none does, the test that asks says that it did not run; with
+/// `OTTLA_REQUIRE_REAL=1` that is a failure.
+pub fn is_up(port: u16) -> bool {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let up = TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok();
+    if !up {
+        let required = std::env::var("OTTLA_REQUIRE_REAL").is_ok_and(|value| value == "1");
+        assert!(!required, "no broker listens on {address}: run protocol-tests/rig up");
+        eprintln!("NOT RUN: no broker listens on {address}; protocol-tests/rig up starts one");
+    }
+    up
+}
+
+/// The address of a broker.
+pub fn address(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// A topic name that no other run has.
+pub fn fresh(name: &str) -> String {
+    format!("{name}-{}-{}", std::process::id(), fastrand::u32(..))
+}
+
+/// What a command printed. It must end well.
+pub fn output(command: &mut Command) -> Vec<u8> {
+    let done = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    done.stdout
+}
+
+/// A class of the Java distribution of the newest release, ready to be run.
+pub fn java(class: &str) -> Command {
+    let cache = std::env::var_os("OTTLA_CACHE").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/ottla"),
+        PathBuf::from,
+    );
+    let mut command = Command::new("java");
+    command.arg("-cp").arg(cache.join("jars/4.3.1/*")).arg(class);
+    command
+}
+
+/// Every record of a topic as librdkafka's `kcat` reads it: partition, offset and value.
+pub fn kcat_records(port: u16, topic: &str) -> Vec<(i32, i64, String)> {
+    let mut kcat = Command::new("kcat");
+    kcat.args(["-b", &address(port), "-C", "-t", topic, "-e", "-q", "-f", "%p %o %s\n"]);
+    let text = String::from_utf8(output(&mut kcat)).expect("text");
+    let record = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let mut word = || words.next().expect("three words");
+        (word().parse().expect("a partition"), word().parse().expect("an offset"), word().to_owned())
+    };
+    text.lines().map(record).collect()
+}
