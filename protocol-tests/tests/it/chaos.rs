@@ -27,7 +27,12 @@ async fn killed_leaders_lose_no_acknowledged_record() {
     let seconds = std::env::var("OTTLA_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let topic = rig::fresh("chaos");
     let client = Client::connect(rig::TRIO.map(rig::address)).await.expect("a cluster");
-    for (_, made) in client.admin().create_topics([NewTopic::new(topic.as_str()).partitions(PARTITIONS)]).await.expect("a controller") {
+    for (_, made) in client
+        .admin()
+        .create_topics([NewTopic::new(topic.as_str()).partitions(PARTITIONS)])
+        .await
+        .expect("a controller")
+    {
         made.expect("a topic");
     }
     let killer = tokio::spawn(kill_leaders(client.clone(), topic.clone(), Duration::from_secs(seconds)));
@@ -112,7 +117,10 @@ fn judge(topic: &str, outcomes: &HashMap<u64, (Duration, Result<Receipt, ottla::
         let number: u64 = value.parse().expect("a number");
         assert_eq!(places.insert(number, (partition, offset)), None, "record {number} is there twice");
         let before = last.insert(partition, number);
-        assert!(before.is_none_or(|before| before < number), "record {number} is out of order in partition {partition}");
+        assert!(
+            before.is_none_or(|before| before < number),
+            "record {number} is out of order in partition {partition}"
+        );
     }
     let (mut acknowledged, mut refused, mut doubtful, mut slowest) = (0, 0, 0, Duration::ZERO);
     for (number, (taken, outcome)) in outcomes {
@@ -132,7 +140,9 @@ fn judge(topic: &str, outcomes: &HashMap<u64, (Duration, Result<Receipt, ottla::
             Err(_) => doubtful += 1,
         }
     }
-    println!("{kills} kills: {acknowledged} acknowledged, {refused} not written, {doubtful} in doubt; slowest {slowest:?}");
+    println!(
+        "{kills} kills: {acknowledged} acknowledged, {refused} not written, {doubtful} in doubt; slowest {slowest:?}"
+    );
     assert!(acknowledged > 0 && kills > 0);
     assert!(slowest < DELIVERY_TIMEOUT + Duration::from_secs(2), "a record was decided after {slowest:?}");
 }

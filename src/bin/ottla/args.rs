@@ -58,12 +58,10 @@ pub(crate) struct Demo {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Mock {
-    /// Where the first broker listens; the others take the ports after it, or free ones if it is 0
+    /// Where the first broker listens; the others take the ports after it, or free ones if it is 0;
+    /// `--brokers N` says how many there are
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
     pub(crate) listen: String,
-    /// How many brokers
-    #[arg(short = 'n', long = "count", default_value_t = 1)]
-    pub(crate) count: usize,
     /// A topic to create, as NAME or NAME:PARTITIONS, repeatable
     #[arg(short, long)]
     pub(crate) topic: Vec<String>,

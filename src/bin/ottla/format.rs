@@ -127,7 +127,7 @@ pub(crate) fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> i
         .map(|header| serde_json::json!([String::from_utf8_lossy(header.key), text(header.value)]))
         .collect();
     let object = serde_json::json!({
-        "topic": record.topic,
+        "topic": &**record.topic,
         "partition": record.partition,
         "offset": record.offset,
         "timestamp": record.timestamp,

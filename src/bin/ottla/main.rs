@@ -70,7 +70,7 @@ async fn run(args: Args) -> Outcome {
     match command {
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,
-        Command::Mock(options) => mock::run(options).await,
+        Command::Mock(options) => mock::run(&common, options).await,
         Command::Perf(options) => perf::run(&common, options).await,
         Command::Produce(options) => produce::run(&common, options).await,
         Command::Topics(options) => topics::run(&common, options).await,

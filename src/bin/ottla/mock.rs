@@ -5,10 +5,18 @@ use ottla::mock::Server;
 
 use crate::Failure;
 use crate::Outcome;
+use crate::args::Common;
 use crate::args::Mock;
 
-pub(crate) async fn run(options: Mock) -> Outcome {
-    let mut builder = Cluster::builder().brokers(options.count).auto_create_topics(true);
+pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
+    // Everywhere else --brokers names them; here it counts them.
+    let brokers = common.brokers.as_deref().unwrap_or("1");
+    let brokers = brokers
+        .parse()
+        .ok()
+        .filter(|count| (1..=100).contains(count))
+        .ok_or_else(|| Failure::Usage(format!("--brokers {brokers}: give how many brokers to serve, 1 to 100")))?;
+    let mut builder = Cluster::builder().brokers(brokers).auto_create(true);
     for topic in &options.topic {
         let (name, partitions) = topic.split_once(':').unwrap_or((topic, "4"));
         let partitions = partitions
