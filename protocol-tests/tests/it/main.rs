@@ -3,5 +3,6 @@
 mod chaos;
 mod golden;
 mod hostile;
+mod real;
 mod sim;
 mod tidy;
