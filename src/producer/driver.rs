@@ -50,6 +50,8 @@ pub(super) struct Driver {
     sealed: mpsc::UnboundedReceiver<Sealed>,
     sealed_sink: mpsc::UnboundedSender<Sealed>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// What the core was told last.
+    known: Arc<Snapshot>,
     acks: i16,
 }
 
@@ -59,7 +61,8 @@ impl Driver {
         let (sealed_sink, sealed) = mpsc::unbounded_channel();
         let snapshots = shared.cluster().subscribe();
         let acks = shared.lock().core.acks();
-        Self { shared, codec, codecs, answers, answer_sink, sealed, sealed_sink, snapshots, acks }
+        let known = Arc::default();
+        Self { shared, codec, codecs, answers, answer_sink, sealed, sealed_sink, snapshots, known, acks }
     }
 
     pub(super) async fn run(mut self) {
@@ -77,11 +80,13 @@ impl Driver {
     /// Tells the core what happened since the last turn. Answers whether the producer is to end.
     fn turn(&mut self) -> bool {
         let now = clock::now();
-        let news =
-            self.snapshots.has_changed().unwrap_or(false).then(|| Arc::clone(&self.snapshots.borrow_and_update()));
+        // Compared by itself: waiting for a change marks it as seen.
+        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        let news = !Arc::ptr_eq(&snapshot, &self.known);
         let mut state = self.shared.lock();
-        if let Some(snapshot) = news {
+        if news {
             state.core.handle_metadata(now, &snapshot);
+            self.known = snapshot;
         }
         while let Ok((key, id, sealed)) = self.sealed.try_recv() {
             let sealed = sealed.map(|(sealed, buffer)| {
