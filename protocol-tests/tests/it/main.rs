@@ -4,5 +4,6 @@ mod chaos;
 mod golden;
 mod hostile;
 mod real;
+mod shapes;
 mod sim;
 mod tidy;

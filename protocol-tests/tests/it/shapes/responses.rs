@@ -1,0 +1,503 @@
+//! Responses: each layout walks over exactly what the crate wrote, and what was said arrives.
+
+use super::*;
+
+/// A frame as it comes off a connection, its length taken off.
+fn frame(api: Api, version: i16, body: &[u8]) -> Bytes {
+    let mut frame = 7_i32.to_be_bytes().to_vec();
+    if api.flexible_response(version) {
+        frame.push(0);
+    }
+    frame.extend_from_slice(body);
+    frame.into()
+}
+
+/// Fills a response in every version; `said` takes from ours what it has to have understood of theirs.
+fn hold<M, S>(api: Api, fill: impl Fn(&mut Fill) -> M, said: fn(&M, i16) -> S, understood: fn(Response) -> Option<S>)
+where
+    M: Encodable + Decodable + PartialEq + Debug,
+    S: PartialEq + Debug,
+{
+    for mut values in fills(api) {
+        let version = values.version;
+        let message = fill(&mut values);
+        let body = encoded(&message, version);
+        // Otherwise `fill` gave a field that the version lacks, and tests less than it seems to.
+        let again = M::decode(&mut body.clone(), version).expect("what the crate wrote");
+        assert_eq!(again, message, "{api:?} version {version}");
+
+        assert_eq!(shape::check(api, version, &body), Ok(()), "{api:?} version {version}: {message:?}");
+        let response = Response::decode(api, version, frame(api, version, &body));
+        let response = response.unwrap_or_else(|error| panic!("{api:?} version {version}: {error}: {message:?}"));
+        assert_eq!(understood(response), Some(said(&message, version)), "{api:?} version {version}");
+
+        exact(api, version, &body, &mut values.rng);
+        changed(api, version, &body, &mut values.rng);
+    }
+}
+
+/// The walk needs every byte: one that stopped short of the end would leave counts there unseen.
+fn exact(api: Api, version: i16, body: &Bytes, rng: &mut fastrand::Rng) {
+    if api == Api::ApiVersions {
+        return; // Decoded by hand, without a walk.
+    }
+    let last = body.len() - 1;
+    for end in (0..20).map(|_| rng.usize(..body.len())).chain([last]) {
+        let cut = shape::check(api, version, &body.slice(..end));
+        assert!(cut.is_err(), "{api:?} version {version} cut at {end} of {}", body.len());
+    }
+}
+
+/// A large count at any place is refused, or was no count.
+fn changed(api: Api, version: i16, body: &Bytes, rng: &mut fastrand::Rng) {
+    let claims: [&[u8]; 4] =
+        [&[0x7f, 0xff, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x80, 0x80, 0x80, 0x80, 0x08], &[0xff; 10]];
+    for claim in claims {
+        for _ in 0..20 {
+            let mut body = body.to_vec();
+            let at = rng.usize(..body.len());
+            let end = body.len().min(at + claim.len());
+            body[at..end].copy_from_slice(&claim[..end - at]);
+            let _ = Response::decode(api, version, frame(api, version, &body));
+        }
+    }
+}
+
+fn uuid<T: std::str::FromStr<Err: Debug>>(fill: &mut Fill) -> T {
+    format!("{:032x}", fill.rng.u128(..)).parse().expect("hexadecimal digits")
+}
+
+fn metadata(fill: &mut Fill) -> kp::MetadataResponse {
+    use kp::metadata_response::MetadataResponseBroker;
+    use kp::metadata_response::MetadataResponsePartition;
+    use kp::metadata_response::MetadataResponseTopic;
+    let nodes = |fill: &mut Fill| fill.list(|fill| kp::BrokerId(fill.i32()));
+    let broker = |fill: &mut Fill| {
+        MetadataResponseBroker::default()
+            .with_node_id(fill.i32().into())
+            .with_host(fill.text())
+            .with_port(fill.i32())
+            .with_rack(fill.since(1, None, |fill| fill.maybe(Fill::text)))
+            .with_unknown_tagged_fields(fill.tags(9))
+    };
+    let partition = |fill: &mut Fill| {
+        MetadataResponsePartition::default()
+            .with_error_code(fill.code())
+            .with_partition_index(fill.i32())
+            .with_leader_id(fill.i32().into())
+            .with_leader_epoch(fill.since(7, -1, Fill::i32))
+            .with_replica_nodes(nodes(fill))
+            .with_isr_nodes(nodes(fill))
+            .with_offline_replicas(fill.since(5, vec![], nodes))
+            .with_unknown_tagged_fields(fill.tags(9))
+    };
+    let topic = |fill: &mut Fill| {
+        let named = fill.version < 12 || fill.bool();
+        MetadataResponseTopic::default()
+            .with_error_code(fill.code())
+            .with_name(named.then(|| fill.name()))
+            .with_topic_id(if fill.version >= 10 { uuid(fill) } else { Default::default() })
+            .with_is_internal(fill.since(1, false, Fill::bool))
+            .with_partitions(fill.list(partition))
+            .with_topic_authorized_operations(fill.since(8, i32::MIN, Fill::i32))
+            .with_unknown_tagged_fields(fill.tags(9))
+    };
+    let operations = if (8..=10).contains(&fill.version) { fill.i32() } else { i32::MIN };
+    kp::MetadataResponse::default()
+        .with_throttle_time_ms(fill.since(3, 0, Fill::i32))
+        .with_brokers(fill.list(broker))
+        .with_cluster_id(fill.since(2, None, |fill| fill.maybe(Fill::text)))
+        .with_controller_id(kp::BrokerId(fill.since(1, -1, Fill::i32)))
+        .with_topics(fill.list(topic))
+        .with_cluster_authorized_operations(operations)
+        .with_error_code(fill.since(13, 0, Fill::code))
+        .with_unknown_tagged_fields(fill.tags(9))
+}
+
+#[test]
+fn metadata_is_walked_over_exactly() {
+    let said = |message: &kp::MetadataResponse, _: i16| {
+        let numbers = |nodes: &[kp::BrokerId]| nodes.iter().map(|node| node.0).collect::<Vec<i32>>();
+        let brokers = message.brokers.iter().map(|broker| m::Node {
+            id: broker.node_id.0,
+            host: broker.host.to_string(),
+            port: broker.port,
+            rack: broker.rack.as_ref().map(ToString::to_string),
+        });
+        let topics = message.topics.iter().map(|topic| m::MetadataTopic {
+            error: Code::from_wire(topic.error_code),
+            name: topic.name.as_ref().map(|name| TopicName::from(&*name.0)).unwrap_or_default(),
+            id: TopicId(topic.topic_id.into_bytes()),
+            internal: topic.is_internal,
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| m::MetadataPartition {
+                    error: Code::from_wire(partition.error_code),
+                    index: partition.partition_index,
+                    leader: partition.leader_id.0,
+                    leader_epoch: LeaderEpoch::from_wire(partition.leader_epoch),
+                    replicas: numbers(&partition.replica_nodes),
+                    isr: numbers(&partition.isr_nodes),
+                    offline: numbers(&partition.offline_replicas),
+                })
+                .collect(),
+        });
+        m::MetadataResponse {
+            error: Code::from_wire(message.error_code),
+            brokers: brokers.collect(),
+            cluster_id: message.cluster_id.as_ref().map(ToString::to_string),
+            controller: message.controller_id.0,
+            topics: topics.collect(),
+        }
+    };
+    hold(Api::Metadata, metadata, said, |response| match response {
+        Response::Metadata(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn list_offsets_is_walked_over_exactly() {
+    use kp::list_offsets_response::ListOffsetsPartitionResponse;
+    use kp::list_offsets_response::ListOffsetsTopicResponse;
+    let partition = |fill: &mut Fill| {
+        ListOffsetsPartitionResponse::default()
+            .with_partition_index(fill.i32())
+            .with_error_code(fill.code())
+            .with_timestamp(fill.i64())
+            .with_offset(fill.i64())
+            .with_leader_epoch(fill.since(4, -1, Fill::i32))
+            .with_unknown_tagged_fields(fill.tags(6))
+    };
+    let fill = |fill: &mut Fill| {
+        let topic = |fill: &mut Fill| {
+            ListOffsetsTopicResponse::default()
+                .with_name(fill.name())
+                .with_partitions(fill.list(partition))
+                .with_unknown_tagged_fields(fill.tags(6))
+        };
+        kp::ListOffsetsResponse::default()
+            .with_throttle_time_ms(fill.since(2, 0, Fill::i32))
+            .with_topics(fill.list(topic))
+            .with_unknown_tagged_fields(fill.tags(6))
+    };
+    let said = |message: &kp::ListOffsetsResponse, _: i16| {
+        let topics = message.topics.iter().map(|topic| m::ListedTopic {
+            name: TopicName::from(&*topic.name.0),
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| m::ListedPartition {
+                    index: partition.partition_index,
+                    error: Code::from_wire(partition.error_code),
+                    timestamp: partition.timestamp,
+                    offset: partition.offset,
+                    leader_epoch: LeaderEpoch::from_wire(partition.leader_epoch),
+                })
+                .collect(),
+        });
+        m::ListOffsetsResponse { throttle_time_ms: message.throttle_time_ms, topics: topics.collect() }
+    };
+    hold(Api::ListOffsets, fill, said, |response| match response {
+        Response::ListOffsets(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn find_coordinator_is_walked_over_exactly() {
+    use kp::find_coordinator_response::Coordinator;
+    let coordinator = |fill: &mut Fill| {
+        Coordinator::default()
+            .with_key(fill.text())
+            .with_node_id(fill.i32().into())
+            .with_host(fill.text())
+            .with_port(fill.i32())
+            .with_error_code(fill.code())
+            .with_error_message(fill.maybe(Fill::text))
+            .with_unknown_tagged_fields(fill.tags(3))
+    };
+    let fill = |fill: &mut Fill| {
+        let message = kp::FindCoordinatorResponse::default()
+            .with_throttle_time_ms(fill.since(1, 0, Fill::i32))
+            .with_unknown_tagged_fields(fill.tags(3));
+        if fill.version >= 4 {
+            // One that was asked for, and perhaps others.
+            let count = fill.rng.usize(1..4);
+            return message.with_coordinators(fill.so_many(count, coordinator));
+        }
+        message
+            .with_error_code(fill.code())
+            .with_error_message(fill.since(1, Some(StrBytes::default()), |fill| fill.maybe(Fill::text)))
+            .with_node_id(fill.i32().into())
+            .with_host(fill.text())
+            .with_port(fill.i32())
+    };
+    let said = |message: &kp::FindCoordinatorResponse, version: i16| {
+        let flat = (&message.error_message, message.error_code, message.node_id.0, &message.host, message.port);
+        let (text, code, id, host, port) = match message.coordinators.first() {
+            Some(found) if version >= 4 => {
+                (&found.error_message, found.error_code, found.node_id.0, &found.host, found.port)
+            }
+            _ => flat,
+        };
+        m::FindCoordinatorResponse {
+            throttle_time_ms: message.throttle_time_ms,
+            error: Code::from_wire(code),
+            error_message: text.as_ref().map(ToString::to_string),
+            node: m::Node { id, host: host.to_string(), port, rack: None },
+        }
+    };
+    hold(Api::FindCoordinator, fill, said, |response| match response {
+        Response::FindCoordinator(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn api_versions_is_read_as_the_crate_writes_it() {
+    use kp::api_versions_response::ApiVersion;
+    use kp::api_versions_response::FinalizedFeatureKey;
+    use kp::api_versions_response::SupportedFeatureKey;
+    let api = |fill: &mut Fill| {
+        ApiVersion::default()
+            .with_api_key(fill.i16())
+            .with_min_version(fill.i16())
+            .with_max_version(fill.i16())
+            .with_unknown_tagged_fields(fill.tags(3))
+    };
+    let supported = |fill: &mut Fill| {
+        SupportedFeatureKey::default()
+            .with_name(fill.text())
+            .with_min_version(fill.i16())
+            .with_max_version(fill.i16())
+            .with_unknown_tagged_fields(fill.tags(3))
+    };
+    let finalized = |fill: &mut Fill| {
+        FinalizedFeatureKey::default()
+            .with_name(fill.text())
+            .with_max_version_level(fill.i16())
+            .with_min_version_level(fill.i16())
+            .with_unknown_tagged_fields(fill.tags(3))
+    };
+    let fill = |fill: &mut Fill| {
+        kp::ApiVersionsResponse::default()
+            .with_error_code(fill.code())
+            .with_api_keys(fill.list(api))
+            .with_throttle_time_ms(fill.since(1, 0, Fill::i32))
+            .with_supported_features(fill.since(3, vec![], |fill| fill.list(supported)))
+            .with_finalized_features_epoch(fill.since(3, -1, Fill::i64))
+            .with_finalized_features(fill.since(3, vec![], |fill| fill.list(finalized)))
+            .with_zk_migration_ready(fill.since(3, false, Fill::bool))
+            .with_unknown_tagged_fields(fill.tags(3))
+    };
+    let said = |message: &kp::ApiVersionsResponse, _: i16| {
+        let apis = message.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version));
+        let features = message.finalized_features.iter();
+        m::ApiVersionsResponse {
+            error: Code::from_wire(message.error_code),
+            apis: apis.collect(),
+            throttle_time_ms: message.throttle_time_ms,
+            finalized_features: features.map(|key| (key.name.to_string(), key.max_version_level)).collect(),
+        }
+    };
+    hold(Api::ApiVersions, fill, said, |response| match response {
+        Response::ApiVersions(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn create_topics_is_walked_over_exactly() {
+    use kp::create_topics_response::CreatableTopicConfigs;
+    use kp::create_topics_response::CreatableTopicResult;
+    let config = |fill: &mut Fill| {
+        CreatableTopicConfigs::default()
+            .with_name(fill.text())
+            .with_value(fill.maybe(Fill::text))
+            .with_read_only(fill.bool())
+            .with_config_source(fill.i8())
+            .with_is_sensitive(fill.bool())
+            .with_unknown_tagged_fields(fill.tags(5))
+    };
+    let fill = |fill: &mut Fill| {
+        let topic = |fill: &mut Fill| {
+            CreatableTopicResult::default()
+                .with_name(fill.name())
+                .with_topic_id(if fill.version >= 7 { uuid(fill) } else { Default::default() })
+                .with_error_code(fill.code())
+                .with_error_message(fill.maybe(Fill::text))
+                .with_topic_config_error_code(fill.since(5, 0, Fill::code))
+                .with_num_partitions(fill.since(5, -1, Fill::i32))
+                .with_replication_factor(fill.since(5, -1, Fill::i16))
+                .with_configs(fill.since(5, Some(vec![]), |fill| fill.maybe(|fill| fill.list(config))))
+                .with_unknown_tagged_fields(fill.tags(5))
+        };
+        kp::CreateTopicsResponse::default()
+            .with_throttle_time_ms(fill.i32())
+            .with_topics(fill.list(topic))
+            .with_unknown_tagged_fields(fill.tags(5))
+    };
+    let said = |message: &kp::CreateTopicsResponse, _: i16| {
+        let topics = message.topics.iter().map(|topic| m::TopicOutcome {
+            name: TopicName::from(&*topic.name.0),
+            id: TopicId(topic.topic_id.into_bytes()),
+            error: Code::from_wire(topic.error_code),
+            message: topic.error_message.as_ref().map(ToString::to_string),
+        });
+        m::CreateTopicsResponse { throttle_time_ms: message.throttle_time_ms, topics: topics.collect() }
+    };
+    hold(Api::CreateTopics, fill, said, |response| match response {
+        Response::CreateTopics(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn delete_topics_is_walked_over_exactly() {
+    use kp::delete_topics_response::DeletableTopicResult;
+    let fill = |fill: &mut Fill| {
+        let topic = |fill: &mut Fill| {
+            let named = fill.version < 6 || fill.bool();
+            DeletableTopicResult::default()
+                .with_name(named.then(|| fill.name()))
+                .with_topic_id(if fill.version >= 6 { uuid(fill) } else { Default::default() })
+                .with_error_code(fill.code())
+                .with_error_message(fill.since(5, None, |fill| fill.maybe(Fill::text)))
+                .with_unknown_tagged_fields(fill.tags(4))
+        };
+        kp::DeleteTopicsResponse::default()
+            .with_throttle_time_ms(fill.i32())
+            .with_responses(fill.list(topic))
+            .with_unknown_tagged_fields(fill.tags(4))
+    };
+    let said = |message: &kp::DeleteTopicsResponse, _: i16| {
+        let topics = message.responses.iter().map(|topic| m::TopicOutcome {
+            name: topic.name.as_ref().map(|name| TopicName::from(&*name.0)).unwrap_or_default(),
+            id: TopicId(topic.topic_id.into_bytes()),
+            error: Code::from_wire(topic.error_code),
+            message: topic.error_message.as_ref().map(ToString::to_string),
+        });
+        m::DeleteTopicsResponse { throttle_time_ms: message.throttle_time_ms, topics: topics.collect() }
+    };
+    hold(Api::DeleteTopics, fill, said, |response| match response {
+        Response::DeleteTopics(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn init_producer_id_is_walked_over_exactly() {
+    let fill = |fill: &mut Fill| {
+        kp::InitProducerIdResponse::default()
+            .with_throttle_time_ms(fill.i32())
+            .with_error_code(fill.code())
+            .with_producer_id(kp::ProducerId(fill.i64()))
+            .with_producer_epoch(fill.i16())
+            .with_unknown_tagged_fields(fill.tags(2))
+    };
+    let said = |message: &kp::InitProducerIdResponse, _: i16| {
+        let identity = ProducerIdentity { id: message.producer_id.0, epoch: message.producer_epoch };
+        m::InitProducerIdResponse {
+            throttle_time_ms: message.throttle_time_ms,
+            error: Code::from_wire(message.error_code),
+            identity: (identity.id >= 0 && identity.epoch >= 0).then_some(identity),
+        }
+    };
+    hold(Api::InitProducerId, fill, said, |response| match response {
+        Response::InitProducerId(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn offset_for_leader_epoch_is_walked_over_exactly() {
+    use kp::offset_for_leader_epoch_response::EpochEndOffset;
+    use kp::offset_for_leader_epoch_response::OffsetForLeaderTopicResult;
+    let partition = |fill: &mut Fill| {
+        EpochEndOffset::default()
+            .with_error_code(fill.code())
+            .with_partition(fill.i32())
+            .with_leader_epoch(fill.i32())
+            .with_end_offset(fill.i64())
+            .with_unknown_tagged_fields(fill.tags(4))
+    };
+    let fill = |fill: &mut Fill| {
+        let topic = |fill: &mut Fill| {
+            OffsetForLeaderTopicResult::default()
+                .with_topic(fill.name())
+                .with_partitions(fill.list(partition))
+                .with_unknown_tagged_fields(fill.tags(4))
+        };
+        kp::OffsetForLeaderEpochResponse::default()
+            .with_throttle_time_ms(fill.i32())
+            .with_topics(fill.list(topic))
+            .with_unknown_tagged_fields(fill.tags(4))
+    };
+    let said = |message: &kp::OffsetForLeaderEpochResponse, _: i16| {
+        let topics = message.topics.iter().map(|topic| m::EpochEndTopic {
+            name: TopicName::from(&*topic.topic.0),
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|end| m::EpochEnd {
+                    index: end.partition,
+                    error: Code::from_wire(end.error_code),
+                    leader_epoch: LeaderEpoch::from_wire(end.leader_epoch),
+                    end_offset: end.end_offset,
+                })
+                .collect(),
+        });
+        m::OffsetForLeaderEpochResponse { throttle_time_ms: message.throttle_time_ms, topics: topics.collect() }
+    };
+    hold(Api::OffsetForLeaderEpoch, fill, said, |response| match response {
+        Response::OffsetForLeaderEpoch(response) => Some(response),
+        _ => None,
+    });
+}
+
+#[test]
+fn describe_cluster_is_walked_over_exactly() {
+    use kp::describe_cluster_response::DescribeClusterBroker;
+    let broker = |fill: &mut Fill| {
+        DescribeClusterBroker::default()
+            .with_broker_id(fill.i32().into())
+            .with_host(fill.text())
+            .with_port(fill.i32())
+            .with_rack(fill.maybe(Fill::text))
+            .with_is_fenced(fill.since(2, false, Fill::bool))
+            .with_unknown_tagged_fields(fill.tags(0))
+    };
+    let fill = |fill: &mut Fill| {
+        kp::DescribeClusterResponse::default()
+            .with_throttle_time_ms(fill.i32())
+            .with_error_code(fill.code())
+            .with_error_message(fill.maybe(Fill::text))
+            .with_endpoint_type(fill.since(1, 1, Fill::i8))
+            .with_cluster_id(fill.text())
+            .with_controller_id(fill.i32().into())
+            .with_brokers(fill.list(broker))
+            .with_cluster_authorized_operations(fill.i32())
+            .with_unknown_tagged_fields(fill.tags(0))
+    };
+    let said = |message: &kp::DescribeClusterResponse, _: i16| m::DescribeClusterResponse {
+        error: Code::from_wire(message.error_code),
+        cluster_id: message.cluster_id.to_string(),
+        controller: message.controller_id.0,
+        brokers: message
+            .brokers
+            .iter()
+            .map(|broker| m::Node {
+                id: broker.broker_id.0,
+                host: broker.host.to_string(),
+                port: broker.port,
+                rack: broker.rack.as_ref().map(ToString::to_string),
+            })
+            .collect(),
+    };
+    hold(Api::DescribeCluster, fill, said, |response| match response {
+        Response::DescribeCluster(response) => Some(response),
+        _ => None,
+    });
+}
