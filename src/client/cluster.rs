@@ -188,7 +188,7 @@ impl Cluster {
     /// Keeps knowledge of these topics fresh from now on; asks at once for those that are not known.
     pub(crate) fn want(&self, topics: &[TopicName]) {
         let snapshot = self.snapshot();
-        let unknown = topics.iter().any(|topic| snapshot.topic(topic).is_none());
+        let unknown = topics.iter().any(|topic| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some()));
         self.0.refresher.want(topics, unknown);
     }
 
@@ -338,6 +338,8 @@ impl Cluster {
     /// Waits until these topics are known, or are known not to exist.
     pub(crate) async fn known(&self, topics: &[TopicName], deadline: Instant) -> Result<Arc<Snapshot>, Error> {
         let mut changes = self.subscribe();
+        // An error that was heard before is asked about again: the topic may have been made since.
+        let begun = changes.borrow().generation();
         self.want(topics);
         loop {
             let snapshot = Arc::clone(&changes.borrow_and_update());
@@ -350,7 +352,9 @@ impl Cluster {
                 }
             }
             let Some((name, error)) = missing else { return Ok(snapshot) };
-            if let Some(code) = error.filter(|code| !code.is_retriable() || *code == Code::UnknownTopicOrPartition) {
+            let fresh = snapshot.generation() > begun;
+            let final_code = |code: &Code| !code.is_retriable() || *code == Code::UnknownTopicOrPartition;
+            if let Some(code) = error.filter(|code| fresh && final_code(code)) {
                 return Err(
                     Error::broker(code, "the topic cannot be read: create it, or check its name").in_topic(name)
                 );

@@ -90,6 +90,11 @@ impl<R> Pipeline<R> {
         self.muted_until = None;
         let Waiting { request, deadline, reply } = self.waiting.pop_front()?;
         let api = request.api();
+        if deadline <= now {
+            // Written now, it would be overdue at once and take the connection with it.
+            let error = Error::new(Kind::Timeout, "the deadline passed before the request could be sent");
+            return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
+        }
         let Some(version) = self.versions.pick(api, request.version_max()) else {
             let error = Error::new(Kind::Unsupported, "the broker does not speak a version that this client does");
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));

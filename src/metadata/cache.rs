@@ -14,9 +14,6 @@ use crate::wire::message::MetadataResponse;
 use crate::wire::message::MetadataTopic;
 use crate::wire::message::Node;
 
-/// No topic has more partitions than this; a larger index is taken for nonsense.
-const PARTITIONS_MAX: usize = 1 << 20;
-
 /// The state of knowledge, and how it changes.
 #[derive(Debug, Default)]
 pub struct Cache {
@@ -87,10 +84,12 @@ fn update(snapshot: &mut Snapshot, heard: MetadataTopic) {
         return;
     }
     let before = snapshot.topics.get(&heard.name).cloned();
+    let before_id = before.as_ref().map(|topic| topic.id);
     if let Some(error) = heard.error {
         let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
         let partitions = before.filter(|_| !gone).map(|topic| topic.partitions.clone()).unwrap_or_default();
-        let topic = Topic { name: heard.name.clone(), id: heard.id, error: Some(error), partitions };
+        let known = before_id.filter(|_| heard.id.is_zero());
+        let topic = Topic { name: heard.name.clone(), id: known.unwrap_or(heard.id), error: Some(error), partitions };
         snapshot.topics.insert(heard.name, Arc::new(topic));
         return;
     }
@@ -98,8 +97,10 @@ fn update(snapshot: &mut Snapshot, heard: MetadataTopic) {
     let before = before.filter(|before| before.id == heard.id || before.id.is_zero() || heard.id.is_zero());
     let old = before.as_ref().map_or(&[][..], |topic| &topic.partitions);
     let mut partitions: Vec<Partition> = Vec::new();
+    // Indexes have no holes, so none is as large as their number; one that is would only cost memory.
+    let count = heard.partitions.len().max(old.len());
     for partition in heard.partitions {
-        let Some(index) = usize::try_from(partition.index).ok().filter(|index| *index < PARTITIONS_MAX) else {
+        let Some(index) = usize::try_from(partition.index).ok().filter(|index| *index < count) else {
             continue;
         };
         if partitions.len() <= index {

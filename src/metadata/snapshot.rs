@@ -46,7 +46,8 @@ impl Snapshot {
     }
 
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
-        self.topics.get(self.names.get(&id)?)
+        // A name that was given to another topic since is not this one's any more.
+        self.topics.get(self.names.get(&id)?).filter(|topic| topic.id == id)
     }
 
     pub fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {

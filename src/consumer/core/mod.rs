@@ -40,8 +40,6 @@ mod position;
 mod reset;
 mod session;
 mod subscription;
-#[cfg(test)]
-mod tests;
 mod trouble;
 mod validate;
 
