@@ -73,6 +73,9 @@ impl Settings {
     }
 }
 
+/// How long a topic may be unknown to a broker after another created it.
+const PROPAGATION: Duration = Duration::from_secs(3);
+
 /// Who a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -340,6 +343,7 @@ impl Cluster {
         let mut changes = self.subscribe();
         // An error that was heard before is asked about again: the topic may have been made since.
         let begun = changes.borrow().generation();
+        let grace = clock::now() + PROPAGATION;
         self.want(topics);
         loop {
             let snapshot = Arc::clone(&changes.borrow_and_update());
@@ -353,7 +357,8 @@ impl Cluster {
             }
             let Some((name, error)) = missing else { return Ok(snapshot) };
             let fresh = snapshot.generation() > begun;
-            let final_code = |code: &Code| !code.is_retriable() || *code == Code::UnknownTopicOrPartition;
+            let over = clock::now() >= grace.min(deadline);
+            let final_code = |code: &Code| !code.is_retriable() || (*code == Code::UnknownTopicOrPartition && over);
             if let Some(code) = error.filter(|code| fresh && final_code(code)) {
                 return Err(
                     Error::broker(code, "the topic cannot be read: create it, or check its name").in_topic(name)
