@@ -129,8 +129,9 @@ impl ConsumerCore {
         let is_full = node.session.is_full();
         let mut plan = node.session.next(entries);
         if is_full && !plan.sent.is_empty() {
-            node.turn = (node.turn + 1) % plan.sent.len();
-            plan.sent.rotate_left(node.turn);
+            let first = node.turn % plan.sent.len();
+            plan.sent.rotate_left(first);
+            node.turn = first + 1;
         }
         node.in_flight = Some(now);
         let room = share.saturating_sub(wanted.held).max(1);

@@ -40,6 +40,8 @@ mod position;
 mod reset;
 mod session;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod validate;
 

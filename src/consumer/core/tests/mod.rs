@@ -1,0 +1,402 @@
+//! The core by scripts. [`bench`] tells how they are read.
+
+use bytes::Bytes;
+
+use self::bench::batch;
+use self::bench::check;
+use self::bench::check_with;
+use super::*;
+use crate::types::LeaderEpoch;
+
+mod bench;
+
+const BEGIN: &str = "meta t0=1e5 | assign t0";
+
+#[test]
+fn the_next_fetch_is_sent_while_what_came_is_unread() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=10 | fetched n1 s7 t0:8+2;hw=10 | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         fetch n1 s7/2 t0@10
+         t0 5 6 7
+         t0 8 9 end @10
+         position Some(10)",
+    );
+}
+
+#[test]
+fn what_was_fetched_before_a_seek_is_dropped() {
+    check(
+        &format!("{BEGIN} | seek t0 50 | fetched n1 s7 t0:5+3;hw=99 | take | fetched n1 s7 t0:50+1;hw=99 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@50
+         fetch n1 s7/2 t0@51
+         t0 50",
+    );
+}
+
+#[test]
+fn a_seek_to_where_the_fetch_is_drops_what_comes_of_the_old_one() {
+    check(
+        &format!("{BEGIN} | seek t0 5 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1 s7 t0:5+3;hw=8 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2 t0@8
+         t0 5 6 7 end @8",
+    );
+}
+
+#[test]
+fn records_before_the_position_are_passed_over() {
+    check(
+        &format!("{BEGIN} | fetched n1 s0 t0:0+3,3+4;hw=99 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s0/0 t0@7
+         t0 5 6",
+    );
+}
+
+#[test]
+fn a_session_sends_what_changed_and_forgets_what_is_paused() {
+    check(
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+1;hw=9 t1:-;hw=5 | pause t1 | fetched n1 s7 | resume t1
+         fetched n1 s7",
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1 t0@6
+         fetch n1 s7/2 -t1
+         fetch n1 s7/3 t1@5",
+    );
+}
+
+#[test]
+fn a_forgotten_session_starts_over_at_once_and_a_broken_one_closes_the_old() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | refuse n1 70 | fetched n1 s8 t0:-;hw=5 | fail n1 | wait 200"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s0/0 t0@5
+         fetch n1 s8/1
+         refresh t
+         fetch n1 s8/0 t0@5",
+    );
+}
+
+#[test]
+fn a_full_answer_that_leaves_something_out_opens_no_session() {
+    check(
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+1;hw=9 | take | wait 200",
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s0/0 t1@5 t0@5",
+    );
+}
+
+#[test]
+fn a_broker_that_forgets_what_it_was_not_told_is_asked_less_often() {
+    check(
+        &format!("{BEGIN} | refuse n1 70 | wait 50 | wait 100"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s0/0 t0@5",
+    );
+}
+
+#[test]
+fn out_of_range_at_the_leader_follows_the_policy_after_what_was_fetched() {
+    for (reset, asked, to) in [(ResetPolicy::Earliest, -2, 20), (ResetPolicy::Latest, -1, 90)] {
+        let config = Config { start: Start::Offset(5), reset, ..Config::default() };
+        let script =
+            format!("{BEGIN} | fetched n1 s7 t0:5+2;hw=9 | fetched n1 s7 t0:!1 | list t0={to}e5 | take | position t0");
+        let expected = format!(
+            "fetch n1 s0/0 t0@5
+             fetch n1 s7/1 t0@7
+             list n1 t0={asked}
+             fetch n1 s7/2 t0@{to}
+             t0 5 6
+             reset t0 7->{to}
+             position Some({to})"
+        );
+        check_with(config, &script, &expected);
+    }
+}
+
+#[test]
+fn without_a_policy_out_of_range_is_told_once_and_waits_for_a_seek() {
+    let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
+    check_with(
+        config,
+        &format!("{BEGIN} | fetched n1 s7 t0:!1 | take | wait 5000 | take | position t0 | seek t0 3"),
+        "fetch n1 s0/0 t0@5
+         error t0 Truncated @Some(5)
+         position Some(5)
+         fetch n1 s7/1 t0@3",
+    );
+}
+
+#[test]
+fn a_lost_connection_never_moves_the_position() {
+    check(
+        &format!("{BEGIN} | fail n1 | wait 200 | fail n1 | wait 400 | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         refresh t
+         fetch n1 s0/0 t0@5
+         refresh t
+         fetch n1 s0/0 t0@5
+         position Some(5)",
+    );
+}
+
+#[test]
+fn a_connection_that_stays_lost_is_told() {
+    let config = Config { start: Start::Offset(5), patience: Duration::from_millis(300), ..Config::default() };
+    check_with(
+        config,
+        &format!("{BEGIN} | fail n1 | take | wait 400 | fail n1 | take"),
+        "fetch n1 s0/0 t0@5
+         refresh t
+         fetch n1 s0/0 t0@5
+         refresh t
+         error - Connect @None",
+    );
+}
+
+#[test]
+fn a_paused_partition_keeps_what_was_fetched_and_the_rest_goes_on() {
+    check(
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+1;hw=9 t1:5+1;hw=9 | pause t0 | take | resume t0 | take",
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1 t0@6 t1@6
+         t1 5
+         t0 5",
+    );
+}
+
+#[test]
+fn a_preferred_replica_is_read_until_it_fails_and_only_the_leader_says_out_of_range() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=2 | fetched n2 s8 t0:!1 | fetched n1 s7 t0:5+1;hw=9 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n2 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2 t0@6
+         t0 5",
+    );
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=2 | fail n2"),
+        "fetch n1 s0/0 t0@5
+         fetch n2 s0/0 t0@5
+         fetch n1 s7/1
+         refresh t",
+    );
+}
+
+#[test]
+fn a_leader_that_moved_is_hinted_at_and_asked_once_it_is_known() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:!6;leads=2e6 | meta t0=2e6"),
+        "fetch n1 s0/0 t0@5
+         hint t0 n2 e6
+         refresh t
+         fetch n2 s0/0 t0@5",
+    );
+}
+
+#[test]
+fn a_new_leader_that_has_everything_is_fetched_from_without_dropping_what_came() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | meta t0=2e6 | epoch t0=8e5 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         epoch n2 t0@e5
+         fetch n2 s0/0 t0@8
+         t0 5 6 7",
+    );
+}
+
+#[test]
+fn a_log_cut_below_what_is_unread_costs_only_that() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | meta t0=2e6 | epoch t0=6e5 | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         epoch n2 t0@e5
+         fetch n2 s0/0 t0@5
+         position Some(5)",
+    );
+}
+
+#[test]
+fn a_log_cut_below_what_was_read_is_told() {
+    let script =
+        format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | take | meta t0=2e6 | epoch t0=6e5 | take | position t0");
+    check(
+        &script,
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7
+         epoch n2 t0@e5
+         fetch n2 s0/0 t0@6
+         reset t0 8->6
+         position Some(6)",
+    );
+    let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
+    check_with(
+        config,
+        &script,
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7
+         epoch n2 t0@e5
+         error t0 Truncated @Some(8)
+         position Some(8)",
+    );
+}
+
+#[test]
+fn aborted_transactions_and_markers_are_not_handed_out() {
+    let isolation = Isolation::ReadCommitted;
+    let config = Config { start: Start::Offset(5), isolation, ..Config::default() };
+    let batches = "t0:5+2x7,7+2x8,9+1,10A7,11+1x7,12C8,13C7;abort=7@5;hw=14;lso=14";
+    check_with(
+        config,
+        &format!("{BEGIN} | fetched n1 s7 {batches} | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@14
+         t0 7 8 9 11 end @14
+         position Some(14)",
+    );
+    check(
+        &format!("{BEGIN} | fetched n1 s7 {batches} | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@14
+         t0 5 6 7 8 9 11 end @14",
+    );
+}
+
+#[test]
+fn a_corrupt_batch_is_told_after_the_good_ones_and_a_seek_leads_past_it() {
+    check(
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+1,6+3?,9+1;hw=10 | take | position t0 | seek t0 9
+             fetched n1 s7 | fetched n1 s7 t0:9+1;hw=10 | take"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@10
+         t0 5 then Corrupt @Some(8)
+         position Some(6)
+         fetch n1 s7/2 t0@9
+         fetch n1 s7/3 t0@10
+         t0 9 end @10",
+    );
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_asked_for_with_more_room() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+1~;hw=9 | fetched n1 s7 t0:5+1;hw=9 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@5 max=2097152
+         fetch n1 s7/2 t0@6 max=2097152
+         t0 5",
+    );
+}
+
+#[test]
+fn the_end_is_told_once() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | take | wait 500 | fetched n1 s7 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         end t0 @5
+         fetch n1 s7/2",
+    );
+}
+
+#[test]
+fn a_broker_that_does_not_wait_is_not_asked_over_and_over() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | fetched n1 s7 | fetched n1 s7 | fetched n1 s7 | wait 60"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2
+         fetch n1 s7/3
+         fetch n1 s7/4",
+    );
+}
+
+#[test]
+fn a_bounded_read_stops_in_the_middle_of_a_batch_and_is_finished() {
+    let config = Config { start: Start::Earliest, until_end: true, ..Config::default() };
+    check_with(
+        config,
+        "meta t0=1e5 t1=1e5 | assign t | list t0=4e5 t1=0e5 | list t0=0e5 t1=0e5 | finished
+         fetched n1 s7 t0:0+9;hw=9 | take | finished | position t0",
+        "list n1 t0=-1 t1=-1
+         list n1 t0=-2 t1=-2
+         fetch n1 s0/0 t0@0
+         finished false
+         t0 0 1 2 3
+         finished true
+         position Some(4)",
+    );
+}
+
+#[test]
+fn a_stored_offset_is_validated_and_a_missing_one_starts_otherwise() {
+    let start = Start::Stored { otherwise: Box::new(Start::FromEnd(3)) };
+    let config = Config { start, group: Some("g".into()), ..Config::default() };
+    check_with(
+        config,
+        "meta t0=1e5 t1=2e5 | assign t0 t1 | stored t0=4e3 t1=-1 | list t1=10e5 | list t1=8e5 | epoch t0=9e3",
+        "stored t0 t1
+         list n2 t1=-1
+         epoch n1 t0@e3
+         list n2 t1=-2
+         fetch n2 s0/0 t1@8
+         fetch n1 s0/0 t0@4",
+    );
+}
+
+#[test]
+fn partitions_added_later_are_read_from_their_beginning() {
+    let config = Config { start: Start::Latest, ..Config::default() };
+    check_with(
+        config,
+        "meta t0=1e5 | assign t | list t0=7e5 | meta t0=1e5 t1=2e0",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@7
+         list n2 t1=-2",
+    );
+}
+
+#[test]
+fn a_topic_nobody_knows_is_asked_for_and_then_told() {
+    check(
+        "assign t | wait 200 | wait 5000 | take",
+        "refresh t
+         refresh t
+         refresh t
+         error - UnknownTopic @None",
+    );
+}
+
+#[test]
+fn closing_ends_the_sessions_and_hands_out_nothing_more() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+1;hw=9 | close | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@6
+         fetch n1 s7/-1",
+    );
+}
+
+#[test]
+fn a_scan_finds_the_end_of_the_last_whole_batch() {
+    let payload = Bytes::from([batch("5+3"), batch("8+1"), batch("9+1~")].concat());
+    let scan = isolation::Scan::new(&payload);
+    assert_eq!(scan.last, Some((8, LeaderEpoch::from_wire(5))));
+    assert!(scan.cut.is_some() && !scan.is_broken);
+    for length in 0..payload.len() {
+        isolation::Scan::new(&payload[..length]);
+    }
+    assert!(isolation::Scan::new(&[0xff; 80]).is_broken);
+}
