@@ -1,6 +1,7 @@
 //! The suites that are not in the files they test.
 
 mod chaos;
+mod fuzz_corpus;
 mod golden;
 mod hostile;
 mod real;
