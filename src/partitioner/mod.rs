@@ -71,8 +71,9 @@ impl PartitionerFactory for Builtin {
         match self {
             Self::Murmur2 => Box::new(Murmur2 { sticky: Sticky::new(batch_bytes) }),
             Self::RoundRobin => Box::new(RoundRobin { next: None }),
-            Self::ConsistentRandom => Box::new(Hashed(hash::consistent)),
-            Self::Fnv1aRandom => Box::new(Hashed(hash::fnv1a_partition)),
+            // librdkafka's `consistent_random` treats an empty key as none, its `fnv1a_random` hashes it.
+            Self::ConsistentRandom => Box::new(Hashed { place: hash::consistent, empty_is_none: true }),
+            Self::Fnv1aRandom => Box::new(Hashed { place: hash::fnv1a_partition, empty_is_none: false }),
         }
     }
 }
@@ -111,13 +112,15 @@ impl Partitioner for RoundRobin {
 }
 
 /// Keys by a hash, the rest at random.
-struct Hashed(fn(&[u8], u32) -> i32);
+struct Hashed {
+    place: fn(&[u8], u32) -> i32,
+    empty_is_none: bool,
+}
 
 impl Partitioner for Hashed {
     fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32 {
         match key {
-            // librdkafka treats an empty key as none in its `_random` partitioners.
-            Some(key) if !key.is_empty() => (self.0)(key, topic.count),
+            Some(key) if !(self.empty_is_none && key.is_empty()) => (self.place)(key, topic.count),
             _ => random(topic, rng),
         }
     }
@@ -151,5 +154,19 @@ mod tests {
         let mut partitioner = Builtin::Murmur2.make(1);
         let key = b"fd7af248-ce5c-46a5-93d7-1c0c9005b99d";
         assert_eq!(partitioner.partition(Some(key), &topic, &mut Rng::with_seed(1)), 26);
+    }
+
+    #[test]
+    fn an_empty_key_is_placed_as_librdkafka_does() {
+        let topic = Partitions { count: 1_000, available: &[], queued: &[] };
+        let distinct = |builtin: Builtin| {
+            let (mut partitioner, mut rng) = (builtin.make(1), Rng::with_seed(1));
+            (0..20)
+                .map(|_| partitioner.partition(Some(b""), &topic, &mut rng))
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(distinct(Builtin::Fnv1aRandom), [hash::fnv1a_partition(b"", 1_000)].into());
+        assert_eq!(distinct(Builtin::Murmur2), [hash::java_partition(b"", 1_000)].into());
+        assert!(distinct(Builtin::ConsistentRandom).len() > 1);
     }
 }

@@ -115,4 +115,20 @@ mod tests {
         let topic = Partitions { count: 2, available: &[], queued: &[] };
         assert!(sticky.current(&topic, &mut Rng::with_seed(1)) < 2);
     }
+
+    #[test]
+    fn switches_are_uniform_over_equal_queues() {
+        let topic = Partitions { count: 10, available: &[], queued: &[2; 10] };
+        let mut rng = Rng::with_seed(11);
+        let mut sticky = Sticky::new(1);
+        let mut counts = [0_u32; 10];
+        for _ in 0..100_000 {
+            let partition = sticky.current(&topic, &mut rng);
+            counts[usize::try_from(partition).unwrap()] += 1;
+            sticky.on_appended(partition, 2, true);
+        }
+        let squares: f64 = counts.iter().map(|count| (f64::from(*count) - 10_000.0).powi(2) / 10_000.0).sum();
+        // Nine degrees of freedom: one in a thousand is above 27.88.
+        assert!(squares < 27.88, "{squares} {counts:?}");
+    }
 }
