@@ -26,11 +26,15 @@ enum Shape {
     Array(&'static [Field]),
     /// An array, null or not, of numbers of so many bytes.
     Numbers(usize),
+    /// A tagged field by its number, of so many bytes: `kafka-protocol` reads those it knows by their type, whatever size
+    /// they declare, and would go on to read their content as what follows them.
+    Tagged(u32, usize),
 }
 
 use Shape::Array;
 use Shape::Fixed;
 use Shape::Numbers;
+use Shape::Tagged;
 use Shape::Text;
 
 const fn since(first: i16, shape: Shape) -> Field {
@@ -92,6 +96,7 @@ const CREATE_TOPICS: &[Field] = &[
         since(1, Text),
         since(5, Fixed(6)),
         since(5, Array(&[always(Text), always(Text), always(Fixed(3))])),
+        since(5, Tagged(0, 2)),
     ])),
 ];
 
@@ -149,9 +154,13 @@ fn walk(layout: &[Field], version: i16, flexible: bool, reader: &mut Reader) -> 
                     walk(element, version, flexible, reader)?;
                 }
             }
+            Tagged(..) => {}
         }
     }
-    reader.skip_tags()
+    reader.tags(|tag, content| {
+        let differs = |field: &Field| matches!(field.shape, Tagged(known, size) if known == tag && size != content.remaining());
+        if present(layout, version).any(differs) { Err(DecodeError::Truncated) } else { Ok(()) }
+    })
 }
 
 fn present(layout: &[Field], version: i16) -> impl Iterator<Item = &Field> {
@@ -166,6 +175,7 @@ fn least(layout: &[Field], version: i16, flexible: bool) -> usize {
         Text => 2,
         Array(_) | Numbers(_) if flexible => 1,
         Array(_) | Numbers(_) => 4,
+        Tagged(..) => 0,
     };
     present(layout, version).map(of).sum::<usize>() + usize::from(flexible)
 }
