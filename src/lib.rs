@@ -33,3 +33,8 @@ pub mod types;
 pub use crate::client::Client;
 pub use crate::error::Error;
 pub use crate::producer::Record;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

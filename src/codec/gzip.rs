@@ -1,30 +1,62 @@
 //! Gzip by flate2 on zlib-rs.
 
-use flate2::Compression as Level;
-use flate2::read::MultiGzDecoder;
-use flate2::write::GzEncoder;
 use std::io::Read;
-use std::io::Write;
+
+use flate2::Compress;
+use flate2::Compression as Level;
+use flate2::Crc;
+use flate2::FlushCompress;
+use flate2::Status;
+use flate2::read::MultiGzDecoder;
 
 use super::Codec;
 use super::CodecError;
 use super::Compression;
+use super::Pool;
 use super::grow;
 
-#[derive(Debug)]
+/// Magic, deflate, no name, no time, no flags, unknown system.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+
 pub(super) struct Gzip {
     level: Level,
+    /// A deflate state is some 300 KiB: more than most batches.
+    states: Pool<Compress>,
+}
+
+impl std::fmt::Debug for Gzip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gzip").field("level", &self.level).finish_non_exhaustive()
+    }
 }
 
 impl Gzip {
     /// `level` is 1 to 9, or −1 for the library's default.
     pub(super) fn new(level: i32) -> Self {
-        Self { level: u32::try_from(level).map_or(Level::default(), Level::new) }
+        Self { level: u32::try_from(level).map_or(Level::default(), Level::new), states: Pool::new() }
     }
 }
 
 fn corrupt(error: &std::io::Error) -> CodecError {
     CodecError::Corrupt(error.to_string())
+}
+
+/// Appends `input` deflated.
+fn deflate(state: &mut Compress, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// Room for what does not compress: five bytes a stored block of 16 KiB at the least, and the end.
+    const SPARE: usize = 64;
+    let mut read = 0;
+    loop {
+        out.reserve(input.len() - read + input.len() / 1024 + SPARE);
+        let before = state.total_in();
+        let status = state
+            .compress_vec(&input[read..], out, FlushCompress::Finish)
+            .map_err(|error| CodecError::Corrupt(error.to_string()))?;
+        read += usize::try_from(state.total_in() - before).expect("no more than was given");
+        if status == Status::StreamEnd {
+            return Ok(());
+        }
+    }
 }
 
 impl Codec for Gzip {
@@ -33,8 +65,17 @@ impl Codec for Gzip {
     }
 
     fn compress(&self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
-        let mut encoder = GzEncoder::new(out, self.level);
-        encoder.write_all(input).and_then(|()| encoder.finish().map(|_| ())).map_err(|error| corrupt(&error))
+        out.extend_from_slice(&HEADER);
+        let make = || Compress::new(self.level, false);
+        self.states.with(make, |state| {
+            state.reset();
+            deflate(state, input, out)
+        })?;
+        let mut crc = Crc::new();
+        crc.update(input);
+        out.extend_from_slice(&crc.sum().to_le_bytes());
+        out.extend_from_slice(&crc.amount().to_le_bytes());
+        Ok(())
     }
 
     fn decompress(&self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {

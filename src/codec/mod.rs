@@ -241,11 +241,11 @@ pub fn builtin(compression: Compression, level: Option<i32>) -> Result<Arc<dyn C
 }
 
 /// Contexts that are costly to make, kept between batches. At most a few are idle at once.
-#[cfg(any(feature = "lz4", all(feature = "zstd", not(feature = "zstd-c"))))]
+#[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd", feature = "zstd-c"))]
 #[derive(Debug)]
 struct Pool<C>(std::sync::Mutex<Vec<C>>);
 
-#[cfg(any(feature = "lz4", all(feature = "zstd", not(feature = "zstd-c"))))]
+#[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd", feature = "zstd-c"))]
 impl<C> Pool<C> {
     const IDLE_MAX: usize = 8;
 

@@ -5,11 +5,15 @@
 use super::Codec;
 use super::CodecError;
 use super::Compression;
+use super::Pool;
 
 const MAGIC: [u8; 8] = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00];
 /// Magic, version 1, compatible from version 1.
 const HEADER: [u8; 16] = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1];
 const BLOCK: usize = 32 * 1024;
+
+/// Hash tables, of up to 32 KiB each.
+static ENCODERS: Pool<snap::raw::Encoder> = Pool::new();
 
 #[derive(Debug)]
 pub(super) struct Snappy;
@@ -24,17 +28,18 @@ impl Codec for Snappy {
     }
 
     fn compress(&self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
-        let mut encoder = snap::raw::Encoder::new();
         out.extend_from_slice(&HEADER);
-        for block in input.chunks(BLOCK) {
-            let at = out.len();
-            out.resize(at + 4 + snap::raw::max_compress_len(block.len()), 0);
-            let length = encoder.compress(block, &mut out[at + 4..]).map_err(|error| corrupt(&error))?;
-            let declared = u32::try_from(length).expect("a block is small").to_be_bytes();
-            out[at..at + 4].copy_from_slice(&declared);
-            out.truncate(at + 4 + length);
-        }
-        Ok(())
+        ENCODERS.with(snap::raw::Encoder::new, |encoder| {
+            for block in input.chunks(BLOCK) {
+                let at = out.len();
+                out.resize(at + 4 + snap::raw::max_compress_len(block.len()), 0);
+                let length = encoder.compress(block, &mut out[at + 4..]).map_err(|error| corrupt(&error))?;
+                let declared = u32::try_from(length).expect("a block is small").to_be_bytes();
+                out[at..at + 4].copy_from_slice(&declared);
+                out.truncate(at + 4 + length);
+            }
+            Ok(())
+        })
     }
 
     fn decompress(&self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {

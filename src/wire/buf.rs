@@ -39,6 +39,8 @@ pub enum DecodeError {
     NotKafka(&'static str),
     /// The bytes end in the middle of something.
     Truncated,
+    /// A tagged field that does not come after the one before it, as KIP-482 has them.
+    TagOrder(u32),
     /// A string is not UTF-8.
     Utf8,
     /// A variable-length number that is too long.
@@ -61,6 +63,7 @@ impl fmt::Display for DecodeError {
             Self::Negative(number) => write!(f, "the length {number} where there must be a value"),
             Self::NotKafka(what) => write!(f, "the peer does not speak Kafka: {what}"),
             Self::Truncated => f.write_str("the response ends too early"),
+            Self::TagOrder(tag) => write!(f, "tagged field {tag} does not come after the one before it"),
             Self::Utf8 => f.write_str("a string is not UTF-8"),
             Self::Varint => f.write_str("a variable-length number is too long"),
             Self::Message(text) => f.write_str(text),
@@ -252,7 +255,8 @@ impl Reader {
         self.take(length).map(Some)
     }
 
-    /// Reads the tagged fields of a flexible version: `known` reads those it knows and answers whether it did.
+    /// Reads the tagged fields of a flexible version, which ascend; `known` reads those it knows, and skips the others by
+    /// leaving them.
     pub fn tags(
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<(), DecodeError>,
@@ -264,8 +268,12 @@ impl Reader {
         if count as usize > self.rest.len() / 2 {
             return Err(DecodeError::CountExceedsFrame { count: count as usize, remaining: self.rest.len() });
         }
+        let mut before = None;
         for _ in 0..count {
             let tag = self.uvarint()?;
+            if before.replace(tag) >= Some(tag) {
+                return Err(DecodeError::TagOrder(tag));
+            }
             let size = self.uvarint()? as usize;
             let mut field = Self { rest: self.take(size)?, flexible: true };
             known(tag, &mut field)?;
