@@ -4,6 +4,8 @@
 //! one, what was understood survives being written again, compression changes nothing. The same functions replay the seeds
 //! in `protocol-tests/tests/it/fuzz_corpus.rs`.
 
+pub mod peer;
+
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -33,8 +35,10 @@ use ottla::wire::message as m;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets but those that need C.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     ("batch", batch),
+    ("connection", peer::connection),
+    ("consumer", peer::consumer),
     ("frames", frames),
     ("hand", hand),
     ("inflate_gzip", inflate_gzip),
@@ -43,6 +47,7 @@ pub const TARGETS: [Target; 11] = [
     ("inflate_zstd", inflate_zstd),
     ("legacy", legacy),
     ("payload", payload),
+    ("producer", peer::producer),
     ("response", response),
     ("wrapped", wrapped),
 ];
