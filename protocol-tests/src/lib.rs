@@ -1,4 +1,5 @@
 //! Harness shared by the suites.
 
+pub mod history;
 pub mod rig;
 pub mod sim;

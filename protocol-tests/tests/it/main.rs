@@ -3,6 +3,7 @@
 mod chaos;
 mod fuzz_corpus;
 mod golden;
+mod history;
 mod hostile;
 mod real;
 mod shapes;

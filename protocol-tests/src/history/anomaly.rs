@@ -1,0 +1,118 @@
+//! What cannot be, and the events that show that it is.
+
+use std::fmt;
+
+/// A rule that a run must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// A commit is beyond a record that its process was not handed.
+    CommitAhead,
+    /// A send was decided other than once.
+    DeliveryReportCount,
+    /// One value is at two places.
+    Duplicate,
+    /// A group's readers went past a record that none of them was handed.
+    GroupSkip,
+    /// Two values are at one offset.
+    InconsistentOffsets,
+    /// Within one poll, records come in another order than in the log.
+    IntNonmonotonicPoll,
+    /// Within one poll, a record is left out.
+    IntPollSkip,
+    /// A send was decided after its deadline.
+    LateDecision,
+    /// An acknowledged value was read by no one, though somebody read past it.
+    LostWrite,
+    /// The history contradicts itself: a fault of whoever recorded it.
+    Malformed,
+    /// A value is in another partition or topic than it was sent to, or than its acknowledgement says.
+    Misrouted,
+    /// From one poll to the next, a process is handed what it was handed before, or what is before it.
+    NonmonotonicPoll,
+    /// Two sends of one process are in the log in the other order.
+    NonmonotonicSend,
+    /// A value was read that nobody sent.
+    Phantom,
+    /// From one poll to the next, a record is left out.
+    PollSkip,
+    /// A value was read whose send was said not to be written.
+    ReadOfFailed,
+    /// Nobody read a partition to its end when all was over, so nothing can be said of what is lost.
+    Unfinished,
+    /// An acknowledged value is not in the log when all is over.
+    Unseen,
+}
+
+impl Rule {
+    /// All rules.
+    pub const ALL: [Self; 18] = [
+        Self::CommitAhead,
+        Self::DeliveryReportCount,
+        Self::Duplicate,
+        Self::GroupSkip,
+        Self::InconsistentOffsets,
+        Self::IntNonmonotonicPoll,
+        Self::IntPollSkip,
+        Self::LateDecision,
+        Self::LostWrite,
+        Self::Malformed,
+        Self::Misrouted,
+        Self::NonmonotonicPoll,
+        Self::NonmonotonicSend,
+        Self::Phantom,
+        Self::PollSkip,
+        Self::ReadOfFailed,
+        Self::Unfinished,
+        Self::Unseen,
+    ];
+
+    /// The name that Jepsen gives it, where it does.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CommitAhead => "commit-ahead",
+            Self::DeliveryReportCount => "delivery-report-count",
+            Self::Duplicate => "duplicate",
+            Self::GroupSkip => "group-skip",
+            Self::InconsistentOffsets => "inconsistent-offsets",
+            Self::IntNonmonotonicPoll => "int-nonmonotonic-poll",
+            Self::IntPollSkip => "int-poll-skip",
+            Self::LateDecision => "late-decision",
+            Self::LostWrite => "lost-write",
+            Self::Malformed => "malformed",
+            Self::Misrouted => "misrouted",
+            Self::NonmonotonicPoll => "nonmonotonic-poll",
+            Self::NonmonotonicSend => "nonmonotonic-send",
+            Self::Phantom => "phantom",
+            Self::PollSkip => "poll-skip",
+            Self::ReadOfFailed => "read-of-failed",
+            Self::Unfinished => "unfinished",
+            Self::Unseen => "unseen",
+        }
+    }
+}
+
+/// A broken rule, and its proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// Which rule.
+    pub rule: Rule,
+    /// What is wrong, in words.
+    pub detail: String,
+    /// Indexes of the events that prove it.
+    pub events: Vec<u64>,
+}
+
+impl Anomaly {
+    pub(super) fn new(rule: Rule, detail: String, events: impl IntoIterator<Item = u64>) -> Self {
+        let mut events: Vec<u64> = events.into_iter().collect();
+        events.sort_unstable();
+        events.dedup();
+        Self { rule, detail, events }
+    }
+}
+
+impl fmt::Display for Anomaly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} (events {:?})", self.rule.name(), self.detail, self.events)
+    }
+}

@@ -1,0 +1,104 @@
+//! Writes down what live producers and consumers do, from any task.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use ottla::Error;
+use ottla::consumer::Records;
+use ottla::error::Written;
+use ottla::producer::Receipt;
+use ottla::types::TopicPartition;
+
+use super::Body;
+use super::History;
+use super::Outcome;
+use super::Role;
+use super::Seen;
+use super::Value;
+
+/// A history being written. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    start: Instant,
+    history: Arc<Mutex<History>>,
+    processes: Arc<AtomicU32>,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Recorder {
+    /// Begins; times are counted from here.
+    #[allow(clippy::disallowed_methods)]
+    pub fn new() -> Self {
+        Self { start: Instant::now(), history: Arc::default(), processes: Arc::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time since the beginning.
+    pub fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Begins a process; answers its number.
+    pub fn open(&self, role: Role) -> u32 {
+        let process = self.processes.fetch_add(1, Ordering::Relaxed);
+        self.push(process, Body::Opened(role));
+        process
+    }
+
+    /// Writes an event down.
+    pub fn push(&self, process: u32, body: Body) {
+        let mut history = self.lock();
+        // Read under the lock, so that times and indexes are in one order.
+        let at = self.start.elapsed();
+        history.push(at, process, body);
+    }
+
+    /// Writes down how a send ended.
+    pub fn decided(&self, process: u32, value: Value, outcome: &Result<Receipt, Error>) {
+        self.push(process, Body::Decided { value, outcome: outcome_of(outcome) });
+    }
+
+    /// Writes down what a poll handed out; `value` tells what a record carries.
+    pub fn polled(&self, process: u32, records: &Records, value: impl Fn(&[u8]) -> Value) {
+        let seen = |record: ottla::consumer::ConsumedRecord<'_>| Seen {
+            partition: TopicPartition::new(record.topic.clone(), record.partition),
+            offset: record.offset,
+            value: value(record.value.unwrap_or_default()),
+        };
+        let moved = |reset: &ottla::consumer::Reset| TopicPartition::new(reset.topic.clone(), reset.partition);
+        let body = Body::Polled {
+            records: records.iter().map(seen).collect(),
+            moved: records.resets().iter().map(moved).collect(),
+            error: None,
+        };
+        self.push(process, body);
+    }
+
+    /// What was written down so far.
+    pub fn history(&self) -> History {
+        self.lock().clone()
+    }
+}
+
+/// How a send ended, as histories have it. An error that does not say whether the record was written leaves it in doubt.
+fn outcome_of(outcome: &Result<Receipt, Error>) -> Outcome {
+    match outcome {
+        Ok(receipt) => Outcome::Acknowledged { partition: receipt.partition, offset: receipt.offset },
+        Err(error) if error.is_written() == Some(Written::No) => Outcome::NotWritten(error.to_string()),
+        Err(error) => Outcome::InDoubt(error.to_string()),
+    }
+}
