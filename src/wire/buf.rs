@@ -224,8 +224,8 @@ impl Reader {
         mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
         let Some(count) = self.nullable_count(min_len)? else { return Ok(None) };
-        // The elements in memory may be larger than on the wire: grow as they arrive.
-        let mut elements = Vec::with_capacity(count.min(64));
+        // Exactly: growing by doubling would hold up to three times as much when a frame is full of the smallest elements.
+        let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
             elements.push(read(self)?);
         }
