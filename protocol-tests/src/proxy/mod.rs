@@ -1,0 +1,191 @@
+//! A TCP proxy that knows Kafka's frames: it can hold, drop, delay, swap, truncate or cut at one request or response of one
+//! API, and slow down, stall, refuse or cut all connections.
+//!
+//! A [`Proxy`] stands before one broker. Clients come to it by [`Through`], a connector that dials the proxy where the
+//! client means the broker, so that no broker has to advertise anything else.
+//!
+//! ```text
+//! client ──frames──→ pump(requests) ──→ Faults? ──→ Weather ──→ broker
+//!        ←─────────  Weather ←── Faults? ←── pump(responses) ←─
+//! ```
+
+mod faults;
+mod frames;
+mod pump;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+
+use ottla::net::Connector;
+use ottla::net::Stream;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use self::faults::Fault;
+use self::faults::Faults;
+pub use self::faults::Held;
+pub use self::frames::Direction;
+pub use self::frames::Frame;
+use self::frames::FrameLog;
+
+/// What the way through the proxy is like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weather {
+    /// Each frame is this late.
+    pub latency: Duration,
+    /// So many bytes pass in a second, in each direction of each connection.
+    pub bytes_per_second: Option<u32>,
+    /// Nothing passes; what was sent passes later.
+    pub stalled: bool,
+    /// New connections are closed at once.
+    pub refusing: bool,
+}
+
+/// A listener before one broker. Dropping it closes every connection through it.
+#[derive(Debug)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    /// Dropping the set aborts the listener's task, and with it the connections it owns.
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    broker: SocketAddr,
+    start: Instant,
+    state: Mutex<State>,
+    weather: watch::Sender<Weather>,
+    /// How often everything was cut.
+    cuts: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    faults: Faults,
+    frames: FrameLog,
+    connections: u64,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1 for what is meant for `broker`.
+    #[allow(clippy::disallowed_methods)]
+    pub async fn start(broker: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            broker,
+            start: Instant::now(),
+            state: Mutex::default(),
+            weather: watch::Sender::default(),
+            cuts: watch::Sender::default(),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(Arc::clone(&shared), listener));
+        Ok(Self { shared, address, _tasks: tasks })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where it leads.
+    pub fn broker(&self) -> SocketAddr {
+        self.shared.broker
+    }
+
+    /// Does this to the next `times` frames of an API, or of any API, in this direction.
+    pub fn inject(&self, direction: Direction, api_key: Option<i16>, fault: Fault, times: u32) {
+        self.shared.state().faults.add(direction, api_key, fault, times);
+    }
+
+    /// Holds the next frame of an API in this direction, and what comes behind it, until it is released.
+    pub fn hold(&self, direction: Direction, api_key: i16) -> Held {
+        let (held, gate) = faults::gate();
+        self.inject(direction, Some(api_key), Fault::Hold(gate), 1);
+        held
+    }
+
+    /// Makes the weather, for connections that are there and those to come.
+    pub fn set_weather(&self, weather: Weather) {
+        self.shared.weather.send_replace(weather);
+    }
+
+    /// Closes every connection.
+    pub fn cut(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Ends all faults: frames that are held pass, the weather is fine.
+    pub fn calm(&self) {
+        self.shared.state().faults.clear();
+        self.set_weather(Weather::default());
+    }
+
+    /// The last frames that arrived, oldest first.
+    pub fn frames(&self) -> Vec<Frame> {
+        self.shared.state().frames.to_vec()
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((client, _)) = listener.accept().await else { continue };
+        while connections.try_join_next().is_some() {}
+        if shared.weather.borrow().refusing {
+            continue;
+        }
+        let number = {
+            let mut state = shared.state();
+            state.connections += 1;
+            state.connections
+        };
+        connections.spawn(pump::connection(Arc::clone(&shared), number, client));
+    }
+}
+
+/// Leads a client through proxies: where it means a broker, the broker's proxy is dialled. There is no other way.
+#[derive(Clone, Debug, Default)]
+pub struct Through(HashMap<(String, u16), SocketAddr>);
+
+impl Through {
+    /// Leads through these.
+    pub fn proxies<'p>(proxies: impl IntoIterator<Item = &'p Proxy>) -> Self {
+        let entry = |proxy: &Proxy| ((proxy.broker().ip().to_string(), proxy.broker().port()), proxy.address());
+        Self(proxies.into_iter().map(entry).collect())
+    }
+}
+
+/// What a connector gives in the end.
+type Dialling<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
+
+impl Connector for Through {
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a> {
+        let address = self.0.get(&(host.to_owned(), port)).copied();
+        Box::pin(async move {
+            let none = || io::Error::new(io::ErrorKind::NotFound, format!("no proxy leads to {host}:{port}"));
+            let stream = TcpStream::connect(address.ok_or_else(none)?).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
