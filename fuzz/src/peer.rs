@@ -75,10 +75,7 @@ pub fn connection(data: &[u8]) {
                         answer(&mut answered, reply);
                     }
                     Err((reply, error)) => {
-                        if let Some(reply) = reply {
-                            written -= 1;
-                            answer(&mut answered, reply);
-                        }
+                        reply.into_iter().for_each(|reply| answer(&mut answered, reply));
                         pipeline.close(&error).into_iter().for_each(|(reply, _)| answer(&mut answered, reply));
                         break;
                     }

@@ -197,8 +197,11 @@ impl fmt::Display for Code {
 pub enum ProduceRecovery {
     /// It had been written before: success without a known offset.
     Duplicate,
-    /// This batch can never succeed. It is not in the log.
-    Fail,
+    /// This batch can never succeed. `doubtful` says that this attempt may have been written.
+    Fail {
+        /// Whether the attempt may have been written all the same.
+        doubtful: bool,
+    },
     /// The whole producer can do no more.
     Fatal,
     /// The identity is of no use for this partition; continue with another epoch.
@@ -218,7 +221,8 @@ pub enum ProduceRecovery {
 }
 
 impl Code {
-    /// What to do about this code in a Produce response.
+    /// What to do about this code in a Produce response. Every code has its place here.
+    #[rustfmt::skip]
     pub fn produce_recovery(self) -> ProduceRecovery {
         use ProduceRecovery as R;
         match self {
@@ -226,29 +230,53 @@ impl Code {
             Self::MessageTooLarge | Self::RecordListTooLarge => R::Split,
             Self::OutOfOrderSequenceNumber | Self::UnknownProducerId | Self::InvalidProducerEpoch => R::NewEpoch,
             // NOT_LEADER may come after the append (KAFKA-13574), as a purged delayed produce.
-            Self::NotLeaderOrFollower
-            | Self::LeaderNotAvailable
-            | Self::FencedLeaderEpoch
+            Self::NotLeaderOrFollower | Self::LeaderNotAvailable | Self::FencedLeaderEpoch
             | Self::KafkaStorageError => R::RefreshMetadata { doubtful: true },
-            Self::UnknownTopicOrPartition
-            | Self::UnknownTopicId
-            | Self::InconsistentTopicId
+            Self::UnknownTopicOrPartition | Self::UnknownTopicId | Self::InconsistentTopicId
             | Self::ReplicaNotAvailable => R::RefreshMetadata { doubtful: false },
-            Self::RequestTimedOut | Self::NotEnoughReplicasAfterAppend | Self::Network | Self::UnknownServerError => {
-                R::Retry { doubtful: true }
-            }
-            Self::CorruptMessage
-            | Self::NotEnoughReplicas
-            | Self::ThrottlingQuotaExceeded
+            Self::RequestTimedOut | Self::NotEnoughReplicasAfterAppend | Self::Network
+            | Self::UnknownServerError => R::Retry { doubtful: true },
+            Self::CorruptMessage | Self::NotEnoughReplicas | Self::ThrottlingQuotaExceeded
             | Self::UnknownLeaderEpoch => R::Retry { doubtful: false },
-            Self::ProducerFenced
-            | Self::ClusterAuthorizationFailed
-            | Self::TransactionalIdAuthorizationFailed
-            | Self::InvalidProducerIdMapping
-            | Self::UnsupportedVersion
-            | Self::UnsupportedForMessageFormat => R::Fatal,
-            other if other.is_retriable() => R::Retry { doubtful: true },
-            _ => R::Fail,
+            Self::ProducerFenced | Self::ClusterAuthorizationFailed | Self::TransactionalIdAuthorizationFailed
+            | Self::InvalidProducerIdMapping | Self::UnsupportedVersion => R::Fatal,
+            // Refused before the append (`UnifiedLog.append`, `ReplicaManager.appendRecords`, `KafkaApis.handleProduceRequest`).
+            Self::TopicAuthorizationFailed | Self::InvalidTopic | Self::InvalidRequiredAcks | Self::InvalidRecord
+            | Self::InvalidTimestamp | Self::PolicyViolation | Self::UnsupportedCompressionType
+            | Self::UnsupportedForMessageFormat | Self::InvalidTxnState | Self::InvalidRequest
+            | Self::TransactionAbortable => R::Fail { doubtful: false },
+            // Not an answer to a Produce request: nothing follows from it but what the code says of itself.
+            Self::CoordinatorLoadInProgress | Self::CoordinatorNotAvailable | Self::NotCoordinator
+            | Self::NotController | Self::ConcurrentTransactions | Self::FetchSessionIdNotFound
+            | Self::InvalidFetchSessionEpoch | Self::ListenerNotFound | Self::OffsetNotAvailable
+            | Self::PreferredLeaderNotAvailable | Self::EligibleLeadersNotAvailable | Self::ElectionNotNeeded
+            | Self::UnstableOffsetCommit | Self::FetchSessionTopicIdError | Self::ShareSessionNotFound
+            | Self::InvalidShareSessionEpoch => R::Retry { doubtful: true },
+            Self::OffsetOutOfRange | Self::InvalidFetchSize | Self::BrokerNotAvailable | Self::StaleControllerEpoch
+            | Self::OffsetMetadataTooLarge | Self::IllegalGeneration | Self::InconsistentGroupProtocol
+            | Self::InvalidGroupId | Self::UnknownMemberId | Self::InvalidSessionTimeout | Self::RebalanceInProgress
+            | Self::InvalidCommitOffsetSize | Self::GroupAuthorizationFailed | Self::UnsupportedSaslMechanism
+            | Self::IllegalSaslState | Self::TopicAlreadyExists | Self::InvalidPartitions
+            | Self::InvalidReplicationFactor | Self::InvalidReplicaAssignment | Self::InvalidConfig
+            | Self::InvalidTransactionTimeout | Self::TransactionCoordinatorFenced | Self::SecurityDisabled
+            | Self::OperationNotAttempted | Self::LogDirNotFound | Self::SaslAuthenticationFailed
+            | Self::ReassignmentInProgress | Self::DelegationTokenAuthDisabled | Self::DelegationTokenNotFound
+            | Self::DelegationTokenOwnerMismatch | Self::DelegationTokenRequestNotAllowed
+            | Self::DelegationTokenAuthorizationFailed | Self::DelegationTokenExpired | Self::InvalidPrincipalType
+            | Self::NonEmptyGroup | Self::GroupIdNotFound | Self::TopicDeletionDisabled | Self::StaleBrokerEpoch
+            | Self::MemberIdRequired | Self::GroupMaxSizeReached | Self::FencedInstanceId
+            | Self::NoReassignmentInProgress | Self::GroupSubscribedToTopic | Self::ResourceNotFound
+            | Self::DuplicateResource | Self::UnacceptableCredential | Self::InconsistentVoterSet
+            | Self::InvalidUpdateVersion | Self::FeatureUpdateFailed | Self::PrincipalDeserializationFailure
+            | Self::SnapshotNotFound | Self::PositionOutOfRange | Self::DuplicateBrokerRegistration
+            | Self::BrokerIdNotRegistered | Self::InconsistentClusterId | Self::TransactionalIdNotFound
+            | Self::IneligibleReplica | Self::NewLeaderElected | Self::OffsetMovedToTieredStorage
+            | Self::FencedMemberEpoch | Self::UnreleasedInstanceId | Self::UnsupportedAssignor
+            | Self::StaleMemberEpoch | Self::MismatchedEndpointType | Self::UnsupportedEndpointType
+            | Self::UnknownControllerId | Self::UnknownSubscriptionId | Self::TelemetryTooLarge
+            | Self::InvalidRegistration | Self::InvalidRecordState | Self::FencedStateEpoch | Self::InvalidVoterKey
+            | Self::DuplicateVoter | Self::VoterNotFound | Self::InvalidRegularExpression | Self::RebootstrapRequired
+            | Self::Unknown(_) => R::Fail { doubtful: true },
         }
     }
 

@@ -105,10 +105,8 @@ impl<T: Clone> ProducerCore<T> {
             ProduceRecovery::RefreshMetadata { doubtful } => self.retry(now, key, batch, doubtful, true),
             ProduceRecovery::Split if batch.count > 1 && !batch.abandoned => self.split(key, batch),
             ProduceRecovery::NewEpoch if self.settings.idempotent => self.new_epoch(now, key, batch, code),
-            ProduceRecovery::Split | ProduceRecovery::NewEpoch | ProduceRecovery::Fail => {
-                let why = answer.error_message.clone().unwrap_or_else(|| "the broker refused the record".to_owned());
-                self.fail(key, batch, false, Error::broker(code, why));
-            }
+            ProduceRecovery::Split | ProduceRecovery::NewEpoch => self.denied(key, batch, code, answer, false),
+            ProduceRecovery::Fail { doubtful } => self.denied(key, batch, code, answer, doubtful),
             ProduceRecovery::Fatal => {
                 let error =
                     Error::broker(code, "the producer cannot go on").in_topic(&self.topics[key.topic as usize].name);
@@ -116,6 +114,11 @@ impl<T: Clone> ProducerCore<T> {
                 self.abort(&error);
             }
         }
+    }
+
+    fn denied(&mut self, key: Key, batch: Batch<T>, code: Code, answer: &ProducedPartition, unclear: bool) {
+        let why = answer.error_message.clone().unwrap_or_else(|| "the broker refused the record".to_owned());
+        self.fail(key, batch, unclear, Error::broker(code, why));
     }
 
     /// Sends the same bytes again, after a pause unless the leader changes.
