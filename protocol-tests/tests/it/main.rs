@@ -5,6 +5,7 @@ mod fuzz_corpus;
 mod golden;
 mod history;
 mod hostile;
+mod promises;
 mod proxy;
 mod real;
 mod shapes;
