@@ -285,7 +285,7 @@ impl Producer {
     }
 
     fn admit(&self, record: &Record<'_>) -> Result<Option<Delivery>, Error> {
-        match self.shared().admit(record, false)? {
+        match self.shared().admit(record, None)? {
             Admission::Accepted(delivery) => Ok(Some(delivery)),
             Admission::Full | Admission::UnknownTopic => Ok(None),
         }
@@ -294,19 +294,22 @@ impl Producer {
     #[cold]
     async fn enqueue_slowly(&self, record: Record<'_>) -> Result<Delivery, Error> {
         let deadline = clock::now() + self.shared().delivery_timeout();
+        let mut room = None;
         loop {
-            let waited: Result<(), Error> = match self.shared().admit(&record, true)? {
+            let waited = match self.shared().admit(&record, room)? {
                 Admission::Accepted(delivery) => return Ok(delivery),
-                Admission::UnknownTopic => self.shared().learn(&TopicName::from(record.topic()), deadline).await,
                 Admission::Full => self.shared().room(&record, deadline).await,
+                Admission::UnknownTopic => {
+                    self.shared().learn(&TopicName::from(record.topic()), deadline).await.map(|()| None)
+                }
             };
-            waited.map_err(|error| error.written(Written::No))?;
+            room = waited.map_err(|error| error.written(Written::No))?;
         }
     }
 
     /// Accepts a record if there is room now; an error of kind [`Kind::Full`] says that there is none.
     pub fn try_enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        match self.shared().admit(&record, false)? {
+        match self.shared().admit(&record, None)? {
             Admission::Accepted(delivery) => Ok(delivery),
             Admission::Full => Err(Error::new(Kind::Full, "the producer's buffer is full").written(Written::No)),
             Admission::UnknownTopic => {

@@ -65,25 +65,63 @@ pub(super) struct Budget {
 }
 
 impl Budget {
+    /// Whether there is room for one who has not waited: not while others do.
     fn fits(&self, bytes: usize) -> bool {
-        self.used + bytes <= self.limit
+        self.used + bytes <= self.limit && self.waiting.is_empty()
     }
 
-    /// Takes bytes back and lets in, in turn, those for whom there is room then.
+    /// Takes bytes back and gives room, in turn, to those for whom there is some then. It is theirs from that moment.
     pub(super) fn release(&mut self, bytes: usize) {
         debug_assert!(bytes <= self.used, "no more comes back than was taken");
         self.used = self.used.saturating_sub(bytes);
-        let mut room = self.limit - self.used.min(self.limit);
-        while let Some((bytes, _)) = self.waiting.front() {
-            if *bytes > room {
+        while let Some((bytes, sender)) = self.waiting.front() {
+            if !sender.is_closed() && self.used + bytes > self.limit {
                 return;
             }
             let Some((bytes, sender)) = self.waiting.pop_front() else { return };
             // One who gave up waiting takes nothing.
             if sender.send(()).is_ok() {
-                room -= bytes;
+                self.used += bytes;
             }
         }
+    }
+}
+
+/// Room that one who waited was given. What is not used comes back when this is dropped.
+pub(super) struct Room<'a> {
+    shared: &'a Shared,
+    bytes: usize,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.shared.lock().release(self.bytes);
+        }
+    }
+}
+
+/// A place in the queue for room. Whoever leaves it gives back what was given meanwhile, and lets those behind pass.
+struct Place<'a> {
+    shared: &'a Shared,
+    bytes: usize,
+    given: oneshot::Receiver<()>,
+}
+
+impl<'a> Place<'a> {
+    /// `None` says that the producer is closed.
+    async fn wait(mut self) -> Option<Room<'a>> {
+        let given = (&mut self.given).await.is_ok();
+        given.then(|| Room { shared: self.shared, bytes: self.bytes })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // After it has closed the channel is either empty for good or holds what was given.
+        self.given.close();
+        let unused = if self.given.try_recv().is_ok() { self.bytes } else { 0 };
+        self.shared.lock().release(unused);
     }
 }
 
@@ -121,8 +159,8 @@ impl Shared {
         self.delivery_timeout
     }
 
-    /// Takes a record into its batch if there is room and its topic is known. `waited` says that it has its turn.
-    pub(super) fn admit(&self, record: &Record<'_>, waited: bool) -> Result<Admission, Error> {
+    /// Takes a record into its batch if its topic is known and there is room, or was given to it before.
+    pub(super) fn admit(&self, record: &Record<'_>, mut room: Option<Room<'_>>) -> Result<Admission, Error> {
         let bytes = record.bytes_max();
         if bytes + crate::record::HEADER_LEN > self.request_bytes_max {
             let text = format!(
@@ -136,7 +174,7 @@ impl Shared {
         if state.stopped {
             return Err(self.refused(Kind::Closed, "the producer is closed", record));
         }
-        if !state.budget.fits(bytes) || !(waited || state.budget.waiting.is_empty()) {
+        if room.is_none() && !state.budget.fits(bytes) {
             return Ok(Admission::Full);
         }
         let Some(topic) = state.topic(record.topic()) else { return Ok(Admission::UnknownTopic) };
@@ -159,6 +197,9 @@ impl Shared {
         let key = Key { topic, partition };
         let appended = state.core.append(now.instant, key, &written, || Arc::new(Ticket::new(partition)))?;
         state.budget.used += appended.bytes;
+        if let Some(room) = &mut room {
+            state.release(std::mem::take(&mut room.bytes));
+        }
         drop(guard);
         if appended.wake {
             self.work.notify_one();
@@ -183,22 +224,21 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits in turn until there is room.
-    pub(super) async fn room(&self, record: &Record<'_>, deadline: Instant) -> Result<(), Error> {
-        let receiver = {
+    /// Waits in turn until there is room. `None` says to look again.
+    pub(super) async fn room(&self, record: &Record<'_>, deadline: Instant) -> Result<Option<Room<'_>>, Error> {
+        let bytes = record.bytes_max();
+        let place = {
             let mut state = self.lock();
-            if state.stopped || state.budget.fits(record.bytes_max()) && state.budget.waiting.is_empty() {
-                return Ok(());
+            if state.stopped || state.budget.fits(bytes) {
+                return Ok(None);
             }
-            let (sender, receiver) = oneshot::channel();
-            state.budget.waiting.push_back((record.bytes_max(), sender));
-            receiver
+            let (sender, given) = oneshot::channel();
+            state.budget.waiting.push_back((bytes, sender));
+            Place { shared: self, bytes, given }
         };
         self.work.notify_one();
-        match tokio::time::timeout_at(deadline.into(), receiver).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(Kind::Timeout, "the producer's buffer had no room by the deadline")),
-        }
+        let given = tokio::time::timeout_at(deadline.into(), place.wait()).await;
+        given.map_err(|_| Error::new(Kind::Timeout, "the producer's buffer had no room by the deadline"))
     }
 
     /// Waits until all that was accepted so far is decided.

@@ -9,5 +9,6 @@ mod promises;
 mod proxy;
 mod real;
 mod shapes;
+mod shell;
 mod sim;
 mod tidy;

@@ -1,0 +1,364 @@
+//! Any future may be dropped at any point: nothing else is lost, repeated or reordered, and no room leaks.
+//!
+//! Each operation is run again and again, dropped after its n-th poll, n from 0 until it completes; once right there, once
+//! when it was woken again but before it could look. Then the world must be in order ([`World::check`]).
+
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Wake;
+use std::task::Waker;
+use std::time::Duration;
+
+use ottla::Record;
+use ottla::admin::NewTopic;
+
+use super::net::Net;
+use super::run;
+use super::world::BUFFER;
+use super::world::TOPIC;
+use super::world::World;
+use super::world::cluster;
+use super::world::soon;
+
+type Boxed<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
+/// An operation to be dropped. Its future notes what it must when it completes.
+struct Operation {
+    name: &'static str,
+    /// What the world is like before.
+    before: fn(&mut World) -> Boxed<'_>,
+    /// The future to be dropped.
+    start: fn(&mut World) -> Boxed<'_>,
+    /// What must be so afterwards, besides what always must.
+    after: fn(&mut World) -> Boxed<'_>,
+}
+
+/// When a future is dropped that was polled often enough.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    AtOnce,
+    OnceWoken,
+}
+
+/// Notes whether it was woken, and passes it on.
+struct Alarm {
+    woken: AtomicBool,
+    outer: Waker,
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::Relaxed);
+        self.outer.wake_by_ref();
+    }
+}
+
+/// Polls a future `polls` times, whenever it asks for it, then drops it. Whether it completed.
+async fn dropped(future: Boxed<'_>, polls: usize, moment: Moment) -> bool {
+    let mut future = Some(future);
+    let mut left = polls;
+    let mut alarm: Option<Arc<Alarm>> = None;
+    poll_fn(move |cx| {
+        if alarm.as_ref().is_some_and(|alarm| !alarm.woken.load(Ordering::Relaxed)) {
+            return Poll::Pending;
+        }
+        if left == 0 {
+            future = None;
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        let set = Arc::new(Alarm { woken: AtomicBool::new(false), outer: cx.waker().clone() });
+        let waker = Waker::from(Arc::clone(&set));
+        let polled = future.as_mut().expect("dropped only at the end").as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_ready() {
+            return Poll::Ready(true);
+        }
+        if left == 0 && matches!(moment, Moment::AtOnce) {
+            future = None;
+            return Poll::Ready(false);
+        }
+        alarm = Some(set);
+        Poll::Pending
+    })
+    .await
+}
+
+/// Whether the operation completed within so many polls.
+async fn attempt(operation: &Operation, polls: usize, moment: Moment, delay: Duration) -> bool {
+    let net = Net::new(cluster());
+    let mut world = World::new(net.clone()).await;
+    (operation.before)(&mut world).await;
+    net.set_all(|switches| switches.delay = delay);
+    let done = soon("the operation", dropped((operation.start)(&mut world), polls, moment)).await;
+    net.set_all(|switches| switches.delay = Duration::ZERO);
+    (operation.after)(&mut world).await;
+    world.check().await;
+    drop(world);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(net.tasks_of_client(), 0, "a task is left");
+    done
+}
+
+/// More polls than any operation takes.
+const POLLS_MAX: usize = 200;
+
+/// Says where it was when a test failed.
+struct Place(String);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("\ndropped {}", self.0);
+        }
+    }
+}
+
+fn sweep(operation: &Operation) {
+    for moment in [Moment::AtOnce, Moment::OnceWoken] {
+        for delay in [0, 3].map(Duration::from_millis) {
+            let completes = (0..POLLS_MAX).find(|polls| {
+                let place =
+                    Place(format!("{}, after {polls} polls, {moment:?}, replies take {delay:?}", operation.name));
+                let done = run(attempt(operation, *polls, moment, delay));
+                drop(place);
+                done
+            });
+            assert!(completes.is_some(), "{} never completes", operation.name);
+        }
+    }
+}
+
+fn nothing(_world: &mut World) -> Boxed<'_> {
+    Box::pin(async {})
+}
+
+fn some_records(world: &mut World) -> Boxed<'_> {
+    Box::pin(world.background(3))
+}
+
+fn read_records(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        world.background(3).await;
+        soon("flush", world.producer.flush()).await;
+        world.read_all().await;
+    })
+}
+
+/// A buffer without room, records of others waiting for some, before and behind.
+fn full_buffer(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        world.background(1).await;
+        soon("flush", world.producer.flush()).await;
+        world.net.set_all(|switches| switches.delay = Duration::from_millis(20));
+        large(world, 0, 4).await;
+        for partition in [1, 2] {
+            let value = world.sure(partition);
+            let producer = world.producer.clone();
+            world.others.push(tokio::spawn(async move {
+                let value = format!("{value:0>2000}");
+                producer.send(Record::to(TOPIC).partition(partition).value(&value)).await.expect("it has its turn");
+            }));
+        }
+        super::hops(2).await;
+    })
+}
+
+/// A buffer without room, and soon somebody who waits for nearly all of it, behind the operation.
+fn full_buffer_and_one_behind(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        world.background(1).await;
+        soon("flush", world.producer.flush()).await;
+        world.net.set_all(|switches| switches.delay = Duration::from_millis(20));
+        large(world, 0, 4).await;
+        let (value, producer) = (world.sure(1), world.producer.clone());
+        world.others.push(tokio::spawn(async move {
+            super::hops(4).await;
+            let value = format!("{value:0>width$}", width = BUFFER - 500);
+            producer.send(Record::to(TOPIC).partition(1).value(&value)).await.expect("it has its turn");
+        }));
+    })
+}
+
+/// Records that leave less room than any that waits wants, and fit one batch.
+async fn large(world: &mut World, partition: i32, count: usize) {
+    for _ in 0..count {
+        let value = world.sure(partition);
+        let value = format!("{value:0>width$}", width = BUFFER * 2 / 9);
+        let record = Record::to(TOPIC).partition(partition).value(&value);
+        drop(world.producer.try_enqueue(record).expect("there is room"));
+    }
+}
+
+/// Somebody waits for room behind the operation that was dropped; it must have its turn.
+fn room_for_others(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        let value = world.sure(2);
+        let value = format!("{value:0>4000}");
+        let sent = world.producer.send(Record::to(TOPIC).partition(2).value(&value));
+        soon("a record that waits behind", sent).await.expect("it has its turn");
+    })
+}
+
+fn send(world: &mut World) -> Boxed<'_> {
+    let (value, producer) = (world.maybe(0), world.producer.clone());
+    Box::pin(async move {
+        producer.send(Record::to(TOPIC).partition(0).value(&value)).await.expect("it is acknowledged");
+    })
+}
+
+fn enqueue(world: &mut World) -> Boxed<'_> {
+    let (value, producer) = (world.maybe(0), world.producer.clone());
+    Box::pin(async move {
+        let value = format!("{value:0>3000}");
+        drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is room"));
+    })
+}
+
+/// More than the first of two batches leaves room for.
+fn enqueue_large(world: &mut World) -> Boxed<'_> {
+    let (value, producer) = (world.maybe(0), world.producer.clone());
+    Box::pin(async move {
+        let value = format!("{value:0>width$}", width = BUFFER / 2);
+        drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is room"));
+    })
+}
+
+fn enqueue_all(world: &mut World) -> Boxed<'_> {
+    let (values, producer) = ([0; 8].map(|partition| world.maybe(partition)), world.producer.clone());
+    Box::pin(async move {
+        let values = values.map(|value| format!("{value:0>3000}"));
+        let records = values.iter().map(|value| Record::to(TOPIC).partition(0).value(value));
+        drop(producer.enqueue_all(records).await.expect("there is room in the end"));
+    })
+}
+
+fn delivery(world: &mut World) -> Boxed<'_> {
+    let value = world.sure(1);
+    let delivery = world.producer.try_enqueue(Record::to(TOPIC).partition(1).value(&value));
+    let delivery = delivery.expect("there is room");
+    Box::pin(async move { assert_eq!(delivery.await.expect("it is acknowledged").partition, 1) })
+}
+
+fn flush(world: &mut World) -> Boxed<'_> {
+    Box::pin(world.producer.flush())
+}
+
+fn poll(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        let polled = world.consumer.poll().await.expect("nothing is wrong");
+        world.note(&polled.expect("the consumer is open"));
+    })
+}
+
+fn commit(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { world.consumer.commit().await.expect("the coordinator takes it") })
+}
+
+fn committed(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { drop(world.consumer.committed().await.expect("the coordinator knows")) })
+}
+
+fn end_offsets(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { drop(world.consumer.end_offsets().await.expect("the leaders know")) })
+}
+
+fn beginning_offsets(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { drop(world.consumer.beginning_offsets().await.expect("the leaders know")) })
+}
+
+fn connect(world: &mut World) -> Boxed<'_> {
+    let builder = world.net.client();
+    Box::pin(async { drop(builder.connect().await.expect("the brokers answer")) })
+}
+
+fn list_topics(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { drop(world.client.admin().list_topics().await.expect("a broker answers")) })
+}
+
+fn describe_topics(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { drop(world.client.admin().describe_topics([TOPIC]).await.expect("a broker answers")) })
+}
+
+fn create_topics(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        let made = world.client.admin().create_topics([NewTopic::new("made").partitions(2)]).await;
+        assert!(made.expect("the controller answers").iter().all(|(_, outcome)| outcome.is_ok()));
+    })
+}
+
+/// Topics can be made and deleted all the same.
+fn another_topic(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        let admin = world.client.admin();
+        for made in soon("create", admin.create_topics([NewTopic::new("another")])).await.expect("it answers") {
+            made.1.expect("nobody made it before");
+        }
+        for gone in soon("delete", admin.delete_topics(["another"])).await.expect("it answers") {
+            gone.1.expect("it was just made");
+        }
+    })
+}
+
+fn delete_topics(world: &mut World) -> Boxed<'_> {
+    Box::pin(async { drop(world.client.admin().delete_topics(["none"]).await.expect("the controller answers")) })
+}
+
+fn close_producer(world: &mut World) -> Boxed<'_> {
+    let (values, client) = ([0; 3].map(|partition| world.maybe(partition)), world.client.clone());
+    Box::pin(async move {
+        let producer = client.producer().build().expect("the settings are fine");
+        for value in values {
+            drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is room"));
+        }
+        producer.close(Duration::from_secs(3)).await.expect("everything is acknowledged");
+    })
+}
+
+fn close_consumer(world: &mut World) -> Boxed<'_> {
+    let mut consumer = world.client.consumer().assign([TOPIC]).build().expect("the settings are fine");
+    Box::pin(async move {
+        drop(consumer.poll().await.expect("nothing is wrong"));
+        consumer.close().await.expect("it can be closed");
+    })
+}
+
+/// A test for each operation: name, what is before, the operation, what is after.
+macro_rules! operations {
+    ($($test:ident: $before:ident, $start:ident, $after:ident;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                sweep(&Operation { name: stringify!($start), before: $before, start: $start, after: $after });
+            }
+        )*
+    };
+}
+
+operations! {
+    a_dropped_connect_leaves_nothing: nothing, connect, nothing;
+    a_dropped_send_takes_only_its_own_record: some_records, send, nothing;
+    a_dropped_send_that_waits_for_room_passes_its_turn_on: full_buffer, send, room_for_others;
+    a_dropped_enqueue_takes_only_its_own_record: some_records, enqueue, nothing;
+    a_dropped_enqueue_that_waits_for_room_passes_its_turn_on: full_buffer, enqueue, room_for_others;
+    a_dropped_enqueue_that_was_given_room_gives_it_back: full_buffer_and_one_behind, enqueue_large, nothing;
+    a_dropped_enqueue_all_leaves_a_prefix: full_buffer, enqueue_all, room_for_others;
+    a_dropped_delivery_leaves_its_record_on_its_way: some_records, delivery, nothing;
+    a_dropped_flush_loses_nothing: some_records, flush, nothing;
+    a_dropped_poll_loses_no_record: some_records, poll, nothing;
+    a_dropped_commit_is_followed_by_a_right_one: read_records, commit, some_records;
+    a_dropped_question_for_committed_offsets_is_harmless: read_records, committed, nothing;
+    a_dropped_question_for_ends_is_harmless: read_records, end_offsets, nothing;
+    a_dropped_question_for_beginnings_is_harmless: read_records, beginning_offsets, nothing;
+    a_dropped_listing_of_topics_is_harmless: nothing, list_topics, another_topic;
+    a_dropped_description_of_topics_is_harmless: nothing, describe_topics, another_topic;
+    a_dropped_creation_of_topics_is_harmless: nothing, create_topics, another_topic;
+    a_dropped_deletion_of_topics_is_harmless: nothing, delete_topics, another_topic;
+    a_dropped_close_of_a_producer_harms_no_other: read_records, close_producer, nothing;
+    a_dropped_close_of_a_consumer_ends_it: some_records, close_consumer, nothing;
+}
