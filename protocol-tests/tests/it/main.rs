@@ -5,7 +5,7 @@ mod fuzz_corpus;
 mod golden;
 mod history;
 mod hostile;
-mod promises;
+mod pages;
 mod proxy;
 mod real;
 mod shapes;

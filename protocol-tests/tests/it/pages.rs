@@ -1,13 +1,19 @@
-//! `docs/PROMISES.md` names for each promise the tests that hold it: they must be there.
+//! What the pages in `docs` say of the code is held against the code: the tests they name, the versions they list.
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use ottla::wire::Api;
+
 const PROMISES: usize = 28;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn page(name: &str) -> String {
+    fs::read_to_string(root().join("docs").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// All Rust sources of the library and its tests, one after the other.
@@ -42,7 +48,7 @@ fn is_test(sources: &str, name: &str) -> bool {
 
 #[test]
 fn every_promise_names_tests_that_are_there() {
-    let page = fs::read_to_string(root().join("docs/PROMISES.md")).expect("the page");
+    let page = page("PROMISES.md");
     let sources = sources();
     let rows: Vec<Vec<&str>> = page
         .lines()
@@ -60,4 +66,28 @@ fn every_promise_names_tests_that_are_there() {
             assert!(is_test(&sources, name), "{number}: there is no test {name}");
         }
     }
+}
+
+#[test]
+fn what_is_not_obvious_names_a_test_each() {
+    let page = page("NON_OBVIOUS.md");
+    let sources = sources();
+    let entries: Vec<&str> = page.split("\n- ").skip(1).collect();
+    assert!(!entries.is_empty());
+    for entry in entries {
+        let name = entry.trim_end().trim_end_matches('.').trim_end_matches('`').rsplit('`').next().unwrap_or_default();
+        assert!(is_test(&sources, name), "there is no test {name:?}, named by: {entry}");
+    }
+}
+
+#[test]
+fn the_versions_listed_are_those_spoken() {
+    let page = page("PROTOCOL.md");
+    for api in Api::ALL {
+        let (low, high) = api.versions();
+        let row = format!("| {} | {low}–{high} |", api.name());
+        assert!(page.contains(&row), "PROTOCOL.md lacks {row:?}");
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('–')).count();
+    assert_eq!(rows, Api::ALL.len(), "PROTOCOL.md lists what is not spoken");
 }
