@@ -31,6 +31,7 @@ impl Default for Builder {
             timestamp_after_max_ms: Some(3_600_000),
             fetch_sessions: 1_000,
             versions: api::versions(),
+            requests_kept: 65_536,
         };
         Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
     }
@@ -98,6 +99,12 @@ impl Builder {
     /// Puts each broker into a rack of its own, `rack-1` and so on; in none by default.
     pub fn racks(mut self) -> Self {
         self.racks = true;
+        self
+    }
+
+    /// How many requests the log keeps, the newest; 65,536 by default.
+    pub fn requests_kept(mut self, requests: usize) -> Self {
+        self.settings.requests_kept = requests;
         self
     }
 

@@ -1,7 +1,8 @@
-//! The front of the mock: frames in, replies out, what waits in between, and what tests may do to the cluster.
+//! The front of the mock: frames in, replies out, and what waits in between.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -10,49 +11,29 @@ use crate::mock::api;
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
 use crate::mock::api::fetch;
+use crate::mock::api::question::Question;
 use crate::mock::builder::Builder;
-use crate::mock::fault::Fault;
-use crate::mock::fault::Faults;
+use crate::mock::fault::End;
+use crate::mock::fault::Scripts;
+use crate::mock::fault::Strike;
 use crate::mock::frame;
 use crate::mock::frame::Envelope;
-use crate::mock::log::StoredRecord;
+use crate::mock::seen::Journal;
+use crate::mock::seen::SeenRequest;
 use crate::mock::state::State;
-use crate::types::TopicId;
-use crate::types::TopicName;
 
 /// What comes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The connection is closed: the request is malformed, of a version not spoken, or a fault says so.
     Close,
-    /// This frame, size prefix included, is the reply.
+    /// These bytes go out: a whole frame, size prefix included, unless [`Fault::CutReply`](crate::mock::Fault::CutReply) or
+    /// [`Fault::Drip`](crate::mock::Fault::Drip) sent a part of one. [`Cluster::poll`] has what follows.
     Reply(Bytes),
     /// There is no reply: `acks` is 0, or a fault says so.
     Silent,
     /// [`Cluster::poll`] will have the reply.
     Wait,
-}
-
-/// A request that arrived, for tests to look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SeenRequest {
-    /// When it arrived.
-    pub at: Instant,
-    /// The broker it was sent to.
-    pub broker: i32,
-    /// The connection it came on.
-    pub connection: u64,
-    /// Which API it asks.
-    pub api_key: i16,
-    /// In which version.
-    pub version: i16,
-    /// What the client calls it.
-    pub correlation_id: i32,
-    /// What the client calls itself.
-    pub client_id: String,
-    /// The bytes of its frame, without the size prefix.
-    pub size: usize,
 }
 
 /// Several brokers in one value, without sockets, tasks or clocks.
@@ -74,21 +55,21 @@ pub struct SeenRequest {
 /// ```
 #[derive(Debug)]
 pub struct Cluster {
-    state: State,
-    faults: Faults,
+    pub(super) state: State,
+    pub(super) scripts: Scripts,
+    pub(super) journal: Journal,
     /// Connections whose oldest request waits, with the requests behind it.
     parked: HashMap<u64, Parked>,
     ready: VecDeque<(u64, Outcome)>,
-    seen: VecDeque<SeenRequest>,
-    counts: HashMap<i16, u64>,
     /// The last wall-clock time told, and when.
     unix: Option<(Instant, i64)>,
-    /// The state's changes when the parked fetches were last looked at.
+    /// The state's changes when what waits was last looked at.
     looked_at: u64,
 }
 
 #[derive(Debug)]
 struct Parked {
+    broker: i32,
     until: Instant,
     waiting: Waiting,
     behind: VecDeque<(i32, Bytes)>,
@@ -96,8 +77,12 @@ struct Parked {
 
 #[derive(Debug)]
 enum Waiting {
-    Fetch(Box<fetch::Plan>),
-    Outcome(Outcome),
+    /// What goes out at `until`, and what after it, each after a pause.
+    Emission(Outcome, VecDeque<(Duration, Outcome)>),
+    /// A long poll.
+    Fetch(Box<fetch::Plan>, Box<Strike>),
+    /// A request that is not looked at before its time.
+    Held(Box<(Call, Question, Strike)>),
 }
 
 impl Cluster {
@@ -107,13 +92,13 @@ impl Cluster {
     }
 
     pub(super) fn new(state: State) -> Self {
+        let journal = Journal::new(state.settings.requests_kept);
         Self {
             state,
-            faults: Faults::default(),
+            scripts: Scripts::default(),
+            journal,
             parked: HashMap::new(),
             ready: VecDeque::new(),
-            seen: VecDeque::new(),
-            counts: HashMap::new(),
             unix: None,
             looked_at: 0,
         }
@@ -129,7 +114,7 @@ impl Cluster {
             parked.behind.push_back((broker, frame));
             return Outcome::Wait;
         }
-        let outcome = self.answer(now, unix_ms, broker, connection, frame, VecDeque::new());
+        let outcome = self.begin(now, unix_ms, broker, connection, frame);
         // A reply must not overtake an earlier one that nobody has polled for yet.
         let overtakes = self.ready.iter().any(|(other, _)| *other == connection);
         if overtakes && matches!(outcome, Outcome::Reply(_) | Outcome::Close) {
@@ -150,6 +135,11 @@ impl Cluster {
     /// When [`Cluster::poll`] has something to say if nothing else happens first.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.parked.values().map(|parked| parked.until).min()
+    }
+
+    /// Whether a connection has a request that is not answered, or not to its end.
+    pub(super) fn is_waiting(&self, connection: u64) -> bool {
+        self.parked.contains_key(&connection)
     }
 
     /// Forgets what waits for a connection that is gone. The requests behind it are never served.
@@ -177,61 +167,95 @@ impl Cluster {
         live.map(|broker| format!("{}:{}", broker.host, broker.port)).collect::<Vec<_>>().join(",")
     }
 
-    fn answer(
-        &mut self,
-        now: Instant,
-        unix_ms: i64,
-        broker: i32,
-        connection: u64,
-        mut body: Bytes,
-        behind: VecDeque<(i32, Bytes)>,
-    ) -> Outcome {
+    /// Reads a request, notes it, and answers it unless it has to wait.
+    fn begin(&mut self, now: Instant, unix_ms: i64, broker: i32, connection: u64, mut body: Bytes) -> Outcome {
         let size = body.len().saturating_sub(4);
         if !self.state.is_up(broker) {
             return Outcome::Close;
         }
         let Some(envelope) = frame::read_header(&mut body) else { return Outcome::Close };
-        self.note(now, broker, connection, size, &envelope);
-        let fault = self.faults.take(broker, envelope.api_key);
-        let error = if let Some(Fault::Error(code)) = fault { Some(code) } else { None };
-        match fault {
-            Some(Fault::CloseBefore) => return Outcome::Close,
-            Some(Fault::Swallowed) => return Outcome::Silent,
-            _ => {}
+        let Envelope { api_key, version, correlation_id, client_id } = envelope;
+        let question = Question::read(&self.state, api_key, version, body);
+        let mut seen = SeenRequest {
+            at: now,
+            broker,
+            connection,
+            api_key,
+            version,
+            correlation_id,
+            client_id,
+            size,
+            name: String::new(),
+            acks: None,
+            session: None,
+            partitions: Vec::new(),
+            all_topics: false,
+        };
+        let mut strike = Strike::default();
+        if let Some(question) = &question {
+            question.tell(&self.state, &mut seen);
+            if !self.scripts.is_empty() {
+                strike = self.scripts.strike(&seen, &question.fetched(&self.state, broker));
+            }
         }
-        let Envelope { api_key, version, correlation_id, .. } = envelope;
-        let call = Call { now, unix_ms, broker, api_key, version, correlation_id, error };
-        let outcome = match api::dispatch(&mut self.state, &call, body) {
+        self.journal.add(seen);
+        let Some(question) = question else { return Outcome::Close };
+        let throttle_ms = strike.throttle_ms.unwrap_or(self.state.throttle_ms);
+        let errors = strike.errors.clone();
+        let call = Call { now, unix_ms, broker, version, correlation_id, throttle_ms, errors };
+        if strike.hold.is_zero() {
+            return self.apply(connection, &call, question, strike);
+        }
+        let until = now + strike.hold;
+        self.park(connection, broker, until, Waiting::Held(Box::new((call, question, strike))));
+        Outcome::Wait
+    }
+
+    /// Does what a request asks, unless a fault says otherwise.
+    fn apply(&mut self, connection: u64, call: &Call, question: Question, strike: Strike) -> Outcome {
+        let (now, broker) = (call.now, call.broker);
+        let early = match strike.end {
+            Some(End::CloseBefore) => Some(Outcome::Close),
+            Some(End::Swallowed) => Some(Outcome::Silent),
+            _ => None,
+        };
+        if let Some(outcome) = early {
+            return self.emit(now, broker, connection, outcome, &strike);
+        }
+        let outcome = match api::dispatch(&mut self.state, call, question) {
             Answer::Close => Outcome::Close,
             Answer::Reply(frame) => Outcome::Reply(frame),
             Answer::Silent => Outcome::Silent,
-            Answer::Park(_) if fault == Some(Fault::CloseAfter) => Outcome::Close,
-            Answer::Park(_) if fault == Some(Fault::Lost) => Outcome::Silent,
+            // Nobody will see what it would have found.
+            Answer::Park(_) if matches!(strike.end, Some(End::CloseAfter | End::Lost)) => Outcome::Silent,
             Answer::Park(plan) => {
-                self.parked.insert(connection, Parked { until: plan.until, waiting: Waiting::Fetch(plan), behind });
+                self.park(connection, broker, plan.until, Waiting::Fetch(plan, Box::new(strike)));
                 return Outcome::Wait;
             }
         };
-        match fault {
-            Some(Fault::CloseAfter) => Outcome::Close,
-            Some(Fault::Lost) => Outcome::Silent,
-            Some(Fault::Delay(delay)) => {
-                let waiting = Waiting::Outcome(outcome);
-                self.parked.insert(connection, Parked { until: now + delay, waiting, behind });
-                Outcome::Wait
-            }
-            _ => outcome,
+        self.emit(now, broker, connection, outcome, &strike)
+    }
+
+    /// Gives an outcome the form that the faults want, and lets go of as much of it as is due.
+    fn emit(&mut self, now: Instant, broker: i32, connection: u64, outcome: Outcome, strike: &Strike) -> Outcome {
+        let mut parts = strike.shape(outcome);
+        let (delay, first) = parts.pop_front().unwrap_or((Duration::ZERO, Outcome::Silent));
+        if !delay.is_zero() {
+            self.park(connection, broker, now + delay, Waiting::Emission(first, parts));
+            return Outcome::Wait;
+        }
+        self.go_on(now, broker, connection, parts);
+        first
+    }
+
+    fn go_on(&mut self, now: Instant, broker: i32, connection: u64, mut parts: VecDeque<(Duration, Outcome)>) {
+        if let Some((pause, next)) = parts.pop_front() {
+            self.park(connection, broker, now + pause, Waiting::Emission(next, parts));
         }
     }
 
-    fn note(&mut self, at: Instant, broker: i32, connection: u64, size: usize, envelope: &Envelope) {
-        *self.counts.entry(envelope.api_key).or_default() += 1;
-        if self.seen.len() == SEEN_MAX {
-            self.seen.pop_front();
-        }
-        let Envelope { api_key, version, correlation_id, ref client_id } = *envelope;
-        let client_id = client_id.clone();
-        self.seen.push_back(SeenRequest { at, broker, connection, api_key, version, correlation_id, client_id, size });
+    fn park(&mut self, connection: u64, broker: i32, until: Instant, waiting: Waiting) {
+        self.parked.insert(connection, Parked { broker, until, waiting, behind: VecDeque::new() });
     }
 
     /// Moves to `ready` what has waited long enough or has got what it waited for, and what was behind it.
@@ -241,10 +265,12 @@ impl Cluster {
         let state = &self.state;
         let done = |parked: &Parked| {
             parked.until <= now
-                || match &parked.waiting {
-                    Waiting::Fetch(plan) => changed && fetch::is_ready(state, plan),
-                    Waiting::Outcome(_) => false,
-                }
+                || changed
+                    && match &parked.waiting {
+                        _ if !state.is_up(parked.broker) => true,
+                        Waiting::Fetch(plan, _) => fetch::is_ready(state, plan),
+                        Waiting::Emission(..) | Waiting::Held(_) => false,
+                    }
         };
         let mut due: Vec<u64> = self.parked.iter().filter(|(_, parked)| done(parked)).map(|(id, _)| *id).collect();
         // The map's order is not the same in two runs.
@@ -255,160 +281,80 @@ impl Cluster {
     }
 
     fn finish(&mut self, now: Instant, connection: u64) {
-        let Some(parked) = self.parked.remove(&connection) else { return };
-        let outcome = match parked.waiting {
-            Waiting::Fetch(plan) => fetch::finish(&mut self.state, &plan).map_or(Outcome::Close, Outcome::Reply),
-            Waiting::Outcome(outcome) => outcome,
+        let Some(Parked { broker, waiting, mut behind, .. }) = self.parked.remove(&connection) else { return };
+        let unix_ms = self.unix_ms(now);
+        let mut outcome = match waiting {
+            _ if !self.state.is_up(broker) => Outcome::Close,
+            Waiting::Emission(outcome, rest) => {
+                self.go_on(now, broker, connection, rest);
+                outcome
+            }
+            Waiting::Fetch(plan, strike) => {
+                let outcome = fetch::finish(&mut self.state, &plan).map_or(Outcome::Close, Outcome::Reply);
+                self.emit(now, broker, connection, outcome, &strike)
+            }
+            Waiting::Held(held) => {
+                let (call, question, strike) = *held;
+                self.apply(connection, &Call { now, unix_ms, ..call }, question, strike)
+            }
         };
-        let mut behind = parked.behind;
-        let mut open = outcome != Outcome::Close;
-        if outcome != Outcome::Silent {
-            self.ready.push_back((connection, outcome));
+        loop {
+            match outcome {
+                Outcome::Close => {
+                    self.parked.remove(&connection);
+                    return self.ready.push_back((connection, outcome));
+                }
+                Outcome::Reply(_) => self.ready.push_back((connection, outcome)),
+                Outcome::Silent | Outcome::Wait => {}
+            }
+            if let Some(parked) = self.parked.get_mut(&connection) {
+                parked.behind = behind;
+                return;
+            }
+            let Some((broker, frame)) = behind.pop_front() else { return };
+            outcome = self.begin(now, unix_ms, broker, connection, frame);
         }
-        let unix_ms = self.unix.map_or(0, |(then, unix_ms)| {
+    }
+
+    /// The wall-clock time, as far as it has been told.
+    fn unix_ms(&self, now: Instant) -> i64 {
+        self.unix.map_or(0, |(then, unix_ms)| {
             let passed = now.saturating_duration_since(then).as_millis();
             unix_ms.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
-        });
-        while open && let Some((broker, frame)) = behind.pop_front() {
-            let rest = std::mem::take(&mut behind);
-            match self.answer(now, unix_ms, broker, connection, frame, VecDeque::new()) {
-                Outcome::Wait => {
-                    if let Some(parked) = self.parked.get_mut(&connection) {
-                        parked.behind = rest;
-                    }
-                    return;
-                }
-                Outcome::Silent => {}
-                outcome => {
-                    open = outcome != Outcome::Close;
-                    self.ready.push_back((connection, outcome));
-                }
+        })
+    }
+}
+
+impl Strike {
+    /// What goes out instead of an outcome, each part after a pause.
+    fn shape(&self, outcome: Outcome) -> VecDeque<(Duration, Outcome)> {
+        let frame = match (outcome, self.end) {
+            (_, Some(End::CloseAfter | End::CloseBefore)) | (Outcome::Close, _) => {
+                return VecDeque::from([(self.delay, Outcome::Close)]);
             }
-            behind = rest;
+            (_, Some(End::Lost | End::Swallowed)) | (Outcome::Silent | Outcome::Wait, _) => return VecDeque::new(),
+            (Outcome::Reply(frame), _) => self.with_correlation_id(frame),
+        };
+        let cut = match self.end {
+            Some(End::CutReply(bytes)) => Some(bytes.min(frame.len() - 1)),
+            _ => None,
+        };
+        let mut rest = frame.slice(..cut.unwrap_or(frame.len()));
+        let (piece, pause) = self.drip.unwrap_or((rest.len(), Duration::ZERO));
+        let mut parts = VecDeque::new();
+        while !rest.is_empty() {
+            let wait = if parts.is_empty() { self.delay } else { pause };
+            parts.push_back((wait, Outcome::Reply(rest.split_to(piece.min(rest.len())))));
         }
+        if cut.is_some() {
+            let wait = if parts.is_empty() { self.delay } else { Duration::ZERO };
+            parts.push_back((wait, Outcome::Close));
+        }
+        parts
+    }
+
+    fn with_correlation_id(&self, frame: Bytes) -> Bytes {
+        let Some(id) = self.correlation_id else { return frame };
+        Bytes::from([&frame[..4], &id.to_be_bytes(), &frame[8..]].concat())
     }
 }
-
-/// What tests do to a cluster, and what they look at.
-impl Cluster {
-    /// Makes a topic, whatever was there under its name; answers its id.
-    pub fn create_topic(&mut self, name: &str, partitions: i32) -> TopicId {
-        self.state.delete_topic(name);
-        let replicas = self.state.settings.replication_default;
-        self.state.create_topic(&TopicName::from(name), partitions, replicas).id
-    }
-
-    /// Deletes a topic; whether there was one.
-    pub fn delete_topic(&mut self, name: &str) -> bool {
-        self.state.delete_topic(name)
-    }
-
-    /// A topic's id.
-    pub fn topic_id(&self, name: &str) -> Option<TopicId> {
-        self.state.topics.get(name).map(|topic| topic.id)
-    }
-
-    /// Makes a topic refuse batches larger than this (`max.message.bytes`); whether there is such a topic.
-    pub fn set_batch_bytes_max(&mut self, topic: &str, bytes: usize) -> bool {
-        let topic = self.state.topics.get_mut(topic);
-        topic.map(|topic| topic.batch_bytes_max = bytes).is_some()
-    }
-
-    /// Makes a broker the leader of a partition, under a new epoch; whether there is such a partition and broker.
-    pub fn move_leader(&mut self, topic: &str, partition: i32, broker: i32) -> bool {
-        self.state.move_leader(topic, partition, broker)
-    }
-
-    /// Who leads a partition, and under which epoch.
-    pub fn leader(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {
-        let found = self.state.partition(topic, partition)?;
-        Some((found.leader?, found.leader_epoch))
-    }
-
-    /// Makes another broker coordinate a group (key type 0) or a transactional id (1).
-    pub fn move_coordinator(&mut self, key_type: i8, key: &str, broker: i32) {
-        self.state.move_coordinator(key_type, key, broker);
-    }
-
-    /// Takes a broker away: it closes every connection that asks it anything, and live replicas take over.
-    pub fn set_down(&mut self, broker: i32) {
-        self.state.set_up(broker, false);
-    }
-
-    /// Brings a broker back. It leads only what nobody else could.
-    pub fn set_up(&mut self, broker: i32) {
-        self.state.set_up(broker, true);
-    }
-
-    /// Whether a broker is there.
-    pub fn is_up(&self, broker: i32) -> bool {
-        self.state.is_up(broker)
-    }
-
-    /// Applies a fault to the next `times` requests of an API, on whichever broker.
-    pub fn inject(&mut self, api_key: i16, fault: Fault, times: u32) {
-        self.faults.add(None, api_key, fault, times);
-    }
-
-    /// Applies a fault to the next `times` requests of an API that come to one broker.
-    pub fn inject_at(&mut self, broker: i32, api_key: i16, fault: Fault, times: u32) {
-        self.faults.add(Some(broker), api_key, fault, times);
-    }
-
-    /// Takes back every fault that has not struck.
-    pub fn clear_faults(&mut self) {
-        self.faults.clear();
-    }
-
-    /// Makes every reply from now on claim that the client was held back for so long.
-    pub fn set_throttle_ms(&mut self, throttle_ms: i32) {
-        self.state.throttle_ms = throttle_ms;
-    }
-
-    /// Makes a partition forget its producers, as brokers do some time after they fell silent.
-    pub fn expire_producers(&mut self, topic: &str, partition: i32) -> bool {
-        let found = self.state.partition_mut(topic, partition);
-        found.map(|partition| partition.log.producers.expire()).is_some()
-    }
-
-    /// Drops what lies before `offset`, as retention does; answers the offset the log then starts at.
-    pub fn delete_before(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
-        self.state.changes += 1;
-        Some(self.state.partition_mut(topic, partition)?.log.delete_before(offset))
-    }
-
-    /// Every record of a partition, in order; nothing where there is no such partition.
-    pub fn log(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
-        let found = self.state.partition(topic, partition);
-        found.map(|found| found.log.records(&self.state.codecs)).unwrap_or_default()
-    }
-
-    /// Every batch of a partition as a consumer gets it.
-    pub fn batches(&self, topic: &str, partition: i32) -> Vec<Bytes> {
-        self.state.partition(topic, partition).map(|found| found.log.batches().collect()).unwrap_or_default()
-    }
-
-    /// Where a partition's log starts and where it ends.
-    pub fn offsets(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
-        let log = &self.state.partition(topic, partition)?.log;
-        Some((log.start(), log.end()))
-    }
-
-    /// What a group has committed for a partition.
-    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let offsets = self.state.groups.get(group)?;
-        offsets.get(&(TopicName::from(topic), partition)).map(|committed| committed.offset)
-    }
-
-    /// The requests that arrived, oldest first; only the last 65,536 are kept.
-    pub fn requests_seen(&self) -> impl Iterator<Item = &SeenRequest> {
-        self.seen.iter()
-    }
-
-    /// How many requests of an API arrived.
-    pub fn requests_count(&self, api_key: i16) -> u64 {
-        self.counts.get(&api_key).copied().unwrap_or_default()
-    }
-}
-
-const SEEN_MAX: usize = 65_536;

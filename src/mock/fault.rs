@@ -1,6 +1,12 @@
-//! Faults that tests ask for: which requests they hit, how often, and what they do.
+//! Scripts of faults: which requests they hit, which of those pass, and what is done to the others.
 
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use kafka_protocol::error::ResponseError;
+
+use crate::mock::seen::SeenRequest;
+use crate::types::TopicName;
 
 /// What is done to a request instead of, or after, answering it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,71 +16,412 @@ pub enum Fault {
     CloseAfter,
     /// The connection is closed; the request has had no effect.
     CloseBefore,
-    /// The reply comes this much later. Later requests of the connection wait behind it. A fetch that has to wait for
-    /// data anyway waits no longer than it would.
+    /// Only so many bytes of the reply are sent, its size prefix included, and all but one at most; then the connection
+    /// is closed. The request has had its effect.
+    CutReply(usize),
+    /// The reply comes this much later, but has had its effect at once. Later requests of the connection wait behind it.
     Delay(Duration),
-    /// Every partition, topic or key of the request, or its whole where the reply has only one place, is answered with
-    /// this error code; the request has no effect.
+    /// The reply comes in pieces of so many bytes, one after each pause. Later requests of the connection wait behind it.
+    Drip {
+        /// The size of a piece in bytes; at least 1.
+        bytes: usize,
+        /// The time before each piece but the first.
+        pause: Duration,
+    },
+    /// What the script selects is answered with this error code and is not done: its partition or topic where it names
+    /// one, otherwise every partition, topic or key of the request, or its whole where the reply has only one place.
     Error(i16),
+    /// The request is not looked at for so long; then it is answered, by what the cluster is then. Later requests of the
+    /// connection wait behind it.
+    Hold(Duration),
     /// The reply is lost, the connection stays; the request has had its effect.
     Lost,
     /// The request is lost, the connection stays; it has no effect.
     Swallowed,
+    /// The reply claims that the client was held back for so many milliseconds. (The broker holds nothing back: since
+    /// Kafka 2.0 it answers first, and the client has to keep still.)
+    Throttle(i32),
+    /// The reply carries this correlation id instead of the request's.
+    WrongCorrelationId(i32),
 }
 
-/// The faults waiting for their requests.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    rules: Vec<Rule>,
-}
-
-#[derive(Debug)]
-struct Rule {
-    /// `None` is any broker.
+/// Selects requests: those that fit everything said here.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use ottla::mock::{Cluster, Fault, On, key};
+///
+/// let mut cluster = Cluster::builder().brokers(3).topic("events", 6).build();
+/// // Of the requests that append to events[2], the first passes, the next two are refused, the fourth is applied but its
+/// // reply never comes.
+/// let script = On::api(key::PRODUCE).partition("events", 2).pass(1).then(Fault::Error(6)).times(2).then(Fault::CloseAfter);
+/// let script = cluster.play(script);
+/// // Everything that broker 2 answers is slow, for good.
+/// cluster.play(On::any().broker(2).then(Fault::Delay(Duration::from_millis(30))).forever());
+///
+/// assert_eq!(cluster.strikes(script), 0);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct On {
+    api_key: Option<i16>,
     broker: Option<i32>,
-    api_key: i16,
-    fault: Fault,
-    left: u32,
+    client_id: Option<String>,
+    name: Option<String>,
+    topic: Option<TopicName>,
+    partition: Option<i32>,
 }
 
-impl Faults {
-    pub(super) fn add(&mut self, broker: Option<i32>, api_key: i16, fault: Fault, times: u32) {
-        if times > 0 {
-            self.rules.push(Rule { broker, api_key, fault, left: times });
+impl On {
+    /// Selects every request.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Selects the requests of one API; [`key`](crate::mock::key) has the numbers.
+    pub fn api(api_key: i16) -> Self {
+        Self { api_key: Some(api_key), ..Self::default() }
+    }
+
+    /// Only those sent to this broker.
+    pub fn broker(mut self, broker: i32) -> Self {
+        self.broker = Some(broker);
+        self
+    }
+
+    /// Only those of clients that call themselves so.
+    pub fn client(mut self, client_id: &str) -> Self {
+        self.client_id = Some(client_id.to_owned());
+        self
+    }
+
+    /// Only those whose first group, transactional id or coordinator key is this one.
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// Only those that name this topic or a partition of it, or that fetch one within a session.
+    pub fn topic(mut self, topic: &str) -> Self {
+        self.topic = Some(topic.into());
+        self.partition = None;
+        self
+    }
+
+    /// Only those that name this partition or its whole topic, or that fetch it within a session.
+    pub fn partition(mut self, topic: &str, partition: i32) -> Self {
+        self.topic = Some(topic.into());
+        self.partition = Some(partition);
+        self
+    }
+
+    /// Begins a script that leaves the first `requests` alone.
+    pub fn pass(self, requests: u32) -> Script {
+        Script::new(self).pass(requests)
+    }
+
+    /// Begins a script with one fault.
+    pub fn then(self, fault: Fault) -> Script {
+        Script::new(self).then(fault)
+    }
+
+    /// Whether a request is selected. `fetched` are the partitions that its session adds to those it names.
+    pub(super) fn selects(&self, seen: &SeenRequest, fetched: &[(TopicName, i32)]) -> bool {
+        let topic = |topic: &TopicName| {
+            let named = seen.partitions.iter().any(|seen| seen.is(topic, self.partition));
+            let within = |(other, partition): &(TopicName, i32)| {
+                other == topic && self.partition.is_none_or(|only| only == *partition)
+            };
+            seen.all_topics || named || fetched.iter().any(within)
+        };
+        self.api_key.is_none_or(|only| only == seen.api_key)
+            && self.broker.is_none_or(|only| only == seen.broker)
+            && self.client_id.as_ref().is_none_or(|only| *only == seen.client_id)
+            && self.name.as_ref().is_none_or(|only| *only == seen.name)
+            && self.topic.as_ref().is_none_or(topic)
+    }
+
+    /// The topic or partition that an error is confined to.
+    fn scope(&self) -> (Option<&TopicName>, Option<i32>) {
+        (self.topic.as_ref(), self.partition)
+    }
+}
+
+/// What happens to the requests that an [`On`] selects, one step after the other. When all steps are done, so is the script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a script does nothing until the cluster plays it"]
+pub struct Script {
+    on: On,
+    steps: VecDeque<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Step {
+    /// None lets the request pass.
+    faults: Vec<Fault>,
+    /// How many requests it is for; `None` is all of them.
+    left: Option<u32>,
+}
+
+impl Script {
+    fn new(on: On) -> Self {
+        Self { on, steps: VecDeque::new() }
+    }
+
+    /// Leaves the next `requests` alone.
+    pub fn pass(mut self, requests: u32) -> Self {
+        self.steps.push_back(Step { faults: Vec::new(), left: Some(requests) });
+        self
+    }
+
+    /// Strikes the next request with a fault.
+    pub fn then(mut self, fault: Fault) -> Self {
+        self.steps.push_back(Step { faults: vec![fault], left: Some(1) });
+        self
+    }
+
+    /// Adds a fault to the last step: an error, say, that also comes late. Of faults that end a request in different
+    /// ways, the first one counts.
+    pub fn and(mut self, fault: Fault) -> Self {
+        if let Some(step) = self.steps.back_mut() {
+            step.faults.push(fault);
         }
+        self
+    }
+
+    /// Makes the last step be for so many requests.
+    pub fn times(mut self, requests: u32) -> Self {
+        if let Some(step) = self.steps.back_mut() {
+            step.left = Some(requests);
+        }
+        self
+    }
+
+    /// Makes the last step be for all requests from then on.
+    pub fn forever(mut self) -> Self {
+        if let Some(step) = self.steps.back_mut() {
+            step.left = None;
+        }
+        self
+    }
+
+    /// Plays the step that is next, counting it.
+    fn step(&mut self) -> Vec<Fault> {
+        let Some(step) = self.steps.front_mut() else { return Vec::new() };
+        let Some(left) = &mut step.left else { return step.faults.clone() };
+        *left = left.saturating_sub(1);
+        let spent = *left == 0;
+        if spent { self.steps.pop_front().map(|step| step.faults).unwrap_or_default() } else { step.faults.clone() }
+    }
+}
+
+/// Names a script that a cluster plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ScriptId(usize);
+
+/// The scripts being played.
+#[derive(Debug, Default)]
+pub(super) struct Scripts {
+    playing: Vec<(ScriptId, Script)>,
+    /// How many requests each script has struck, by its id.
+    strikes: Vec<u64>,
+}
+
+impl Scripts {
+    pub(super) fn play(&mut self, mut script: Script) -> ScriptId {
+        let id = ScriptId(self.strikes.len());
+        self.strikes.push(0);
+        script.steps.retain(|step| step.left != Some(0));
+        if !script.steps.is_empty() {
+            self.playing.push((id, script));
+        }
+        id
+    }
+
+    pub(super) fn stop(&mut self, id: ScriptId) {
+        self.playing.retain(|(playing, _)| *playing != id);
     }
 
     pub(super) fn clear(&mut self) {
-        self.rules.clear();
+        self.playing.clear();
     }
 
-    /// The fault for this request, if one waits for it; the oldest first.
-    pub(super) fn take(&mut self, broker: i32, api_key: i16) -> Option<Fault> {
-        let hits = |rule: &Rule| rule.api_key == api_key && rule.broker.is_none_or(|only| only == broker);
-        let index = self.rules.iter().position(hits)?;
-        let rule = &mut self.rules[index];
-        rule.left -= 1;
-        let fault = rule.fault;
-        if rule.left == 0 {
-            self.rules.remove(index);
+    pub(super) fn strikes(&self, id: ScriptId) -> u64 {
+        self.strikes.get(id.0).copied().unwrap_or(0)
+    }
+
+    pub(super) fn is_playing(&self, id: ScriptId) -> bool {
+        self.playing.iter().any(|(playing, _)| *playing == id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.playing.is_empty()
+    }
+
+    /// What is done to a request: by the oldest script that selects it whole, and by the oldest for each topic or
+    /// partition of it.
+    pub(super) fn strike(&mut self, seen: &SeenRequest, fetched: &[(TopicName, i32)]) -> Strike {
+        let mut strike = Strike::default();
+        let mut taken: Vec<(Option<TopicName>, Option<i32>)> = Vec::new();
+        for (id, script) in &mut self.playing {
+            let (topic, partition) = script.on.scope();
+            let scope = (topic.cloned(), partition);
+            if taken.contains(&scope) || !script.on.selects(seen, fetched) {
+                continue;
+            }
+            let faults = script.step();
+            self.strikes[id.0] += u64::from(!faults.is_empty());
+            for fault in faults {
+                strike.add(fault, &scope);
+            }
+            taken.push(scope);
         }
-        Some(fault)
+        self.playing.retain(|(_, script)| !script.steps.is_empty());
+        strike
+    }
+}
+
+/// What is done to one request, all scripts together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Strike {
+    pub(super) errors: Errors,
+    pub(super) hold: Duration,
+    pub(super) delay: Duration,
+    pub(super) throttle_ms: Option<i32>,
+    pub(super) end: Option<End>,
+    pub(super) drip: Option<(usize, Duration)>,
+    pub(super) correlation_id: Option<i32>,
+}
+
+/// How a request ends if not with a whole reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    CloseAfter,
+    CloseBefore,
+    CutReply(usize),
+    Lost,
+    Swallowed,
+}
+
+impl Strike {
+    fn add(&mut self, fault: Fault, (topic, partition): &(Option<TopicName>, Option<i32>)) {
+        let end = match fault {
+            Fault::CloseAfter => End::CloseAfter,
+            Fault::CloseBefore => End::CloseBefore,
+            Fault::CutReply(bytes) => End::CutReply(bytes),
+            Fault::Lost => End::Lost,
+            Fault::Swallowed => End::Swallowed,
+            Fault::Delay(delay) => return self.delay = self.delay.max(delay),
+            Fault::Hold(hold) => return self.hold = self.hold.max(hold),
+            Fault::Drip { bytes, pause } => return self.drip = Some((bytes.max(1), pause)),
+            Fault::Throttle(throttle_ms) => return self.throttle_ms = Some(throttle_ms),
+            Fault::WrongCorrelationId(id) => return self.correlation_id = Some(id),
+            Fault::Error(code) => {
+                if let Some(error) = ResponseError::try_from_code(code) {
+                    self.errors.0.push((topic.clone(), *partition, error));
+                }
+                return;
+            }
+        };
+        self.end.get_or_insert(end);
+    }
+}
+
+/// The injected errors of one request, each with the topic and the partition it is confined to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Errors(Vec<(Option<TopicName>, Option<i32>, ResponseError)>);
+
+impl Errors {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The error for the request as a whole, or for a key of it.
+    pub(super) fn whole(&self) -> Option<ResponseError> {
+        self.find(|topic, _| topic.is_none())
+    }
+
+    /// The error for a topic as a whole.
+    pub(super) fn topic(&self, name: &str) -> Option<ResponseError> {
+        self.find(|topic, partition| topic.is_none_or(|only| **only == *name) && partition.is_none())
+    }
+
+    /// The error for a partition.
+    pub(super) fn partition(&self, name: &str, index: i32) -> Option<ResponseError> {
+        self.find(|topic, partition| {
+            topic.is_none_or(|only| **only == *name) && partition.is_none_or(|only| only == index)
+        })
+    }
+
+    fn find(&self, fits: impl Fn(Option<&TopicName>, Option<i32>) -> bool) -> Option<ResponseError> {
+        self.0.iter().find(|(topic, partition, _)| fits(topic.as_ref(), *partition)).map(|(_, _, error)| *error)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mock::seen::tests::seen;
+
+    fn end(scripts: &mut Scripts, seen: &SeenRequest) -> Option<End> {
+        scripts.strike(seen, &[]).end
+    }
 
     #[test]
-    fn a_fault_hits_its_requests_as_often_as_asked() {
-        let mut faults = Faults::default();
-        faults.add(Some(2), 0, Fault::Lost, 2);
-        faults.add(None, 0, Fault::CloseBefore, 1);
-        assert_eq!(faults.take(1, 3), None);
-        assert_eq!(faults.take(1, 0), Some(Fault::CloseBefore));
-        assert_eq!(faults.take(2, 0), Some(Fault::Lost));
-        assert_eq!(faults.take(2, 0), Some(Fault::Lost));
-        assert_eq!(faults.take(2, 0), None);
+    fn a_script_strikes_what_it_selects_step_by_step() {
+        let mut scripts = Scripts::default();
+        let on = On::api(0).broker(2);
+        let id = scripts.play(on.pass(1).then(Fault::Lost).times(2).then(Fault::CloseAfter));
+        assert_eq!(end(&mut scripts, &seen(1, 0, &[])), None, "another broker");
+        assert_eq!(end(&mut scripts, &seen(2, 3, &[])), None, "another API");
+        let ends: Vec<_> = (0..5).map(|_| end(&mut scripts, &seen(2, 0, &[]))).collect();
+        assert_eq!(ends, [None, Some(End::Lost), Some(End::Lost), Some(End::CloseAfter), None]);
+        assert_eq!((scripts.strikes(id), scripts.is_playing(id), scripts.is_empty()), (3, false, true));
+    }
+
+    #[test]
+    fn scripts_for_the_same_requests_play_one_after_the_other() {
+        let mut scripts = Scripts::default();
+        scripts.play(On::api(0).then(Fault::Lost));
+        scripts.play(On::any().then(Fault::Swallowed).forever());
+        let ends: Vec<_> = (0..3).map(|_| end(&mut scripts, &seen(1, 0, &[]))).collect();
+        assert_eq!(ends, [Some(End::Lost), Some(End::Swallowed), Some(End::Swallowed)]);
+    }
+
+    #[test]
+    fn scripts_for_different_partitions_strike_together() {
+        let mut scripts = Scripts::default();
+        scripts.play(On::api(0).partition("t", 1).then(Fault::Error(6)).and(Fault::Throttle(5)));
+        scripts.play(On::api(0).partition("t", 2).then(Fault::Error(3)));
+        scripts.play(On::api(0).topic("u").then(Fault::Error(29)));
+        let strike = scripts.strike(&seen(1, 0, &[("t", 0), ("t", 1), ("u", 4)]), &[("t".into(), 2)]);
+        assert_eq!(strike.throttle_ms, Some(5));
+        let code = |error: Option<ResponseError>| error.map(|error| error.code());
+        let errors = &strike.errors;
+        assert_eq!(
+            [("t", 0), ("t", 1), ("t", 2), ("u", 4), ("v", 0)].map(|(t, p)| code(errors.partition(t, p))),
+            [None, Some(6), Some(3), Some(29), None]
+        );
+        assert_eq!((code(errors.topic("t")), code(errors.topic("u")), errors.whole()), (None, Some(29), None));
+    }
+
+    #[test]
+    fn of_two_ends_the_first_counts_and_the_longest_delay() {
+        let mut scripts = Scripts::default();
+        let (short, long) = (Duration::from_millis(1), Duration::from_millis(9));
+        let script = On::any().then(Fault::CloseBefore).and(Fault::Lost).and(Fault::Delay(long));
+        scripts.play(script.and(Fault::Delay(short)));
+        let strike = scripts.strike(&seen(1, 0, &[]), &[]);
+        assert_eq!((strike.end, strike.delay), (Some(End::CloseBefore), long));
+    }
+
+    #[test]
+    fn a_step_for_no_request_is_no_step() {
+        let mut scripts = Scripts::default();
+        let id = scripts.play(On::any().pass(0).then(Fault::Lost).times(0));
+        assert!(!scripts.is_playing(id));
+        scripts.play(On::any().pass(0).then(Fault::Lost));
+        assert_eq!(end(&mut scripts, &seen(1, 0, &[])), Some(End::Lost));
     }
 }

@@ -15,19 +15,23 @@
 //! Batches are judged by a checker of the mock's own, never by the code of this crate that writes them.
 //!
 //! ```text
-//! frame ─→ handle ─→ fault? ─→ api::… ─→ State { topics, partitions, logs, producers, groups } ─→ Reply
-//!                                 │
-//!                                 └─ fetch with too little to say, delayed reply ─→ parked ─→ poll ─→ Reply
+//! frame ─→ handle ─→ Question ─→ log of requests ─→ scripts ─→ api::… ─→ State { topics, partitions, logs, … } ─→ Reply
+//!                                                     │          │
+//!                                                     └──────────┴─ held, delayed, dripping, fetch with too little to say
+//!                                                                   ─→ parked ─→ poll ─→ Reply
 //! ```
 
 mod api;
 mod builder;
 mod check;
 mod cluster;
+mod control;
 mod fault;
 mod frame;
+pub mod key;
 mod log;
 mod producers;
+mod seen;
 mod serve;
 mod session;
 mod state;
@@ -38,9 +42,14 @@ mod walk;
 pub use crate::mock::builder::Builder;
 pub use crate::mock::cluster::Cluster;
 pub use crate::mock::cluster::Outcome;
-pub use crate::mock::cluster::SeenRequest;
 pub use crate::mock::fault::Fault;
+pub use crate::mock::fault::On;
+pub use crate::mock::fault::Script;
+pub use crate::mock::fault::ScriptId;
 pub use crate::mock::frame::FrameError;
 pub use crate::mock::frame::take_frame;
 pub use crate::mock::log::StoredRecord;
+pub use crate::mock::seen::SeenPartition;
+pub use crate::mock::seen::SeenRequest;
+pub use crate::mock::seen::SeenWhat;
 pub use crate::mock::serve::Server;

@@ -240,8 +240,8 @@ fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
     let mut state = shared.lock();
     let Now { instant: now, unix_ms } = state.clock.now();
     let outcome = state.cluster.handle(now, unix_ms, broker, id, frame);
-    let waits = outcome == Outcome::Wait;
     state.deliver(id, outcome);
+    let waits = state.cluster.is_waiting(id);
     state.route(now);
     let open = state.connections.contains_key(&id);
     drop(state);

@@ -96,7 +96,11 @@ impl Sessions {
         Ok(session)
     }
 
-    pub(super) fn find(&mut self, broker: i32, id: i32) -> Option<&mut Session> {
+    pub(super) fn find(&self, broker: i32, id: i32) -> Option<&Session> {
+        self.open.get(&(broker, id))
+    }
+
+    pub(super) fn find_mut(&mut self, broker: i32, id: i32) -> Option<&mut Session> {
         self.open.get_mut(&(broker, id))
     }
 }

@@ -68,6 +68,7 @@ pub(super) struct Settings {
     pub(super) timestamp_after_max_ms: Option<i64>,
     pub(super) fetch_sessions: usize,
     pub(super) versions: BTreeMap<i16, (i16, i16)>,
+    pub(super) requests_kept: usize,
 }
 
 /// Everything the brokers know.
@@ -149,6 +150,11 @@ impl State {
 
     pub(super) fn name_of(&self, id: TopicId) -> Option<&TopicName> {
         self.names.get(&id)
+    }
+
+    /// The topic's name as it is kept, or a new one where there is no such topic.
+    pub(super) fn intern(&self, name: &str) -> TopicName {
+        self.topics.get_key_value(name).map_or_else(|| TopicName::from(name), |(known, _)| known.clone())
     }
 
     pub(super) fn partition(&self, topic: &str, partition: i32) -> Option<&Partition> {

@@ -35,7 +35,7 @@ pub(super) fn create_topics(state: &mut State, call: &Call, request: CreateTopic
                 .with_configs(Some(Vec::new())),
         });
     }
-    CreateTopicsResponse::default().with_throttle_time_ms(state.throttle_ms).with_topics(topics)
+    CreateTopicsResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
 }
 
 type Refused = (ResponseError, &'static str);
@@ -46,7 +46,7 @@ fn create(
     asked: &CreatableTopic,
     validate_only: bool,
 ) -> Result<(TopicId, i32, i16), Refused> {
-    call.refused().map_err(|error| (error, "refused"))?;
+    call.refused_topic(&asked.name).map_err(|error| (error, "refused"))?;
     let name = TopicName::from(asked.name.as_str());
     if let Some(problem) = TopicName::problem(&name) {
         return Err((ResponseError::InvalidTopicException, problem));
@@ -108,7 +108,7 @@ pub(super) fn delete_topics(state: &mut State, call: &Call, request: DeleteTopic
         asked.extend(request.topic_names.iter().map(|name| (Some(TopicName::from(name.as_str())), TopicId::ZERO)));
     }
     let responses = asked.into_iter().map(|(name, id)| delete(state, call, name, id)).collect();
-    DeleteTopicsResponse::default().with_throttle_time_ms(state.throttle_ms).with_responses(responses)
+    DeleteTopicsResponse::default().with_throttle_time_ms(call.throttle_ms).with_responses(responses)
 }
 
 fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) -> DeletableTopicResult {
@@ -116,7 +116,8 @@ fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) 
     let name = name.or_else(|| state.name_of(id).cloned());
     let id = name.as_ref().and_then(|name| state.topics.get(&**name)).map_or(id, |topic| topic.id);
     let unknown = if by_name { ResponseError::UnknownTopicOrPartition } else { ResponseError::UnknownTopicId };
-    let result = call.refused().and_then(|()| {
+    let refused = name.as_ref().map_or_else(|| call.refused(), |name| call.refused_topic(name));
+    let result = refused.and_then(|()| {
         let deleted = name.as_ref().is_some_and(|name| state.delete_topic(name));
         if deleted { Ok(()) } else { Err(unknown) }
     });

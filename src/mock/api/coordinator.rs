@@ -20,7 +20,7 @@ pub(super) fn find_coordinator(
     call: &Call,
     request: FindCoordinatorRequest,
 ) -> FindCoordinatorResponse {
-    let response = FindCoordinatorResponse::default().with_throttle_time_ms(state.throttle_ms);
+    let response = FindCoordinatorResponse::default().with_throttle_time_ms(call.throttle_ms);
     if call.version >= 4 {
         let keys = request.coordinator_keys.into_iter();
         return response.with_coordinators(keys.map(|key| locate(state, call, request.key_type, key)).collect());
@@ -57,7 +57,7 @@ pub(super) fn init_producer_id(
     let result = identity(state, call, &request);
     let (id, epoch) = result.unwrap_or((-1, -1));
     InitProducerIdResponse::default()
-        .with_throttle_time_ms(state.throttle_ms)
+        .with_throttle_time_ms(call.throttle_ms)
         .with_error_code(code(&result))
         .with_producer_id(ProducerId(id))
         .with_producer_epoch(epoch)

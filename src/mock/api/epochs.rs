@@ -27,7 +27,7 @@ pub(super) fn offset_for_leader_epoch(
         }
         topics.push(OffsetForLeaderTopicResult::default().with_topic(topic.topic).with_partitions(partitions));
     }
-    OffsetForLeaderEpochResponse::default().with_throttle_time_ms(state.throttle_ms).with_topics(topics)
+    OffsetForLeaderEpochResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
 }
 
 fn find(
@@ -36,7 +36,7 @@ fn find(
     topic: &str,
     asked: &OffsetForLeaderPartition,
 ) -> Result<(i32, i64), ResponseError> {
-    call.refused()?;
+    call.refused_at(topic, asked.partition)?;
     let partition = state.led(call.broker, topic, asked.partition, asked.current_leader_epoch)?;
     Ok(partition.log.end_of_epoch(asked.leader_epoch))
 }

@@ -16,7 +16,6 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
-use crate::mock::api::read;
 use crate::mock::api::write;
 use crate::mock::frame;
 use crate::mock::session::Cached;
@@ -52,12 +51,11 @@ enum Use {
     Incremental(i32),
 }
 
-pub(super) fn answer(state: &mut State, call: &Call, body: Bytes) -> Answer {
-    let Some(request) = read::<FetchRequest>(call, body) else { return Answer::Close };
+pub(super) fn answer(state: &mut State, call: &Call, request: FetchRequest) -> Answer {
     match plan(state, call, request) {
         Err(error) => {
             let response = FetchResponse::default().with_error_code(error.code());
-            write::<FetchRequest>(call, &response.with_throttle_time_ms(state.throttle_ms))
+            write::<FetchRequest>(call, &response.with_throttle_time_ms(call.throttle_ms))
         }
         Ok(plan) if plan.until <= call.now || is_ready(state, &plan) => {
             finish(state, &plan).map_or(Answer::Close, Answer::Reply)
@@ -98,7 +96,7 @@ fn plan(state: &mut State, call: &Call, request: FetchRequest) -> Result<Plan, R
     // An injected error goes into every partition's answer; with none there is nothing to put it in.
     let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
     Ok(Plan {
-        call: *call,
+        call: call.clone(),
         until: call.now + Duration::from_millis(wait),
         partitions,
         session,
@@ -169,7 +167,7 @@ struct Look {
 }
 
 fn look(state: &State, plan: &Plan, wanted: &Wanted) -> Result<Look, ResponseError> {
-    plan.call.refused()?;
+    plan.call.refused_at(&wanted.topic, wanted.partition)?;
     if wanted.topic.is_empty() {
         return Err(ResponseError::UnknownTopicId);
     }
@@ -191,7 +189,7 @@ fn look(state: &State, plan: &Plan, wanted: &Wanted) -> Result<Look, ResponseErr
 }
 
 fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
-    let mut response = FetchResponse::default().with_throttle_time_ms(state.throttle_ms);
+    let mut response = FetchResponse::default().with_throttle_time_ms(plan.call.throttle_ms);
     let mut left = plan.bytes_max;
     let mut nothing_yet = true;
     let mut told = Vec::with_capacity(plan.partitions.len());
@@ -272,7 +270,7 @@ fn fail(
         .with_preferred_read_replica(BrokerId(-1));
     // A client that asked the wrong broker is told the right one (KIP-951).
     let moved = matches!(error, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch);
-    let moved = moved && plan.call.version >= 16 && plan.call.error.is_none();
+    let moved = moved && plan.call.version >= 16 && plan.call.errors.is_empty();
     let partition = state.partition(&wanted.topic, wanted.partition).filter(|_| moved);
     let Some((leader, epoch)) = partition.and_then(|found| Some((found.leader?, found.leader_epoch))) else {
         return data;
@@ -294,7 +292,7 @@ fn only_news<'a>(
     id: i32,
     told: Vec<(&'a Wanted, PartitionData)>,
 ) -> Vec<(&'a Wanted, PartitionData)> {
-    let Some(session) = state.sessions.find(broker, id) else { return told };
+    let Some(session) = state.sessions.find_mut(broker, id) else { return told };
     let mut news = Vec::new();
     let mut served = Vec::new();
     let mut rest = Vec::with_capacity(session.partitions.len());

@@ -29,11 +29,11 @@ pub(super) fn list_offsets(state: &mut State, call: &Call, request: ListOffsetsR
         }
         topics.push(ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions));
     }
-    ListOffsetsResponse::default().with_throttle_time_ms(state.throttle_ms).with_topics(topics)
+    ListOffsetsResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
 }
 
 fn find(state: &State, call: &Call, topic: &str, asked: &ListOffsetsPartition) -> Result<Found, ResponseError> {
-    call.refused()?;
+    call.refused_at(topic, asked.partition_index)?;
     let partition = state.led(call.broker, topic, asked.partition_index, asked.current_leader_epoch)?;
     let log = &partition.log;
     let at = |offset| {

@@ -13,6 +13,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use crate::mock::api::Call;
+use crate::mock::api::code;
 use crate::mock::state::Partition;
 use crate::mock::state::State;
 use crate::mock::state::Topic;
@@ -38,7 +39,7 @@ pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest)
             .with_rack(broker.rack.as_deref().map(text))
     };
     MetadataResponse::default()
-        .with_throttle_time_ms(state.throttle_ms)
+        .with_throttle_time_ms(call.throttle_ms)
         .with_brokers(state.live().map(broker).collect())
         .with_cluster_id(Some(text(&state.settings.cluster_id)))
         .with_controller_id(state.controller())
@@ -54,7 +55,7 @@ fn one(state: &mut State, call: &Call, asked: &MetadataRequestTopic, auto: bool)
             None => return missing(None, id, ResponseError::UnknownTopicId),
         },
     };
-    if let Some(error) = call.error.and_then(ResponseError::try_from_code) {
+    if let Err(error) = call.refused_topic(&name) {
         return missing(Some(&name), TopicId::ZERO, error);
     }
     if TopicName::problem(&name).is_some() {
@@ -79,12 +80,19 @@ fn missing(name: Option<&TopicName>, id: TopicId, error: ResponseError) -> Metad
 }
 
 fn describe(state: &State, call: &Call, name: &TopicName, topic: &Topic) -> MetadataResponseTopic {
-    let partitions = (0_i32..).zip(&topic.partitions).map(|(index, found)| partition(state, index, found));
+    let refused = call.refused_topic(name);
+    let partitions = (0_i32..).zip(&topic.partitions).map(|(index, found)| {
+        let told = partition(state, index, found);
+        match call.refused_at(name, index) {
+            Ok(()) => told,
+            Err(error) => told.with_error_code(error.code()).with_leader_id(BrokerId(-1)),
+        }
+    });
     MetadataResponseTopic::default()
-        .with_error_code(call.error.unwrap_or(0))
+        .with_error_code(code(&refused))
         .with_name(Some(wire_name(name)))
         .with_topic_id(wire_id(topic.id))
-        .with_partitions(if call.error.is_some() { Vec::new() } else { partitions.collect() })
+        .with_partitions(if refused.is_err() { Vec::new() } else { partitions.collect() })
 }
 
 fn partition(state: &State, index: i32, found: &Partition) -> MetadataResponsePartition {
@@ -105,11 +113,11 @@ pub(super) fn describe_cluster(
     call: &Call,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
-    let response = DescribeClusterResponse::default().with_throttle_time_ms(state.throttle_ms);
+    let response = DescribeClusterResponse::default().with_throttle_time_ms(call.throttle_ms);
     // Version 1 and later can ask for controllers (2), which only a controller's listener answers (KIP-919).
     let mistaken = (call.version >= 1 && request.endpoint_type != 1).then_some(ResponseError::MismatchedEndpointType);
-    if let Some(code) = call.error.or(mistaken.map(|error| error.code())) {
-        return response.with_error_code(code).with_error_message(Some(text("refused")));
+    if let Some(error) = call.errors.whole().or(mistaken) {
+        return response.with_error_code(error.code()).with_error_message(Some(text("refused")));
     }
     let broker = |id: i32| {
         let broker = &state.brokers[&id];

@@ -8,6 +8,7 @@ mod list_offsets;
 mod metadata;
 mod offsets;
 mod produce;
+pub(super) mod question;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -16,31 +17,42 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::protocol::Request;
 
+use crate::mock::api::question::Question;
+use crate::mock::fault::Errors;
 use crate::mock::frame;
 use crate::mock::state::State;
 
-/// What is known of a request before its body is read.
-#[derive(Clone, Copy, Debug)]
+/// What is known of a request beside its body.
+#[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) now: Instant,
     pub(super) unix_ms: i64,
     pub(super) broker: i32,
-    pub(super) api_key: i16,
     pub(super) version: i16,
     pub(super) correlation_id: i32,
-    /// The error code that a fault puts into every answer.
-    pub(super) error: Option<i16>,
+    /// What the reply claims the client was held back for.
+    pub(super) throttle_ms: i32,
+    /// The errors that scripts put into the answer.
+    pub(super) errors: Errors,
 }
 
 impl Call {
-    /// The injected error, if there is one, before anything is done.
+    /// The injected error for the request as a whole, before anything is done.
     fn refused(&self) -> Result<(), ResponseError> {
-        match self.error.and_then(ResponseError::try_from_code) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.errors.whole().map_or(Ok(()), Err)
+    }
+
+    /// The injected error for a topic.
+    fn refused_topic(&self, topic: &str) -> Result<(), ResponseError> {
+        self.errors.topic(topic).map_or(Ok(()), Err)
+    }
+
+    /// The injected error for a partition.
+    fn refused_at(&self, topic: &str, partition: i32) -> Result<(), ResponseError> {
+        self.errors.partition(topic, partition).map_or(Ok(()), Err)
     }
 }
 
@@ -57,51 +69,35 @@ pub(super) fn versions() -> BTreeMap<i16, (i16, i16)> {
     SPOKEN.iter().map(|(api, min, max)| (*api as i16, (*min, *max))).collect()
 }
 
-/// Answers a request whose header has been read.
-pub(super) fn dispatch(state: &mut State, call: &Call, body: Bytes) -> Answer {
-    let spoken =
-        state.settings.versions.get(&call.api_key).is_some_and(|(min, max)| (min..=max).contains(&&call.version));
-    let Ok(api) = ApiKey::try_from(call.api_key) else { return Answer::Close };
-    if api == ApiKey::ApiVersions && !spoken {
-        return versions::unsupported(state, call);
-    }
-    if !spoken {
-        return Answer::Close;
-    }
-    match api {
-        ApiKey::Produce => produce::answer(state, call, body),
-        ApiKey::Fetch => fetch::answer(state, call, body),
-        ApiKey::ListOffsets => answer(state, call, body, list_offsets::list_offsets),
-        ApiKey::Metadata => answer(state, call, body, metadata::metadata),
-        ApiKey::OffsetCommit => answer(state, call, body, offsets::commit),
-        ApiKey::OffsetFetch => answer(state, call, body, offsets::fetch),
-        ApiKey::FindCoordinator => answer(state, call, body, coordinator::find_coordinator),
-        ApiKey::ApiVersions => answer(state, call, body, versions::api_versions),
-        ApiKey::CreateTopics => answer(state, call, body, admin::create_topics),
-        ApiKey::DeleteTopics => answer(state, call, body, admin::delete_topics),
-        ApiKey::InitProducerId => answer(state, call, body, coordinator::init_producer_id),
-        ApiKey::OffsetForLeaderEpoch => answer(state, call, body, epochs::offset_for_leader_epoch),
-        ApiKey::DescribeCluster => answer(state, call, body, metadata::describe_cluster),
-        _ => Answer::Close,
+/// Answers a request.
+pub(super) fn dispatch(state: &mut State, call: &Call, question: Question) -> Answer {
+    match question {
+        Question::ApiVersions => write::<ApiVersionsRequest>(call, &versions::api_versions(state, call)),
+        Question::ApiVersionsUnsupported => versions::unsupported(state, call),
+        Question::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
+        Question::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
+        Question::DescribeCluster(ask) => answer(state, call, ask, metadata::describe_cluster),
+        Question::Fetch(ask) => fetch::answer(state, call, ask),
+        Question::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
+        Question::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
+        Question::ListOffsets(ask) => answer(state, call, ask, list_offsets::list_offsets),
+        Question::Metadata(ask) => answer(state, call, ask, metadata::metadata),
+        Question::OffsetCommit(ask) => answer(state, call, ask, offsets::commit),
+        Question::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
+        Question::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
+        Question::Produce(ask) => produce::answer(state, call, ask),
     }
 }
 
-/// Reads the body, lets `handle` answer it, and writes the reply.
+/// Lets `handle` answer a request, and writes the reply.
 fn answer<R: Request>(
     state: &mut State,
     call: &Call,
-    body: Bytes,
+    request: R,
     handle: fn(&mut State, &Call, R) -> R::Response,
 ) -> Answer {
-    let Some(request) = read::<R>(call, body) else { return Answer::Close };
     let response = handle(state, call, request);
     write::<R>(call, &response)
-}
-
-/// Reads a body; `None` where it is malformed. Bytes after its end are ignored, as brokers do: librdkafka 2.16 sends three
-/// of them with every second Metadata request.
-fn read<R: Request>(call: &Call, mut body: Bytes) -> Option<R> {
-    R::decode(&mut body, call.version).ok()
 }
 
 fn write<R: Request>(call: &Call, response: &R::Response) -> Answer {

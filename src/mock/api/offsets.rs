@@ -35,7 +35,7 @@ pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitReques
         }
         topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
     }
-    OffsetCommitResponse::default().with_throttle_time_ms(state.throttle_ms).with_topics(topics)
+    OffsetCommitResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
 }
 
 fn commit_one(
@@ -46,6 +46,7 @@ fn commit_one(
     asked: OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
     coordinates(state, call, group)?;
+    call.refused_at(topic, asked.partition_index)?;
     if state.partition(topic, asked.partition_index).is_none() {
         return Err(ResponseError::UnknownTopicOrPartition);
     }
@@ -68,7 +69,7 @@ fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseEr
 type Offsets = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
 
 pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
-    let response = OffsetFetchResponse::default().with_throttle_time_ms(state.throttle_ms);
+    let response = OffsetFetchResponse::default().with_throttle_time_ms(call.throttle_ms);
     if call.version >= 8 {
         let groups = request.groups.into_iter().map(|group| {
             let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
@@ -79,7 +80,7 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
                         topics.into_iter().map(|topic| (topic.name.0, topic.partition_indexes)).collect()
                     });
                     let found = look_up(state, &group.group_id, asked);
-                    response.with_topics(found.into_iter().map(|(name, offsets)| newer(&name, offsets)).collect())
+                    response.with_topics(found.into_iter().map(|(name, offsets)| newer(call, &name, offsets)).collect())
                 }
             }
         });
@@ -93,12 +94,12 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
         let asked: Vec<(StrBytes, Vec<i32>)> = asked.unwrap_or_default();
         let topics = asked.into_iter().map(|(name, partitions)| {
             let partitions = partitions.into_iter().map(|index| (index, None)).collect();
-            older(&TopicName::from(&*name), partitions, error.code())
+            older(call, &TopicName::from(&*name), partitions, Err(error))
         });
         return response.with_error_code(error.code()).with_topics(topics.collect());
     }
     let found = look_up(state, &request.group_id, asked);
-    response.with_topics(found.into_iter().map(|(name, offsets)| older(&name, offsets, 0)).collect())
+    response.with_topics(found.into_iter().map(|(name, offsets)| older(call, &name, offsets, Ok(()))).collect())
 }
 
 /// What a group has committed for the partitions asked for, or for all where none are named.
@@ -124,11 +125,13 @@ fn look_up(state: &State, group: &str, asked: Option<Vec<(StrBytes, Vec<i32>)>>)
     asked.into_iter().map(one).collect()
 }
 
-fn newer(name: &TopicName, offsets: Vec<(i32, Option<Committed>)>) -> OffsetFetchResponseTopics {
+fn newer(call: &Call, name: &TopicName, offsets: Vec<(i32, Option<Committed>)>) -> OffsetFetchResponseTopics {
     let partition = |(index, committed): (i32, Option<Committed>)| {
-        let committed = committed.unwrap_or(NOTHING);
+        let refused = call.refused_at(name, index);
+        let committed = committed.filter(|_| refused.is_ok()).unwrap_or(NOTHING);
         OffsetFetchResponsePartitions::default()
             .with_partition_index(index)
+            .with_error_code(code(&refused))
             .with_committed_offset(committed.offset)
             .with_committed_leader_epoch(committed.leader_epoch)
             .with_metadata(Some(committed.metadata))
@@ -137,15 +140,21 @@ fn newer(name: &TopicName, offsets: Vec<(i32, Option<Committed>)>) -> OffsetFetc
     OffsetFetchResponseTopics::default().with_name(wire_name(name)).with_partitions(partitions)
 }
 
-fn older(name: &TopicName, offsets: Vec<(i32, Option<Committed>)>, error: i16) -> OffsetFetchResponseTopic {
+fn older(
+    call: &Call,
+    name: &TopicName,
+    offsets: Vec<(i32, Option<Committed>)>,
+    allowed: Result<(), ResponseError>,
+) -> OffsetFetchResponseTopic {
     let partition = |(index, committed): (i32, Option<Committed>)| {
-        let committed = committed.unwrap_or(NOTHING);
+        let refused = allowed.and_then(|()| call.refused_at(name, index));
+        let committed = committed.filter(|_| refused.is_ok()).unwrap_or(NOTHING);
         OffsetFetchResponsePartition::default()
             .with_partition_index(index)
             .with_committed_offset(committed.offset)
             .with_committed_leader_epoch(committed.leader_epoch)
             .with_metadata(Some(committed.metadata))
-            .with_error_code(error)
+            .with_error_code(code(&refused))
     };
     let partitions = offsets.into_iter().map(partition).collect();
     OffsetFetchResponseTopic::default().with_name(wire_name(name)).with_partitions(partitions)

@@ -14,7 +14,6 @@ use kafka_protocol::messages::produce_response::TopicProduceResponse;
 
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
-use crate::mock::api::read;
 use crate::mock::api::write;
 use crate::mock::check::Refusal;
 use crate::mock::check::Rules;
@@ -25,8 +24,7 @@ use crate::mock::state::text;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-pub(super) fn answer(state: &mut State, call: &Call, body: Bytes) -> Answer {
-    let Some(request) = read::<ProduceRequest>(call, body) else { return Answer::Close };
+pub(super) fn answer(state: &mut State, call: &Call, request: ProduceRequest) -> Answer {
     let acks = request.acks;
     let response = produce(state, call, request);
     if acks != 0 {
@@ -69,7 +67,7 @@ fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> ProduceRe
         let response = TopicProduceResponse::default().with_name(topic.name).with_topic_id(topic.topic_id);
         responses.push(response.with_partition_responses(partitions));
     }
-    let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(state.throttle_ms);
+    let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(call.throttle_ms);
     response.with_node_endpoints(leaders)
 }
 
@@ -87,7 +85,7 @@ fn append(
     topic: &TopicName,
     data: &PartitionProduceData,
 ) -> Result<(i64, i64), Refusal> {
-    call.refused()?;
+    call.refused_at(topic, data.index)?;
     if !(-1..=1).contains(&acks) {
         return Err(ResponseError::InvalidRequiredAcks.into());
     }
@@ -138,7 +136,7 @@ fn hint(
     error: ResponseError,
     leaders: &mut Vec<NodeEndpoint>,
 ) -> PartitionProduceResponse {
-    let moved = error == ResponseError::NotLeaderOrFollower && call.version >= 10 && call.error.is_none();
+    let moved = error == ResponseError::NotLeaderOrFollower && call.version >= 10 && call.errors.is_empty();
     let partition = state.partition(topic, response.index).filter(|_| moved);
     let Some((leader, epoch)) = partition.and_then(|found| Some((found.leader?, found.leader_epoch))) else {
         return response;

@@ -1,17 +1,17 @@
 //! ApiVersions.
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
+use crate::mock::api::code;
 use crate::mock::frame;
 use crate::mock::state::State;
 
-pub(super) fn api_versions(state: &mut State, call: &Call, _: ApiVersionsRequest) -> ApiVersionsResponse {
-    response(state).with_error_code(call.error.unwrap_or(0)).with_throttle_time_ms(state.throttle_ms)
+pub(super) fn api_versions(state: &State, call: &Call) -> ApiVersionsResponse {
+    response(state).with_error_code(code(&call.refused())).with_throttle_time_ms(call.throttle_ms)
 }
 
 /// A version the broker does not speak is answered in version 0, so that any client can read which it does (KIP-511).

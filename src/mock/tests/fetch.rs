@@ -27,14 +27,14 @@ fn rig() -> Rig {
 }
 
 /// Appends a batch to partition 0 or 2, which broker 1 leads; answers its size.
-fn append(rig: &mut Rig, partition: i32, values: &[&'static str]) -> usize {
+pub(super) fn append(rig: &mut Rig, partition: i32, values: &[&'static str]) -> usize {
     let batch = Draft::of(values).bytes();
     let response = rig.ask(1, 9, &produce::request("t", 1, partition, batch.clone()));
     assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
     batch.len()
 }
 
-fn request(partitions: &[(i32, i64)]) -> FetchRequest {
+pub(super) fn request(partitions: &[(i32, i64)]) -> FetchRequest {
     let partition = |(index, offset): &(i32, i64)| {
         let partition = FetchPartition::default().with_partition(*index).with_fetch_offset(*offset);
         partition.with_partition_max_bytes(1 << 20)

@@ -1,5 +1,6 @@
 //! Drives the cluster with requests that `kafka-protocol` encodes and batches written here, byte by byte.
 
+mod faults;
 mod fetch;
 mod groups;
 mod produce;

@@ -1,6 +1,7 @@
 //! The cluster behind TCP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::FetchRequest;
@@ -18,7 +19,10 @@ use super::encode;
 use super::name;
 use super::produce;
 use crate::mock::Cluster;
+use crate::mock::Fault;
+use crate::mock::On;
 use crate::mock::Server;
+use crate::mock::key;
 
 async fn start() -> (Server, Vec<SocketAddr>) {
     let cluster = Cluster::builder().brokers(2).topic("t", 2).build();
@@ -78,4 +82,19 @@ async fn a_broker_that_goes_down_hangs_up() {
     drop(server);
     tokio::task::yield_now().await;
     assert!(TcpStream::connect(addresses[1]).await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn replies_drip_and_break_off_on_the_wire() {
+    let (server, addresses) = start().await;
+    let pause = Duration::from_millis(1);
+    let script = On::api(key::METADATA).then(Fault::Drip { bytes: 9, pause }).then(Fault::CutReply(11));
+    server.with(|cluster| cluster.play(script));
+    let mut stream = TcpStream::connect(addresses[0]).await.expect("it listens");
+    let ask = encode(9, &MetadataRequest::default().with_topics(None));
+    stream.write_all(&ask).await.expect("it reads");
+    assert_eq!(reply::<MetadataRequest>(&mut stream, 9).await.brokers.len(), 2);
+    stream.write_all(&ask).await.expect("it reads");
+    let mut rest = Vec::new();
+    assert_eq!(stream.read_to_end(&mut rest).await.expect("an orderly end"), 11);
 }

@@ -191,6 +191,6 @@ fn an_injected_error_and_a_throttle_show_in_the_reply() {
     let told = rig.ask(1, 9, &ask_for("t"));
     assert_eq!((told.throttle_time_ms, told.topics[0].error_code), (123, 5));
     assert_eq!(rig.ask(1, 9, &ask_for("t")).topics[0].error_code, 0);
-    let seen: Vec<_> = rig.cluster.requests_seen().map(|seen| (seen.api_key, seen.version, &*seen.client_id)).collect();
+    let seen: Vec<_> = rig.cluster.requests().map(|seen| (seen.api_key, seen.version, &*seen.client_id)).collect();
     assert_eq!(seen, [(3, 9, "rig"), (3, 9, "rig")]);
 }

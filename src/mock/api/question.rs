@@ -1,0 +1,258 @@
+//! A request with its body read, and what the request log says of it.
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::messages::CreateTopicsRequest;
+use kafka_protocol::messages::DeleteTopicsRequest;
+use kafka_protocol::messages::DescribeClusterRequest;
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::FindCoordinatorRequest;
+use kafka_protocol::messages::InitProducerIdRequest;
+use kafka_protocol::messages::ListOffsetsRequest;
+use kafka_protocol::messages::MetadataRequest;
+use kafka_protocol::messages::OffsetCommitRequest;
+use kafka_protocol::messages::OffsetFetchRequest;
+use kafka_protocol::messages::OffsetForLeaderEpochRequest;
+use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::protocol::Request;
+
+use crate::mock::check::HEAD_LEN;
+use crate::mock::check::Head;
+use crate::mock::seen::SeenPartition;
+use crate::mock::seen::SeenRequest;
+use crate::mock::seen::SeenWhat;
+use crate::mock::state::State;
+use crate::types::TopicId;
+use crate::types::TopicName;
+
+/// A request, read.
+#[derive(Debug)]
+pub(in crate::mock) enum Question {
+    ApiVersions,
+    /// A version of ApiVersions that is not spoken, which is answered all the same.
+    ApiVersionsUnsupported,
+    CreateTopics(CreateTopicsRequest),
+    DeleteTopics(DeleteTopicsRequest),
+    DescribeCluster(DescribeClusterRequest),
+    Fetch(FetchRequest),
+    FindCoordinator(FindCoordinatorRequest),
+    InitProducerId(InitProducerIdRequest),
+    ListOffsets(ListOffsetsRequest),
+    Metadata(MetadataRequest),
+    OffsetCommit(OffsetCommitRequest),
+    OffsetFetch(OffsetFetchRequest),
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    Produce(ProduceRequest),
+}
+
+impl Question {
+    /// Reads a body; `None` where it is malformed, or its API or version is not spoken.
+    pub(in crate::mock) fn read(state: &State, api_key: i16, version: i16, body: Bytes) -> Option<Self> {
+        let range = state.settings.versions.get(&api_key);
+        let spoken = range.is_some_and(|(min, max)| (min..=max).contains(&&version));
+        let api = ApiKey::try_from(api_key).ok()?;
+        if !spoken {
+            return (api == ApiKey::ApiVersions).then_some(Self::ApiVersionsUnsupported);
+        }
+        Some(match api {
+            ApiKey::ApiVersions => decode::<ApiVersionsRequest>(version, body).map(|_| Self::ApiVersions)?,
+            ApiKey::CreateTopics => Self::CreateTopics(decode(version, body)?),
+            ApiKey::DeleteTopics => Self::DeleteTopics(decode(version, body)?),
+            ApiKey::DescribeCluster => Self::DescribeCluster(decode(version, body)?),
+            ApiKey::Fetch => Self::Fetch(decode(version, body)?),
+            ApiKey::FindCoordinator => Self::FindCoordinator(decode(version, body)?),
+            ApiKey::InitProducerId => Self::InitProducerId(decode(version, body)?),
+            ApiKey::ListOffsets => Self::ListOffsets(decode(version, body)?),
+            ApiKey::Metadata => Self::Metadata(decode(version, body)?),
+            ApiKey::OffsetCommit => Self::OffsetCommit(decode(version, body)?),
+            ApiKey::OffsetFetch => Self::OffsetFetch(decode(version, body)?),
+            ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(decode(version, body)?),
+            ApiKey::Produce => Self::Produce(decode(version, body)?),
+            _ => return None,
+        })
+    }
+
+    /// Fills in what the request log says of the body.
+    pub(in crate::mock) fn tell(&self, state: &State, seen: &mut SeenRequest) {
+        let teller = Teller { state };
+        match self {
+            Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) => {}
+            Self::CreateTopics(ask) => seen.partitions = ask.topics.iter().map(|t| teller.topic(&t.name)).collect(),
+            Self::DeleteTopics(ask) => {
+                let by_id = ask.topics.iter().map(|topic| {
+                    let name = topic.name.as_ref().map_or("", |name| name.as_str());
+                    teller.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
+                });
+                seen.partitions = by_id.chain(ask.topic_names.iter().map(|name| teller.topic(name))).collect();
+            }
+            Self::Fetch(ask) => {
+                seen.session = Some((ask.session_id, ask.session_epoch));
+                seen.partitions = teller.fetch(ask);
+            }
+            Self::FindCoordinator(ask) => {
+                seen.name = ask.coordinator_keys.first().unwrap_or(&ask.key).to_string();
+            }
+            Self::InitProducerId(ask) => {
+                seen.name = ask.transactional_id.as_ref().map(|name| name.to_string()).unwrap_or_default();
+            }
+            Self::ListOffsets(ask) => seen.partitions = teller.list_offsets(ask),
+            Self::Metadata(ask) => {
+                let topics = ask.topics.as_deref().unwrap_or_default();
+                seen.all_topics = ask.topics.is_none() || (seen.version == 0 && topics.is_empty());
+                let topic = topics.iter().map(|topic| {
+                    let name = topic.name.as_ref().map_or("", |name| name.as_str());
+                    teller.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
+                });
+                seen.partitions = topic.collect();
+            }
+            Self::OffsetCommit(ask) => {
+                seen.name = ask.group_id.to_string();
+                seen.partitions = teller.commit(ask);
+            }
+            Self::OffsetFetch(ask) => teller.offset_fetch(ask, seen),
+            Self::OffsetForLeaderEpoch(ask) => seen.partitions = teller.epochs(ask),
+            Self::Produce(ask) => {
+                seen.name = ask.transactional_id.as_ref().map(|name| name.to_string()).unwrap_or_default();
+                seen.acks = Some(ask.acks);
+                seen.partitions = teller.produce(ask);
+            }
+        }
+    }
+
+    /// The partitions that a fetch within a session asks for without naming them.
+    pub(in crate::mock) fn fetched(&self, state: &State, broker: i32) -> Vec<(TopicName, i32)> {
+        let Self::Fetch(ask) = self else { return Vec::new() };
+        let session = state.sessions.find(broker, ask.session_id).filter(|_| ask.session_epoch > 0);
+        let cached = session.map_or(&[][..], |session| &session.partitions);
+        cached.iter().map(|cached| (cached.wanted.topic.clone(), cached.wanted.partition)).collect()
+    }
+}
+
+/// Reads a body; `None` where it is malformed. Bytes after its end are ignored, as brokers do: librdkafka 2.16 sends three
+/// of them with every second Metadata request.
+fn decode<R: Request>(version: i16, mut body: Bytes) -> Option<R> {
+    R::decode(&mut body, version).ok()
+}
+
+/// Turns what requests name into what the log says.
+struct Teller<'a> {
+    state: &'a State,
+}
+
+impl Teller<'_> {
+    /// A topic named as a whole.
+    fn topic(&self, name: &str) -> SeenPartition {
+        self.one(name, TopicId::ZERO, None, SeenWhat::Other)
+    }
+
+    fn one(&self, name: &str, topic_id: TopicId, partition: Option<i32>, what: SeenWhat) -> SeenPartition {
+        let topic = match topic_id.is_zero() {
+            true => self.state.intern(name),
+            false => self.state.name_of(topic_id).cloned().unwrap_or_default(),
+        };
+        SeenPartition { topic, topic_id, partition, what }
+    }
+
+    /// The partitions of one topic, whose name is looked up once.
+    fn each(
+        &self,
+        out: &mut Vec<SeenPartition>,
+        name: &str,
+        id: TopicId,
+        partitions: impl Iterator<Item = (i32, SeenWhat)>,
+    ) {
+        let topic = self.one(name, id, None, SeenWhat::Other).topic;
+        out.extend(partitions.map(|(partition, what)| SeenPartition {
+            topic: topic.clone(),
+            topic_id: id,
+            partition: Some(partition),
+            what,
+        }));
+    }
+
+    fn produce(&self, ask: &ProduceRequest) -> Vec<SeenPartition> {
+        let mut all = Vec::new();
+        for topic in &ask.topic_data {
+            let partitions = topic.partition_data.iter().map(|data| {
+                let records = data.records.as_ref().map_or(&[][..], |records| &records[..]);
+                let what = records.first_chunk::<HEAD_LEN>().map_or(SeenWhat::Other, |bytes| {
+                    let head = Head::read(bytes);
+                    SeenWhat::Append {
+                        producer_id: head.producer_id,
+                        producer_epoch: head.producer_epoch,
+                        sequence: head.base_sequence,
+                        records: head.count,
+                        bytes: records.len(),
+                    }
+                });
+                (data.index, what)
+            });
+            self.each(&mut all, &topic.name, TopicId(topic.topic_id.into_bytes()), partitions);
+        }
+        all
+    }
+
+    fn fetch(&self, ask: &FetchRequest) -> Vec<SeenPartition> {
+        let mut all = Vec::new();
+        for topic in &ask.topics {
+            let partitions = topic.partitions.iter().map(|asked| {
+                let what = SeenWhat::Fetch {
+                    offset: asked.fetch_offset,
+                    leader_epoch: asked.current_leader_epoch,
+                    bytes_max: asked.partition_max_bytes,
+                };
+                (asked.partition, what)
+            });
+            self.each(&mut all, &topic.topic, TopicId(topic.topic_id.into_bytes()), partitions);
+        }
+        all
+    }
+
+    fn list_offsets(&self, ask: &ListOffsetsRequest) -> Vec<SeenPartition> {
+        let mut all = Vec::new();
+        for topic in &ask.topics {
+            let what = |timestamp| SeenWhat::Offset { timestamp };
+            let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, what(asked.timestamp)));
+            self.each(&mut all, &topic.name, TopicId::ZERO, partitions);
+        }
+        all
+    }
+
+    fn commit(&self, ask: &OffsetCommitRequest) -> Vec<SeenPartition> {
+        let mut all = Vec::new();
+        for topic in &ask.topics {
+            let what = |offset| SeenWhat::Commit { offset };
+            let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, what(asked.committed_offset)));
+            self.each(&mut all, &topic.name, TopicId::ZERO, partitions);
+        }
+        all
+    }
+
+    fn offset_fetch(&self, ask: &OffsetFetchRequest, seen: &mut SeenRequest) {
+        let group = ask.groups.first();
+        seen.name = group.map_or(&ask.group_id, |group| &group.group_id).to_string();
+        seen.all_topics = match seen.version {
+            8.. => ask.groups.iter().any(|group| group.topics.is_none()),
+            _ => ask.topics.is_none(),
+        };
+        for topic in ask.topics.iter().flatten() {
+            let partitions = topic.partition_indexes.iter().map(|index| (*index, SeenWhat::Other));
+            self.each(&mut seen.partitions, &topic.name, TopicId::ZERO, partitions);
+        }
+        for topic in ask.groups.iter().flat_map(|group| group.topics.iter().flatten()) {
+            let partitions = topic.partition_indexes.iter().map(|index| (*index, SeenWhat::Other));
+            self.each(&mut seen.partitions, &topic.name, TopicId::ZERO, partitions);
+        }
+    }
+
+    fn epochs(&self, ask: &OffsetForLeaderEpochRequest) -> Vec<SeenPartition> {
+        let mut all = Vec::new();
+        for topic in &ask.topics {
+            let what = |leader_epoch| SeenWhat::EpochEnd { leader_epoch };
+            let partitions = topic.partitions.iter().map(|asked| (asked.partition, what(asked.leader_epoch)));
+            self.each(&mut all, &topic.topic, TopicId::ZERO, partitions);
+        }
+        all
+    }
+}

@@ -1,0 +1,57 @@
+//! The numbers of the APIs that the mock answers, for scripts and for what is looked up in the request log.
+
+/// Produce.
+pub const PRODUCE: i16 = 0;
+/// Fetch.
+pub const FETCH: i16 = 1;
+/// ListOffsets.
+pub const LIST_OFFSETS: i16 = 2;
+/// Metadata.
+pub const METADATA: i16 = 3;
+/// OffsetCommit.
+pub const OFFSET_COMMIT: i16 = 8;
+/// OffsetFetch.
+pub const OFFSET_FETCH: i16 = 9;
+/// FindCoordinator.
+pub const FIND_COORDINATOR: i16 = 10;
+/// ApiVersions.
+pub const API_VERSIONS: i16 = 18;
+/// CreateTopics.
+pub const CREATE_TOPICS: i16 = 19;
+/// DeleteTopics.
+pub const DELETE_TOPICS: i16 = 20;
+/// InitProducerId.
+pub const INIT_PRODUCER_ID: i16 = 22;
+/// OffsetForLeaderEpoch.
+pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+/// DescribeCluster.
+pub const DESCRIBE_CLUSTER: i16 = 60;
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::ApiKey;
+
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_message_crate() {
+        let pairs = [
+            (PRODUCE, ApiKey::Produce),
+            (FETCH, ApiKey::Fetch),
+            (LIST_OFFSETS, ApiKey::ListOffsets),
+            (METADATA, ApiKey::Metadata),
+            (OFFSET_COMMIT, ApiKey::OffsetCommit),
+            (OFFSET_FETCH, ApiKey::OffsetFetch),
+            (FIND_COORDINATOR, ApiKey::FindCoordinator),
+            (API_VERSIONS, ApiKey::ApiVersions),
+            (CREATE_TOPICS, ApiKey::CreateTopics),
+            (DELETE_TOPICS, ApiKey::DeleteTopics),
+            (INIT_PRODUCER_ID, ApiKey::InitProducerId),
+            (OFFSET_FOR_LEADER_EPOCH, ApiKey::OffsetForLeaderEpoch),
+            (DESCRIBE_CLUSTER, ApiKey::DescribeCluster),
+        ];
+        for (ours, theirs) in pairs {
+            assert_eq!(ours, theirs as i16);
+        }
+    }
+}
