@@ -13,6 +13,9 @@ pub const RELEASES: [(&str, u16); 3] = [("4.3.1", 29_431), ("3.9.1", 29_391), ("
 /// Three nodes of the newest release.
 pub const TRIO: [u16; 3] = [29_441, 29_442, 29_443];
 
+/// One node whose disk is small, restarted whenever it gives up.
+pub const SMALL_DISK: u16 = 29_461;
+
 /// Whether a broker listens on this port of 127.0.0.1. Where none does, the test that asks says that it did not run; with
 /// `OTTLA_REQUIRE_REAL=1` that is a failure.
 pub fn is_up(port: u16) -> bool {

@@ -1,0 +1,162 @@
+//! What is done to the cluster and to the ways that lead to it. Everything is drawn from the seed; only when it takes effect
+//! is up to the machine.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use ottla::Client;
+use protocol_tests::history::Body;
+use protocol_tests::history::Recorder;
+use protocol_tests::proxy::Direction;
+use protocol_tests::proxy::Fault;
+use protocol_tests::proxy::Proxy;
+use protocol_tests::proxy::Weather;
+
+use super::PARTITIONS;
+use super::nodes;
+
+/// The process that faults are written down for.
+const NEMESIS: u32 = u32::MAX;
+
+/// Strikes nodes and links until `until`. Answers how often nodes were killed and paused.
+pub(super) async fn strike(
+    recorder: &Recorder,
+    client: &Client,
+    topic: &str,
+    proxies: &[Proxy],
+    seed: u64,
+    until: Duration,
+) -> (u32, u32) {
+    let nodes = Nodes { recorder, client, topic, rng: Rng::with_seed(seed), kills: 0, pauses: 0 };
+    let links = Links { recorder, proxies, rng: Rng::with_seed(seed.wrapping_add(1)) };
+    let (counts, ()) = tokio::join!(nodes.run(until), links.run(until));
+    counts
+}
+
+fn note(recorder: &Recorder, what: String) {
+    recorder.push(NEMESIS, Body::Fault(what));
+}
+
+async fn wait(rng: &mut Rng, millis: std::ops::Range<u64>) {
+    tokio::time::sleep(Duration::from_millis(rng.u64(millis))).await;
+}
+
+struct Nodes<'a> {
+    recorder: &'a Recorder,
+    client: &'a Client,
+    topic: &'a str,
+    rng: Rng,
+    kills: u32,
+    pauses: u32,
+}
+
+impl Nodes<'_> {
+    /// One node at a time: with two of three gone nothing could be written, and that would test little.
+    async fn run(mut self, until: Duration) -> (u32, u32) {
+        let mut turn = 0;
+        while self.recorder.now() < until {
+            wait(&mut self.rng, 500..2_500).await;
+            let partition = self.rng.i32(0..PARTITIONS);
+            let other = self.rng.i32(1..=3);
+            let leader = nodes::leader(self.client, self.topic, partition).await.unwrap_or(other);
+            // Followers are struck too, now and then.
+            let node = if self.rng.u8(..5) == 0 { other } else { leader };
+            match (turn, self.rng.u8(..10)) {
+                (0, _) | (2.., 0..5) => self.kill(node).await,
+                // Longer than the session of a broker (6 s), so that others take over.
+                (1, _) | (2.., 5..8) => self.pause(node, 7_000..11_000).await,
+                _ => self.pause(node, 200..4_000).await,
+            }
+            turn += 1;
+            if !nodes::in_sync(self.client, self.topic, Duration::from_secs(30)).await {
+                note(self.recorder, "replicas are not in sync after 30 s".into());
+            }
+        }
+        (self.kills, self.pauses)
+    }
+
+    async fn kill(&mut self, node: i32) {
+        note(self.recorder, format!("kill {node}"));
+        nodes::kill(node).await;
+        self.kills += 1;
+        let down = if self.rng.u8(..4) == 0 { 7_000..9_000 } else { 200..3_000 };
+        wait(&mut self.rng, down).await;
+        nodes::start(node).await;
+        note(self.recorder, format!("start {node}"));
+    }
+
+    async fn pause(&mut self, node: i32, millis: std::ops::Range<u64>) {
+        note(self.recorder, format!("pause {node}"));
+        nodes::pause(node).await;
+        self.pauses += 1;
+        wait(&mut self.rng, millis).await;
+        nodes::unpause(node).await;
+        note(self.recorder, format!("unpause {node}"));
+    }
+}
+
+/// The APIs whose frames are tampered with: Produce, Fetch, ListOffsets, Metadata, OffsetCommit, OffsetFetch, FindCoordinator,
+/// ApiVersions, InitProducerId, OffsetForLeaderEpoch.
+const APIS: [i16; 10] = [0, 1, 2, 3, 8, 9, 10, 18, 22, 23];
+
+struct Links<'a> {
+    recorder: &'a Recorder,
+    proxies: &'a [Proxy],
+    rng: Rng,
+}
+
+impl Links<'_> {
+    async fn run(mut self, until: Duration) {
+        while self.recorder.now() < until {
+            wait(&mut self.rng, 200..1_500).await;
+            let proxy = self.rng.choice(self.proxies).expect("there are three");
+            match self.rng.u8(..12) {
+                0 => {
+                    self.note(proxy, "cut");
+                    proxy.cut();
+                }
+                1 => {
+                    let latency = Duration::from_millis(self.rng.u64(20..400));
+                    self.weather(proxy, Weather { latency, ..Weather::default() }, 500..4_000).await;
+                }
+                2 => {
+                    let rate = Some(self.rng.u32(10_000..200_000));
+                    self.weather(proxy, Weather { bytes_per_second: rate, ..Weather::default() }, 500..4_000).await;
+                }
+                3 => self.weather(proxy, Weather { stalled: true, ..Weather::default() }, 300..8_000).await,
+                4 => {
+                    proxy.cut();
+                    self.weather(proxy, Weather { refusing: true, ..Weather::default() }, 300..3_000).await;
+                }
+                5..9 => self.tamper(proxy),
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&self, proxy: &Proxy, what: &str) {
+        note(self.recorder, format!("{what} to {}", proxy.broker().port()));
+    }
+
+    async fn weather(&mut self, proxy: &Proxy, weather: Weather, millis: std::ops::Range<u64>) {
+        self.note(proxy, &format!("{weather:?}"));
+        proxy.set_weather(weather);
+        wait(&mut self.rng, millis).await;
+        proxy.calm();
+        self.note(proxy, "fine weather");
+    }
+
+    fn tamper(&mut self, proxy: &Proxy) {
+        let api = self.rng.choice(APIS).expect("some");
+        let direction = if self.rng.bool() { Direction::Request } else { Direction::Response };
+        let fault = match self.rng.u8(..6) {
+            0 => Fault::Cut,
+            1 => Fault::Drop,
+            2 => Fault::Swap,
+            3 => Fault::Truncate,
+            _ => Fault::Delay(Duration::from_millis(self.rng.u64(50..5_000))),
+        };
+        self.note(proxy, &format!("{fault:?} a {direction:?} of API {api}"));
+        proxy.inject(direction, Some(api), fault, self.rng.u32(1..4));
+    }
+}

@@ -1,0 +1,100 @@
+//! The containers of the cluster: kill, start, pause, and wait until all is well.
+
+use std::process::Command;
+use std::time::Duration;
+
+use ottla::Client;
+use protocol_tests::rig;
+
+/// Whether the cluster runs in containers; jars that were started directly are neither killed nor paused here.
+pub(super) fn are_containers() -> bool {
+    let there = docker(&["inspect", &container(1)]);
+    if !there {
+        eprintln!("NOT RUN: the cluster of three does not run in containers");
+    }
+    there
+}
+
+fn container(node: i32) -> String {
+    format!("ottla_trio{node}_1")
+}
+
+fn docker(arguments: &[&str]) -> bool {
+    Command::new("docker").args(arguments).output().is_ok_and(|done| done.status.success())
+}
+
+/// Runs a docker command on a node without holding up the load.
+pub(super) async fn command(what: &'static [&'static str], node: i32) {
+    let run = move || {
+        let container = container(node);
+        let arguments: Vec<&str> = what.iter().copied().chain([container.as_str()]).collect();
+        assert!(docker(&arguments), "docker {arguments:?} failed");
+    };
+    tokio::task::spawn_blocking(run).await.expect("docker does what it is told");
+}
+
+pub(super) async fn kill(node: i32) {
+    command(&["kill", "-s", "KILL"], node).await;
+}
+
+/// Starts a node and waits until it takes connections: by then the controller knows that it was away.
+pub(super) async fn start(node: i32) {
+    command(&["start"], node).await;
+    let port = rig::TRIO[usize::try_from(node - 1).expect("nodes are counted from one")];
+    let listens = async {
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), listens).await.expect("a node that was started comes up");
+}
+
+pub(super) async fn pause(node: i32) {
+    command(&["pause"], node).await;
+}
+
+pub(super) async fn unpause(node: i32) {
+    command(&["unpause"], node).await;
+}
+
+/// Puts every node back on its feet when the test ends, however it ends.
+pub(super) struct Healed;
+
+impl Drop for Healed {
+    fn drop(&mut self) {
+        for node in 1..=3 {
+            // Both fail where there is nothing to heal.
+            docker(&["unpause", &container(node)]);
+            docker(&["start", &container(node)]);
+        }
+    }
+}
+
+/// Which node leads a partition, if the cluster can say.
+pub(super) async fn leader(client: &Client, topic: &str, partition: i32) -> Option<i32> {
+    let described = client.admin().describe_topics([topic]).await.ok()?;
+    let partitions = &described.first()?.partitions;
+    partitions.iter().find(|description| description.index == partition)?.leader
+}
+
+/// Waits until every replica of the topic is in sync, for at most `patience`. Answers whether they are.
+pub(super) async fn in_sync(client: &Client, topic: &str, patience: Duration) -> bool {
+    let all = async {
+        loop {
+            if let Ok(described) = client.admin().describe_topics([topic]).await {
+                let partitions: Vec<_> = described.iter().flat_map(|topic| &topic.partitions).collect();
+                let whole = partitions.iter().all(|partition| partition.isr.len() == rig::TRIO.len());
+                if whole && !partitions.is_empty() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(patience, all).await.is_ok()
+}
+
+/// Waits until all is well.
+pub(super) async fn settle(client: &Client, topic: &str) {
+    assert!(in_sync(client, topic, Duration::from_secs(90)).await, "the cluster did not come back");
+}
