@@ -5,8 +5,6 @@ use std::time::Duration;
 use crate::config::Properties;
 use crate::config::parse_bootstrap;
 use crate::error::Error;
-use crate::net::Connector;
-use crate::net::Tcp;
 
 mod cluster;
 mod refresher;
@@ -14,6 +12,10 @@ mod refresher;
 pub(crate) use self::cluster::Cluster;
 pub(crate) use self::cluster::Settings;
 pub(crate) use self::cluster::Target;
+pub use crate::net::Connector;
+pub use crate::net::Dialling;
+pub use crate::net::Stream;
+pub use crate::net::Tcp;
 
 /// A connection to a Kafka cluster, cheap to clone. Its tasks stop when the last handle to it is dropped.
 ///
@@ -78,7 +80,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How connections are made. The default is TCP.
+    /// How connections are made. The default is [`Tcp`]. See [`Connector`].
     pub fn connector(mut self, connector: impl Connector + 'static) -> Self {
         self.connector = Box::new(connector);
         self

@@ -5,5 +5,6 @@ pub mod connection;
 pub mod dial;
 
 pub use self::dial::Connector;
+pub use self::dial::Dialling;
 pub use self::dial::Stream;
 pub use self::dial::Tcp;
