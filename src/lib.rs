@@ -10,7 +10,7 @@ macro_rules! internal {
             #[allow(missing_docs, missing_debug_implementations)]
             pub mod $name;
             #[cfg(not(feature = "unstable-internals"))]
-            #[allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)]
+            #[allow(dead_code, unreachable_pub, unused_imports, missing_docs, missing_debug_implementations)]
             mod $name;
         )*
     };
