@@ -3,6 +3,7 @@
 //! Partitions are fetched ahead in the background, under a budget. [`Consumer::poll`] takes what was fetched and, in the
 //! caller's task and under no lock, verifies, inflates and walks it, so that iterating over [`Records`] cannot fail.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -241,6 +242,21 @@ impl Consumer {
     /// Cancel safety: whether a commit that was dropped before it was ready took place is not known.
     pub async fn commit(&mut self) -> Result<(), Error> {
         let positions = self.shared.lock().core.positions();
+        let deadline = clock::now() + self.limits.timeout;
+        commit::commit(&self.cluster, self.grouped()?, &positions, deadline).await
+    }
+
+    /// Commits these positions for the group: for each partition that of the next record to be read, as
+    /// [`ConsumedRecord::next_position`] tells it. For those who stop in the middle of what a poll brought.
+    ///
+    /// Cancel safety: whether a commit that was dropped before it was ready took place is not known.
+    pub async fn commit_positions(
+        &mut self,
+        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
+    ) -> Result<(), Error> {
+        // In order, so that a request names each topic once; and of two positions of a partition the later one counts.
+        let positions: BTreeMap<TopicPartition, Position> = positions.into_iter().collect();
+        let positions: Vec<_> = positions.into_iter().collect();
         let deadline = clock::now() + self.limits.timeout;
         commit::commit(&self.cluster, self.grouped()?, &positions, deadline).await
     }

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 
+use super::core::Position;
 use super::core::Reset;
 use super::core::Visible;
 use crate::record::Decoded;
@@ -213,6 +214,11 @@ impl<'a> ConsumedRecord<'a> {
             leader_epoch: header.leader_epoch,
             headers: record.headers(),
         }
+    }
+
+    /// The position after it, which is what to commit once it is dealt with.
+    pub fn next_position(&self) -> Position {
+        Position { offset: self.offset + 1, epoch: self.leader_epoch }
     }
 
     /// Its headers in order; keys may repeat and need not be UTF-8.

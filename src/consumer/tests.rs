@@ -143,3 +143,17 @@ async fn a_topic_that_is_not_there_is_told_and_a_closed_consumer_ends() {
     assert!(within(consumer.poll()).await.unwrap().is_none());
     assert!(client.consumer().build().is_err());
 }
+
+#[tokio::test]
+async fn one_who_stops_in_the_middle_commits_what_was_dealt_with() {
+    let (_server, client) = cluster(2).await;
+    write(&client, Compression::None, 0, 20).await;
+    write(&client, Compression::None, 20, 20).await;
+    let reader = || client.consumer().group("g").assign(["t"]).until_end().build().unwrap();
+    let mut consumer = reader();
+    let records = within(consumer.poll()).await.unwrap().unwrap();
+    let dealt_with = records.iter().take(7);
+    let last = dealt_with.map(|record| (TopicPartition::new("t", record.partition), record.next_position()));
+    within(consumer.commit_positions(last)).await.unwrap();
+    assert_eq!(read_all(&mut reader()).await.len(), 33);
+}

@@ -102,9 +102,9 @@ pub(crate) struct Consume {
     /// Topic to read
     #[arg(short, long)]
     pub(crate) topic: String,
-    /// beginning, end, an offset, -N (the last N), s@TIMESTAMP_MS or stored
-    #[arg(short, long, default_value = "beginning", allow_hyphen_values = true)]
-    pub(crate) offset: String,
+    /// beginning, end, an offset, -N (the last N), s@TIMESTAMP_MS or stored; by default stored with -g, else beginning
+    #[arg(short, long, allow_hyphen_values = true)]
+    pub(crate) offset: Option<String>,
     /// Partitions to read, as 0,1,2; all if not given
     #[arg(short, long, value_delimiter = ',')]
     pub(crate) partitions: Vec<i32>,

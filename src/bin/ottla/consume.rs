@@ -1,11 +1,13 @@
 //! `ottla consume`: records to standard output.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::io::Write;
 
 use ottla::consumer::ConsumedRecord;
 use ottla::consumer::ConsumerBuilder;
 use ottla::consumer::Start;
+use ottla::types::TopicPartition;
 
 use crate::Failure;
 use crate::Outcome;
@@ -24,7 +26,8 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
         properties.set("group.id", group)?;
     }
     let printer = printer(common, &options)?;
-    let start = start(&options.offset)?;
+    let unsaid = if options.group.is_some() { "stored" } else { "beginning" };
+    let start = start(options.offset.as_deref().unwrap_or(unsaid))?;
     let client = connect::client(&properties).await?;
     let builder = client.consumer().properties(&properties)?.start(start);
     let mut consumer = assign(builder, &options).build()?;
@@ -32,20 +35,22 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     let mut left = options.count.unwrap_or(u64::MAX);
     while left > 0 {
         let Some(records) = consumer.poll().await? else { break };
-        for record in &records {
-            if left == 0 {
-                break;
-            }
+        let mut printed = BTreeMap::new();
+        for record in records.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
             if let Err(error) = printer.print(&record, &mut out) {
                 return closed_pipe(error);
             }
             left -= 1;
+            if options.group.is_some() {
+                printed.insert(record.partition, record.next_position());
+            }
         }
         if let Err(error) = out.flush() {
             return closed_pipe(error);
         }
-        if options.group.is_some() && left > 0 {
-            consumer.commit().await?;
+        if !printed.is_empty() {
+            let place = |partition| TopicPartition::new(options.topic.as_str(), partition);
+            consumer.commit_positions(printed.into_iter().map(|(partition, next)| (place(partition), next))).await?;
         }
     }
     consumer.close().await?;
