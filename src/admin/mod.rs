@@ -116,7 +116,7 @@ impl Admin {
 
     async fn metadata(&self, topics: Option<Vec<TopicName>>) -> Result<Vec<TopicDescription>, Error> {
         let request = Request::Metadata(m::MetadataRequest { topics, allow_auto_create: false });
-        let response = self.cluster.request(Target::Any, request, self.cluster.request_deadline(deadline())).await?;
+        let response = self.cluster.ask_any(request, deadline()).await?;
         let Response::Metadata(response) = response else { return Err(mixed_up()) };
         Ok(response.topics.into_iter().map(describe).collect())
     }

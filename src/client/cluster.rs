@@ -1,6 +1,7 @@
 //! Connections and knowledge that all handles of a client share.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -72,6 +73,9 @@ impl Settings {
         }
     }
 }
+
+/// How long one broker is waited for where another may answer as well.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a topic may be unknown to a broker after another created it.
 const PROPAGATION: Duration = Duration::from_secs(3);
@@ -165,13 +169,17 @@ impl Cluster {
             refresher: Arc::default(),
             turn: AtomicUsize::new(seed),
         }));
-        refresher::once(&cluster, Vec::new()).await?;
+        refresher::once(&cluster.downgrade(), Vec::new()).await?;
         tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.refresher)));
         Ok(cluster)
     }
 
     pub(super) fn downgrade(&self) -> Weak {
         Weak(Arc::downgrade(&self.0))
+    }
+
+    pub(super) fn refresher(&self) -> &Refresher {
+        &self.0.refresher
     }
 
     pub(crate) fn settings(&self) -> &Settings {
@@ -222,15 +230,38 @@ impl Cluster {
                 let brokers: Vec<i32> = snapshot.brokers().map(|broker| broker.id).collect();
                 match brokers.len() {
                     0 => Peer::Bootstrap(turn() % self.0.settings.bootstrap.len()),
-                    known => Peer::Broker(brokers[turn() % known]),
+                    known => {
+                        let turn = turn();
+                        let in_turn = (0..known).map(|next| Peer::Broker(brokers[(turn + next) % known]));
+                        let handles = lock(&self.0.handles);
+                        let is_healthy =
+                            |peer: &Peer| handles.get(&(*peer, Lane::Control)).is_none_or(Handle::is_healthy);
+                        in_turn.clone().find(is_healthy).unwrap_or(Peer::Broker(brokers[turn % known]))
+                    }
                 }
+            }
+        }
+    }
+
+    /// What a broker is called in errors.
+    fn name(&self, peer: Peer) -> String {
+        match peer {
+            Peer::Bootstrap(index) => self.0.settings.bootstrap[index].to_string(),
+            Peer::Broker(id) => {
+                let snapshot = self.snapshot();
+                let address = snapshot.broker(id).and_then(|node| Some((&node.host, u16::try_from(node.port).ok()?)));
+                address.map_or_else(|| id.to_string(), |(host, port)| connection::name(host, port))
             }
         }
     }
 
     /// Sends a request; the answer, or why there is none, comes by way of `reply`.
     pub(crate) fn submit(&self, target: Target, request: Request, deadline: Instant, reply: Reply) {
-        let key = (self.peer(target), Lane::of(&request));
+        self.submit_to(self.peer(target), request, deadline, reply);
+    }
+
+    fn submit_to(&self, peer: Peer, request: Request, deadline: Instant, reply: Reply) {
+        let key = (peer, Lane::of(&request));
         let handle = lock(&self.0.handles).entry(key).or_insert_with(|| self.dial(key.0)).clone();
         handle.submit(Outgoing { request, deadline, reply });
     }
@@ -239,34 +270,65 @@ impl Cluster {
         let settings = Arc::clone(&self.0.connections);
         match peer {
             Peer::Bootstrap(index) => {
-                let server = self.0.settings.bootstrap.get(index).cloned();
-                connection::spawn(settings, Box::new(move || server.clone().map(|server| (server.host, server.port))))
+                let HostPort { host, port } = self.0.settings.bootstrap[index].clone();
+                connection::spawn(settings, Box::new(move || Ok((host.clone(), port))))
             }
             Peer::Broker(id) => {
                 let snapshots = self.0.snapshots.subscribe();
-                connection::spawn(
-                    settings,
-                    Box::new(move || {
-                        let snapshot = snapshots.borrow();
-                        let node = snapshot.broker(id)?;
-                        Some((node.host.clone(), u16::try_from(node.port).ok()?))
-                    }),
-                )
+                let address = move || {
+                    let snapshot = snapshots.borrow();
+                    let node =
+                        snapshot.broker(id).and_then(|node| Some((node.host.clone(), u16::try_from(node.port).ok()?)));
+                    let unknown =
+                        || Error::new(Kind::Connect, "the broker is not known any more").at_broker(id.to_string());
+                    node.ok_or_else(unknown)
+                };
+                connection::spawn(settings, Box::new(address))
             }
         }
     }
 
-    /// Sends a request and waits for the answer, no longer than until `deadline`.
-    pub(crate) async fn request(&self, target: Target, request: Request, deadline: Instant) -> Result<Response, Error> {
-        let api = request.api().name();
+    /// Sends a request and waits for the answer, no longer than until `deadline`. The future does not keep the client alive.
+    pub(crate) fn request(
+        &self,
+        target: Target,
+        request: Request,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
+        let (api, peer) = (request.api().name(), self.peer(target));
+        let name = self.name(peer);
         let (sender, receiver) = oneshot::channel();
-        self.submit(target, request, deadline, Reply::Oneshot(sender));
-        // The connection answers by the deadline unless it is still being made.
-        match tokio::time::timeout_at(deadline.into(), receiver).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(Error::new(Kind::Closed, "the client is closed").in_api(api)),
-            Err(_) => Err(Error::new(Kind::Timeout, "no answer by the deadline").in_api(api)),
+        self.submit_to(peer, request, deadline, Reply::Oneshot(sender));
+        async move {
+            // The connection answers by the deadline; if its timer is the later one of two, this says the same.
+            match tokio::time::timeout_at(deadline.into(), receiver).await {
+                Ok(Ok(answer)) => answer.map_err(|error| error.in_api(api)),
+                Ok(Err(_)) => Err(Error::new(Kind::Closed, "the client is closed").in_api(api)),
+                Err(_) => Err(Error::new(Kind::Timeout, "no answer by the deadline").in_api(api).at_broker(name)),
+            }
         }
+    }
+
+    /// Asks one broker after the other a question that changes nothing, until one answers or `deadline` has passed.
+    pub(crate) async fn ask_any(&self, request: Request, deadline: Instant) -> Result<Response, Error> {
+        let mut backoff = self.retry_backoff();
+        let mut rng = Rng::with_seed(clock::seed());
+        loop {
+            let error = match self.request(Target::Any, request.clone(), self.patience(deadline)).await {
+                Err(error) if error.is_retriable() => error,
+                answer => return answer,
+            };
+            let wait = clock::now() + backoff.next(&mut rng);
+            if wait >= deadline {
+                return Err(Error::new(Kind::Timeout, "no broker answered by the deadline").caused_by(error));
+            }
+            tokio::time::sleep_until(wait.into()).await;
+        }
+    }
+
+    /// How long one broker is waited for where another may answer as well.
+    pub(crate) fn patience(&self, deadline: Instant) -> Instant {
+        self.request_deadline(deadline).min(clock::now() + PATIENCE)
     }
 
     /// When a request that is sent now is to be answered, `deadline` permitting.
@@ -321,8 +383,7 @@ impl Cluster {
             return Ok(*broker);
         }
         let request = Request::FindCoordinator(FindCoordinatorRequest { key: group.to_owned(), kind: 0 });
-        let Response::FindCoordinator(found) =
-            self.request(Target::Any, request, self.request_deadline(deadline)).await?
+        let Response::FindCoordinator(found) = self.request(Target::Any, request, self.patience(deadline)).await?
         else {
             return Err(Error::protocol("the answer is to another question"));
         };
@@ -368,7 +429,11 @@ impl Cluster {
                 self.refresh(topics);
             }
             if tokio::time::timeout_at(deadline.into(), changes.changed()).await.is_err() {
-                return Err(Error::new(Kind::Timeout, "nothing was learnt about the topic").in_topic(name));
+                let error = Error::new(Kind::Timeout, "nothing was learnt about the topic").in_topic(name);
+                return Err(match self.0.refresher.failure() {
+                    Some(failure) => error.caused_by(failure),
+                    None => error.in_api(Api::Metadata.name()),
+                });
             }
         }
     }

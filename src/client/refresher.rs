@@ -26,6 +26,8 @@ use crate::wire::message::MetadataRequest;
 pub(super) struct Refresher {
     wanted: Mutex<Wanted>,
     news: Notify,
+    /// Told when the client is gone.
+    stopped: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -33,10 +35,9 @@ struct Wanted {
     topics: BTreeSet<TopicName>,
     soon: bool,
     stopped: bool,
+    /// Why the last question was not answered, if it was not.
+    failure: Option<Error>,
 }
-
-/// How long one broker is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Two questions are at least this far apart.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -64,6 +65,12 @@ impl Refresher {
     pub(super) fn stop(&self) {
         self.wanted().stopped = true;
         self.news.notify_one();
+        self.stopped.notify_one();
+    }
+
+    /// Why nothing is known, where that is so.
+    pub(super) fn failure(&self) -> Option<Error> {
+        self.wanted().failure.clone()
     }
 }
 
@@ -85,9 +92,7 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
             }
             wanted.topics.iter().cloned().collect()
         };
-        let Some(cluster) = cluster.upgrade() else { return };
         let asked = once(&cluster, topics).await;
-        drop(cluster);
         let wait = match asked {
             Ok(()) => {
                 backoff.reset();
@@ -99,48 +104,66 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
                 backoff.next(&mut rng)
             }
         };
-        tokio::time::sleep(wait).await;
+        if tokio::time::timeout(wait, refresher.stopped.notified()).await.is_ok() {
+            return;
+        }
     }
 }
 
-/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899).
-pub(super) async fn once(cluster: &Cluster, topics: Vec<TopicName>) -> Result<(), Error> {
+/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899). Keeps no client alive.
+pub(super) async fn once(client: &Weak, topics: Vec<TopicName>) -> Result<(), Error> {
+    let closed = || Error::new(Kind::Closed, "the client is closed");
     let request = Request::Metadata(MetadataRequest { topics: Some(topics), allow_auto_create: false });
-    let known = cluster.snapshot().brokers().count();
+    let (known, tries) = {
+        let cluster = client.upgrade().ok_or_else(closed)?;
+        let known = cluster.snapshot().brokers().count();
+        (known, known + cluster.settings().bootstrap.len())
+    };
     let mut last = None;
-    for attempt in 0..known + cluster.settings().bootstrap.len() {
-        if attempt == known && known > 0 {
-            tracing::info!("no known broker answers: starting over from the bootstrap addresses");
-            cluster.edit(|cache| {
-                cache.forget_brokers();
-                true
-            });
-        }
-        let settings = cluster.settings();
-        // A broker that is starting may take a question and not answer it: the next one is asked soon.
-        let deadline = clock::now() + settings.request_timeout.min(PATIENCE);
-        match cluster.request(Target::Any, request.clone(), deadline).await {
+    for attempt in 0..tries {
+        let asking = {
+            let cluster = client.upgrade().ok_or_else(closed)?;
+            if attempt == known && known > 0 {
+                tracing::info!("no known broker answers: starting over from the bootstrap addresses");
+                forget_brokers(&cluster);
+            }
+            // A broker that is starting may take a question and not answer it: the next one is asked soon.
+            let deadline = cluster.patience(clock::now() + cluster.settings().request_timeout);
+            cluster.request(Target::Any, request.clone(), deadline)
+        };
+        let answer = asking.await;
+        let cluster = client.upgrade().ok_or_else(closed)?;
+        match answer {
             Ok(Response::Metadata(response)) if response.error == Some(Code::RebootstrapRequired) => {
-                cluster.edit(|cache| {
-                    cache.forget_brokers();
-                    true
-                });
+                forget_brokers(&cluster);
             }
             Ok(Response::Metadata(response)) => {
                 cluster.edit(|cache| {
                     cache.handle_response(response);
                     true
                 });
+                cluster.refresher().wanted().failure = None;
                 return Ok(());
             }
             Ok(_) => last = Some(Error::protocol("the answer is to another question")),
-            Err(error) => last = Some(error),
+            Err(error) => {
+                cluster.refresher().wanted().failure = Some(error.clone());
+                last = Some(error);
+            }
         }
     }
-    let servers: Vec<String> = cluster.settings().bootstrap.iter().map(ToString::to_string).collect();
+    let servers =
+        client.upgrade().ok_or_else(closed)?.settings().bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>();
     let error = Error::new(Kind::Connect, format!("none of the brokers {} could be asked", servers.join(", ")));
     Err(match last {
         Some(last) => error.caused_by(last),
         None => error,
     })
+}
+
+fn forget_brokers(cluster: &Cluster) {
+    cluster.edit(|cache| {
+        cache.forget_brokers();
+        true
+    });
 }

@@ -141,8 +141,15 @@ impl Driver {
                 tokio::spawn(async move {
                     let request = Request::OffsetFetch(request);
                     let asked = cluster.request_coordinator(&group, request, clock::now() + timeout, commit::moved);
-                    // The driver may have ended meanwhile, and then nobody needs the answer.
-                    let _ = sink.send((tag, asked.await));
+                    let (mut asked, mut ended) = (pin!(asked), pin!(sink.closed()));
+                    let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
+                        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                        // The driver may end meanwhile, and then nobody needs the answer.
+                        Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+                    });
+                    if let Some(answer) = answer.await {
+                        let _ = sink.send((tag, answer));
+                    }
                 });
             }
             Action::RefreshMetadata { topics } => self.cluster.refresh(&topics),

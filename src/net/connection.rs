@@ -11,6 +11,8 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -90,98 +92,185 @@ pub struct Outgoing {
 
 /// Hands requests to a connection's task.
 #[derive(Clone, Debug)]
-pub struct Handle(mpsc::UnboundedSender<Outgoing>);
+pub struct Handle {
+    sender: mpsc::UnboundedSender<Outgoing>,
+    health: Arc<AtomicBool>,
+}
 
 impl Handle {
     /// Sends a request; without a task any more, it is answered at once.
     pub fn submit(&self, outgoing: Outgoing) {
-        if let Err(mpsc::error::SendError(outgoing)) = self.0.send(outgoing) {
+        if let Err(mpsc::error::SendError(outgoing)) = self.sender.send(outgoing) {
             outgoing.reply.send(Err(Error::new(Kind::Closed, "the client is closed").written(Written::No)));
         }
     }
+
+    /// Whether nothing failed since a connection was last made. A question that any broker can answer goes elsewhere.
+    pub fn is_healthy(&self) -> bool {
+        self.health.load(Ordering::Relaxed)
+    }
 }
 
-/// Tells where to dial; `None` when the broker is not known any more.
-pub type Address = Box<dyn Fn() -> Option<(String, u16)> + Send>;
+/// Tells where to dial, or why nowhere.
+pub type Address = Box<dyn Fn() -> Result<(String, u16), Error> + Send>;
 
 /// Starts the task of one connection.
 pub fn spawn(settings: Arc<Settings>, address: Address) -> Handle {
     let (sender, receiver) = mpsc::unbounded_channel();
+    let health = Arc::new(AtomicBool::new(true));
     let mut rng = Rng::with_seed(clock::seed());
     let backoff = Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max);
     rng.u64(..);
-    let task = Task { settings, address, receiver, backoff, rng, not_before: None };
+    let queue = Queue { receiver, waiting: VecDeque::new(), timer: None };
+    let task = Task { settings, address, queue, backoff, rng, not_before: None, health: Arc::clone(&health) };
     tokio::spawn(task.run());
-    Handle(sender)
+    Handle { sender, health }
+}
+
+/// Requests for a connection that is still to be made.
+struct Queue {
+    receiver: mpsc::UnboundedReceiver<Outgoing>,
+    waiting: VecDeque<Outgoing>,
+    /// Set to the first of their deadlines.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Queue {
+    /// Waits for something to send. `false` says that nobody holds the handle any more.
+    async fn wait(&mut self) -> bool {
+        let first = self.receiver.recv().await;
+        let came = first.is_some();
+        self.waiting.extend(first);
+        came
+    }
+
+    /// Does something while requests go on to arrive, and answers those for which it takes too long. `None` says that
+    /// nobody holds the handle any more: what was begun is given up.
+    async fn during<F: Future>(&mut self, peer: &str, future: F) -> Option<F::Output> {
+        let mut future = pin!(future);
+        poll_fn(|cx| match self.poll(peer, cx) {
+            Poll::Ready(()) => Poll::Ready(None),
+            Poll::Pending => future.as_mut().poll(cx).map(Some),
+        })
+        .await
+    }
+
+    /// Ready when nobody holds the handle any more.
+    fn poll(&mut self, peer: &str, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready(came) = self.receiver.poll_recv(cx) {
+            let Some(outgoing) = came else {
+                self.refuse(&Error::new(Kind::Closed, "the client is closed"));
+                return Poll::Ready(());
+            };
+            self.waiting.push_back(outgoing);
+        }
+        while let Some(next) = self.waiting.iter().map(|outgoing| outgoing.deadline).min() {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(next.into())));
+            if timer.deadline().into_std() != next {
+                timer.as_mut().reset(next.into());
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                break;
+            }
+            let overdue = |outgoing: &Outgoing| outgoing.deadline <= next;
+            let (late, waiting) = std::mem::take(&mut self.waiting).into_iter().partition(overdue);
+            self.waiting = late;
+            let text = "no connection could be made by the deadline";
+            self.refuse(&Error::new(Kind::Timeout, text).at_broker(peer));
+            self.waiting = waiting;
+        }
+        Poll::Pending
+    }
+
+    /// Answers all that waits.
+    fn refuse(&mut self, error: &Error) {
+        for Outgoing { request, reply, .. } in self.waiting.drain(..) {
+            reply.send(Err(error.clone().in_api(request.api().name()).written(Written::No)));
+        }
+    }
 }
 
 struct Task {
     settings: Arc<Settings>,
     address: Address,
-    receiver: mpsc::UnboundedReceiver<Outgoing>,
+    queue: Queue,
     backoff: Backoff,
     rng: Rng,
     /// Not to be dialled again before this.
     not_before: Option<Instant>,
+    /// See [`Handle::is_healthy`].
+    health: Arc<AtomicBool>,
 }
 
 impl Task {
     async fn run(mut self) {
-        while let Some(first) = self.receiver.recv().await {
-            if let Some(wait) = self.not_before.take() {
-                tokio::time::sleep_until(wait.into()).await;
-            }
-            match self.establish().await {
-                Ok((stream, versions, peer)) => {
-                    self.backoff.reset();
-                    let (client_id, cap) = (self.settings.client_id.clone(), self.settings.in_flight_max);
-                    let mut pipeline = Pipeline::new(client_id, versions, cap);
-                    pipeline.submit(first.request, first.deadline, first.reply);
-                    let mut link = Link::new(stream, pipeline, &self.settings);
-                    let ended = link.run(&mut self.receiver).await;
-                    link.end(&ended, &peer);
-                    if !matches!(ended, End::Idle | End::Unused) {
-                        self.not_before = Some(clock::now() + self.backoff.next(&mut self.rng));
-                    }
+        while self.queue.wait().await {
+            let Some(made) = self.establish().await else { return };
+            let (stream, versions, peer) = match made {
+                Ok(made) => made,
+                Err(error) => {
+                    tracing::debug!(%error, "could not connect");
+                    self.failed();
+                    self.queue.refuse(&error);
+                    continue;
                 }
-                Err(error) => self.refuse(first, &error),
+            };
+            self.backoff.reset();
+            self.health.store(true, Ordering::Relaxed);
+            let mut pipeline = Pipeline::new(self.settings.client_id.clone(), versions, self.settings.in_flight_max);
+            for Outgoing { request, deadline, reply } in self.queue.waiting.drain(..) {
+                pipeline.submit(request, deadline, reply);
             }
+            let mut link = Link::new(stream, pipeline, &self.settings);
+            let ended = link.run(&mut self.queue.receiver).await;
+            if matches!(ended, End::Failed(_)) {
+                self.failed();
+            }
+            link.end(&ended, &peer);
         }
     }
 
-    /// Answers all that waits for a connection that could not be made.
-    fn refuse(&mut self, first: Outgoing, error: &Error) {
-        tracing::debug!(%error, "could not connect");
+    fn failed(&mut self) {
+        self.health.store(false, Ordering::Relaxed);
         self.not_before = Some(clock::now() + self.backoff.next(&mut self.rng));
-        first.reply.send(Err(error.clone().written(Written::No)));
-        while let Ok(waiting) = self.receiver.try_recv() {
-            waiting.reply.send(Err(error.clone().written(Written::No)));
-        }
     }
 
-    /// Dials and agrees on versions, within the set-up timeout, which doubles with each failure (KIP-601).
-    async fn establish(&mut self) -> Result<(Box<dyn Stream>, Versions, String), Error> {
-        let unknown = || Error::new(Kind::Connect, "the broker is not known any more");
-        let (host, port) = (self.address)().ok_or_else(unknown)?;
-        let peer = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        let doubled = self.settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
-        let timeout = doubled.min(self.settings.setup_timeout_max).mul_f64(0.8 + 0.4 * self.rng.f64());
-        let made = tokio::time::timeout(timeout, async {
-            let dialled = self.settings.connector.connect(&host, port).await;
+    /// Dials and agrees on versions, within the set-up timeout, which doubles with each failure (KIP-601). `None` says that
+    /// nobody holds the handle any more.
+    async fn establish(&mut self) -> Option<Result<(Box<dyn Stream>, Versions, String), Error>> {
+        if let Some(wait) = self.not_before.take() {
+            let peer = (self.address)().map_or_else(|_| "unknown".to_owned(), |(host, port)| name(&host, port));
+            self.queue.during(&peer, tokio::time::sleep_until(wait.into())).await?;
+        }
+        let (host, port) = match (self.address)() {
+            Ok(address) => address,
+            Err(error) => return Some(Err(error)),
+        };
+        let peer = name(&host, port);
+        let settings = &self.settings;
+        let doubled = settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
+        let timeout = doubled.min(settings.setup_timeout_max).mul_f64(0.8 + 0.4 * self.rng.f64());
+        let making = tokio::time::timeout(timeout, async {
+            let dialled = settings.connector.connect(&host, port).await;
             let mut stream =
                 dialled.map_err(|error| Error::new(Kind::Connect, "could not connect").caused_by(error))?;
-            let versions = agree(&mut *stream, &self.settings).await?;
+            let versions = agree(&mut *stream, settings).await?;
             Ok((stream, versions))
         });
-        match made.await {
+        Some(match self.queue.during(&peer, making).await? {
             Ok(Ok((stream, versions))) => Ok((stream, versions, peer)),
             Ok(Err(error)) => Err(Error::at_broker(error, peer)),
             Err(_) => {
                 let text = format!("no Kafka broker answered within {} ms", timeout.as_millis());
                 Err(Error::new(Kind::Connect, text).at_broker(peer))
             }
-        }
+        })
     }
+}
+
+/// What a broker is called in errors.
+pub fn name(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Asks which versions the broker speaks; one that does not speak this version of the question says which it does.
@@ -248,6 +337,8 @@ struct Link {
     unwritten: VecDeque<Bytes>,
     idle_max: Duration,
     used: Instant,
+    /// Since when nobody holds the handle any more.
+    unused: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -257,6 +348,8 @@ const SLICES_MAX: usize = 64;
 const READ_AHEAD: usize = 64 * 1024;
 /// Frames taken in one turn before writing gets its own.
 const TURN: usize = 32;
+/// How long a connection that nobody holds any more goes on writing what it had begun to.
+const LEAVE_MAX: Duration = Duration::from_millis(500);
 /// Requests are encoded only while less than this is unwritten, so that a slow peer does not pile up copies.
 const UNWRITTEN_MAX: usize = 256;
 
@@ -270,6 +363,7 @@ impl Link {
             unwritten: VecDeque::new(),
             idle_max: settings.idle_max,
             used: clock::now(),
+            unused: None,
             timer: Box::pin(tokio::time::sleep(settings.idle_max)),
         }
     }
@@ -287,10 +381,16 @@ impl Link {
         let now = clock::now();
         self.poll_read(now, cx)?;
         while let Poll::Ready(outgoing) = receiver.poll_recv(cx) {
-            let Some(Outgoing { request, deadline, reply }) = outgoing else { return Err(End::Unused) };
+            let Some(Outgoing { request, deadline, reply }) = outgoing else {
+                self.unused.get_or_insert(now);
+                break;
+            };
             self.pipeline.submit(request, deadline, reply);
         }
         self.poll_write(now, cx)?;
+        if self.unused.is_some() && self.unwritten.is_empty() {
+            return Err(End::Unused);
+        }
         self.poll_timer(now, cx)
     }
 
@@ -361,6 +461,8 @@ impl Link {
         loop {
             let idle = self.used + self.idle_max;
             let next = self.pipeline.poll_timeout().map_or(idle, |next| if self.pipeline.is_idle() { idle } else { next });
+            let leave = self.unused.map(|since| since + LEAVE_MAX);
+            let next = leave.map_or(next, |leave| leave.min(next));
             if self.timer.deadline().into_std() != next {
                 self.timer.as_mut().reset(next.into());
             }
@@ -368,6 +470,9 @@ impl Link {
                 return Ok(());
             }
             let now = now.max(next);
+            if leave.is_some_and(|leave| leave <= now) {
+                return Err(End::Unused);
+            }
             for (reply, error) in self.pipeline.handle_timeout(now) {
                 reply.send(Err(error));
             }

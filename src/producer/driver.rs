@@ -167,7 +167,7 @@ impl Driver {
     fn init_producer_id(&self) {
         let request = m::InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: -1, current: None };
         let cluster = self.shared.cluster();
-        let deadline = clock::now() + cluster.settings().request_timeout;
+        let deadline = cluster.patience(clock::now() + cluster.settings().request_timeout);
         let reply = Reply::Tagged { tag: IDENTITY, sink: self.answer_sink.clone() };
         cluster.submit(Target::Any, Request::InitProducerId(request), deadline, reply);
     }

@@ -434,7 +434,14 @@ impl<T: Clone> ProducerCore<T> {
         self.requests.clear();
     }
 
-    fn timed_out() -> Error {
-        Error::new(Kind::Timeout, "the record was not acknowledged by its delivery deadline")
+    /// What a record is told that was not decided in time, with the broker that leads its partition.
+    fn timed_out(&self, key: Key) -> Error {
+        let topic = &self.topics[key.topic as usize].name;
+        let error = Error::new(Kind::Timeout, "the record was not acknowledged by its delivery deadline")
+            .in_partition(topic, key.partition);
+        match self.snapshot.partition(topic, key.partition).and_then(|partition| partition.leader) {
+            Some(leader) => error.in_api("Produce").at_broker(leader.to_string()),
+            None => error,
+        }
     }
 }

@@ -106,14 +106,18 @@ impl<T: Clone> ProducerCore<T> {
             batch.abandoned = true;
             told.push((batch.id, batch.ticket.clone(), batch.first, batch.count, batch.whole, batch.bytes));
         }
+        if told.is_empty() && expired.is_empty() {
+            return;
+        }
+        let timed_out = self.timed_out(key);
         for (id, ticket, first, count, whole, bytes) in told {
             self.outstanding.remove(&id);
-            let outcome = Outcome::Failed(Self::timed_out().written(Written::Maybe));
+            let outcome = Outcome::Failed(timed_out.clone().written(Written::Maybe));
             self.actions.push_back(Action::Complete { ticket, first, count, whole, outcome, bytes });
         }
         for batch in expired {
             let written = batch.fate.written();
-            self.complete(batch, Outcome::Failed(Self::timed_out().written(written)));
+            self.complete(batch, Outcome::Failed(timed_out.clone().written(written)));
         }
     }
 

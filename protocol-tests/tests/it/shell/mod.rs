@@ -3,17 +3,19 @@
 //!
 //! What the simulator cannot see is judged here: futures that are dropped half way, locks, wake-ups, tasks, shutting down.
 
+mod blackhole;
 mod cancel;
+mod idle;
+mod loopback;
+mod moves;
 mod net;
+mod shutdown;
 mod world;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
-
-use ottla::net::Connector;
-use ottla::net::dial::Dialling;
 
 /// Runs a test on one thread with a clock that stands still while there is something to do, and jumps when there is not.
 fn run<F: Future>(test: F) -> F::Output {

@@ -16,6 +16,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytes::BytesMut;
 use ottla::client::ClientBuilder;
+use ottla::client::Connector;
+use ottla::client::Dialling;
 use ottla::mock::Cluster;
 use ottla::mock::Outcome;
 use ottla::mock::take_frame;
@@ -30,8 +32,6 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-use super::{Connector, Dialling};
 
 /// What becomes of a dialled connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,7 +103,6 @@ struct State {
     connections: HashMap<u64, Connection>,
     next: u64,
     requests: u64,
-    dials: u64,
     /// Tasks at the brokers' end.
     serving: usize,
 }
@@ -164,7 +163,6 @@ impl Net {
             connections: HashMap::new(),
             next: 1,
             requests: 0,
-            dials: 0,
             serving: 0,
         };
         let net = Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pipe_bytes }));
@@ -214,11 +212,6 @@ impl Net {
         self.0.lock().requests
     }
 
-    /// How often a broker was dialled.
-    pub(super) fn dials(&self) -> u64 {
-        self.0.lock().dials
-    }
-
     /// How many tasks of this runtime are not the network's.
     pub(super) fn tasks_of_client(&self) -> usize {
         tokio::runtime::Handle::current().metrics().num_alive_tasks() - self.0.lock().serving - 1
@@ -251,7 +244,6 @@ impl Net {
 impl Connector for Net {
     fn connect<'a>(&'a self, _host: &'a str, port: u16) -> Dialling<'a> {
         Box::pin(async move {
-            self.0.lock().dials += 1;
             let Some((broker, switches)) = self.broker_at(port) else {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             };

@@ -1,0 +1,179 @@
+//! Leaders that move, brokers that start again, connections cut anywhere: everything once and in order, and soon.
+//!
+//! What changes is noticed whenever it comes: each change is made after the k-th turn of the other tasks, for every k until
+//! they have all come to rest.
+
+use std::time::Duration;
+
+use ottla::Record;
+use ottla::mock::Cluster;
+
+use super::hops;
+use super::net::Net;
+use super::run;
+use super::world::PARTITIONS;
+use super::world::TOPIC;
+use super::world::World;
+use super::world::cluster;
+use super::world::soon;
+
+/// Turns of the other tasks after which all of them rest.
+const TURNS: usize = 50;
+
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+
+/// A cluster that does not say who leads instead (KIP-951): that must be asked.
+fn terse_cluster() -> Cluster {
+    let builder = Cluster::builder().brokers(3).topic(TOPIC, PARTITIONS).auto_create(false);
+    let mut cluster = builder.versions(PRODUCE, 3, 9).versions(FETCH, 4, 15).build();
+    for partition in 0..PARTITIONS {
+        assert!(cluster.move_leader(TOPIC, partition, partition + 1));
+    }
+    cluster
+}
+
+fn clusters() -> [fn() -> Cluster; 2] {
+    [cluster, terse_cluster]
+}
+
+/// Makes the broker after the leader lead each partition.
+fn move_leaders(cluster: &mut Cluster) {
+    for partition in 0..PARTITIONS {
+        let (leader, _) = cluster.leader(TOPIC, partition).expect("it has one");
+        assert!(cluster.move_leader(TOPIC, partition, leader % 3 + 1));
+    }
+}
+
+/// Changes something at the k-th turn while records are on their way, and judges what comes of it.
+async fn change_at(make: fn() -> Cluster, turn: usize, change: fn(&Net)) {
+    let mut world = World::new(Net::new(make())).await;
+    world.background(1).await;
+    let net = world.net.clone();
+    let changing = tokio::spawn(async move {
+        hops(turn).await;
+        change(&net);
+    });
+    world.background(4).await;
+    changing.await.expect("it does not panic");
+    world.check().await;
+}
+
+#[test]
+fn a_leader_that_moves_at_any_turn_is_followed() {
+    for make in clusters() {
+        for turn in 0..TURNS {
+            run(change_at(make, turn, |net| net.with(move_leaders)));
+        }
+    }
+}
+
+#[test]
+fn a_leader_that_moves_twice_at_any_turn_is_followed() {
+    for turn in 0..TURNS {
+        run(change_at(terse_cluster, turn, |net| {
+            net.with(move_leaders);
+            let net = net.clone();
+            tokio::spawn(async move {
+                hops(3).await;
+                net.with(move_leaders);
+            });
+        }));
+    }
+}
+
+#[test]
+fn connections_cut_at_any_turn_are_made_again() {
+    for turn in 0..TURNS {
+        run(change_at(cluster, turn, Net::cut_all));
+    }
+}
+
+#[test]
+fn a_broker_that_stops_at_any_turn_and_starts_again_loses_nothing() {
+    for turn in 0..TURNS {
+        run(change_at(terse_cluster, turn, |net| {
+            net.with(|cluster| cluster.set_down(2));
+            let net = net.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                net.with(|cluster| cluster.set_up(2));
+            });
+        }));
+    }
+}
+
+#[test]
+fn all_brokers_that_stop_at_any_turn_and_start_again_lose_nothing() {
+    for turn in 0..TURNS {
+        run(change_at(cluster, turn, |net| {
+            net.with(|cluster| (1..=3).for_each(|broker| cluster.set_down(broker)));
+            let net = net.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                net.with(|cluster| (1..=3).for_each(|broker| cluster.set_up(broker)));
+            });
+        }));
+    }
+}
+
+/// More bytes than a broker hears or says while a world is judged once.
+const BYTES: usize = 1_500;
+
+#[test]
+fn a_connection_cut_within_any_reply_repeats_nothing() {
+    for bytes in (0..BYTES).step_by(11) {
+        run(async {
+            let mut world = World::new(Net::new(cluster())).await;
+            world.net.set(2, |switches| switches.cut_out = Some(bytes));
+            world.background(3).await;
+            world.check().await;
+        });
+    }
+}
+
+#[test]
+fn a_connection_cut_within_any_request_loses_nothing() {
+    for bytes in (0..BYTES).step_by(11) {
+        run(async {
+            let mut world = World::new(Net::new(cluster())).await;
+            world.net.set(2, |switches| switches.cut_in = Some(bytes));
+            world.background(3).await;
+            world.check().await;
+        });
+    }
+}
+
+#[test]
+fn frames_in_pieces_of_a_few_bytes_are_put_together() {
+    for pipe in [1, 3, 7, 64] {
+        run(async {
+            let mut world = World::new(Net::with_pipes(cluster(), pipe)).await;
+            world.background(3).await;
+            world.check().await;
+        });
+    }
+}
+
+#[test]
+fn a_waiting_poll_sees_a_record_written_at_any_turn_of_a_move() {
+    for make in clusters() {
+        for turn in 0..TURNS {
+            run(async {
+                let mut world = World::new(Net::new(make())).await;
+                world.check().await;
+                let (net, producer) = (world.net.clone(), world.producer.clone());
+                net.with(move_leaders);
+                let value = world.sure(1);
+                let writing = tokio::spawn(async move {
+                    hops(turn).await;
+                    producer.send(Record::to(TOPIC).partition(1).value(&value)).await.expect("it is acknowledged");
+                });
+                let records = soon("poll", world.consumer.poll()).await.expect("nothing is wrong");
+                world.note(&records.expect("the consumer is open"));
+                soon("send", writing).await.expect("it does not panic");
+                world.check().await;
+            });
+        }
+    }
+}
