@@ -280,7 +280,7 @@ pub fn producer(data: &[u8]) {
                 core.handle_timeout(now);
             }
             _ => {
-                core.flush();
+                core.flush(now);
             }
         }
         obey(&mut core, now, &mut waiting, &mut asked);
@@ -303,13 +303,13 @@ fn obey(core: &mut writing::ProducerCore<usize>, now: Instant, waiting: &mut [u3
             writing::Action::InitProducerId => {
                 core.handle_identity(now, Ok(ProducerIdentity { id: 7, epoch: 0 }));
             }
-            writing::Action::RefreshMetadata(_) => {}
+            writing::Action::Hint { .. } | writing::Action::RefreshMetadata(_) | writing::Action::Release { .. } => {}
             writing::Action::Seal { key, id, closed } => {
                 core.handle_sealed(now, key, id, Ok(closed.seal(None).expect("no codec to fail").0));
             }
             writing::Action::Send { request, .. } => asked.push_back(request),
-            writing::Action::Split { key, id, sealed } => {
-                let parts = sealed.split(&Codecs::default(), 2).expect("what was sealed");
+            writing::Action::Split { key, id, sealed, parts } => {
+                let parts = sealed.split(&Codecs::default(), parts).expect("what was sealed");
                 core.handle_split(now, key, id, Ok(parts));
             }
         }

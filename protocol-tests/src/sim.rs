@@ -139,7 +139,8 @@ impl World {
         let settings = Settings {
             acks: -1,
             idempotent: true,
-            compressed: false,
+            // Sealing takes its time then, which the core must stand.
+            compressed: rng.bool(),
             batch_bytes: *rng.choice(&[80, 200, 1_000]).expect("some"),
             request_bytes_max: *rng.choice(&[700, 4_000]).expect("some"),
             linger: Duration::from_millis(rng.u64(0..10)),
@@ -375,15 +376,21 @@ impl World {
                 Action::Complete { ticket, first, count, outcome, .. } => {
                     self.complete(ticket, first, count, &outcome)?
                 }
+                Action::Hint { topic, partition, leader, nodes } => {
+                    if self.cache.handle_hint(&topic, partition, leader, &nodes) {
+                        self.core.handle_metadata(self.now, &self.cache.snapshot());
+                    }
+                }
                 Action::InitProducerId => self.at(700, Event::Identity),
                 Action::RefreshMetadata(_) => self.refresh(),
+                Action::Release { .. } => {}
                 Action::Seal { key, id, closed } => {
                     let wait = self.rng.u64(0..200);
                     self.at(wait, Event::Sealed { key, id, closed: Some(closed) });
                 }
                 Action::Send { broker, request, entries } => self.send(broker, request, entries)?,
-                Action::Split { key, id, sealed } => {
-                    let parts = sealed.split(&ottla::codec::Codecs::default(), 2).expect("what was sealed");
+                Action::Split { key, id, sealed, parts } => {
+                    let parts = sealed.split(&ottla::codec::Codecs::default(), parts).expect("what was sealed");
                     self.core.handle_split(self.now, key, id, Ok(parts));
                 }
             }

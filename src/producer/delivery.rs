@@ -1,5 +1,6 @@
 //! What became of a record: one ticket for each batch, shared by the deliveries of its records.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct Receipt {
     pub log_append_time: Option<i64>,
 }
 
-/// The answer to a batch's records, in parts where the batch was split.
+/// The answer to a batch's records, in parts where the batch was split or refused in part.
 #[derive(Debug)]
 pub(super) struct Ticket {
     partition: i32,
@@ -38,9 +39,10 @@ pub(super) struct Ticket {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each as (first, count, outcome).
-    parts: Vec<(u32, u32, Outcome)>,
-    wakers: Vec<Waker>,
+    /// By the first record of each part: how many there are, and their outcome.
+    parts: BTreeMap<u32, (u32, Outcome)>,
+    /// Who waits, by record: as many as there are deliveries at most, however often they are polled.
+    wakers: BTreeMap<u32, Waker>,
 }
 
 impl Ticket {
@@ -55,22 +57,32 @@ impl Ticket {
     /// Tells what became of `count` records from `first` on. A part that is the whole batch needs no look-up later.
     pub(super) fn resolve(&self, first: u32, count: u32, outcome: Outcome, whole: bool) {
         let mut state = self.state();
-        if whole {
+        let told = if whole {
             // A batch is decided once; a second answer would be a mistake of the core's and changes nothing.
             let _ = self.whole.set(outcome);
+            std::mem::take(&mut state.wakers)
         } else {
-            state.parts.push((first, count, outcome));
-        }
-        let wakers = std::mem::take(&mut state.wakers);
+            state.parts.insert(first, (count, outcome));
+            let mut told = state.wakers.split_off(&first);
+            state.wakers.append(&mut told.split_off(&first.saturating_add(count)));
+            told
+        };
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        let mut last: Option<Waker> = None;
+        for waker in told.into_values() {
+            // Neighbours are most often awaited by one task.
+            if !last.as_ref().is_some_and(|last| last.will_wake(&waker)) {
+                waker.wake_by_ref();
+                last = Some(waker);
+            }
+        }
     }
 
-    fn receipt(&self, outcome: &Outcome, first: u32, index: u32) -> Result<Receipt, Error> {
+    fn receipt(&self, outcome: &Outcome, index: u32) -> Result<Receipt, Error> {
         match outcome {
             Outcome::Acknowledged { base_offset, log_append_time } => Ok(Receipt {
                 partition: self.partition,
-                offset: base_offset.map(|base| base + i64::from(index - first)),
+                offset: base_offset.map(|base| base.saturating_add(i64::from(index))),
                 log_append_time: *log_append_time,
             }),
             Outcome::Failed(error) => Err(error.clone()),
@@ -79,10 +91,10 @@ impl Ticket {
 
     fn answer(&self, state: &State, index: u32) -> Option<Result<Receipt, Error>> {
         if let Some(outcome) = self.whole.get() {
-            return Some(self.receipt(outcome, 0, index));
+            return Some(self.receipt(outcome, index));
         }
-        let part = state.parts.iter().find(|(first, count, _)| (*first..first + count).contains(&index));
-        part.map(|(first, _, outcome)| self.receipt(outcome, *first, index))
+        let (first, (count, outcome)) = state.parts.range(..=index).next_back()?;
+        (index - first < *count).then(|| self.receipt(outcome, index - first))
     }
 }
 
@@ -106,15 +118,65 @@ impl Future for Delivery {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(outcome) = self.ticket.whole.get() {
-            return Poll::Ready(self.ticket.receipt(outcome, 0, self.index));
+            return Poll::Ready(self.ticket.receipt(outcome, self.index));
         }
         let mut state = self.ticket.state();
         if let Some(answer) = self.ticket.answer(&state, self.index) {
             return Poll::Ready(answer);
         }
-        if !state.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.wakers.push(cx.waker().clone());
-        }
+        state
+            .wakers
+            .entry(self.index)
+            .and_modify(|waker| waker.clone_from(cx.waker()))
+            .or_insert_with(|| cx.waker().clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::Ordering;
+    use std::task::Wake;
+
+    use super::*;
+    use crate::error::Kind;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn acknowledged(base: i64) -> Outcome {
+        Outcome::Acknowledged { base_offset: Some(base), log_append_time: None }
+    }
+
+    #[test]
+    fn each_part_answers_its_own_records_and_wakes_only_those() {
+        let ticket = Arc::new(Ticket::new(3));
+        let mut deliveries: Vec<Delivery> =
+            (0..4).map(|index| Delivery { ticket: Arc::clone(&ticket), index }).collect();
+        let counts: Vec<Arc<Count>> = (0..4).map(|_| Arc::default()).collect();
+        let mut poll = |index: usize| {
+            let waker = Waker::from(Arc::clone(&counts[index]));
+            Pin::new(&mut deliveries[index]).poll(&mut Context::from_waker(&waker))
+        };
+        for index in 0..4 {
+            assert!(poll(index).is_pending() && poll(index).is_pending());
+        }
+        ticket.resolve(1, 2, acknowledged(10), false);
+        let woken = || counts.iter().map(|count| count.0.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        assert_eq!(woken(), [0, 1, 1, 0]);
+        let Poll::Ready(Ok(receipt)) = poll(2) else { panic!("it is decided") };
+        assert_eq!((receipt.partition, receipt.offset), (3, Some(11)));
+        assert!(poll(0).is_pending() && poll(3).is_pending());
+        ticket.resolve(3, 1, Outcome::Failed(Error::new(Kind::Timeout, "late")), false);
+        ticket.resolve(0, 1, acknowledged(20), false);
+        assert_eq!(woken(), [1, 1, 1, 1]);
+        assert!(matches!(poll(3), Poll::Ready(Err(error)) if error.is_timeout()));
     }
 }

@@ -1,25 +1,34 @@
 //! Pumps the core: does what it asks for, and tells it what came of it.
+//!
+//! One turn takes the lock once: it tells the core what happened and collects what is to be done. Doing it (telling those who
+//! wait, stamping and hashing, compressing) needs no lock.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::BytesMut;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
+use tokio::time::Sleep;
 
 use super::core::Action;
 use super::core::BatchId;
 use super::core::Entry;
 use super::core::Key;
+use super::core::Outcome;
 use super::delivery::Ticket;
 use super::shared::Shared;
 use crate::client::Target;
 use crate::codec::Codec;
+use crate::codec::CodecError;
 use crate::codec::Codecs;
 use crate::error::Error;
 use crate::error::Kind;
@@ -27,7 +36,10 @@ use crate::metadata::Snapshot;
 use crate::net::clock;
 use crate::net::connection::Reply;
 use crate::record::ClosedBatch;
+use crate::record::HEADER_LEN;
+use crate::record::RecordError;
 use crate::record::SealedBatch;
+use crate::types::ProducerIdentity;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message as m;
@@ -39,7 +51,8 @@ const COMPRESS_APART_FROM: usize = 16 * 1024;
 const IDENTITY: u64 = 0;
 
 type Answer = (u64, Result<Response, Error>);
-type Sealed = (Key, BatchId, Result<(SealedBatch, Option<Vec<u8>>), Error>);
+type Sealed = (Key, BatchId, Result<(SealedBatch, Option<Vec<u8>>), CodecError>);
+type Parts = (Key, BatchId, Result<Vec<ClosedBatch>, RecordError>);
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
@@ -53,6 +66,28 @@ pub(super) struct Driver {
     /// What the core was told last.
     known: Arc<Snapshot>,
     acks: i16,
+    timer: Option<Pin<Box<Sleep>>>,
+    news: News,
+    /// What is compressed on other threads, and what waits for one.
+    compressing: usize,
+    uncompressed: VecDeque<(Key, BatchId, ClosedBatch)>,
+    compressing_max: usize,
+    actions: Vec<Action<Arc<Ticket>>>,
+}
+
+/// What happened since the last turn.
+#[derive(Default)]
+struct News {
+    answers: Vec<Answer>,
+    sealed: Vec<Sealed>,
+    parts: Vec<Parts>,
+}
+
+/// What a turn came to.
+struct Turn {
+    stopped: bool,
+    timeout: Option<Instant>,
+    oldest: BatchId,
 }
 
 impl Driver {
@@ -61,107 +96,142 @@ impl Driver {
         let (sealed_sink, sealed) = mpsc::unbounded_channel();
         let snapshots = shared.cluster().subscribe();
         let acks = shared.lock().core.acks();
-        let known = Arc::default();
-        Self { shared, codec, codecs, answers, answer_sink, sealed, sealed_sink, snapshots, known, acks }
+        Self {
+            shared,
+            codec,
+            codecs,
+            answers,
+            answer_sink,
+            sealed,
+            sealed_sink,
+            snapshots,
+            known: Arc::default(),
+            acks,
+            timer: None,
+            news: News::default(),
+            compressing: 0,
+            uncompressed: VecDeque::new(),
+            compressing_max: std::thread::available_parallelism().map_or(1, usize::from),
+            actions: Vec::new(),
+        }
     }
 
+    /// Runs until the producer is stopped; being dropped tells those who still wait.
     pub(super) async fn run(mut self) {
         loop {
-            let stopped = self.turn();
-            while self.act() {}
+            let Turn { stopped, timeout, oldest } = self.turn();
             if stopped {
                 return;
             }
-            let timeout = self.shared.lock().core.poll_timeout();
-            self.wait(timeout).await;
+            self.act();
+            self.shared.settle(oldest);
+            // What was done on the spot is told in another turn, before anything is waited for.
+            if self.news.sealed.is_empty() && self.news.parts.is_empty() {
+                self.wait(timeout).await;
+            }
         }
     }
 
-    /// Tells the core what happened since the last turn. Answers whether the producer is to end.
-    fn turn(&mut self) -> bool {
+    /// Tells the core what happened since the last turn, and takes what it wants done.
+    fn turn(&mut self) -> Turn {
         let now = clock::now();
         // Compared by itself: waiting for a change marks it as seen.
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
-        let news = !Arc::ptr_eq(&snapshot, &self.known);
-        let mut state = self.shared.lock();
-        if news {
+        let mut news = std::mem::take(&mut self.news);
+        while let Ok(answer) = self.answers.try_recv() {
+            news.answers.push(answer);
+        }
+        while let Ok(sealed) = self.sealed.try_recv() {
+            self.compressing -= 1;
+            news.sealed.push(sealed);
+        }
+        let heard: Vec<_> = news.answers.drain(..).map(|(tag, answer)| (tag, understand(tag, answer))).collect();
+        let mut guard = self.shared.lock();
+        let state = &mut *guard;
+        if !Arc::ptr_eq(&snapshot, &self.known) {
             state.core.handle_metadata(now, &snapshot);
             self.known = snapshot;
         }
-        while let Ok((key, id, sealed)) = self.sealed.try_recv() {
+        for (key, id, sealed) in news.sealed.drain(..) {
             let sealed = sealed.map(|(sealed, buffer)| {
                 buffer.into_iter().for_each(|buffer| state.core.recycle(buffer));
                 sealed
             });
-            state.core.handle_sealed(now, key, id, sealed);
+            state.core.handle_sealed(now, key, id, sealed.map_err(seal_failed));
         }
-        while let Ok((tag, answer)) = self.answers.try_recv() {
-            handle_answer(&mut state.core, now, tag, answer);
+        for (key, id, parts) in news.parts.drain(..) {
+            state.core.handle_split(now, key, id, parts.map_err(Error::from));
         }
-        state.core.handle_timeout(now);
-        if state.stopped {
-            state.core.abort(&Error::new(Kind::Closed, "the producer was closed"));
-        }
-        state.stopped
-    }
-
-    /// Does what the core asks for; answers whether that may have given it more to ask.
-    fn act(&mut self) -> bool {
-        let mut actions = Vec::new();
-        {
-            let mut state = self.shared.lock();
-            while let Some(action) = state.core.poll_action() {
-                if let Action::Complete { bytes, .. } = &action {
-                    state.release(*bytes);
-                }
-                actions.push(action);
+        for (tag, heard) in &heard {
+            match heard {
+                Heard::Identity(identity) => state.core.handle_identity(now, identity.clone()),
+                Heard::Produced(response) => state.core.handle_response(now, *tag, response),
             }
         }
-        let mut more = false;
-        let mut decided = false;
-        for action in actions {
+        state.core.handle_timeout(now);
+        while let Some(action) = state.core.poll_action() {
+            if let Action::Complete { bytes, .. } | Action::Release { bytes } = &action {
+                state.release(*bytes);
+            }
+            self.actions.push(action);
+        }
+        let turn = Turn { stopped: state.stopped, timeout: state.core.poll_timeout(), oldest: state.core.oldest() };
+        let granted = state.take_granted();
+        drop(guard);
+        granted.wake();
+        // Its buffers are used again.
+        self.news = news;
+        turn
+    }
+
+    /// Does what the core asks for.
+    fn act(&mut self) {
+        let mut actions = std::mem::take(&mut self.actions);
+        for action in actions.drain(..) {
             match action {
                 Action::Complete { ticket, first, count, whole, outcome, .. } => {
                     ticket.resolve(first, count, outcome, whole);
-                    decided = true;
+                }
+                Action::Hint { topic, partition, leader, nodes } => {
+                    self.shared.cluster().hint(&topic, partition, leader, &nodes);
                 }
                 Action::InitProducerId => self.init_producer_id(),
                 Action::RefreshMetadata(topic) => self.shared.cluster().refresh(std::slice::from_ref(&topic)),
-                Action::Seal { key, id, closed } => more |= self.seal(key, id, closed),
+                Action::Release { .. } => {}
+                Action::Seal { key, id, closed } => self.seal(key, id, closed),
                 Action::Send { broker, request, entries } => self.send(broker, request, entries),
-                Action::Split { key, id, sealed } => {
-                    let parts = sealed.split(&self.codecs, 2).map_err(Error::from);
-                    self.shared.lock().core.handle_split(clock::now(), key, id, parts);
-                    more = true;
+                Action::Split { key, id, sealed, parts } => {
+                    let parts = sealed.split(&self.codecs, parts);
+                    self.news.parts.push((key, id, parts));
                 }
             }
         }
-        if decided {
-            self.shared.decided.notify_waiters();
-        }
-        more
+        self.actions = actions;
+        self.compress();
     }
 
-    /// Seals a batch here or, if it is worth it, apart. Answers whether it was done here.
-    fn seal(&self, key: Key, id: BatchId, closed: ClosedBatch) -> bool {
-        let Some(codec) = self.codec.clone() else {
-            let sealed = closed.seal(None).map_err(seal_failed).map(|(sealed, _)| sealed);
-            self.shared.lock().core.handle_sealed(clock::now(), key, id, sealed);
-            return true;
-        };
-        let sink = self.sealed_sink.clone();
-        let apart = closed.records.len() >= COMPRESS_APART_FROM;
-        let work = move || {
-            let sealed = closed.seal(Some(&*codec)).map_err(seal_failed);
-            // The driver may have ended, and then nobody needs the batch.
-            let _ = sink.send((key, id, sealed));
-        };
-        if apart {
-            drop(tokio::task::spawn_blocking(work));
-        } else {
-            work();
+    /// Compresses a batch here or, if it is worth it, apart.
+    fn seal(&mut self, key: Key, id: BatchId, closed: ClosedBatch) {
+        if self.codec.is_some() && closed.records.len() >= COMPRESS_APART_FROM {
+            return self.uncompressed.push_back((key, id, closed));
         }
-        false
+        let sealed = closed.seal(self.codec.as_deref());
+        self.news.sealed.push((key, id, sealed));
+    }
+
+    /// Starts to compress what waits for it, on as many threads as there are processors.
+    fn compress(&mut self) {
+        while self.compressing < self.compressing_max {
+            let (Some(codec), Some((key, id, closed))) = (self.codec.clone(), self.uncompressed.pop_front()) else {
+                return;
+            };
+            self.compressing += 1;
+            let job = Job { key, id, sink: self.sealed_sink.clone(), sealed: None };
+            drop(tokio::task::spawn_blocking(move || {
+                let mut job = job;
+                job.sealed = Some(closed.seal(Some(&*codec)));
+            }));
+        }
     }
 
     fn init_producer_id(&self) {
@@ -181,11 +251,15 @@ impl Driver {
 
     fn request(&self, timeout: Duration, entries: Vec<Entry>) -> Request {
         let mut topics: Vec<m::ProduceTopic> = Vec::new();
+        // Headers are pieces of one allocation.
+        let mut heads = BytesMut::with_capacity(entries.len() * HEADER_LEN);
         for Entry { topic, id, partition, batch, stamp } in entries {
-            let head = Bytes::copy_from_slice(&batch.header(&stamp));
+            heads.extend_from_slice(&batch.header(&stamp));
+            let head = heads.split().freeze();
             let records = Some(m::Payload { head, body: batch.into_body() });
             let entry = m::ProducePartition { index: partition, records };
-            match topics.iter_mut().find(|known| known.name == topic) {
+            // Partitions of one topic are most often neighbours.
+            match topics.iter_mut().rev().find(|known| known.name == topic) {
                 Some(known) => known.partitions.push(entry),
                 None => topics.push(m::ProduceTopic { name: topic, id, partitions: vec![entry] }),
             }
@@ -194,69 +268,115 @@ impl Driver {
         Request::Produce(m::ProduceRequest { transactional_id: None, acks: self.acks, timeout_ms, topics })
     }
 
-    /// Waits until something happens.
+    /// Waits until something happens. Whatever ends it is followed by a whole turn, so nothing that is ready with it is lost.
     async fn wait(&mut self, timeout: Option<Instant>) {
-        let mut work = pin!(self.shared.work.notified());
-        let mut news = pin!(self.snapshots.changed());
-        let mut timer = pin!(timeout.map(|at| tokio::time::sleep_until(at.into())));
-        let (answers, sealed) = (&mut self.answers, &mut self.sealed);
-        let (mut answer, mut batch) = (None, None);
+        let Self { shared, snapshots, answers, sealed, timer, news, compressing, .. } = self;
+        let mut work = pin!(shared.work.notified());
+        let mut changed = pin!(snapshots.changed());
+        if let Some(at) = timeout {
+            let at = tokio::time::Instant::from_std(at);
+            match timer {
+                Some(timer) if timer.deadline() == at && !timer.is_elapsed() => {}
+                Some(timer) => timer.as_mut().reset(at),
+                None => *timer = Some(Box::pin(tokio::time::sleep_until(at))),
+            }
+        }
         poll_fn(|cx| {
-            let mut ready = work.as_mut().poll(cx).is_ready() | news.as_mut().poll(cx).is_ready();
-            if let Poll::Ready(received) = answers.poll_recv(cx) {
-                answer = received;
-                return Poll::Ready(());
+            let mut ready = work.as_mut().poll(cx).is_ready() | changed.as_mut().poll(cx).is_ready();
+            if let Poll::Ready(Some(answer)) = answers.poll_recv(cx) {
+                news.answers.push(answer);
+                ready = true;
             }
-            if let Poll::Ready(received) = sealed.poll_recv(cx) {
-                batch = received;
-                return Poll::Ready(());
+            if let Poll::Ready(Some(batch)) = sealed.poll_recv(cx) {
+                *compressing -= 1;
+                news.sealed.push(batch);
+                ready = true;
             }
-            if let Some(timer) = timer.as_mut().as_pin_mut() {
-                ready |= timer.poll(cx).is_ready();
-            }
+            ready |= timeout.is_some() && timer.as_mut().is_some_and(|timer| elapsed(timer, cx));
             if ready { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        // What was received is handled with the rest, in the next turn.
-        let now = clock::now();
-        let mut state = self.shared.lock();
-        if let Some((tag, answer)) = answer {
-            handle_answer(&mut state.core, now, tag, answer);
-        }
-        if let Some((key, id, sealed)) = batch {
-            let sealed = sealed.map(|(sealed, buffer)| {
-                buffer.into_iter().for_each(|buffer| state.core.recycle(buffer));
-                sealed
-            });
-            state.core.handle_sealed(now, key, id, sealed);
-        }
     }
 }
 
-fn seal_failed(error: crate::codec::CodecError) -> Error {
+impl Drop for Driver {
+    /// Tells everybody who still waits, also where the runtime ends before the producer does. Takes no waiting.
+    fn drop(&mut self) {
+        // What was asked for and not done is done with: nothing is sent any more.
+        let mut untold = std::mem::take(&mut self.actions);
+        let granted = {
+            let mut guard = self.shared.lock();
+            let state = &mut *guard;
+            state.core.abort(&Error::new(Kind::Closed, "the producer was closed"));
+            while let Some(action) = state.core.poll_action() {
+                if let Action::Complete { bytes, .. } | Action::Release { bytes } = &action {
+                    state.release(*bytes);
+                }
+                untold.push(action);
+            }
+            let mut granted = state.take_granted();
+            granted.add(state.end());
+            granted
+        };
+        let mut given_up = 0;
+        for action in untold {
+            if let Action::Complete { ticket, first, count, whole, outcome, .. } = action {
+                given_up +=
+                    if matches!(&outcome, Outcome::Failed(error) if error.kind() == Kind::Closed) { count } else { 0 };
+                ticket.resolve(first, count, outcome, whole);
+            }
+        }
+        if given_up > 0 {
+            tracing::warn!(records = given_up, "the producer ended with records that were not acknowledged");
+        }
+        granted.wake();
+        self.shared.settle(BatchId::MAX);
+    }
+}
+
+/// A batch that is compressed on another thread. It answers also where the codec panics or the runtime ends.
+struct Job {
+    key: Key,
+    id: BatchId,
+    sink: mpsc::UnboundedSender<Sealed>,
+    sealed: Option<Result<(SealedBatch, Option<Vec<u8>>), CodecError>>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let sealed = self.sealed.take().unwrap_or_else(|| Err(CodecError::Corrupt("the codec panicked".into())));
+        // The driver may have ended, and then nobody needs the batch.
+        let _ = self.sink.send((self.key, self.id, sealed));
+    }
+}
+
+fn elapsed(timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> bool {
+    timer.as_mut().poll(cx).is_ready()
+}
+
+fn seal_failed(error: CodecError) -> Error {
     Error::new(Kind::Config, "could not compress a batch").caused_by(error)
 }
 
-fn handle_answer(
-    core: &mut super::core::ProducerCore<Arc<Ticket>>,
-    now: Instant,
-    tag: u64,
-    answer: Result<Response, Error>,
-) {
+/// An answer, by what was asked.
+enum Heard {
+    Identity(Result<ProducerIdentity, Error>),
+    Produced(Result<m::ProduceResponse, Error>),
+}
+
+fn understand(tag: u64, answer: Result<Response, Error>) -> Heard {
     let mixed_up = || Error::protocol("the answer is to another question");
     if tag == IDENTITY {
-        let identity = answer.and_then(|response| match response {
+        return Heard::Identity(answer.and_then(|response| match response {
             Response::InitProducerId(m::InitProducerIdResponse { error: Some(code), .. }) => {
                 Err(Error::broker(code, "could not get a producer identity"))
             }
             Response::InitProducerId(response) => response.identity.ok_or_else(mixed_up),
             _ => Err(mixed_up()),
-        });
-        return core.handle_identity(now, identity);
+        }));
     }
-    let produced = answer.and_then(|response| match response {
+    Heard::Produced(answer.and_then(|response| match response {
         Response::Produce(response) => Ok(response),
         _ => Err(mixed_up()),
-    });
-    core.handle_response(now, tag, &produced);
+    }))
 }

@@ -4,6 +4,7 @@
 //! in the end what became of it. One lock guards the core; it is held for the copy, never while a batch is compressed,
 //! hashed or encoded.
 
+use std::any::Any;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +24,21 @@ use crate::partitioner::PartitionerFactory;
 use crate::types::TopicName;
 
 internal! { core }
+mod budget;
 mod delivery;
 mod driver;
+mod placing;
 mod record;
 mod shared;
+#[cfg(all(test, feature = "mock"))]
+mod tests;
 
 pub use self::delivery::Delivery;
 pub use self::delivery::Receipt;
+use self::placing::Placing;
 pub use self::record::Record;
 use self::shared::Admission;
+use self::shared::Place;
 use self::shared::Shared;
 
 impl Client {
@@ -54,6 +61,12 @@ pub enum Guarantee {
     Idempotent,
 }
 
+#[derive(Debug)]
+enum Partitioning {
+    Builtin(Builtin),
+    Own(Arc<dyn PartitionerFactory>),
+}
+
 /// Settings of a [`Producer`]. Made by [`Client::producer`](crate::Client::producer).
 #[derive(Debug)]
 pub struct ProducerBuilder {
@@ -62,7 +75,7 @@ pub struct ProducerBuilder {
     compression: Compression,
     level: Option<i32>,
     codecs: Codecs,
-    partitioner: Arc<dyn PartitionerFactory>,
+    placing: Partitioning,
     batch_bytes: usize,
     request_bytes_max: usize,
     buffer_bytes: usize,
@@ -78,7 +91,7 @@ impl ProducerBuilder {
             compression: Compression::None,
             level: None,
             codecs: Codecs::default(),
-            partitioner: Arc::new(Builtin::default()),
+            placing: Partitioning::Builtin(Builtin::default()),
             batch_bytes: 256 * 1024,
             request_bytes_max: 1024 * 1024,
             buffer_bytes: 32 << 20,
@@ -113,13 +126,19 @@ impl ProducerBuilder {
 
     /// How records are placed. The default is [`Builtin::Murmur2`].
     ///
-    /// A partitioner runs under the producer's lock: it must be quick and must not call the producer.
+    /// A partitioner of your own runs in the task that sends, one record of a topic at a time, without any other lock of the
+    /// producer. It is not told how many batches wait for each partition.
     pub fn partitioner(mut self, partitioner: impl PartitionerFactory + 'static) -> Self {
-        self.partitioner = Arc::new(partitioner);
+        let any: &dyn Any = &partitioner;
+        self.placing = match any.downcast_ref::<Builtin>() {
+            Some(builtin) => Partitioning::Builtin(*builtin),
+            None => Partitioning::Own(Arc::new(partitioner)),
+        };
         self
     }
 
-    /// Largest batch, in bytes before compression. The default is 256 KiB.
+    /// Largest batch, in bytes as it is sent. The default is 256 KiB. How well a topic's records compress is estimated from
+    /// the batches before; before compression a batch has at most a sixteenth of `buffer_bytes`, or this if that is more.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = bytes;
         self
@@ -137,8 +156,8 @@ impl ProducerBuilder {
         self
     }
 
-    /// How long a record waits for others while its broker is busy. The default is 5 ms; an idle broker is sent what
-    /// there is at once.
+    /// How long a record waits for others while its broker is busy. The default is 5 ms. A broker with nothing to do is sent
+    /// what there is at once, and a batch that waited takes records until its broker can take another request.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
@@ -171,7 +190,7 @@ impl ProducerBuilder {
                 properties.number(&format!("compression.{name}.level")).and_then(|level| level.try_into().ok());
         }
         if let Some(name) = properties.get("partitioner") {
-            self.partitioner = Arc::new(match name {
+            self.placing = Partitioning::Builtin(match name {
                 "round_robin" => Builtin::RoundRobin,
                 "consistent_random" => Builtin::ConsistentRandom,
                 "fnv1a_random" => Builtin::Fnv1aRandom,
@@ -225,7 +244,12 @@ impl ProducerBuilder {
             retry_backoff_max: self.cluster.settings().retry_backoff_max,
             pool_bytes_max: self.buffer_bytes / 2,
         };
-        let shared = Arc::new(Shared::new(self.cluster, settings, self.partitioner, self.buffer_bytes));
+        // What comes with the crate runs in the core, under its lock; what users wrote does not.
+        let (core, placing): (Arc<dyn PartitionerFactory>, _) = match self.placing {
+            Partitioning::Builtin(builtin) => (Arc::new(builtin), None),
+            Partitioning::Own(own) => (Arc::new(Builtin::default()), Some(Placing::new(own, settings.batch_bytes))),
+        };
+        let shared = Arc::new(Shared::new(self.cluster, settings, core, placing, self.buffer_bytes));
         tokio::spawn(driver::Driver::new(Arc::clone(&shared), codec, self.codecs).run());
         Ok(Producer { inner: Arc::new(Handle { shared }) })
     }
@@ -276,40 +300,44 @@ impl Producer {
 
     /// Accepts a record into the buffer, waiting in turn for room, and answers with its delivery to come.
     ///
+    /// It waits for the topic to be known and for room no longer than the delivery timeout; an error says that the record was
+    /// not accepted.
+    ///
     /// Cancel safety: dropping the future before it is ready withdraws the record. Dropping the [`Delivery`] does not.
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        if let Some(delivery) = self.admit(&record)? {
-            return Ok(delivery);
-        }
-        self.enqueue_slowly(record).await
-    }
-
-    fn admit(&self, record: &Record<'_>) -> Result<Option<Delivery>, Error> {
-        match self.shared().admit(record, None)? {
-            Admission::Accepted(delivery) => Ok(Some(delivery)),
-            Admission::Full | Admission::UnknownTopic => Ok(None),
+        let place = self.shared().place(&record);
+        match self.shared().admit(&record, place, None)? {
+            Admission::Accepted(delivery) => Ok(delivery),
+            Admission::Full | Admission::UnknownTopic => self.enqueue_slowly(record, place).await,
         }
     }
 
     #[cold]
-    async fn enqueue_slowly(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        let deadline = clock::now() + self.shared().delivery_timeout();
+    async fn enqueue_slowly(&self, record: Record<'_>, mut place: Place) -> Result<Delivery, Error> {
+        let shared = self.shared();
+        let deadline = clock::now() + shared.delivery_timeout();
         let mut room = None;
         loop {
-            let waited = match self.shared().admit(&record, room)? {
+            let waited: Result<(), Error> = match shared.admit(&record, place, room.as_mut())? {
                 Admission::Accepted(delivery) => return Ok(delivery),
-                Admission::Full => self.shared().room(&record, deadline).await,
                 Admission::UnknownTopic => {
-                    self.shared().learn(&TopicName::from(record.topic()), deadline).await.map(|()| None)
+                    // Others may use the room while this one asks.
+                    room = None;
+                    let learned = shared.learn(&TopicName::from(record.topic()), deadline).await;
+                    if place == Place::Unknown {
+                        place = shared.place(&record);
+                    }
+                    learned
                 }
+                Admission::Full => room.insert(shared.room(&record)).granted(deadline).await,
             };
-            room = waited.map_err(|error| error.written(Written::No))?;
+            waited.map_err(|error| error.written(Written::No))?;
         }
     }
 
     /// Accepts a record if there is room now; an error of kind [`Kind::Full`] says that there is none.
     pub fn try_enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        match self.shared().admit(&record, None)? {
+        match self.shared().admit(&record, self.shared().place(&record), None)? {
             Admission::Accepted(delivery) => Ok(delivery),
             Admission::Full => Err(Error::new(Kind::Full, "the producer's buffer is full").written(Written::No)),
             Admission::UnknownTopic => {
@@ -320,25 +348,56 @@ impl Producer {
         }
     }
 
-    /// Accepts records in order, waiting for room as often as needed. On an error, those before it are accepted.
+    /// Accepts records in order, waiting for room as often as needed. It costs less than one call for each: records are taken
+    /// by the hundred. On an error, those before it are accepted and go their way, though their deliveries are dropped.
+    ///
+    /// Cancel safety: dropping the future before it is ready withdraws the records that are not accepted yet.
     pub async fn enqueue_all<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Result<Vec<Delivery>, Error> {
-        let records = records.into_iter();
+        let mut records = records.into_iter();
         let mut deliveries = Vec::with_capacity(records.size_hint().0);
-        for record in records {
-            deliveries.push(self.enqueue(record).await?);
+        let mut chunk = Vec::with_capacity(CHUNK.min(records.size_hint().1.unwrap_or(CHUNK)));
+        loop {
+            chunk.clear();
+            // Iterators and partitioners are the caller's code: they run before the lock is taken.
+            for record in records.by_ref().take(CHUNK) {
+                let place = self.shared().place(&record);
+                chunk.push((record, place));
+            }
+            if chunk.is_empty() {
+                return Ok(deliveries);
+            }
+            let before = deliveries.len();
+            self.shared().admit_all(&chunk, &mut deliveries)?;
+            let taken = deliveries.len() - before;
+            for (record, place) in chunk.drain(..).skip(taken) {
+                let delivery = match self.shared().admit(&record, place, None)? {
+                    Admission::Accepted(delivery) => delivery,
+                    Admission::Full | Admission::UnknownTopic => self.enqueue_slowly(record, place).await?,
+                };
+                deliveries.push(delivery);
+            }
         }
-        Ok(deliveries)
     }
 
-    /// Waits until every record that was accepted before this call is decided, whatever the outcome.
+    /// Waits until every record that was accepted before this call is decided, whatever the outcome. That is the case by the
+    /// delivery timeout of the last of them.
+    ///
+    /// Cancel safety: dropping the future changes nothing; what was accepted goes out without waiting for its linger.
     pub fn flush(&self) -> impl Future<Output = ()> + Send + '_ {
         self.shared().flush()
     }
 
-    /// Writes what is buffered, for at most `patience`, then stops. An error says that something was not acknowledged.
+    /// Writes what is buffered, for at most `patience`, then stops. An error says that something was still not decided then;
+    /// it was told so by its deliveries, which say whether it may have been written.
+    ///
+    /// Cancel safety: until `patience` is over, dropping the future leaves the producer open.
     pub async fn close(&self, patience: Duration) -> Result<(), Error> {
         let flushed = tokio::time::timeout(patience, self.flush()).await;
         self.shared().stop();
+        self.shared().ended().await;
         flushed.map_err(|_| Error::new(Kind::Timeout, "the producer was closed with records not acknowledged"))
     }
 }
+
+/// Records taken under one lock.
+const CHUNK: usize = 128;

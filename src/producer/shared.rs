@@ -1,21 +1,27 @@
 //! What the handles and the driver of a producer share: the core behind its lock, and the budget.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
+use super::budget::Budget;
+use super::budget::Granted;
+use super::budget::Turn;
+use super::core::BatchId;
 use super::core::Key;
 use super::core::ProducerCore;
 use super::core::Settings;
 use super::delivery::Delivery;
 use super::delivery::Ticket;
+use super::placing::Placing;
 use super::record::Record;
 use crate::client::Cluster;
 use crate::error::Error;
@@ -23,7 +29,9 @@ use crate::error::Kind;
 use crate::error::Written;
 use crate::net::clock;
 use crate::net::clock::Clock;
+use crate::net::clock::Now;
 use crate::partitioner::PartitionerFactory;
+use crate::record::HEADER_LEN;
 use crate::record::RecordRef;
 use crate::types::TopicName;
 
@@ -33,8 +41,11 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Wakes the driver.
     pub(super) work: Notify,
-    /// Told when batches are decided.
-    pub(super) decided: Notify,
+    /// The oldest batch that somebody still waits for, and word of it.
+    settled: AtomicU64,
+    news: Notify,
+    /// The user's partitioner, if there is one.
+    placing: Option<Placing>,
     request_bytes_max: usize,
     delivery_timeout: Duration,
 }
@@ -44,6 +55,8 @@ pub(super) struct State {
     pub(super) core: ProducerCore<Arc<Ticket>>,
     clock: Clock,
     budget: Budget,
+    /// Those who were let in by a record that was refused; the driver wakes them.
+    granted: Granted,
     /// The topic of the last record, which is most often that of the next.
     last_topic: Option<(TopicName, u32)>,
     pub(super) stopped: bool,
@@ -56,72 +69,52 @@ pub(super) enum Admission {
     UnknownTopic,
 }
 
-/// Bytes that may be undecided, and who waits for them, first come first served.
-#[derive(Debug)]
-pub(super) struct Budget {
-    limit: usize,
-    used: usize,
-    waiting: VecDeque<(usize, oneshot::Sender<()>)>,
+/// Which partition a record goes to, as far as that is decided without the lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The built-in partitioner will say.
+    Builtin,
+    /// The record, or the user's partitioner, said so.
+    Chosen(i32),
+    /// The topic is not known.
+    Unknown,
 }
 
-impl Budget {
-    /// Whether there is room for one who has not waited: not while others do.
-    fn fits(&self, bytes: usize) -> bool {
-        self.used + bytes <= self.limit && self.waiting.is_empty()
-    }
-
-    /// Takes bytes back and gives room, in turn, to those for whom there is some then. It is theirs from that moment.
-    pub(super) fn release(&mut self, bytes: usize) {
-        debug_assert!(bytes <= self.used, "no more comes back than was taken");
-        self.used = self.used.saturating_sub(bytes);
-        while let Some((bytes, sender)) = self.waiting.front() {
-            if !sender.is_closed() && self.used + bytes > self.limit {
-                return;
-            }
-            let Some((bytes, sender)) = self.waiting.pop_front() else { return };
-            // One who gave up waiting takes nothing.
-            if sender.send(()).is_ok() {
-                self.used += bytes;
-            }
-        }
-    }
+/// What an accepted record leaves to be done without the lock.
+#[derive(Debug, Default)]
+struct After {
+    wake: bool,
+    bytes: usize,
+    full: bool,
+    granted: Granted,
 }
 
-/// Room that one who waited was given. What is not used comes back when this is dropped.
+/// A place in the line for room, or the room itself. Dropping it gives either up.
 pub(super) struct Room<'a> {
     shared: &'a Shared,
+    turn: Turn,
     bytes: usize,
+    receiver: oneshot::Receiver<()>,
+    /// The room was used up by a record.
+    spent: bool,
+}
+
+impl Room<'_> {
+    /// Waits in turn until there is room.
+    pub(super) async fn granted(&mut self, deadline: Instant) -> Result<(), Error> {
+        match tokio::time::timeout_at(deadline.into(), &mut self.receiver).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::new(Kind::Timeout, "the producer's buffer had no room by the deadline")),
+        }
+    }
 }
 
 impl Drop for Room<'_> {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.shared.lock().release(self.bytes);
+        if !self.spent {
+            let granted = self.shared.lock().budget.give_up(self.turn, self.bytes);
+            granted.wake();
         }
-    }
-}
-
-/// A place in the queue for room. Whoever leaves it gives back what was given meanwhile, and lets those behind pass.
-struct Place<'a> {
-    shared: &'a Shared,
-    bytes: usize,
-    given: oneshot::Receiver<()>,
-}
-
-impl<'a> Place<'a> {
-    /// `None` says that the producer is closed.
-    async fn wait(mut self) -> Option<Room<'a>> {
-        let given = (&mut self.given).await.is_ok();
-        given.then(|| Room { shared: self.shared, bytes: self.bytes })
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        // After it has closed the channel is either empty for good or holds what was given.
-        self.given.close();
-        let unused = if self.given.try_recv().is_ok() { self.bytes } else { 0 };
-        self.shared.lock().release(unused);
     }
 }
 
@@ -130,18 +123,22 @@ impl Shared {
         cluster: Cluster,
         settings: Settings,
         partitioner: Arc<dyn PartitionerFactory>,
+        placing: Option<Placing>,
         limit: usize,
     ) -> Self {
         let (request_bytes_max, delivery_timeout) = (settings.request_bytes_max, settings.delivery_timeout);
         let mut core = ProducerCore::new(settings, partitioner, clock::seed());
         core.handle_metadata(clock::now(), &cluster.snapshot());
-        let budget = Budget { limit, used: 0, waiting: VecDeque::new() };
-        let state = State { core, clock: Clock::new(), budget, last_topic: None, stopped: false };
+        let budget = Budget::new(limit);
+        let granted = Granted::default();
+        let state = State { core, clock: Clock::new(), budget, granted, last_topic: None, stopped: false };
         Self {
             cluster,
             state: Mutex::new(state),
             work: Notify::new(),
-            decided: Notify::new(),
+            settled: AtomicU64::new(0),
+            news: Notify::new(),
+            placing,
             request_bytes_max,
             delivery_timeout,
         }
@@ -159,56 +156,89 @@ impl Shared {
         self.delivery_timeout
     }
 
-    /// Takes a record into its batch if its topic is known and there is room, or was given to it before.
-    pub(super) fn admit(&self, record: &Record<'_>, mut room: Option<Room<'_>>) -> Result<Admission, Error> {
-        let bytes = record.bytes_max();
-        if bytes + crate::record::HEADER_LEN > self.request_bytes_max {
-            let text = format!(
-                "a record of {bytes} bytes does not fit a request of {}; raise max.request.size",
-                self.request_bytes_max
-            );
-            return Err(self.refused(Kind::RecordTooLarge, text, record));
-        }
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        if state.stopped {
-            return Err(self.refused(Kind::Closed, "the producer is closed", record));
-        }
-        if room.is_none() && !state.budget.fits(bytes) {
-            return Ok(Admission::Full);
-        }
-        let Some(topic) = state.topic(record.topic()) else { return Ok(Admission::UnknownTopic) };
-        let partition = match record.explicit_partition() {
-            None => state.core.choose(topic, record.key_bytes()),
-            Some(partition) => partition,
-        };
-        let count = state.core.partition_count(topic);
-        if u32::try_from(partition).map_or(true, |partition| partition >= count) {
-            let text = format!("there is no partition {partition}: the topic has {count}");
-            return Err(self.refused(Kind::UnknownTopic, text, record));
-        }
+    /// Takes a record into its batch if there is room and its topic is known. `room` is what was waited for.
+    pub(super) fn admit(
+        &self,
+        record: &Record<'_>,
+        place: Place,
+        room: Option<&mut Room<'_>>,
+    ) -> Result<Admission, Error> {
+        let bytes = self.bytes(record)?;
+        let mut state = self.lock();
         let now = state.clock.now();
-        let written = RecordRef {
-            timestamp: record.explicit_timestamp().unwrap_or(now.unix_ms),
-            key: record.key_bytes(),
-            value: record.value_bytes(),
-            headers: record.header_list(),
-        };
-        let key = Key { topic, partition };
-        let appended = state.core.append(now.instant, key, &written, || Arc::new(Ticket::new(partition)))?;
-        state.budget.used += appended.bytes;
-        if let Some(room) = &mut room {
-            state.release(std::mem::take(&mut room.bytes));
-        }
-        drop(guard);
-        if appended.wake {
+        let admitted = state.admit(record, bytes, place, room, now);
+        drop(state);
+        let (admission, After { wake, bytes, full, granted }) = admitted.inspect_err(|_| self.work.notify_one())?;
+        granted.wake();
+        if wake {
             self.work.notify_one();
         }
-        Ok(Admission::Accepted(Delivery { ticket: appended.ticket, index: appended.index }))
+        if let (Some(placing), Admission::Accepted(delivery)) = (&self.placing, &admission) {
+            placing.appended(record.topic(), delivery.partition(), bytes, full);
+        }
+        Ok(admission)
     }
 
-    fn refused(&self, kind: Kind, text: impl Into<String>, record: &Record<'_>) -> Error {
-        Error::new(kind, text).in_topic(&record.topic().into()).written(Written::No)
+    /// Takes records into their batches, under one lock and at one time, as long as there is room and topics are known. Adds
+    /// a delivery for each; an error is about the first that has none.
+    pub(super) fn admit_all(&self, records: &[(Record<'_>, Place)], into: &mut Vec<Delivery>) -> Result<(), Error> {
+        let mut all = After::default();
+        let mut told = Vec::new();
+        let mut outcome = Ok(());
+        let mut state = self.lock();
+        let now = state.clock.now();
+        for (record, place) in records {
+            match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *place, None, now)) {
+                Ok((Admission::Accepted(delivery), after)) => {
+                    if self.placing.is_some() {
+                        told.push((record.topic(), delivery.partition(), after.bytes, after.full));
+                    }
+                    into.push(delivery);
+                    all.wake |= after.wake;
+                    all.granted.add(after.granted);
+                }
+                Ok((Admission::Full | Admission::UnknownTopic, _)) => break,
+                Err(error) => {
+                    outcome = Err(error);
+                    break;
+                }
+            }
+        }
+        drop(state);
+        all.granted.wake();
+        if all.wake || outcome.is_err() {
+            self.work.notify_one();
+        }
+        for (placing, (topic, partition, bytes, full)) in self.placing.iter().cycle().zip(told) {
+            placing.appended(topic, partition, bytes, full);
+        }
+        outcome
+    }
+
+    /// The bytes that a record takes at most, unless that is too much.
+    fn bytes(&self, record: &Record<'_>) -> Result<usize, Error> {
+        let bytes = record.bytes_max();
+        if bytes + HEADER_LEN <= self.request_bytes_max {
+            return Ok(bytes);
+        }
+        let most = self.request_bytes_max;
+        let text = format!("a record of {bytes} bytes does not fit a request of {most}; raise max.request.size");
+        Err(refused(Kind::RecordTooLarge, text, record))
+    }
+
+    /// Where a record goes, by what it says itself or by the user's partitioner.
+    pub(super) fn place(&self, record: &Record<'_>) -> Place {
+        match (record.explicit_partition(), &self.placing) {
+            (Some(partition), _) => Place::Chosen(partition),
+            (None, None) => Place::Builtin,
+            (None, Some(placing)) => {
+                let snapshot = self.cluster.snapshot();
+                match snapshot.topic(record.topic()).filter(|topic| !topic.partitions.is_empty()) {
+                    Some(topic) => Place::Chosen(placing.choose(topic, record.key_bytes(), clock::seed)),
+                    None => Place::Unknown,
+                }
+            }
+        }
     }
 
     /// Waits until the topic is known, and the core knows it.
@@ -221,63 +251,150 @@ impl Shared {
             return Err(Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic));
         }
         self.lock().core.handle_metadata(clock::now(), &snapshot);
+        self.work.notify_one();
         Ok(())
     }
 
-    /// Waits in turn until there is room. `None` says to look again.
-    pub(super) async fn room(&self, record: &Record<'_>, deadline: Instant) -> Result<Option<Room<'_>>, Error> {
+    /// Stands in line for the room that a record needs.
+    pub(super) fn room(&self, record: &Record<'_>) -> Room<'_> {
         let bytes = record.bytes_max();
-        let place = {
-            let mut state = self.lock();
-            if state.stopped || state.budget.fits(bytes) {
-                return Ok(None);
-            }
-            let (sender, given) = oneshot::channel();
-            state.budget.waiting.push_back((bytes, sender));
-            Place { shared: self, bytes, given }
-        };
-        self.work.notify_one();
-        let given = tokio::time::timeout_at(deadline.into(), place.wait()).await;
-        given.map_err(|_| Error::new(Kind::Timeout, "the producer's buffer had no room by the deadline"))
+        let mut state = self.lock();
+        let (turn, receiver) = state.budget.wait(bytes);
+        // There may be room by now, and nobody before.
+        let granted = if state.stopped { state.budget.end() } else { state.budget.release(0) };
+        drop(state);
+        granted.wake();
+        Room { shared: self, turn, bytes, receiver, spent: false }
     }
 
-    /// Waits until all that was accepted so far is decided.
+    /// Waits until all that was accepted so far is decided and told.
     pub(super) async fn flush(&self) {
-        let mark = self.lock().core.flush();
+        let mark = self.lock().core.flush(clock::now());
         self.work.notify_one();
+        self.settled(mark).await;
+    }
+
+    /// Waits until the driver has told of every batch before `mark`.
+    async fn settled(&self, mark: BatchId) {
         loop {
-            let mut decided = std::pin::pin!(self.decided.notified());
-            decided.as_mut().enable();
-            if self.lock().core.flushed(mark) {
+            let mut news = std::pin::pin!(self.news.notified());
+            news.as_mut().enable();
+            if self.settled.load(Ordering::Acquire) >= mark {
                 return;
             }
-            decided.await;
+            news.await;
+        }
+    }
+
+    /// The driver has told of every batch before `oldest`.
+    pub(super) fn settle(&self, oldest: BatchId) {
+        if self.settled.swap(oldest, Ordering::AcqRel) != oldest {
+            self.news.notify_waiters();
         }
     }
 
     /// Tells the driver to end; it answers for everything that is left.
     pub(super) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopped = true;
-        state.budget.waiting.clear();
-        drop(state);
+        self.lock().stopped = true;
         self.work.notify_one();
     }
+
+    /// Waits until the driver has ended, which takes it no waiting.
+    pub(super) async fn ended(&self) {
+        self.settled(BatchId::MAX).await;
+    }
+}
+
+fn refused(kind: Kind, text: impl Into<String>, record: &Record<'_>) -> Error {
+    Error::new(kind, text).in_topic(&record.topic().into()).written(Written::No)
 }
 
 impl State {
     fn topic(&mut self, name: &str) -> Option<u32> {
-        if let Some((last, number)) = &self.last_topic {
-            if **last == *name {
-                return Some(*number);
-            }
+        if let Some((last, number)) = &self.last_topic
+            && **last == *name
+        {
+            return Some(*number);
         }
         let number = self.core.topic(name)?;
         self.last_topic = Some((name.into(), number));
         Some(number)
     }
 
+    fn admit(
+        &mut self,
+        record: &Record<'_>,
+        bytes: usize,
+        place: Place,
+        room: Option<&mut Room<'_>>,
+        now: Now,
+    ) -> Result<(Admission, After), Error> {
+        if self.stopped {
+            return Err(refused(Kind::Closed, "the producer is closed", record));
+        }
+        let Some(topic) = self.topic(record.topic()).filter(|_| place != Place::Unknown) else {
+            return Ok((Admission::UnknownTopic, After::default()));
+        };
+        if room.is_none() && !self.budget.take(bytes) {
+            return Ok((Admission::Full, After::default()));
+        }
+        let appended = self.append(topic, record, place, now);
+        if let Some(room) = room {
+            room.spent = true;
+        }
+        // What was taken is what it needs at most; all of it comes back if it was refused.
+        let kept = appended.as_ref().map_or(0, |(_, after)| after.bytes);
+        let granted = self.budget.release(bytes - kept);
+        match appended {
+            Ok((delivery, after)) => Ok((Admission::Accepted(delivery), After { granted, ..after })),
+            Err(error) => {
+                self.granted.add(granted);
+                Err(error)
+            }
+        }
+    }
+
+    fn append(&mut self, topic: u32, record: &Record<'_>, place: Place, now: Now) -> Result<(Delivery, After), Error> {
+        let partition = match place {
+            Place::Chosen(partition) => partition,
+            Place::Builtin | Place::Unknown => self.core.choose(topic, record.key_bytes()),
+        };
+        let count = self.core.partition_count(topic);
+        if u32::try_from(partition).map_or(true, |partition| partition >= count) {
+            let text = format!("there is no partition {partition}: the topic has {count}");
+            return Err(refused(Kind::UnknownTopic, text, record));
+        }
+        let written = RecordRef {
+            timestamp: record.explicit_timestamp().unwrap_or(now.unix_ms),
+            key: record.key_bytes(),
+            value: record.value_bytes(),
+            headers: record.header_list(),
+        };
+        let key = Key { topic, partition };
+        let appended = self.core.append(now.instant, key, &written, || Arc::new(Ticket::new(partition)))?;
+        let delivery = Delivery { ticket: appended.ticket, index: appended.index };
+        let (wake, bytes, full) = (appended.wake, appended.bytes, appended.full);
+        Ok((delivery, After { wake, bytes, full, granted: Granted::default() }))
+    }
+
+    /// Gives bytes back. Who is let in by that hears of it from the driver.
     pub(super) fn release(&mut self, bytes: usize) {
-        self.budget.release(bytes);
+        let granted = self.budget.release(bytes);
+        self.granted.add(granted);
+    }
+
+    pub(super) fn take_granted(&mut self) -> Granted {
+        std::mem::take(&mut self.granted)
+    }
+
+    /// Lets in all who wait, to be told that the producer is closed.
+    pub(super) fn end(&mut self) -> Granted {
+        self.stopped = true;
+        self.budget.end()
+    }
+
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.budget.used()
     }
 }

@@ -57,13 +57,15 @@ impl Fate {
 #[derive(Debug)]
 pub(super) struct Batch<T> {
     pub(super) id: BatchId,
+    /// The ids from `id - room` (exclusive) to `id` are its own: its parts get them if it is split.
+    pub(super) room: u64,
     pub(super) ticket: T,
     /// The index, among the ticket's records, of its first: more than zero in what was split off.
     pub(super) first: u32,
     pub(super) count: u32,
     /// Whether these are all the records of the ticket.
     pub(super) whole: bool,
-    /// What its records took from the budget.
+    /// What its records took from the budget: their bytes before compression.
     pub(super) bytes: usize,
     pub(super) deadline: Instant,
     pub(super) attempts: u32,
@@ -71,8 +73,34 @@ pub(super) struct Batch<T> {
     pub(super) sealed: Option<SealedBatch>,
     pub(super) stamp: Option<(ProducerIdentity, Sequence)>,
     pub(super) fate: Fate,
-    /// Its records were reported already; only its place in the sequence is still of interest.
+    /// Its records were reported already; only its place in the sequence is still of interest, and its bytes are still held.
     pub(super) abandoned: bool,
+}
+
+impl<T> Batch<T> {
+    /// The `number`th of `parts` that take its place, with `count` records from `first` on; its id lies in the parent's room.
+    pub(super) fn part(&self, number: u64, parts: u64, first: u32, count: u32, bytes: usize) -> Self
+    where
+        T: Clone,
+    {
+        let room = self.room / parts;
+        let id = if number + 1 == parts { self.id } else { self.id - self.room + room * (number + 1) };
+        Self {
+            id,
+            room,
+            ticket: self.ticket.clone(),
+            first,
+            count,
+            whole: false,
+            bytes,
+            deadline: self.deadline,
+            attempts: 0,
+            sealed: None,
+            stamp: None,
+            fate: self.fate,
+            abandoned: false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,19 +1,26 @@
 //! Decides what is written, when, and what became of it. Owns no socket, task, lock or clock.
 //!
 //! ```text
-//!  append -> open --full, linger, idle broker, flush--> closed --Seal--> ready --Send--> in flight --answer--> Complete
-//!                                                                         ^                  |
-//!                                                                         +---- retry -------+
+//!  append -> open --full, or due and its broker's turn--> closed --Seal--> ready --Send--> in flight --answer--> Complete
+//!                                                                           ^                  |
+//!                                                                           +---- retry -------+
 //! ```
+//!
+//! A batch is due after its linger, when its broker has nothing to do, or on a flush. It is closed only when its broker can
+//! take it, so that batches grow while brokers are busy, however many partitions there are.
 //!
 //! A batch is stamped (producer identity and first sequence) when it is first sent, and keeps the stamp: a retry is the same
 //! batch to a broker. Only when every batch of a partition is back may its stamps be replaced, under a new epoch.
 
 mod batch;
 mod partition;
+mod ratio;
 mod respond;
 mod sender;
+mod split;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -27,10 +34,13 @@ use fastrand::Rng;
 
 use self::batch::Batch;
 pub use self::batch::Outcome;
+use self::partition::Open;
+use self::ratio::Ratio;
 use self::table::Table;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
+use crate::metadata;
 use crate::metadata::Snapshot;
 use crate::partitioner::Partitioner;
 use crate::partitioner::PartitionerFactory;
@@ -42,6 +52,8 @@ use crate::record::Stamp;
 use crate::types::ProducerIdentity;
 use crate::types::TopicId;
 use crate::types::TopicName;
+use crate::wire::message::Leader;
+use crate::wire::message::Node;
 
 /// What a producer goes by.
 #[derive(Clone, Debug)]
@@ -50,7 +62,7 @@ pub struct Settings {
     pub acks: i16,
     pub idempotent: bool,
     pub compressed: bool,
-    /// Largest batch before compression.
+    /// Largest batch, after compression by what is known of the topic's records.
     pub batch_bytes: usize,
     pub request_bytes_max: usize,
     pub linger: Duration,
@@ -84,18 +96,22 @@ pub struct Entry {
 /// What the core wants done.
 #[derive(Debug)]
 pub enum Action<T> {
-    /// Tell whoever holds the ticket what became of these records.
+    /// Tell whoever holds the ticket what became of these records, and give their bytes back to the budget.
     Complete { ticket: T, first: u32, count: u32, whole: bool, outcome: Outcome, bytes: usize },
+    /// A broker said who leads instead (KIP-951): answer by `handle_metadata` if that is news.
+    Hint { topic: TopicName, partition: i32, leader: Leader, nodes: Vec<Node> },
     /// Ask for a producer identity; answer by `handle_identity`.
     InitProducerId,
     /// Ask again who leads.
     RefreshMetadata(TopicName),
-    /// Compress and hash; answer by `handle_sealed`.
+    /// Give bytes back to the budget whose records were told of before.
+    Release { bytes: usize },
+    /// Compress; answer by `handle_sealed`.
     Seal { key: Key, id: BatchId, closed: ClosedBatch },
     /// Send; answer by `handle_response`.
     Send { broker: i32, request: u64, entries: Vec<Entry> },
-    /// Make smaller batches of it; answer by `handle_split`.
-    Split { key: Key, id: BatchId, sealed: SealedBatch },
+    /// Make so many smaller batches of it; answer by `handle_split`.
+    Split { key: Key, id: BatchId, sealed: SealedBatch, parts: u32 },
 }
 
 /// What became of an append.
@@ -104,15 +120,35 @@ pub struct Appended<T> {
     pub ticket: T,
     pub index: u32,
     pub bytes: usize,
+    /// Whether the batch is full with it.
+    pub full: bool,
     /// Whether there is something for the driver to do.
     pub wake: bool,
 }
 
+/// What the number of requests in flight depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Acknowledged, without sequences: one at a time, or a retry could overtake.
+    Answered,
+    /// With sequences.
+    Idempotent,
+    /// Not acknowledged.
+    Unanswered,
+}
+
 struct Topic {
     name: TopicName,
+    known: Arc<metadata::Topic>,
     partitioner: Box<dyn Partitioner>,
+    /// Partitions with a leader; empty if all have one.
     available: Vec<i32>,
     count: u32,
+    /// Batches that are not sent yet, for each partition that has records; empty while all have the same.
+    queued: Vec<u32>,
+    ratio: Ratio,
+    /// A refresh is among the actions.
+    refreshing: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -129,19 +165,23 @@ struct Broker {
     in_flight: usize,
     /// Partitions with something to send, in turn.
     ready: VecDeque<Key>,
-    /// Partitions whose batch was opened since the broker last had nothing to do.
+    /// Partitions whose open batch goes as soon as the broker has nothing to do.
     opened: Vec<Key>,
 }
 
 /// Ids of batches are this far apart, so that the parts of a batch that was split find room below it.
-const ID_STEP: u64 = 1 << 20;
+const ID_STEP: u64 = 1 << 24;
 
 /// Requests in flight to one broker.
 const REQUESTS_MAX: usize = 5;
 
+/// Batches before compression are no larger than this share of the memory, however well their records compress.
+const POOL_SHARE: usize = 8;
+
 /// The producer's decisions. `T` is whatever the caller wants back for a batch.
 pub struct ProducerCore<T> {
     settings: Settings,
+    mode: Mode,
     factory: Arc<dyn PartitionerFactory>,
     rng: Rng,
     topics: Vec<Topic>,
@@ -149,15 +189,23 @@ pub struct ProducerCore<T> {
     partitions: Table<T>,
     snapshot: Arc<Snapshot>,
     identity: Identity,
+    identity_failures: u32,
     brokers: BTreeMap<i32, Broker>,
     requests: HashMap<u64, (i32, Vec<(Key, BatchId)>)>,
     actions: VecDeque<Action<T>>,
     timers: BTreeSet<(Instant, Key)>,
     /// Ids of batches that are not decided, oldest first.
     outstanding: BTreeSet<BatchId>,
+    /// Open batches up to this one are due.
+    flush_mark: BatchId,
     pool: Vec<Vec<u8>>,
     pooled: usize,
-    next_id: u64,
+    last_batch: BatchId,
+    last_request: u64,
+    /// There may be requests to be made.
+    work: bool,
+    /// What `poll_timeout` answered last.
+    told: Option<Instant>,
     fatal: Option<Error>,
 }
 
@@ -169,8 +217,14 @@ impl<T> std::fmt::Debug for ProducerCore<T> {
 
 impl<T: Clone> ProducerCore<T> {
     pub fn new(settings: Settings, factory: Arc<dyn PartitionerFactory>, seed: u64) -> Self {
+        let mode = match settings.acks {
+            0 => Mode::Unanswered,
+            _ if settings.idempotent => Mode::Idempotent,
+            _ => Mode::Answered,
+        };
         Self {
             settings,
+            mode,
             factory,
             rng: Rng::with_seed(seed),
             topics: Vec::new(),
@@ -178,14 +232,19 @@ impl<T: Clone> ProducerCore<T> {
             partitions: Table::new(),
             snapshot: Arc::default(),
             identity: Identity::Missing,
+            identity_failures: 0,
             brokers: BTreeMap::new(),
             requests: HashMap::new(),
             actions: VecDeque::new(),
             timers: BTreeSet::new(),
             outstanding: BTreeSet::new(),
+            flush_mark: 0,
             pool: Vec::new(),
             pooled: 0,
-            next_id: 0,
+            last_batch: 0,
+            last_request: 0,
+            work: false,
+            told: None,
             fatal: None,
         }
     }
@@ -193,35 +252,29 @@ impl<T: Clone> ProducerCore<T> {
     /// The core's number for a topic whose partitions are known; `None` where they are not.
     pub fn topic(&mut self, name: &str) -> Option<u32> {
         if let Some(number) = self.numbers.get(name) {
-            return (self.topics[*number as usize].count > 0).then_some(*number);
+            return Some(*number);
         }
         let known = self.snapshot.topic(name).filter(|topic| !topic.partitions.is_empty())?;
-        let name = known.name.clone();
         let number = u32::try_from(self.topics.len()).ok()?;
-        let partitioner = self.factory.make(self.settings.batch_bytes);
-        self.topics.push(Topic { name: name.clone(), partitioner, available: Vec::new(), count: 0 });
-        self.numbers.insert(name, number);
-        self.learn(number);
-        (self.topics[number as usize].count > 0).then_some(number)
-    }
-
-    /// Takes over what the snapshot says about a topic.
-    fn learn(&mut self, number: u32) {
-        let topic = &mut self.topics[number as usize];
-        let Some(known) = self.snapshot.topic(&topic.name) else { return };
-        topic.count = u32::try_from(known.partitions.len()).unwrap_or(0).max(topic.count);
-        let led = known.partitions.iter().enumerate().filter(|(_, partition)| partition.leader.is_some());
-        topic.available = led.filter_map(|(index, _)| i32::try_from(index).ok()).collect();
-        if topic.available.len() == known.partitions.len() {
-            // All of them: an empty list says so and costs the partitioner less.
-            topic.available.clear();
-        }
+        self.numbers.insert(known.name.clone(), number);
+        self.topics.push(Topic {
+            name: known.name.clone(),
+            known: Arc::clone(known),
+            partitioner: self.factory.make(self.settings.batch_bytes),
+            available: Vec::new(),
+            count: 0,
+            queued: Vec::new(),
+            ratio: Ratio::new(),
+            refreshing: false,
+        });
+        self.topics.last_mut().expect("pushed above").learn();
+        Some(number)
     }
 
     /// Chooses a partition as the built-in partitioner of the topic does.
     pub fn choose(&mut self, topic: u32, key: Option<&[u8]>) -> i32 {
         let state = &mut self.topics[topic as usize];
-        let known = Partitions { count: state.count, available: &state.available, queued: &[] };
+        let known = Partitions { count: state.count, available: &state.available, queued: &state.queued };
         state.partitioner.partition(key, &known, &mut self.rng)
     }
 
@@ -246,55 +299,75 @@ impl<T: Clone> ProducerCore<T> {
         if let Some(error) = &self.fatal {
             return Err(error.clone().written(Written::No));
         }
-        let limit = self.settings.batch_bytes;
         let partition = self.partitions.get_or_make(key);
-        let mut wake = false;
         if let Some(open) = &mut partition.open {
-            if let Some((index, bytes)) = open.builder.append_within(record, limit) {
-                let appended = Appended { ticket: open.ticket.clone(), index, bytes, wake };
-                self.topics[key.topic as usize].partitioner.on_appended(key.partition, bytes, false);
-                return Ok(appended);
+            if let Some((index, bytes)) = open.append(record) {
+                let (ticket, full) = (open.ticket.clone(), open.is_full(bytes));
+                let wake = self.appended(now, key, bytes, full);
+                return Ok(Appended { ticket, index, bytes, full, wake });
             }
+            // It has room, though not for this record.
             self.topics[key.topic as usize].partitioner.on_appended(key.partition, 0, true);
             self.close_open(key);
-            wake = true;
         }
-        let buffer = self.take_buffer();
-        let id = self.new_id();
+        let (ticket, bytes, full) = self.open(now, key, record, ticket());
+        self.appended(now, key, bytes, full);
+        self.service(now, key);
+        Ok(Appended { ticket, index: 0, bytes, full, wake: self.is_waiting() })
+    }
+
+    /// Opens a batch with its first record; answers the record's bytes, and whether there is no room for another.
+    fn open(&mut self, now: Instant, key: Key, record: &RecordRef<'_>, ticket: T) -> (T, usize, bool) {
+        self.last_batch += ID_STEP;
+        let id = self.last_batch;
         self.outstanding.insert(id);
-        let partition = self.partitions.get_mut(&key).expect("made above");
-        let deadline = now + self.settings.delivery_timeout;
-        let ticket = ticket();
-        let (index, bytes) = partition.open(id, now, deadline, buffer, ticket.clone(), record);
-        self.topics[key.topic as usize].partitioner.on_appended(key.partition, bytes, false);
-        self.note_opened(key);
-        wake |= self.service(now, key);
-        Ok(Appended { ticket, index, bytes, wake: wake || self.settings.linger.is_zero() || index == 0 })
+        let limit = self.limit(key);
+        let usual = self.partitions.get_mut(&key).map_or(0, |partition| partition.usual);
+        let buffer = self.take_buffer(usual);
+        let until = now + self.settings.delivery_timeout;
+        let (open, bytes) = Open::new(id, [now, until], (buffer, limit), ticket.clone(), record);
+        let full = open.is_full(bytes);
+        self.partitions.get_or_make(key).open = Some(open);
+        (ticket, bytes, full)
     }
 
-    fn note_opened(&mut self, key: Key) {
-        let topic = &self.topics[key.topic as usize].name;
-        if let Some(leader) = self.snapshot.partition(topic, key.partition).and_then(|partition| partition.leader) {
-            self.brokers.entry(leader).or_default().opened.push(key);
+    /// Bytes that a batch of this topic may have before compression, so that it has `batch_bytes` after it.
+    fn limit(&self, key: Key) -> usize {
+        let wanted = self.settings.batch_bytes;
+        if !self.settings.compressed {
+            return wanted;
         }
+        let most = wanted.max(self.settings.pool_bytes_max / POOL_SHARE);
+        self.topics[key.topic as usize].ratio.raw_for(wanted).min(most)
     }
 
-    fn new_id(&mut self) -> u64 {
-        self.next_id += ID_STEP;
-        self.next_id
+    /// Tells the partitioner of a record, and closes its batch if that is full. Answers whether the driver is needed.
+    fn appended(&mut self, now: Instant, key: Key, bytes: usize, full: bool) -> bool {
+        let topic = &mut self.topics[key.topic as usize];
+        // What counts for the partitioner is what will be sent.
+        let sent = if self.settings.compressed { topic.ratio.wire_for(bytes) } else { bytes };
+        topic.partitioner.on_appended(key.partition, sent, full);
+        if full {
+            self.close_open(key);
+            self.service(now, key);
+        }
+        full && self.is_waiting()
     }
 
-    /// An id for a part of batch `id`: below it, and above every other.
-    fn part_id(&mut self, id: BatchId) -> BatchId {
-        let before = self.outstanding.range(..id).next_back().copied().unwrap_or(0);
-        // Each split takes a place just below the parent; the parts before it are already there.
-        before.max(id - ID_STEP) + 1
+    /// Whether something is to be done, or earlier than the driver was told.
+    fn is_waiting(&self) -> bool {
+        let next = self.next_timeout();
+        self.work || !self.actions.is_empty() || next.is_some_and(|at| self.told.is_none_or(|told| at < told))
     }
 
-    fn take_buffer(&mut self) -> Vec<u8> {
-        let buffer = self.pool.pop().unwrap_or_default();
-        self.pooled -= buffer.capacity();
-        buffer
+    fn take_buffer(&mut self, usual: usize) -> Vec<u8> {
+        match self.pool.pop() {
+            Some(buffer) => {
+                self.pooled -= buffer.capacity();
+                buffer
+            }
+            None => Vec::with_capacity(usual),
+        }
     }
 
     /// Keeps a buffer for later batches.
@@ -305,47 +378,66 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
+    /// Closes the open batch. What is not to be compressed is sealed by that.
     fn close_open(&mut self, key: Key) {
         let Some(partition) = self.partitions.get_mut(&key) else { return };
-        if let Some((id, closed)) = partition.close() {
-            self.actions.push_back(Action::Seal { key, id, closed });
+        let Some((id, closed)) = partition.close(ID_STEP) else { return };
+        self.seal(key, id, closed);
+    }
+
+    fn seal(&mut self, key: Key, id: BatchId, closed: ClosedBatch) {
+        if self.settings.compressed {
+            return self.actions.push_back(Action::Seal { key, id, closed });
         }
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let (sealed, _) = closed.seal(None).expect("nothing can fail where nothing is compressed");
+        partition.sealed(id, sealed);
     }
 
-    /// Closes every open batch, and answers the id below which all must be decided for a flush to be over.
-    pub fn flush(&mut self) -> BatchId {
-        let open: Vec<Key> =
-            self.partitions.iter().filter(|(_, partition)| partition.open.is_some()).map(|(key, _)| key).collect();
-        for key in open {
-            self.close_open(key);
+    /// Makes every open batch due, and answers the id below which all must be decided for a flush to be over.
+    pub fn flush(&mut self, now: Instant) -> BatchId {
+        self.flush_mark = self.last_batch;
+        for key in self.partitions.busy() {
+            self.service(now, key);
         }
-        self.next_id + 1
+        self.last_batch + 1
     }
 
-    /// Whether every batch older than `mark` is decided.
-    pub fn flushed(&self, mark: BatchId) -> bool {
-        self.outstanding.first().is_none_or(|oldest| *oldest >= mark)
+    /// The oldest batch that is not decided; if all are, the next there will be.
+    pub fn oldest(&self) -> BatchId {
+        self.outstanding.first().copied().unwrap_or(self.last_batch + 1)
     }
 
-    /// Takes a batch that was compressed and hashed.
+    /// Takes a batch that was compressed.
     pub fn handle_sealed(&mut self, now: Instant, key: Key, id: BatchId, sealed: Result<SealedBatch, Error>) {
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         match sealed {
-            Ok(sealed) => partition.sealed(id, sealed),
+            Ok(sealed) => {
+                if let Some((before, after)) = partition.sealed(id, sealed) {
+                    self.topics[key.topic as usize].ratio.observe(before, after);
+                }
+            }
             Err(error) => {
                 if let Some(batch) = partition.remove(id) {
-                    self.complete(batch, Outcome::Failed(error.written(Written::No)));
+                    let written = batch.fate.written();
+                    self.complete(batch, Outcome::Failed(error.written(written)));
                 }
             }
         }
         self.service(now, key);
     }
 
-    /// Takes what is known of the cluster now.
+    /// Takes what is known of the cluster now. What is older than what is known already changes nothing.
     pub fn handle_metadata(&mut self, now: Instant, snapshot: &Arc<Snapshot>) {
+        if snapshot.generation() < self.snapshot.generation() {
+            return;
+        }
         self.snapshot = Arc::clone(snapshot);
-        for number in 0..self.topics.len() {
-            self.learn(u32::try_from(number).unwrap_or(u32::MAX));
+        for topic in &mut self.topics {
+            if let Some(known) = snapshot.topic(&topic.name) {
+                topic.known = Arc::clone(known);
+                topic.learn();
+            }
         }
         for key in self.partitions.busy() {
             self.service(now, key);
@@ -360,17 +452,16 @@ impl<T: Clone> ProducerCore<T> {
                 self.service(now, key);
             }
         }
-        while let Some((at, key)) = self.timers.first().copied() {
-            if at > now {
-                break;
+        while self.timers.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, key)) = self.timers.pop_first() else { break };
+            if let Some(partition) = self.partitions.get_mut(&key) {
+                partition.timer = None;
             }
-            self.timers.pop_first();
             self.service(now, key);
         }
     }
 
-    /// When something is due, if nothing else happens first.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    fn next_timeout(&self) -> Option<Instant> {
         let identity = match self.identity {
             Identity::Failed(at) => Some(at),
             Identity::Missing | Identity::Asked | Identity::Known(_) => None,
@@ -378,43 +469,49 @@ impl<T: Clone> ProducerCore<T> {
         self.timers.first().map(|(at, _)| *at).into_iter().chain(identity).min()
     }
 
+    /// When something may be due, if nothing else happens first.
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.told = self.next_timeout();
+        self.told
+    }
+
     /// The next thing to do, until there is none.
     pub fn poll_action(&mut self) -> Option<Action<T>> {
-        if self.actions.is_empty() {
+        if self.actions.is_empty() && self.work {
+            self.work = false;
             self.fill_requests();
         }
-        self.actions.pop_front()
+        let action = self.actions.pop_front();
+        if let Some(Action::RefreshMetadata(name)) = &action
+            && let Some(number) = self.numbers.get(name)
+        {
+            self.topics[*number as usize].refreshing = false;
+        }
+        action
     }
 
-    fn arm(&mut self, key: Key, at: Instant) {
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
-        if partition.timer == Some(at) {
-            return;
-        }
-        if let Some(before) = partition.timer.replace(at) {
-            self.timers.remove(&(before, key));
-        }
-        self.timers.insert((at, key));
-    }
-
-    fn disarm(&mut self, key: Key) {
-        let timer = self.partitions.get_mut(&key).and_then(|partition| partition.timer.take());
-        if let Some(at) = timer {
-            self.timers.remove(&(at, key));
+    fn refresh(&mut self, topic: u32) {
+        let topic = &mut self.topics[topic as usize];
+        if !topic.refreshing {
+            topic.refreshing = true;
+            self.actions.push_back(Action::RefreshMetadata(topic.name.clone()));
         }
     }
 
     fn complete(&mut self, batch: Batch<T>, outcome: Outcome) {
         self.outstanding.remove(&batch.id);
         let Batch { ticket, first, count, whole, bytes, abandoned, sealed, .. } = batch;
-        if let Some(body) = sealed.map(SealedBatch::into_body) {
-            if let Ok(buffer) = body.try_into_mut() {
-                self.recycle(buffer.into());
-            }
+        if let Some(body) = sealed.map(SealedBatch::into_body)
+            && let Ok(mut buffer) = body.try_into_mut()
+        {
+            buffer.clear();
+            self.recycle(buffer.into());
         }
-        if !abandoned {
-            self.actions.push_back(Action::Complete { ticket, first, count, whole, outcome, bytes });
-        }
+        self.actions.push_back(if abandoned {
+            Action::Release { bytes }
+        } else {
+            Action::Complete { ticket, first, count, whole, outcome, bytes }
+        });
     }
 
     /// Gives everything up; what was sent may have been written.
@@ -422,14 +519,17 @@ impl<T: Clone> ProducerCore<T> {
         self.fatal = Some(error.clone());
         for key in self.partitions.busy() {
             self.close_open(key);
-            self.disarm(key);
             let Some(partition) = self.partitions.get_mut(&key) else { continue };
+            partition.timer = None;
             for batch in partition.drain() {
                 let outcome = Outcome::Failed(error.clone().written(batch.fate.written()));
                 self.complete(batch, outcome);
             }
         }
-        self.actions.retain(|action| matches!(action, Action::Complete { .. }));
+        self.actions.retain(|action| matches!(action, Action::Complete { .. } | Action::Release { .. }));
+        for topic in &mut self.topics {
+            topic.refreshing = false;
+        }
         self.timers.clear();
         self.requests.clear();
     }
@@ -443,5 +543,36 @@ impl<T: Clone> ProducerCore<T> {
             Some(leader) => error.in_api("Produce").at_broker(leader.to_string()),
             None => error,
         }
+    }
+}
+
+impl Topic {
+    /// Takes over how many partitions there are, and which of them have a leader.
+    fn learn(&mut self) {
+        let partitions = &self.known.partitions;
+        self.count = u32::try_from(partitions.len()).unwrap_or(0).max(self.count);
+        let led = partitions.iter().enumerate().filter(|(_, partition)| partition.leader.is_some());
+        self.available = led.filter_map(|(index, _)| i32::try_from(index).ok()).collect();
+        if self.available.len() == partitions.len() {
+            // All of them: an empty list says so and costs the partitioner less.
+            self.available.clear();
+        }
+    }
+
+    fn leader(&self, partition: i32) -> Option<metadata::Partition> {
+        self.known.partitions.get(usize::try_from(partition).ok()?).copied()
+    }
+
+    /// Notes how many batches of a partition wait.
+    fn note_queued(&mut self, partition: i32, batches: usize) {
+        let Ok(index) = usize::try_from(partition) else { return };
+        let batches = u32::try_from(batches).unwrap_or(u32::MAX);
+        if self.queued.len() <= index {
+            if batches == 0 {
+                return;
+            }
+            self.queued.resize(index + 1, 0);
+        }
+        self.queued[index] = batches;
     }
 }

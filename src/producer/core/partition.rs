@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::BatchId;
+use super::Mode;
 use super::batch::Batch;
 use super::batch::Fate;
+use crate::metadata;
 use crate::record::BatchBuilder;
 use crate::record::ClosedBatch;
 use crate::record::RecordRef;
@@ -18,10 +20,42 @@ use crate::types::Sequence;
 pub(super) struct Open<T> {
     pub(super) id: BatchId,
     pub(super) builder: BatchBuilder,
+    /// Bytes it may have before compression.
+    pub(super) limit: usize,
     pub(super) ticket: T,
     pub(super) opened: Instant,
     pub(super) deadline: Instant,
+    /// It has waited enough: it goes when its broker can take it, and takes records until then.
+    pub(super) due: bool,
 }
+
+impl<T> Open<T> {
+    /// Opens a batch with its first record; answers the bytes that it took.
+    pub(super) fn new(
+        id: BatchId,
+        [opened, deadline]: [Instant; 2],
+        (buffer, limit): (Vec<u8>, usize),
+        ticket: T,
+        record: &RecordRef<'_>,
+    ) -> (Self, usize) {
+        let mut builder = BatchBuilder::new(buffer);
+        let (_, bytes) = builder.append_within(record, usize::MAX).expect("an empty batch takes any record");
+        (Self { id, builder, limit, ticket, opened, deadline, due: false }, bytes)
+    }
+
+    /// Writes a record if there is room for it; answers its index and its bytes.
+    pub(super) fn append(&mut self, record: &RecordRef<'_>) -> Option<(u32, usize)> {
+        self.builder.append_within(record, self.limit)
+    }
+
+    /// Whether another record of this size would not fit.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        self.builder.size() + bytes > self.limit || self.builder.len() >= RECORDS_MAX
+    }
+}
+
+/// Records in one batch; fewer than the ids that a batch's parts may have.
+const RECORDS_MAX: u32 = 1 << 20;
 
 /// Requests allowed in flight for one partition.
 ///
@@ -35,13 +69,16 @@ const _: () = assert!(IN_FLIGHT_MAX_UNPROVEN <= IN_FLIGHT_MAX);
 #[derive(Debug)]
 pub(super) struct Partition<T> {
     pub(super) open: Option<Open<T>>,
-    /// Closed batches in order: those to be sent again first, with their stamps.
+    /// Closed batches in the order of their ids, which is the order of their records.
     pub(super) ready: VecDeque<Batch<T>>,
     /// Sent batches in the order of their sequences.
     pub(super) in_flight: VecDeque<Batch<T>>,
+    /// The broker that those in flight went to.
+    pub(super) at: Option<i32>,
     pub(super) identity: Option<ProducerIdentity>,
-    next_sequence: Sequence,
-    proven: bool,
+    pub(super) next_sequence: Sequence,
+    /// The broker that accepted a batch under this identity and nothing failed since.
+    proven: Option<i32>,
     /// A sequence was given out that no broker will see: what follows needs a new epoch.
     pub(super) hole: bool,
     /// A batch came back to be sent again: nothing new is sent until all are back.
@@ -50,10 +87,15 @@ pub(super) struct Partition<T> {
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
     /// The leader that the last attempt went to, with its epoch: another one is tried at once.
-    pub(super) tried: Option<crate::metadata::Partition>,
+    pub(super) tried: Option<metadata::Partition>,
+    /// It is looked at then, or earlier.
     pub(super) timer: Option<Instant>,
-    /// Whether it stands in a broker's queue.
+    /// Whether it stands in a broker's line.
     pub(super) queued: Option<i32>,
+    /// The broker that takes its open batch as soon as it has nothing to do.
+    pub(super) noted: Option<i32>,
+    /// Bytes of its last batch, to be expected of the next.
+    pub(super) usual: usize,
 }
 
 impl<T> Partition<T> {
@@ -62,9 +104,10 @@ impl<T> Partition<T> {
             open: None,
             ready: VecDeque::new(),
             in_flight: VecDeque::new(),
+            at: None,
             identity: None,
             next_sequence: Sequence::ZERO,
-            proven: false,
+            proven: None,
             hole: false,
             recovering: false,
             failures: 0,
@@ -72,6 +115,8 @@ impl<T> Partition<T> {
             tried: None,
             timer: None,
             queued: None,
+            noted: None,
+            usual: 0,
         }
     }
 
@@ -79,28 +124,14 @@ impl<T> Partition<T> {
         self.open.is_none() && self.ready.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Opens a batch with its first record; answers the record's index and bytes.
-    pub(super) fn open(
-        &mut self,
-        id: BatchId,
-        now: Instant,
-        deadline: Instant,
-        buffer: Vec<u8>,
-        ticket: T,
-        record: &RecordRef<'_>,
-    ) -> (u32, usize) {
-        let mut builder = BatchBuilder::new(buffer);
-        let appended = builder.append_within(record, usize::MAX).expect("an empty batch takes any record");
-        self.open = Some(Open { id, builder, ticket, opened: now, deadline });
-        appended
-    }
-
-    /// Closes the open batch; it stays here, to be sealed, as the last in line.
-    pub(super) fn close(&mut self) -> Option<(BatchId, ClosedBatch)> {
+    /// Closes the open batch; it stays here, to be sealed, as the last in line. `room` is the number of ids it has.
+    pub(super) fn close(&mut self, room: u64) -> Option<(BatchId, ClosedBatch)> {
         let Open { id, builder, ticket, deadline, .. } = self.open.take()?;
         let closed = builder.close();
+        self.usual = closed.records.len();
         self.ready.push_back(Batch {
             id,
+            room,
             ticket,
             first: 0,
             count: closed.count,
@@ -116,10 +147,12 @@ impl<T> Partition<T> {
         Some((id, closed))
     }
 
-    pub(super) fn sealed(&mut self, id: BatchId, sealed: SealedBatch) {
-        if let Some(batch) = self.ready.iter_mut().find(|batch| batch.id == id) {
-            batch.sealed = Some(sealed);
-        }
+    /// Takes a batch that was sealed; answers its bytes before and after, if it is still here.
+    pub(super) fn sealed(&mut self, id: BatchId, sealed: SealedBatch) -> Option<(usize, usize)> {
+        let batch = self.ready.iter_mut().rev().find(|batch| batch.id == id)?;
+        let sizes = (batch.bytes, sealed.body().len());
+        batch.sealed = Some(sealed);
+        Some(sizes)
     }
 
     pub(super) fn remove(&mut self, id: BatchId) -> Option<Batch<T>> {
@@ -133,19 +166,34 @@ impl<T> Partition<T> {
         self.in_flight.remove(at)
     }
 
-    /// Whether the first batch may be sent, time and leader permitting.
-    pub(super) fn is_sendable(&self, idempotent: bool, pipelined: bool) -> bool {
-        let Some(head) = self.ready.front().filter(|head| head.sealed.is_some()) else { return false };
-        let cap = match (idempotent, pipelined) {
-            (true, _) if self.proven && head.attempts == 0 => IN_FLIGHT_MAX,
-            (false, true) => IN_FLIGHT_MAX,
-            (true | false, _) => IN_FLIGHT_MAX_UNPROVEN,
+    /// Whether there is something to send: a sealed batch first in line, or nothing in line and an open one that is due.
+    pub(super) fn wants(&self) -> bool {
+        match self.ready.front() {
+            Some(head) => head.sealed.is_some(),
+            None => self.open.as_ref().is_some_and(|open| open.due),
+        }
+    }
+
+    /// Whether one more batch may go to this leader.
+    pub(super) fn has_slot(&self, leader: i32, mode: Mode) -> bool {
+        if self.in_flight.is_empty() {
+            return true;
+        }
+        // Requests to two brokers can be carried out in any order.
+        if self.recovering || self.at != Some(leader) {
+            return false;
+        }
+        let retried = self.ready.front().is_some_and(|head| head.attempts > 0);
+        let cap = match mode {
+            Mode::Idempotent if self.proven == Some(leader) && !retried => IN_FLIGHT_MAX,
+            Mode::Unanswered => IN_FLIGHT_MAX,
+            Mode::Idempotent | Mode::Answered => IN_FLIGHT_MAX_UNPROVEN,
         };
-        self.in_flight.len() < cap && !(self.recovering && !self.in_flight.is_empty())
+        self.in_flight.len() < cap
     }
 
     /// Stamps the first batch, unless it has a stamp, and moves it in flight.
-    pub(super) fn send(&mut self) -> Option<&Batch<T>> {
+    pub(super) fn send(&mut self, leader: i32) -> Option<&Batch<T>> {
         let mut batch = self.ready.pop_front()?;
         if batch.stamp.is_none() {
             batch.stamp = self.identity.map(|identity| (identity, self.next_sequence));
@@ -153,25 +201,33 @@ impl<T> Partition<T> {
         }
         batch.fate = batch.fate.sent();
         batch.attempts += 1;
+        self.at = Some(leader);
         self.in_flight.push_back(batch);
         self.in_flight.back()
     }
 
-    /// Puts a batch back in line, by its sequence among those that were sent before.
+    /// Puts a batch in line where its id belongs.
+    pub(super) fn insert(&mut self, batch: Batch<T>) {
+        let at = self.ready.iter().position(|other| other.id > batch.id);
+        self.ready.insert(at.unwrap_or(self.ready.len()), batch);
+    }
+
+    /// Puts a batch back in line, to be sent again before anything that came after it.
     pub(super) fn retry(&mut self, batch: Batch<T>) {
         self.recovering = true;
-        self.proven = false;
-        let at = self.ready.iter().position(|other| other.stamp.is_none() || other.id > batch.id);
-        self.ready.insert(at.unwrap_or(self.ready.len()), batch);
+        self.proven = None;
+        self.insert(batch);
     }
 
     /// The leader accepted a batch: nothing stands in the way of more.
     pub(super) fn succeeded(&mut self) {
-        self.proven = true;
         self.failures = 0;
         self.retry_at = None;
-        if self.in_flight.is_empty() || !self.recovering {
-            self.recovering = self.ready.front().is_some_and(|head| head.attempts > 0) && self.recovering;
+        if self.in_flight.is_empty() {
+            self.recovering &= self.ready.front().is_some_and(|head| head.attempts > 0);
+        }
+        if !self.recovering {
+            self.proven = self.at;
         }
     }
 
@@ -185,7 +241,7 @@ impl<T> Partition<T> {
         debug_assert!(self.in_flight.is_empty(), "a stamp is replaced only when all batches are back");
         self.identity = Some(identity);
         self.next_sequence = Sequence::ZERO;
-        self.proven = false;
+        self.proven = None;
         self.hole = false;
         self.recovering = false;
         for batch in &mut self.ready {
@@ -198,10 +254,10 @@ impl<T> Partition<T> {
         self.in_flight.drain(..).chain(self.ready.drain(..)).collect()
     }
 
-    /// When something happens to it by itself.
+    /// The first delivery deadline. Batches are in the order of their deadlines.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let ready = self.ready.iter().map(|batch| batch.deadline).min();
-        let sent = self.in_flight.iter().filter(|batch| !batch.abandoned).map(|batch| batch.deadline).min();
-        [ready, sent, self.open.as_ref().map(|open| open.deadline)].into_iter().flatten().min()
+        let sent = self.in_flight.iter().find(|batch| !batch.abandoned).map(|batch| batch.deadline);
+        let ready = self.ready.front().map(|batch| batch.deadline);
+        [sent, ready, self.open.as_ref().map(|open| open.deadline)].into_iter().flatten().min()
     }
 }

@@ -1,5 +1,6 @@
 //! What is sent, when, and to whom.
 
+use std::time::Duration;
 use std::time::Instant;
 
 use super::Action;
@@ -13,72 +14,82 @@ use super::batch::Fate;
 use super::batch::Outcome;
 use crate::conn::backoff::Backoff;
 use crate::error::Written;
+use crate::record::SealedBatch;
 use crate::record::Stamp;
 use crate::types::ProducerIdentity;
-use crate::types::TopicId;
 
-/// Bytes of a request around its batches, generously: header, topic and partition entries.
+/// Bytes of a request around its batches, generously: header, client id and a topic's name.
 const ENVELOPE: usize = 512;
+/// Bytes around one batch, generously.
+const ENTRY: usize = 128;
 
 impl<T: Clone> ProducerCore<T> {
-    /// Looks at a partition after something happened to it. Answers whether there may be something to do.
-    pub(super) fn service(&mut self, now: Instant, key: Key) -> bool {
+    /// Looks at a partition after something happened to it: decides what is too old, and puts it in its broker's line if it
+    /// has something to send.
+    pub(super) fn service(&mut self, now: Instant, key: Key) {
         self.expire(now, key);
-        let topic = &self.topics[key.topic as usize].name;
-        let led = self.snapshot.partition(topic, key.partition);
-        let leader = led.and_then(|partition| partition.leader);
-        let idle = leader.is_some_and(|id| self.brokers.get(&id).is_none_or(|broker| broker.in_flight == 0));
-        let Some(partition) = self.partitions.get_mut(&key) else { return false };
-        let mut acted = false;
-        let linger = self.settings.linger;
-        if let Some(open) = &partition.open {
-            // A broker with nothing to do is worth more than a fuller batch; what is in line goes first all the same.
-            let early = idle && partition.ready.is_empty() && partition.in_flight.is_empty();
-            if open.opened + linger <= now || early {
-                self.close_open(key);
-                acted = true;
-            }
+        let topic = &mut self.topics[key.topic as usize];
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));
+        if partition.is_empty() {
+            return;
         }
-        let Some(partition) = self.partitions.get_mut(&key) else { return acted };
+        let led = topic.leader(key.partition);
+        let leader = led.and_then(|partition| partition.leader);
         if led != partition.tried && leader.is_some() {
             // Another leader, or another epoch of it: no reason to wait.
             partition.retry_at = None;
         }
+        let broker = leader.map(|id| self.brokers.entry(id).or_default());
+        if let Some(open) = &mut partition.open {
+            // A broker with nothing to do is worth more than a fuller batch.
+            let idle = broker.as_ref().is_some_and(|broker| broker.in_flight == 0);
+            open.due |= idle || open.opened + self.settings.linger <= now || open.id <= self.flush_mark;
+        }
         let waits = partition.retry_at.is_some_and(|at| at > now);
-        let pipelined = self.settings.acks == 0;
-        let sendable = partition.is_sendable(self.settings.idempotent, pipelined) && !waits;
-        match leader {
-            Some(leader) if sendable && partition.queued != Some(leader) => {
-                partition.queued = Some(leader);
-                self.brokers.entry(leader).or_default().ready.push_back(key);
-                acted = true;
+        match (leader, broker) {
+            (Some(leader), Some(broker)) => {
+                let wanted = partition.wants() && !waits && partition.has_slot(leader, self.mode);
+                if wanted && partition.queued != Some(leader) {
+                    partition.queued = Some(leader);
+                    broker.ready.push_back(key);
+                    self.work |= broker.in_flight < REQUESTS_MAX;
+                }
+                if partition.open.as_ref().is_some_and(|open| !open.due) && partition.noted != Some(leader) {
+                    partition.noted = Some(leader);
+                    broker.opened.push(key);
+                }
             }
-            None if sendable => {
-                let name = self.topics[key.topic as usize].name.clone();
-                self.actions.push_back(Action::RefreshMetadata(name));
+            (None, _) | (_, None) if partition.wants() && !waits => {
+                partition.tried = led;
+                self.refresh(key.topic);
                 let wait = self.back_off(1);
                 if let Some(partition) = self.partitions.get_mut(&key) {
-                    partition.tried = led;
                     partition.retry_at = Some(now + wait);
                 }
             }
-            Some(_) | None => {}
+            (None, _) | (_, None) => {}
         }
-        self.rearm(now, key);
-        acted
+        self.arm(now, key);
     }
 
-    fn rearm(&mut self, now: Instant, key: Key) {
-        let Some(partition) = self.partitions.get(&key) else { return };
-        let linger = partition.open.as_ref().map(|open| open.opened + self.settings.linger);
-        let retry = partition.retry_at.filter(|at| *at > now && !partition.ready.is_empty());
-        match [linger, retry, partition.next_deadline()].into_iter().flatten().min() {
-            Some(at) => self.arm(key, at),
-            None => self.disarm(key),
+    /// Sees to it that the partition is looked at when its next time comes. A timer that is too early is left as it is: it
+    /// costs one look, less than moving it for each batch.
+    fn arm(&mut self, now: Instant, key: Key) {
+        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let linger = partition.open.as_ref().filter(|open| !open.due).map(|open| open.opened + self.settings.linger);
+        let retry = partition.retry_at.filter(|at| *at > now && partition.wants());
+        let Some(at) = [linger, retry, partition.next_deadline()].into_iter().flatten().min() else { return };
+        if partition.timer.is_some_and(|armed| armed <= at) {
+            return;
         }
+        if let Some(before) = partition.timer.replace(at) {
+            self.timers.remove(&(before, key));
+        }
+        self.timers.insert((at, key));
     }
 
-    pub(super) fn back_off(&mut self, failures: u32) -> std::time::Duration {
+    pub(super) fn back_off(&mut self, failures: u32) -> Duration {
         let mut backoff = Backoff::new(self.settings.retry_backoff, self.settings.retry_backoff_max);
         for _ in 1..failures.min(16) {
             backoff.next(&mut self.rng);
@@ -89,31 +100,28 @@ impl<T: Clone> ProducerCore<T> {
     /// Decides what is past its delivery deadline.
     fn expire(&mut self, now: Instant, key: Key) {
         let Some(partition) = self.partitions.get_mut(&key) else { return };
+        if partition.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
         if partition.open.as_ref().is_some_and(|open| open.deadline <= now) {
             self.close_open(key);
         }
+        let timed_out = self.timed_out(key);
         let Some(partition) = self.partitions.get_mut(&key) else { return };
         let mut expired = Vec::new();
-        while let Some(at) = partition.ready.iter().position(|batch| batch.deadline <= now) {
-            let Some(batch) = partition.ready.remove(at) else { break };
+        while partition.ready.front().is_some_and(|batch| batch.deadline <= now) {
+            let Some(batch) = partition.ready.pop_front() else { break };
             // Its sequences were given out and nobody will see them.
             partition.hole |= batch.stamp.is_some();
             expired.push(batch);
         }
-        let mut told = Vec::new();
         for batch in partition.in_flight.iter_mut().filter(|batch| batch.deadline <= now && !batch.abandoned) {
-            // The answer may still come and decides the sequence; the records are told now.
+            // The answer may still come: it decides the sequence, and until then the bytes are held. The records are told now.
             batch.abandoned = true;
-            told.push((batch.id, batch.ticket.clone(), batch.first, batch.count, batch.whole, batch.bytes));
-        }
-        if told.is_empty() && expired.is_empty() {
-            return;
-        }
-        let timed_out = self.timed_out(key);
-        for (id, ticket, first, count, whole, bytes) in told {
-            self.outstanding.remove(&id);
+            self.outstanding.remove(&batch.id);
             let outcome = Outcome::Failed(timed_out.clone().written(Written::Maybe));
-            self.actions.push_back(Action::Complete { ticket, first, count, whole, outcome, bytes });
+            let (ticket, first, count, whole) = (batch.ticket.clone(), batch.first, batch.count, batch.whole);
+            self.actions.push_back(Action::Complete { ticket, first, count, whole, outcome, bytes: 0 });
         }
         for batch in expired {
             let written = batch.fate.written();
@@ -123,12 +131,10 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Makes requests while brokers can take them.
     pub(super) fn fill_requests(&mut self) {
-        let brokers: Vec<i32> = self
-            .brokers
-            .iter()
-            .filter(|(_, broker)| broker.in_flight < REQUESTS_MAX && !broker.ready.is_empty())
-            .map(|(id, _)| *id)
-            .collect();
+        let able = |(id, broker): (&i32, &super::Broker)| {
+            (broker.in_flight < REQUESTS_MAX && !broker.ready.is_empty()).then_some(*id)
+        };
+        let brokers: Vec<i32> = self.brokers.iter().filter_map(able).collect();
         for broker in brokers {
             while self.fill_request(broker) {}
         }
@@ -136,28 +142,24 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Makes one request for a broker, each partition in turn with one batch; answers whether there was something to send.
     fn fill_request(&mut self, broker: i32) -> bool {
-        let Some(state) = self.brokers.get_mut(&broker).filter(|state| state.in_flight < REQUESTS_MAX) else {
+        let Some(state) = self.brokers.get(&broker).filter(|state| state.in_flight < REQUESTS_MAX) else {
             return false;
         };
         let turns = state.ready.len();
-        let mut entries = Vec::new();
-        let mut sent = Vec::new();
+        let (mut entries, mut sent) = (Vec::with_capacity(turns), Vec::with_capacity(turns));
         let mut bytes = ENVELOPE;
         for _ in 0..turns {
             let Some(key) = self.brokers.get_mut(&broker).and_then(|state| state.ready.pop_front()) else { break };
-            let size = match self.next_size(broker, key) {
-                Some(size) => size,
-                None => continue,
-            };
-            if !entries.is_empty() && bytes + size > self.settings.request_bytes_max {
+            let Some(size) = self.prepare(broker, key) else { continue };
+            if !entries.is_empty() && bytes + size + ENTRY > self.settings.request_bytes_max {
                 // The next request starts with it.
                 if let Some(state) = self.brokers.get_mut(&broker) {
                     state.ready.push_front(key);
                 }
                 break;
             }
-            if let Some((id, entry)) = self.take(key) {
-                bytes += size + ENVELOPE / 4;
+            if let Some((id, entry)) = self.take(broker, key) {
+                bytes += size + ENTRY;
                 sent.push((key, id));
                 entries.push(entry);
             }
@@ -165,7 +167,8 @@ impl<T: Clone> ProducerCore<T> {
         if entries.is_empty() {
             return false;
         }
-        let request = self.new_id();
+        self.last_request += 1;
+        let request = self.last_request;
         self.requests.insert(request, (broker, sent));
         if let Some(state) = self.brokers.get_mut(&broker) {
             state.in_flight += 1;
@@ -174,23 +177,31 @@ impl<T: Clone> ProducerCore<T> {
         true
     }
 
-    /// The size of what a partition would send to this broker now; takes it out of line if that is nothing.
-    fn next_size(&mut self, broker: i32, key: Key) -> Option<usize> {
-        let topic = &self.topics[key.topic as usize].name;
-        let leader = self.snapshot.partition(topic, key.partition).and_then(|partition| partition.leader);
-        let idempotent = self.settings.idempotent;
-        let pipelined = self.settings.acks == 0;
-        let identified = !idempotent || self.identify(key);
+    /// Makes ready what a partition, whose turn it is, sends to this broker, and answers its size; takes the partition out of
+    /// line if there is nothing that may be sent.
+    fn prepare(&mut self, broker: i32, key: Key) -> Option<usize> {
+        let led = self.topics[key.topic as usize].leader(key.partition);
+        let identified = !self.settings.idempotent || self.identify(key);
         let partition = self.partitions.get_mut(&key)?;
         if partition.queued != Some(broker) {
+            // It stands in another line since.
             return None;
         }
-        let ours = leader == Some(broker) && partition.is_sendable(idempotent, pipelined) && identified;
-        if !ours {
+        let ours = led.and_then(|led| led.leader) == Some(broker);
+        if !ours || !identified || !partition.wants() || !partition.has_slot(broker, self.mode) {
             partition.queued = None;
             return None;
         }
-        partition.ready.front()?.sealed.as_ref().map(crate::record::SealedBatch::size)
+        if partition.ready.is_empty() {
+            self.close_open(key);
+        }
+        let partition = self.partitions.get_mut(&key)?;
+        let size = partition.ready.front()?.sealed.as_ref().map(SealedBatch::size);
+        if size.is_none() {
+            // It comes again when it is compressed.
+            partition.queued = None;
+        }
+        size
     }
 
     /// Gives a partition the identity it sends under; answers whether it has one that is of use.
@@ -242,24 +253,22 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     /// Moves a partition's first batch in flight, and the partition to the end of the line if it has more.
-    fn take(&mut self, key: Key) -> Option<(BatchId, Entry)> {
-        let topic = self.topics[key.topic as usize].name.clone();
-        let id = self.snapshot.topic(&topic).map_or(TopicId::ZERO, |topic| topic.id);
-        let tried = self.snapshot.partition(&topic, key.partition);
-        let (idempotent, pipelined) = (self.settings.idempotent, self.settings.acks == 0);
+    fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Entry)> {
+        let topic = &mut self.topics[key.topic as usize];
         let partition = self.partitions.get_mut(&key)?;
-        partition.tried = tried;
-        let queued = partition.queued.take();
-        let batch = partition.send()?;
+        partition.queued = None;
+        partition.tried = topic.leader(key.partition);
+        let batch = partition.send(broker)?;
         debug_assert!(matches!(batch.fate, Fate::InFlight { .. }));
         let stamp = Stamp { identity: batch.stamp, transactional: false };
-        let (batch_id, sealed) = (batch.id, batch.sealed.clone()?);
-        if partition.is_sendable(idempotent, pipelined) {
-            partition.queued = queued;
-            if let Some(state) = queued.and_then(|broker| self.brokers.get_mut(&broker)) {
-                state.ready.push_back(key);
-            }
+        let (id, sealed) = (batch.id, batch.sealed.clone()?);
+        topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));
+        if partition.wants() && partition.has_slot(broker, self.mode) {
+            partition.queued = Some(broker);
+            self.brokers.entry(broker).or_default().ready.push_back(key);
         }
-        Some((batch_id, Entry { topic, id, partition: key.partition, batch: sealed, stamp }))
+        let entry =
+            Entry { topic: topic.name.clone(), id: topic.known.id, partition: key.partition, batch: sealed, stamp };
+        Some((id, entry))
     }
 }

@@ -1,0 +1,139 @@
+//! Bytes that may be undecided, and who waits for them, first come first served (`BufferPool`).
+
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+
+/// One who waits, by a number of its own.
+pub(super) type Turn = u64;
+
+/// The bytes that a producer may hold. What is granted to one who waits is counted as used at once, so that nobody who comes
+/// later can take it.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: usize,
+    used: usize,
+    waiting: VecDeque<Waiting>,
+    next_turn: Turn,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    turn: Turn,
+    bytes: usize,
+    sender: oneshot::Sender<()>,
+}
+
+/// Those who are let in; to be woken without the lock.
+#[derive(Debug, Default)]
+#[must_use = "whoever was let in waits to hear of it"]
+pub(super) struct Granted(Vec<oneshot::Sender<()>>);
+
+impl Granted {
+    pub(super) fn wake(self) {
+        for sender in self.0 {
+            // One who gave up meanwhile gives the bytes back when its turn is dropped.
+            let _ = sender.send(());
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
+
+impl Budget {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, waiting: VecDeque::new(), next_turn: 0 }
+    }
+
+    /// Takes bytes if there is room and nobody waits.
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let fits = self.waiting.is_empty() && self.used + bytes <= self.limit;
+        if fits {
+            self.used += bytes;
+        }
+        fits
+    }
+
+    /// Stands in line for bytes.
+    pub(super) fn wait(&mut self, bytes: usize) -> (Turn, oneshot::Receiver<()>) {
+        let (sender, receiver) = oneshot::channel();
+        self.next_turn += 1;
+        self.waiting.push_back(Waiting { turn: self.next_turn, bytes, sender });
+        (self.next_turn, receiver)
+    }
+
+    /// Takes bytes back and lets in, in turn, those for whom there is room then.
+    pub(super) fn release(&mut self, bytes: usize) -> Granted {
+        debug_assert!(bytes <= self.used, "no more comes back than was taken");
+        self.used = self.used.saturating_sub(bytes);
+        self.grant()
+    }
+
+    /// Gives up a turn: leaves the line, or gives back what was granted.
+    pub(super) fn give_up(&mut self, turn: Turn, bytes: usize) -> Granted {
+        let before = self.waiting.len();
+        self.waiting.retain(|waiting| waiting.turn != turn);
+        if self.waiting.len() < before { self.grant() } else { self.release(bytes) }
+    }
+
+    fn grant(&mut self) -> Granted {
+        let mut granted = Granted::default();
+        while self.waiting.front().is_some_and(|waiting| self.used + waiting.bytes <= self.limit) {
+            let Some(Waiting { bytes, sender, .. }) = self.waiting.pop_front() else { break };
+            self.used += bytes;
+            granted.0.push(sender);
+        }
+        granted
+    }
+
+    /// Lets everybody in, because nothing is held any more and nothing will be.
+    pub(super) fn end(&mut self) -> Granted {
+        self.used += self.waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
+        Granted(self.waiting.drain(..).map(|waiting| waiting.sender).collect())
+    }
+
+    #[cfg(test)]
+    pub(super) fn used(&self) -> usize {
+        self.used
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_in(receiver: &mut oneshot::Receiver<()>) -> bool {
+        receiver.try_recv().is_ok()
+    }
+
+    #[test]
+    fn a_small_one_never_overtakes_a_large_one_that_came_before() {
+        let mut budget = Budget::new(100);
+        assert!(budget.take(90));
+        let (_, mut large) = budget.wait(80);
+        let (_, mut small) = budget.wait(5);
+        assert!(!budget.take(5), "there is room, and there is a line");
+        budget.release(30).wake();
+        assert!(!is_in(&mut large) && !is_in(&mut small));
+        budget.release(50).wake();
+        assert!(is_in(&mut large) && is_in(&mut small));
+        assert_eq!(budget.used(), 95);
+    }
+
+    #[test]
+    fn one_who_gives_up_leaves_nothing_behind_whether_let_in_or_not() {
+        let mut budget = Budget::new(100);
+        assert!(budget.take(90));
+        let (first, _) = budget.wait(50);
+        let (_, mut second) = budget.wait(10);
+        budget.give_up(first, 50).wake();
+        assert!(is_in(&mut second), "the head of the line went away");
+        let (third, mut receiver) = budget.wait(20);
+        budget.release(90).wake();
+        assert!(is_in(&mut receiver));
+        budget.give_up(third, 20).wake();
+        assert_eq!(budget.used(), 10);
+    }
+}

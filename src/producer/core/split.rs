@@ -1,0 +1,62 @@
+//! What is done with a batch that is too large for the broker (KIP-126).
+
+use std::time::Instant;
+
+use super::Action;
+use super::BatchId;
+use super::Key;
+use super::ProducerCore;
+use super::batch::Batch;
+use super::batch::Outcome;
+use crate::error::Error;
+use crate::record::ClosedBatch;
+
+impl<T: Clone> ProducerCore<T> {
+    /// Takes a batch that was refused as too large. It waits in line, unsealed, until its parts take its place; its sequences
+    /// go unused.
+    pub(super) fn split(&mut self, key: Key, mut batch: Batch<T>) {
+        batch.fate = batch.fate.failed(false);
+        let Some(sealed) = batch.sealed.take() else { return };
+        self.topics[key.topic as usize].ratio.refused(batch.bytes, sealed.body().len());
+        let id = batch.id;
+        // What grew beyond the usual size because it was expected to compress better falls apart at once, the rest in halves.
+        let parts = batch.bytes.div_ceil(self.settings.batch_bytes).max(2);
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX).min(batch.count);
+        if let Some(partition) = self.partitions.get_mut(&key) {
+            partition.hole |= batch.stamp.take().is_some();
+            partition.recovering = true;
+            partition.insert(batch);
+        }
+        self.actions.push_back(Action::Split { key, id, sealed, parts });
+    }
+
+    /// Takes the parts that a batch was split into, each to be sealed.
+    pub fn handle_split(&mut self, now: Instant, key: Key, id: BatchId, parts: Result<Vec<ClosedBatch>, Error>) {
+        let Some(parent) = self.partitions.get_mut(&key).and_then(|partition| partition.remove(id)) else { return };
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(error) => {
+                let written = parent.fate.written();
+                self.complete(parent, Outcome::Failed(error.written(written)));
+                return self.service(now, key);
+            }
+        };
+        debug_assert_eq!(parts.iter().map(|part| part.count).sum::<u32>(), parent.count, "no record is lost in a split");
+        self.outstanding.remove(&id);
+        let of = u64::try_from(parts.len()).unwrap_or(1);
+        let (mut first, mut left) = (parent.first, parent.bytes);
+        for (number, closed) in (0..of).zip(parts) {
+            let bytes = if number + 1 == of { left } else { closed.records.len().min(left) };
+            left -= bytes;
+            let part = parent.part(number, of, first, closed.count, bytes);
+            first += closed.count;
+            let part_id = part.id;
+            self.outstanding.insert(part_id);
+            if let Some(partition) = self.partitions.get_mut(&key) {
+                partition.insert(part);
+            }
+            self.seal(key, part_id, closed);
+        }
+        self.service(now, key);
+    }
+}
