@@ -307,6 +307,12 @@ impl ConsumerCore {
             // A follower may be behind, or have less of the log: only the leader knows what is in range.
             Code::OffsetOutOfRange if from_follower => {}
             Code::OffsetOutOfRange => {
+                // Put right at once, unless that did not help: a log that no offset fits is asked about ever more rarely.
+                let again = partition.trouble.has_failed();
+                partition.trouble.failed(now, &mut self.rng, self.config.patience);
+                if !again {
+                    partition.trouble.hurry();
+                }
                 partition.lost(policy, "the position is out of the log's range");
                 self.make_ready(slot);
             }

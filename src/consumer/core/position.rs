@@ -252,7 +252,8 @@ impl Partition {
             self.queue.push_back(Item::Reset(Reset { topic, partition, from, to: position.offset, reason }));
         }
         self.state = State::Fetching;
-        self.trouble.clear();
+        // Whether the position is any good is for the fetch to say.
+        self.trouble.hurry();
         self.fetch = position;
         // What is queued ends with the reset, which moves the position when its turn comes.
         if self.queue.is_empty() {

@@ -42,6 +42,11 @@ impl Trouble {
         self.retry_at = None;
     }
 
+    /// Whether there was a failure since the last success.
+    pub(super) fn has_failed(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// Starts over after a success.
     pub(super) fn clear(&mut self) {
         self.backoff.reset();

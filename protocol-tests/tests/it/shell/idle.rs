@@ -62,8 +62,11 @@ fn an_idle_consumer_only_waits_for_records() {
 /// How long a broker keeps failing.
 const FAILING: Duration = Duration::from_secs(60);
 
+/// So long that the fetches that are to be hardly count.
+const FETCH_WAIT: Duration = Duration::from_secs(20);
+
 /// Requests of one kind in a minute that keeps failing. Two consumers and one who asks for offsets try each of three brokers
-/// about once a second in the end, and more often in the beginning; when all is well the consumers fetch 360 times.
+/// about once a second in the end, and more often in the beginning.
 const REQUESTS: u64 = 600;
 
 /// Errors that are told in a minute that keeps failing: of three partitions about one a second.
@@ -71,8 +74,16 @@ const TOLD: u64 = 250;
 
 /// The most requests of one API, and errors told, in a minute of one error.
 async fn fail(api: i16, fault: Fault) -> (u64, u64) {
-    let world = World::new(Net::new(cluster())).await;
-    let World { net, client, producer, mut consumer, .. } = world;
+    let net = Net::new(cluster());
+    let client = soon("connect", net.client().connect()).await.expect("they answer");
+    let producer = client.producer().build().expect("the settings are fine");
+    let consumer = || client.consumer().group(GROUP).assign([TOPIC]).fetch_wait_max(FETCH_WAIT).build();
+    let mut reader = consumer().expect("the settings are fine");
+    let mut other = consumer().expect("the settings are fine");
+    for partition in 0..PARTITIONS {
+        soon("send", producer.send(Record::to(TOPIC).partition(partition).value("1"))).await.expect("they take it");
+        soon("poll", reader.poll()).await.expect("nothing is wrong");
+    }
     let counts = |net: &Net| net.with(|cluster| (0..80).map(|api| cluster.requests_count(api)).collect::<Vec<_>>());
     let before = counts(&net);
     net.with(|cluster| cluster.inject(api, fault, u32::MAX));
@@ -80,7 +91,7 @@ async fn fail(api: i16, fault: Fault) -> (u64, u64) {
         let mut told = 0_u64;
         let _ = tokio::time::timeout(FAILING, async {
             // A user who goes on whatever a poll says.
-            while consumer.poll().await.map_or_else(|_| true, |polled| polled.is_some()) {
+            while reader.poll().await.map_or_else(|_| true, |polled| polled.is_some()) {
                 told += 1;
             }
         })
@@ -99,7 +110,6 @@ async fn fail(api: i16, fault: Fault) -> (u64, u64) {
         .await;
     });
     let asking = tokio::spawn(async move {
-        let mut other = client.consumer().group(GROUP).assign([TOPIC]).build().expect("the settings are fine");
         let _ = tokio::time::timeout(FAILING, async {
             let admin = client.admin();
             drop(other.poll().await);
@@ -147,6 +157,7 @@ macro_rules! failing {
 
 failing! {
     no_answer_to_produce_makes_a_storm: 0;
+    no_answer_to_fetch_makes_a_storm: 1;
     no_answer_to_list_offsets_makes_a_storm: 2;
     no_answer_to_metadata_makes_a_storm: 3;
     no_answer_to_offset_commit_makes_a_storm: 8;
