@@ -11,6 +11,7 @@ use ottla::consumer::Consumer;
 use ottla::consumer::ConsumerBuilder;
 use ottla::consumer::Start;
 use ottla::producer::Delivery;
+use ottla::producer::Guarantee;
 use ottla::producer::Producer;
 use ottla::types::TopicPartition;
 use protocol_tests::history::Body;
@@ -37,6 +38,14 @@ struct Writing {
     batch_bytes: usize,
     /// How long each lives, in milliseconds.
     life: std::ops::Range<u64>,
+}
+
+/// What producers promise. With `OTTLA_CHAOS_ACKS=1` they promise what they cannot keep, and the judge has to find out.
+fn guarantee() -> Guarantee {
+    match std::env::var("OTTLA_CHAOS_ACKS").as_deref() {
+        Ok("1") => Guarantee::LeaderAck,
+        Ok(_) | Err(_) => Guarantee::Idempotent,
+    }
 }
 
 /// Starts three producers and three consumers.
@@ -119,6 +128,7 @@ impl World {
             let process = self.recorder.open(Role::Producer { idempotent: true });
             let producer = client
                 .producer()
+                .guarantee(guarantee())
                 .delivery_timeout(writing.delivery_timeout)
                 .compression(writing.compression)
                 .batch_bytes(writing.batch_bytes)
