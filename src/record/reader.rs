@@ -12,6 +12,7 @@ use super::at;
 use super::bits;
 use super::legacy;
 use super::varint;
+use super::varint::Flaw;
 use crate::codec::Codecs;
 use crate::codec::Compression;
 use crate::types::LeaderEpoch;
@@ -219,12 +220,15 @@ impl Batch {
     fn walk(&self, plain: &[u8]) -> Result<(), RecordError> {
         let mut rest = plain;
         let mut last = None;
+        // The header was checked: the last offset is not before the first, and the sum does not overflow.
+        let most = self.last_offset - self.base_offset;
         for _ in 0..self.count {
-            let (delta, _) = record(&mut rest, self)?;
-            if last.is_some_and(|last| delta <= last) || self.base_offset + i64::from(delta) > self.last_offset {
+            let raw = Raw::take(&mut rest)?;
+            if Some(raw.offset_delta) <= last || i64::from(raw.offset_delta) > most {
                 return Err(RecordError::Offset);
             }
-            last = Some(delta);
+            raw.headers.check()?;
+            last = Some(raw.offset_delta);
         }
         if rest.is_empty() { Ok(()) } else { Err(RecordError::Count { declared: self.count }) }
     }
@@ -232,8 +236,8 @@ impl Batch {
     /// What a control batch marks; the first record's key says it (version, type).
     pub fn control_kind(&self) -> ControlKind {
         let mut rest = &self.bytes[HEADER_LEN.min(self.bytes.len())..];
-        let first = if self.compression == Compression::None { record(&mut rest, self).ok() } else { None };
-        match first.and_then(|(_, record)| record.key) {
+        let first = if self.compression == Compression::None { Raw::take(&mut rest).ok() } else { None };
+        match first.and_then(|first| first.key) {
             Some([_, _, 0, 0, ..]) => ControlKind::Abort,
             Some([_, _, 0, 1, ..]) => ControlKind::Commit,
             _ => ControlKind::Unknown,
@@ -249,59 +253,57 @@ pub(super) fn timestamp_type(attributes: i16) -> TimestampType {
     if attributes & bits::LOG_APPEND_TIME == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
 }
 
-/// Takes one record off the front: its offset delta, and the record.
-fn record<'a>(rest: &mut &'a [u8], batch: &Batch) -> Result<(i32, Record<'a>), RecordError> {
-    let length = varint::take_i32(rest)?;
-    let declared = RecordError::Length(i64::from(length));
-    let length = usize::try_from(length).map_err(|_| declared.clone())?;
-    if length > rest.len() {
-        return Err(declared);
-    }
-    let (mut body, after) = rest.split_at(length);
-    *rest = after;
-    let (_attributes, fields) = body.split_first().ok_or(declared)?;
-    body = fields;
-    let timestamp_delta = varint::take(&mut body)?;
-    let offset_delta = varint::take_i32(&mut body)?;
-    let timestamp = match batch.timestamp_type {
-        TimestampType::LogAppendTime => batch.max_timestamp,
-        TimestampType::CreateTime | TimestampType::None => batch.base_timestamp.wrapping_add(timestamp_delta),
-    };
-    let offset = batch.base_offset.checked_add(i64::from(offset_delta)).ok_or(RecordError::Offset)?;
-    if offset_delta < 0 {
-        return Err(RecordError::Offset);
-    }
-    let key = field(&mut body)?;
-    let value = field(&mut body)?;
-    let headers = headers(body)?;
-    Ok((offset_delta, Record { offset, timestamp, key, value, headers }))
+/// A record as it stands in a batch, its headers not looked at.
+struct Raw<'a> {
+    timestamp_delta: i64,
+    offset_delta: i32,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: Headers<'a>,
 }
 
-fn field<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, RecordError> {
+impl<'a> Raw<'a> {
+    /// Takes one record off the front.
+    #[inline]
+    fn take(rest: &mut &'a [u8]) -> Result<Self, Flaw> {
+        let mut body = field(rest)?.ok_or(Flaw::Length(-1))?;
+        let (_attributes, fields) = body.split_first().ok_or(Flaw::Length(0))?;
+        body = fields;
+        let timestamp_delta = varint::take(&mut body)?;
+        let offset_delta = varint::take_i32(&mut body)?;
+        if offset_delta < 0 {
+            return Err(Flaw::Offset);
+        }
+        let key = field(&mut body)?;
+        let value = field(&mut body)?;
+        let count = varint::take_i32(&mut body)?;
+        let left = u32::try_from(count).map_err(|_| Flaw::Length(i64::from(count)))?;
+        Ok(Self { timestamp_delta, offset_delta, key, value, headers: Headers { left, rest: body } })
+    }
+
+    #[inline]
+    fn in_batch(self, batch: &Batch) -> Record<'a> {
+        let Self { timestamp_delta, offset_delta, key, value, headers } = self;
+        let timestamp = match batch.timestamp_type {
+            TimestampType::LogAppendTime => batch.max_timestamp,
+            TimestampType::CreateTime | TimestampType::None => batch.base_timestamp.wrapping_add(timestamp_delta),
+        };
+        Record { offset: batch.base_offset + i64::from(offset_delta), timestamp, key, value, headers }
+    }
+}
+
+/// Takes a length off the front, and so many bytes; `None` is null.
+#[inline]
+fn field<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Flaw> {
     let length = varint::take_i32(body)?;
     if length == -1 {
         return Ok(None);
     }
-    let declared = RecordError::Length(i64::from(length));
-    let length = usize::try_from(length).map_err(|_| declared.clone())?;
-    if length > body.len() {
-        return Err(declared);
-    }
-    let (taken, after) = body.split_at(length);
+    let flaw = Flaw::Length(i64::from(length));
+    let length = usize::try_from(length).map_err(|_| flaw)?;
+    let (taken, after) = body.split_at_checked(length).ok_or(flaw)?;
     *body = after;
     Ok(Some(taken))
-}
-
-/// Walks the headers, which must fill `body`, and answers them for lazy reading.
-fn headers(mut body: &[u8]) -> Result<Headers<'_>, RecordError> {
-    let count = varint::take_i32(&mut body)?;
-    let left = u32::try_from(count).map_err(|_| RecordError::Length(i64::from(count)))?;
-    let found = Headers { left, rest: body };
-    for _ in 0..left {
-        field(&mut body)?.ok_or(RecordError::Length(-1))?;
-        field(&mut body)?;
-    }
-    if body.is_empty() { Ok(found) } else { Err(RecordError::Length(body.len() as i64)) }
 }
 
 /// A record as it was read; it borrows from the batch.
@@ -339,6 +341,18 @@ impl<'a> Record<'a> {
 pub struct Headers<'a> {
     left: u32,
     rest: &'a [u8],
+}
+
+impl Headers<'_> {
+    /// Walks over them: they must fill what is left of their record.
+    #[inline]
+    fn check(mut self) -> Result<(), Flaw> {
+        for _ in 0..self.left {
+            field(&mut self.rest)?.ok_or(Flaw::Length(-1))?;
+            field(&mut self.rest)?;
+        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Flaw::Length(self.rest.len() as i64)) }
+    }
 }
 
 impl<'a> Iterator for Headers<'a> {
@@ -417,11 +431,12 @@ pub struct Iter<'a> {
 impl<'a> Iterator for Iter<'a> {
     type Item = Record<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Record<'a>> {
         if self.left > 0 {
             self.left -= 1;
             // The batch was walked before this iterator could be made.
-            return record(&mut self.rest, self.batch).ok().map(|(_, record)| record);
+            return Raw::take(&mut self.rest).ok().map(|raw| raw.in_batch(self.batch));
         }
         self.legacy.next().map(legacy::Message::record)
     }
