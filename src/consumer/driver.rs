@@ -180,3 +180,10 @@ impl Driver {
         .await
     }
 }
+
+impl Drop for Driver {
+    /// Whoever polls hears that it is over, also where the runtime ends before the consumer does.
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}

@@ -1,11 +1,14 @@
 //! What the handles and the driver of a producer share: the core behind its lock, and the budget.
 
+use std::future::Future;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -241,12 +244,18 @@ impl Shared {
         }
     }
 
-    /// Waits until the topic is known, and the core knows it.
+    /// Waits until the topic is known, and the core knows it; or until the producer is closed.
     pub(super) async fn learn(&self, topic: &TopicName, deadline: Instant) -> Result<(), Error> {
         if let Some(problem) = TopicName::problem(topic) {
             return Err(Error::config(format!("{:?} is no name for a topic: {problem}", &**topic)));
         }
-        let snapshot = self.cluster.known(std::slice::from_ref(topic), deadline).await?;
+        let mut known = std::pin::pin!(self.cluster.known(std::slice::from_ref(topic), deadline));
+        let mut ended = std::pin::pin!(self.ended());
+        let learnt = poll_fn(|cx| match known.as_mut().poll(cx) {
+            Poll::Ready(known) => Poll::Ready(Some(known)),
+            Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+        });
+        let Some(snapshot) = learnt.await.transpose()? else { return Ok(()) };
         if snapshot.topic(topic).is_none_or(|topic| topic.partitions.is_empty()) {
             return Err(Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic));
         }

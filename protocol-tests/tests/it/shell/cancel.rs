@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ottla::Record;
 use ottla::admin::NewTopic;
+use ottla::types::TopicPartition;
 
 use super::net::Net;
 use super::run;
@@ -260,6 +261,16 @@ fn commit(world: &mut World) -> Boxed<'_> {
     Box::pin(async { world.consumer.commit().await.expect("the coordinator takes it") })
 }
 
+fn commit_positions(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        let partitions = world.consumer.assignment();
+        let position = |key| Some((TopicPartition::clone(key), world.consumer.position(key)?));
+        let positions: Vec<_> = partitions.iter().filter_map(position).collect();
+        assert_eq!(positions.len(), partitions.len());
+        world.consumer.commit_positions(positions).await.expect("the coordinator takes them");
+    })
+}
+
 fn committed(world: &mut World) -> Boxed<'_> {
     Box::pin(async { drop(world.consumer.committed().await.expect("the coordinator knows")) })
 }
@@ -328,37 +339,112 @@ fn close_consumer(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// A test for each operation: name, what is before, the operation, what is after.
-macro_rules! operations {
-    ($($test:ident: $before:ident, $start:ident, $after:ident;)*) => {
-        $(
-            #[test]
-            fn $test() {
-                sweep(&Operation { name: stringify!($start), before: $before, start: $start, after: $after });
-            }
-        )*
-    };
+#[test]
+fn a_dropped_connect_leaves_nothing() {
+    sweep(&Operation { name: "connect", before: nothing, start: connect, after: nothing });
 }
 
-operations! {
-    a_dropped_connect_leaves_nothing: nothing, connect, nothing;
-    a_dropped_send_takes_only_its_own_record: some_records, send, nothing;
-    a_dropped_send_that_waits_for_room_passes_its_turn_on: full_buffer, send, room_for_others;
-    a_dropped_enqueue_takes_only_its_own_record: some_records, enqueue, nothing;
-    a_dropped_enqueue_that_waits_for_room_passes_its_turn_on: full_buffer, enqueue, room_for_others;
-    a_dropped_enqueue_that_was_given_room_gives_it_back: full_buffer_and_one_behind, enqueue_large, nothing;
-    a_dropped_enqueue_all_leaves_a_prefix: full_buffer, enqueue_all, room_for_others;
-    a_dropped_delivery_leaves_its_record_on_its_way: some_records, delivery, nothing;
-    a_dropped_flush_loses_nothing: some_records, flush, nothing;
-    a_dropped_poll_loses_no_record: some_records, poll, nothing;
-    a_dropped_commit_is_followed_by_a_right_one: read_records, commit, some_records;
-    a_dropped_question_for_committed_offsets_is_harmless: read_records, committed, nothing;
-    a_dropped_question_for_ends_is_harmless: read_records, end_offsets, nothing;
-    a_dropped_question_for_beginnings_is_harmless: read_records, beginning_offsets, nothing;
-    a_dropped_listing_of_topics_is_harmless: nothing, list_topics, another_topic;
-    a_dropped_description_of_topics_is_harmless: nothing, describe_topics, another_topic;
-    a_dropped_creation_of_topics_is_harmless: nothing, create_topics, another_topic;
-    a_dropped_deletion_of_topics_is_harmless: nothing, delete_topics, another_topic;
-    a_dropped_close_of_a_producer_harms_no_other: read_records, close_producer, nothing;
-    a_dropped_close_of_a_consumer_ends_it: some_records, close_consumer, nothing;
+#[test]
+fn a_dropped_send_takes_only_its_own_record() {
+    sweep(&Operation { name: "send", before: some_records, start: send, after: nothing });
+}
+
+#[test]
+fn a_dropped_send_that_waits_for_room_passes_its_turn_on() {
+    sweep(&Operation { name: "send", before: full_buffer, start: send, after: room_for_others });
+}
+
+#[test]
+fn a_dropped_enqueue_takes_only_its_own_record() {
+    sweep(&Operation { name: "enqueue", before: some_records, start: enqueue, after: nothing });
+}
+
+#[test]
+fn a_dropped_enqueue_that_waits_for_room_passes_its_turn_on() {
+    sweep(&Operation { name: "enqueue", before: full_buffer, start: enqueue, after: room_for_others });
+}
+
+#[test]
+fn a_dropped_enqueue_that_was_given_room_gives_it_back() {
+    sweep(&Operation {
+        name: "enqueue_large",
+        before: full_buffer_and_one_behind,
+        start: enqueue_large,
+        after: nothing,
+    });
+}
+
+#[test]
+fn a_dropped_enqueue_all_leaves_a_prefix() {
+    sweep(&Operation { name: "enqueue_all", before: full_buffer, start: enqueue_all, after: room_for_others });
+}
+
+#[test]
+fn a_dropped_delivery_leaves_its_record_on_its_way() {
+    sweep(&Operation { name: "delivery", before: some_records, start: delivery, after: nothing });
+}
+
+#[test]
+fn a_dropped_flush_loses_nothing() {
+    sweep(&Operation { name: "flush", before: some_records, start: flush, after: nothing });
+}
+
+#[test]
+fn a_dropped_poll_loses_no_record() {
+    sweep(&Operation { name: "poll", before: some_records, start: poll, after: nothing });
+}
+
+#[test]
+fn a_dropped_commit_is_followed_by_a_right_one() {
+    sweep(&Operation { name: "commit", before: read_records, start: commit, after: some_records });
+}
+
+#[test]
+fn a_dropped_commit_of_positions_is_followed_by_a_right_one() {
+    sweep(&Operation { name: "commit_positions", before: read_records, start: commit_positions, after: some_records });
+}
+
+#[test]
+fn a_dropped_question_for_committed_offsets_is_harmless() {
+    sweep(&Operation { name: "committed", before: read_records, start: committed, after: nothing });
+}
+
+#[test]
+fn a_dropped_question_for_ends_is_harmless() {
+    sweep(&Operation { name: "end_offsets", before: read_records, start: end_offsets, after: nothing });
+}
+
+#[test]
+fn a_dropped_question_for_beginnings_is_harmless() {
+    sweep(&Operation { name: "beginning_offsets", before: read_records, start: beginning_offsets, after: nothing });
+}
+
+#[test]
+fn a_dropped_listing_of_topics_is_harmless() {
+    sweep(&Operation { name: "list_topics", before: nothing, start: list_topics, after: another_topic });
+}
+
+#[test]
+fn a_dropped_description_of_topics_is_harmless() {
+    sweep(&Operation { name: "describe_topics", before: nothing, start: describe_topics, after: another_topic });
+}
+
+#[test]
+fn a_dropped_creation_of_topics_is_harmless() {
+    sweep(&Operation { name: "create_topics", before: nothing, start: create_topics, after: another_topic });
+}
+
+#[test]
+fn a_dropped_deletion_of_topics_is_harmless() {
+    sweep(&Operation { name: "delete_topics", before: nothing, start: delete_topics, after: another_topic });
+}
+
+#[test]
+fn a_dropped_close_of_a_producer_harms_no_other() {
+    sweep(&Operation { name: "close_producer", before: read_records, start: close_producer, after: nothing });
+}
+
+#[test]
+fn a_dropped_close_of_a_consumer_ends_it() {
+    sweep(&Operation { name: "close_consumer", before: some_records, start: close_consumer, after: nothing });
 }

