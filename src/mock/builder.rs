@@ -32,6 +32,8 @@ impl Default for Builder {
             fetch_sessions: 1_000,
             versions: api::versions(),
             requests_kept: 65_536,
+            follower_reads: false,
+            min_insync: 1,
         };
         Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
     }
@@ -99,6 +101,19 @@ impl Builder {
     /// Puts each broker into a rack of its own, `rack-1` and so on; in none by default.
     pub fn racks(mut self) -> Self {
         self.racks = true;
+        self
+    }
+
+    /// Sends clients that say their rack to the replica there (KIP-392, `RackAwareReplicaSelector`), and puts each broker
+    /// into a rack of its own, as [`Builder::racks`] does; no by default.
+    pub fn follower_reads(mut self) -> Self {
+        self.settings.follower_reads = true;
+        self.racks()
+    }
+
+    /// How many replicas must live for `acks=all` to be taken (`min.insync.replicas`); 1 by default.
+    pub fn min_insync_replicas(mut self, replicas: usize) -> Self {
+        self.settings.min_insync = replicas;
         self
     }
 

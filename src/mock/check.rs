@@ -56,7 +56,15 @@ impl Head {
         Compression::from_id(u8::try_from(self.attributes & 0x07).ok()?)
     }
 
-    fn numbered(&self) -> Option<Numbered> {
+    pub(super) fn is_control(&self) -> bool {
+        self.attributes & CONTROL != 0
+    }
+
+    pub(super) fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL != 0
+    }
+
+    pub(super) fn numbered(&self) -> Option<Numbered> {
         (self.producer_id >= 0).then(|| Numbered {
             producer_id: self.producer_id,
             epoch: self.producer_epoch,
@@ -84,6 +92,7 @@ pub(super) struct Checked {
     pub(super) last_offset_delta: i32,
     pub(super) max_timestamp: i64,
     pub(super) numbered: Option<Numbered>,
+    pub(super) transactional: bool,
 }
 
 /// Why a batch is refused.
@@ -132,7 +141,7 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
     if head.count <= 0 || head.last_offset_delta != head.count - 1 {
         return refuse(InvalidRecord, "the record count and the last offset delta disagree");
     }
-    if head.attributes & 0x20 != 0 {
+    if head.is_control() {
         return refuse(InvalidRecord, "clients may not write control batches");
     }
     if head.attributes & 0x08 != 0 {
@@ -153,6 +162,7 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
         last_offset_delta: head.last_offset_delta,
         max_timestamp: head.max_timestamp,
         numbered: head.numbered(),
+        transactional: head.is_transactional(),
     })
 }
 
@@ -205,6 +215,13 @@ fn walk(plain: &[u8], head: &Head) -> Result<(), Refusal> {
     }
     Ok(())
 }
+
+/// The attribute of batches that are part of a transaction.
+pub(super) const TRANSACTIONAL: i16 = 0x10;
+/// The attribute of batches that hold markers instead of records.
+pub(super) const CONTROL: i16 = 0x20;
+/// The attribute that makes the base timestamp the time from which tombstones may go (KIP-534).
+pub(super) const DELETE_HORIZON: i16 = 0x40;
 
 /// `RecordBatch.NO_TIMESTAMP`.
 pub(super) const NO_TIMESTAMP: i64 = -1;

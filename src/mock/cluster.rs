@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::mock::api;
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
-use crate::mock::api::fetch;
+use crate::mock::api::Pending;
 use crate::mock::api::question::Question;
 use crate::mock::builder::Builder;
 use crate::mock::fault::End;
@@ -62,7 +62,7 @@ pub struct Cluster {
     parked: HashMap<u64, Parked>,
     ready: VecDeque<(u64, Outcome)>,
     /// The last wall-clock time told, and when.
-    unix: Option<(Instant, i64)>,
+    pub(super) unix: Option<(Instant, i64)>,
     /// The state's changes when what waits was last looked at.
     looked_at: u64,
 }
@@ -79,8 +79,8 @@ struct Parked {
 enum Waiting {
     /// What goes out at `until`, and what after it, each after a pause.
     Emission(Outcome, VecDeque<(Duration, Outcome)>),
-    /// A long poll.
-    Fetch(Box<fetch::Plan>, Box<Strike>),
+    /// A request that waits for the cluster to change: a long poll, say.
+    Pending(Box<Pending>, Box<Strike>),
     /// A request that is not looked at before its time.
     Held(Box<(Call, Question, Strike)>),
 }
@@ -228,8 +228,8 @@ impl Cluster {
             Answer::Silent => Outcome::Silent,
             // Nobody will see what it would have found.
             Answer::Park(_) if matches!(strike.end, Some(End::CloseAfter | End::Lost)) => Outcome::Silent,
-            Answer::Park(plan) => {
-                self.park(connection, broker, plan.until, Waiting::Fetch(plan, Box::new(strike)));
+            Answer::Park(pending) => {
+                self.park(connection, broker, pending.until(), Waiting::Pending(pending, Box::new(strike)));
                 return Outcome::Wait;
             }
         };
@@ -268,7 +268,7 @@ impl Cluster {
                 || changed
                     && match &parked.waiting {
                         _ if !state.is_up(parked.broker) => true,
-                        Waiting::Fetch(plan, _) => fetch::is_ready(state, plan),
+                        Waiting::Pending(pending, _) => pending.is_ready(state),
                         Waiting::Emission(..) | Waiting::Held(_) => false,
                     }
         };
@@ -289,8 +289,8 @@ impl Cluster {
                 self.go_on(now, broker, connection, rest);
                 outcome
             }
-            Waiting::Fetch(plan, strike) => {
-                let outcome = fetch::finish(&mut self.state, &plan).map_or(Outcome::Close, Outcome::Reply);
+            Waiting::Pending(pending, strike) => {
+                let outcome = pending.finish(&mut self.state).map_or(Outcome::Close, Outcome::Reply);
                 self.emit(now, broker, connection, outcome, &strike)
             }
             Waiting::Held(held) => {
@@ -317,7 +317,7 @@ impl Cluster {
     }
 
     /// The wall-clock time, as far as it has been told.
-    fn unix_ms(&self, now: Instant) -> i64 {
+    pub(super) fn unix_ms(&self, now: Instant) -> i64 {
         self.unix.map_or(0, |(then, unix_ms)| {
             let passed = now.saturating_duration_since(then).as_millis();
             unix_ms.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))

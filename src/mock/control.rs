@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::mock::cluster::Cluster;
+use crate::mock::encode::NewBatch;
 use crate::mock::fault::Fault;
 use crate::mock::fault::On;
 use crate::mock::fault::Script;
@@ -38,14 +39,16 @@ impl Cluster {
     }
 
     /// Makes a broker the leader of a partition, under a new epoch; whether there is such a partition and broker.
+    ///
+    /// What only the old leader had, because [`Cluster::hold_replication`] kept it from the others, is lost.
     pub fn move_leader(&mut self, topic: &str, partition: i32, broker: i32) -> bool {
         self.state.move_leader(topic, partition, broker)
     }
 
     /// Who leads a partition, and under which epoch.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {
-        let found = self.state.partition(topic, partition)?;
-        Some((found.leader?, found.leader_epoch))
+        let seat = &self.state.partition(topic, partition)?.seat;
+        Some((seat.leader?, seat.leader_epoch))
     }
 
     /// Makes another broker coordinate a group (key type 0) or a transactional id (1).
@@ -53,14 +56,115 @@ impl Cluster {
         self.state.move_coordinator(key_type, key, broker);
     }
 
-    /// Takes a broker away: it closes every connection that asks it anything, and live replicas take over.
+    /// Stops telling a broker of changes, or tells it all that it has missed.
+    ///
+    /// Until told, its Metadata and FindCoordinator say what was true when it was cut off, and it points nobody to a new
+    /// leader. What it leads and what it refuses stays the truth.
+    pub fn set_stale(&mut self, broker: i32, stale: bool) {
+        self.state.set_stale(broker, stale);
+    }
+
+    /// Takes a broker away in good order: live replicas have all it had and take over, and it closes every connection
+    /// that asks it anything.
     pub fn set_down(&mut self, broker: i32) {
+        self.state.hand_over(broker);
         self.state.set_up(broker, false);
     }
 
-    /// Brings a broker back. It leads only what nobody else could.
+    /// Takes a broker away at once: what only it had, because [`Cluster::hold_replication`] kept it from the others, is
+    /// lost where another replica takes over.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::{Cluster, NewBatch};
+    ///
+    /// let mut cluster = Cluster::builder().brokers(3).topic("events", 1).build();
+    /// cluster.append("events", 0, &NewBatch::of([("k", "kept")]));
+    /// cluster.hold_replication("events", 0, true);
+    /// cluster.append("events", 0, &NewBatch::of([("k", "lost")]));
+    /// assert_eq!((cluster.high_watermark("events", 0), cluster.offsets("events", 0)), (Some(1), Some((0, 2))));
+    /// cluster.crash(1);
+    /// assert_eq!(cluster.leader("events", 0), Some((2, 1)));
+    /// assert_eq!(cluster.log("events", 0).len(), 1);
+    /// ```
+    pub fn crash(&mut self, broker: i32) {
+        self.state.set_up(broker, false);
+    }
+
+    /// Brings a broker back. It leads only what nobody else could, and knows no fetch session of before.
     pub fn set_up(&mut self, broker: i32) {
         self.state.set_up(broker, true);
+    }
+
+    /// Stops replicating a partition, or goes on and catches up; whether there is such a partition.
+    ///
+    /// Meanwhile its high watermark stays, consumers see nothing new, and `acks=all` waits.
+    pub fn hold_replication(&mut self, topic: &str, partition: i32, held: bool) -> bool {
+        self.state.changes += 1;
+        self.state.partition_mut(topic, partition).map(|found| found.log.hold(held)).is_some()
+    }
+
+    /// Lets the followers of a partition have everything up to now, though replication is held.
+    pub fn replicate(&mut self, topic: &str, partition: i32) -> bool {
+        self.state.changes += 1;
+        self.state.partition_mut(topic, partition).map(|found| found.log.replicate()).is_some()
+    }
+
+    /// Makes a follower have records only up to an offset, where consumers read from it (KIP-392); `None` for all that
+    /// are replicated.
+    pub fn set_follower_end(&mut self, topic: &str, partition: i32, broker: i32, end: Option<i64>) -> bool {
+        self.state.changes += 1;
+        let Some(found) = self.state.partition_mut(topic, partition) else { return false };
+        match end {
+            Some(end) => found.lagging.insert(broker, end),
+            None => found.lagging.remove(&broker),
+        };
+        true
+    }
+
+    /// Loses what a partition has at and after an offset, committed or not, as an unclean election does. Its leader stays,
+    /// under a new epoch. Answers where the log then ends: batches go as a whole.
+    pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
+        self.state.truncate(topic, partition, offset)
+    }
+
+    /// Compacts the stable part of a partition before an offset, as the log cleaner does: of each key its last record
+    /// stays, offsets stay, and of a batch without records only that which is its producer's last. Records without a key
+    /// go. Answers how many records went.
+    pub fn compact(&mut self, topic: &str, partition: i32, until: i64) -> Option<usize> {
+        self.state.changes += 1;
+        // `delete.retention.ms` is a day.
+        let horizon_ms = self.wall_ms().saturating_add(86_400_000);
+        let codecs = self.state.codecs.clone();
+        Some(self.state.partition_mut(topic, partition)?.log.compact(until, horizon_ms, &codecs))
+    }
+
+    /// Appends a batch without any client; the offset of its first record, or nothing where there is no such partition, no
+    /// codec, or no record.
+    pub fn append(&mut self, topic: &str, partition: i32, batch: &NewBatch) -> Option<i64> {
+        let timestamp = batch.timestamp.unwrap_or_else(|| self.wall_ms());
+        let codecs = self.state.codecs.clone();
+        let found = self.state.partition_mut(topic, partition)?;
+        let base_offset = found.append(batch, timestamp, &codecs)?;
+        self.state.changes += 1;
+        Some(base_offset)
+    }
+
+    /// Ends the transaction of a producer in a partition by the marker that a coordinator would write; the marker's offset,
+    /// or nothing where the partition does not know the producer.
+    pub fn end_transaction(&mut self, topic: &str, partition: i32, producer_id: i64, commit: bool) -> Option<i64> {
+        let timestamp = self.wall_ms();
+        let codecs = self.state.codecs.clone();
+        let found = self.state.partition_mut(topic, partition)?;
+        let marker = found.log.mark(producer_id, commit, timestamp, found.seat.leader_epoch, &codecs)?;
+        self.state.changes += 1;
+        Some(marker)
+    }
+
+    /// The last wall-clock time that the cluster was told.
+    fn wall_ms(&self) -> i64 {
+        self.unix.map_or(0, |(_, unix_ms)| unix_ms)
     }
 
     /// Whether a broker is there.
@@ -117,13 +221,21 @@ impl Cluster {
         found.map(|partition| partition.log.producers.expire()).is_some()
     }
 
-    /// Drops what lies before `offset`, as retention does; answers the offset the log then starts at.
+    /// Drops what lies before `offset`, up to the high watermark, as retention and DeleteRecords do; answers the offset the
+    /// log then starts at.
     pub fn delete_before(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         self.state.changes += 1;
         Some(self.state.partition_mut(topic, partition)?.log.delete_before(offset))
     }
 
-    /// Every record of a partition, in order; nothing where there is no such partition.
+    /// The records of a partition that a reader with `read_committed` sees, in order.
+    pub fn log_committed(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
+        let found = self.state.partition(topic, partition);
+        found.map(|found| found.log.committed(&self.state.codecs)).unwrap_or_default()
+    }
+
+    /// Every record of a partition, in order, replicated or not, of aborted transactions too; nothing where there is no
+    /// such partition.
     pub fn log(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
         let found = self.state.partition(topic, partition);
         found.map(|found| found.log.records(&self.state.codecs)).unwrap_or_default()
@@ -138,6 +250,16 @@ impl Cluster {
     pub fn offsets(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
         let log = &self.state.partition(topic, partition)?.log;
         Some((log.start(), log.end()))
+    }
+
+    /// Where what all replicas of a partition have ends.
+    pub fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.state.partition(topic, partition)?.log.high_watermark())
+    }
+
+    /// Before which offset all transactions of a partition are decided.
+    pub fn last_stable_offset(&self, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.state.partition(topic, partition)?.log.stable())
     }
 
     /// What a group has committed for a partition.

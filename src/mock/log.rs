@@ -4,13 +4,20 @@ use bytes::Bytes;
 use bytes::BytesMut;
 
 use crate::codec::Codecs;
+use crate::mock::check::CONTROL;
 use crate::mock::check::Checked;
 use crate::mock::check::HEAD_LEN;
 use crate::mock::check::Head;
 use crate::mock::check::NO_TIMESTAMP;
+use crate::mock::check::TRANSACTIONAL;
 use crate::mock::check::inflate;
+use crate::mock::compact;
+use crate::mock::encode::Draft;
+use crate::mock::encode::Entry;
 use crate::mock::producers::Producers;
 use crate::mock::producers::after;
+use crate::mock::transactions::Aborted;
+use crate::mock::transactions::Transactions;
 use crate::mock::walk::RawRecord;
 use crate::mock::walk::Walk;
 
@@ -34,6 +41,8 @@ pub struct StoredRecord {
     pub producer_epoch: i16,
     /// The record's own sequence number; −1 without idempotence.
     pub sequence: i32,
+    /// Whether it is part of a transaction, whatever became of that.
+    pub transactional: bool,
     /// The epoch of the leader that appended it.
     pub leader_epoch: i32,
 }
@@ -44,11 +53,15 @@ pub(super) struct Log {
     batches: Vec<Batch>,
     start: i64,
     end: i64,
+    high_watermark: i64,
+    /// Whether the followers get nothing, so that the high watermark stays where it is.
+    held: bool,
     /// Bytes ever appended.
     bytes: u64,
     /// Each leader epoch with its first offset, both growing (`LeaderEpochFileCache`).
     epochs: Vec<(i32, i64)>,
     pub(super) producers: Producers,
+    pub(super) transactions: Transactions,
 }
 
 /// A batch: its header with the offset and epoch of this log, its records still in the frame they came in.
@@ -66,6 +79,10 @@ struct Batch {
 impl Batch {
     fn len(&self) -> usize {
         HEAD_LEN + self.body.len()
+    }
+
+    fn base(&self) -> i64 {
+        Head::read(&self.head).base_offset
     }
 
     /// Calls `visit` with each record's offset, timestamp and content until it says stop.
@@ -89,10 +106,41 @@ impl Log {
         self.start
     }
 
-    /// The offset the next record gets. All replicas share the log, so it is the high watermark and the last stable
-    /// offset too.
+    /// The offset the next record gets.
     pub(super) fn end(&self) -> i64 {
         self.end
+    }
+
+    /// Where what every replica has ends.
+    pub(super) fn high_watermark(&self) -> i64 {
+        self.high_watermark
+    }
+
+    /// The last stable offset: before it every transaction is decided.
+    pub(super) fn stable(&self) -> i64 {
+        self.transactions.stable(self.high_watermark)
+    }
+
+    /// Where what a reader may see ends.
+    pub(super) fn readable(&self, read_committed: bool) -> i64 {
+        if read_committed { self.stable() } else { self.high_watermark }
+    }
+
+    /// Stops the followers, or lets them go on and catch up.
+    pub(super) fn hold(&mut self, held: bool) {
+        self.held = held;
+        self.replicated();
+    }
+
+    /// Lets the followers have everything once.
+    pub(super) fn replicate(&mut self) {
+        self.high_watermark = self.end;
+    }
+
+    fn replicated(&mut self) {
+        if !self.held {
+            self.high_watermark = self.end;
+        }
     }
 
     /// Appends a batch that was found good, and answers the offset of its first record.
@@ -113,25 +161,128 @@ impl Log {
         };
         self.bytes += batch.len() as u64;
         self.end = batch.last + 1;
+        self.note(&Head::read(&batch.head), base, &batch.body);
         self.batches.push(batch);
+        self.replicated();
         base
     }
 
-    /// Bytes from the batch that holds `offset` to the end.
-    pub(super) fn available(&self, offset: i64) -> u64 {
-        self.batches[self.find(offset)..].first().map_or(0, |first| self.bytes - first.position)
+    /// Updates what is known of the producer and its transaction.
+    fn note(&mut self, head: &Head, base: i64, body: &[u8]) {
+        if head.is_control() {
+            let commit = control_type(body) == Some(COMMIT);
+            self.producers.marked(head.producer_id, head.producer_epoch);
+            return self.transactions.end(head.producer_id, base, commit, self.high_watermark);
+        }
+        if let Some(numbered) = head.numbered() {
+            self.producers.record(numbered, base);
+        }
+        if head.is_transactional() {
+            self.transactions.write(head.producer_id, base);
+        }
     }
 
-    /// At most `limit` bytes from the batch that holds `offset` on, the last batch cut short where the limit falls in it.
+    /// Appends the marker that ends a producer's transaction; its offset. Nothing where there is no such producer.
+    pub(super) fn mark(
+        &mut self,
+        producer_id: i64,
+        commit: bool,
+        timestamp: i64,
+        leader_epoch: i32,
+        codecs: &Codecs,
+    ) -> Option<i64> {
+        let epoch = self.producers.epoch(producer_id)?;
+        let mut key = [0; 4];
+        key[2..].copy_from_slice(&(if commit { COMMIT } else { ABORT }).to_be_bytes());
+        let entry = Entry {
+            offset_delta: 0,
+            timestamp,
+            key: Some(Bytes::copy_from_slice(&key)),
+            // Version 0 and the coordinator's epoch.
+            value: Some(Bytes::from_static(&[0; 6])),
+            headers: Vec::new(),
+        };
+        let draft = Draft {
+            base_offset: 0,
+            leader_epoch,
+            attributes: TRANSACTIONAL | CONTROL,
+            last_offset_delta: 0,
+            base_timestamp: timestamp,
+            max_timestamp: timestamp,
+            producer: (producer_id, epoch, -1),
+            entries: vec![entry],
+        };
+        let checked = Checked { last_offset_delta: 0, max_timestamp: timestamp, numbered: None, transactional: true };
+        Some(self.append(&draft.write(codecs)?, &checked, leader_epoch))
+    }
+
+    /// Cuts off what lies at and after `offset`, down to the start of the batch it falls into, and forgets what was known
+    /// from there. Answers where the log then ends.
+    pub(super) fn truncate(&mut self, offset: i64) -> i64 {
+        let kept = self.batches.partition_point(|batch| batch.last < offset);
+        if let Some(first) = self.batches.get(kept) {
+            self.end = first.base().max(self.start);
+            self.bytes = first.position;
+        }
+        self.batches.truncate(kept);
+        self.end = self.end.min(offset.max(self.start));
+        self.high_watermark = self.high_watermark.min(self.end);
+        let end = self.end;
+        self.epochs.retain(|(_, start)| *start < end);
+        self.producers.expire();
+        self.transactions = Transactions::default();
+        let batches = std::mem::take(&mut self.batches);
+        for batch in &batches {
+            self.note(&Head::read(&batch.head), batch.base(), &batch.body);
+        }
+        self.batches = batches;
+        end
+    }
+
+    /// Compacts what lies before `until` and is stable, as the log cleaner does; how many records went.
+    pub(super) fn compact(&mut self, until: i64, horizon_ms: i64, codecs: &Codecs) -> usize {
+        let until = until.min(self.stable());
+        let clean = self.batches.partition_point(|batch| batch.last < until);
+        let pieces = self.batches.iter().map(|batch| compact::Piece { head: batch.head, body: batch.body.clone() });
+        let last = |producer_id| self.producers.last_offset(producer_id);
+        let aborted = |producer_id, offset| self.transactions.is_aborted(producer_id, offset);
+        let (pieces, gone) = compact::clean(pieces.collect(), clean, horizon_ms, codecs, last, aborted);
+        self.bytes = 0;
+        self.batches.clear();
+        for piece in pieces {
+            let head = Head::read(&piece.head);
+            let batch = Batch {
+                head: piece.head,
+                body: piece.body,
+                last: head.base_offset + i64::from(head.last_offset_delta),
+                max_timestamp: head.max_timestamp,
+                leader_epoch: head.leader_epoch,
+                position: self.bytes,
+            };
+            self.bytes += batch.len() as u64;
+            self.batches.push(batch);
+        }
+        gone
+    }
+
+    /// Bytes of the batches from the one that holds `offset` to the last one before `upper`.
+    pub(super) fn available(&self, offset: i64, upper: i64) -> u64 {
+        let position = |index: usize| self.batches.get(index).map_or(self.bytes, |batch| batch.position);
+        position(self.find(upper)).saturating_sub(position(self.find(offset)))
+    }
+
+    /// At most `limit` bytes from the batch that holds `offset` to the last one before `upper`, the last batch cut short
+    /// where the limit falls in it.
     ///
     /// A first batch larger than the limit is whole if `first_whole`, else there is nothing.
-    pub(super) fn read(&self, offset: i64, limit: usize, first_whole: bool) -> Bytes {
-        let batches = &self.batches[self.find(offset)..];
+    pub(super) fn read(&self, offset: i64, upper: i64, limit: usize, first_whole: bool) -> Bytes {
+        let (from, to) = (self.find(offset), self.find(upper));
+        let batches = self.batches.get(from..to).unwrap_or_default();
         let Some(first) = batches.first() else { return Bytes::new() };
         if first.len() > limit && !first_whole {
             return Bytes::new();
         }
-        let available = usize::try_from(self.available(offset)).unwrap_or(usize::MAX);
+        let available = usize::try_from(self.available(offset, upper)).unwrap_or(usize::MAX);
         let size = available.min(limit.max(first.len()));
         let mut out = BytesMut::with_capacity(size);
         for part in batches.iter().flat_map(|batch| [&batch.head[..], &batch.body[..]]) {
@@ -197,18 +348,40 @@ impl Log {
         }
     }
 
-    /// Drops what lies before `offset`, as retention or DeleteRecords would; answers the new start.
+    /// Drops what lies before `offset`, up to the high watermark, as retention or DeleteRecords would; answers the new
+    /// start.
     pub(super) fn delete_before(&mut self, offset: i64) -> i64 {
-        self.start = offset.clamp(self.start, self.end);
+        self.start = offset.clamp(self.start, self.high_watermark.max(self.start));
         let start = self.start;
         self.batches.retain(|batch| batch.last >= start);
+        // The epochs go with their records, but the one that holds the start stays (`truncateFromStart`).
+        let keep = self.epochs.partition_point(|(_, first)| *first <= start).saturating_sub(1);
+        self.epochs.drain(..keep);
+        if let Some((_, first)) = self.epochs.first_mut() {
+            *first = start.max(*first);
+        }
         self.start
     }
 
-    /// Every record from the start on.
+    /// Every record from the start on, those of transactions too, but no marker.
     pub(super) fn records(&self, codecs: &Codecs) -> Vec<StoredRecord> {
+        self.select(codecs, |_| true)
+    }
+
+    /// The records that a reader with `read_committed` sees.
+    pub(super) fn committed(&self, codecs: &Codecs) -> Vec<StoredRecord> {
+        let stable = self.stable();
+        self.select(codecs, |batch| {
+            let head = Head::read(&batch.head);
+            let aborted = head.is_transactional() && self.transactions.is_aborted(head.producer_id, head.base_offset);
+            batch.last < stable && !aborted
+        })
+    }
+
+    fn select(&self, codecs: &Codecs, wanted: impl Fn(&Batch) -> bool) -> Vec<StoredRecord> {
         let mut records = Vec::new();
-        for batch in &self.batches {
+        let data = self.batches.iter().filter(|batch| !Head::read(&batch.head).is_control());
+        for batch in data.filter(|batch| wanted(batch)) {
             batch.visit(codecs, |head, offset, timestamp, raw| {
                 if offset >= self.start {
                     records.push(stored(head, offset, timestamp, raw));
@@ -222,6 +395,11 @@ impl Log {
     /// The stored batches, each as a consumer would get it.
     pub(super) fn batches(&self) -> impl Iterator<Item = Bytes> {
         self.batches.iter().map(|batch| Bytes::from([&batch.head[..], &batch.body[..]].concat()))
+    }
+
+    /// The aborted transactions that a reader of `from..to` has to know.
+    pub(super) fn aborted(&self, from: i64, to: i64) -> impl Iterator<Item = Aborted> {
+        self.transactions.aborted(from, to)
     }
 
     /// The index of the batch that holds `offset`, or of the first after it.
@@ -249,9 +427,19 @@ fn stored(head: &Head, offset: i64, timestamp: i64, raw: RawRecord<'_>) -> Store
         producer_id: head.producer_id,
         producer_epoch: head.producer_epoch,
         sequence: if head.base_sequence < 0 { -1 } else { after(head.base_sequence, raw.offset_delta) },
+        transactional: head.is_transactional(),
         leader_epoch: head.leader_epoch,
     }
 }
+
+/// Whether a marker commits or aborts, from the records of its batch (`ControlRecordType.parse`).
+fn control_type(body: &[u8]) -> Option<i16> {
+    let record = Walk::new(body).next_record()?;
+    record.key?.get(2..4)?.first_chunk().map(|bytes| i16::from_be_bytes(*bytes))
+}
+
+const ABORT: i16 = 0;
+const COMMIT: i16 = 1;
 
 #[cfg(test)]
 mod tests {

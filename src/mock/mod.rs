@@ -5,10 +5,12 @@
 //! virtual time; [`Server`] puts it behind TCP on this machine, where any Kafka client can talk to it.
 //!
 //! It answers as Apache Kafka does, down to the order of the checks, with these liberties:
-//! - a topic's replicas share one log, so that a change of leader loses nothing and everything is committed at once;
+//! - a topic's replicas share one log with one high watermark: everything is replicated at once unless a test holds that
+//!   back, and every live replica is in sync;
 //! - a batch is refused where Kafka would repair it or look away (a wrong maximum timestamp, bytes after the batch, gaps in
 //!   the offset deltas of an uncompressed batch): the cluster is there to find an encoder's mistakes;
-//! - groups have offsets and coordinators, but no members; transactional ids have epochs, but no transactions.
+//! - groups have offsets and coordinators, but no members; transactional ids have epochs, and logs have transactions and
+//!   their markers, which tests write themselves: the protocol of transactions is not spoken.
 //!
 //! It is for clients under test: a request whose array counts lie about its size may cost as much memory as they say.
 //!
@@ -25,7 +27,9 @@ mod api;
 mod builder;
 mod check;
 mod cluster;
+mod compact;
 mod control;
+mod encode;
 mod fault;
 mod frame;
 pub mod key;
@@ -37,11 +41,13 @@ mod session;
 mod state;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod walk;
 
 pub use crate::mock::builder::Builder;
 pub use crate::mock::cluster::Cluster;
 pub use crate::mock::cluster::Outcome;
+pub use crate::mock::encode::NewBatch;
 pub use crate::mock::fault::Fault;
 pub use crate::mock::fault::On;
 pub use crate::mock::fault::Script;

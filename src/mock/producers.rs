@@ -52,7 +52,11 @@ impl Producers {
         if let Some((_, _, offset)) = known.batches.iter().find(same) {
             return Ok(Admission::Duplicate(*offset));
         }
-        let next = known.batches.back().map_or(0, |(_, last, _)| after(*last, 1));
+        let Some((_, last, _)) = known.batches.back() else {
+            // Only markers are known of it, which have no sequence.
+            return if batch.first == 0 { Ok(Admission::Next) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
+        };
+        let next = after(*last, 1);
         if batch.first == next { Ok(Admission::Next) } else { Err(ResponseError::OutOfOrderSequenceNumber) }
     }
 
@@ -68,6 +72,25 @@ impl Producers {
             known.batches.pop_front();
         }
         known.batches.push_back((batch.first, batch.last, offset));
+    }
+
+    /// Notes a transaction marker, which can carry a newer epoch (`ProducerAppendInfo.appendEndTxnMarker`).
+    pub(super) fn marked(&mut self, producer_id: i64, epoch: i16) {
+        let known = self.known.entry(producer_id).or_insert_with(|| Producer { epoch, batches: VecDeque::new() });
+        if known.epoch < epoch {
+            known.epoch = epoch;
+            known.batches.clear();
+        }
+    }
+
+    /// The epoch of a producer, if it is known.
+    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.known.get(&producer_id).map(|known| known.epoch)
+    }
+
+    /// Where the last batch of a producer begins.
+    pub(super) fn last_offset(&self, producer_id: i64) -> Option<i64> {
+        self.known.get(&producer_id)?.batches.back().map(|(_, _, offset)| *offset)
     }
 
     /// Forgets every producer, as when `producer.id.expiration.ms` has passed.

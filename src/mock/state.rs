@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::codec::Codecs;
+use crate::mock::check::Checked;
+use crate::mock::check::Head;
+use crate::mock::check::TRANSACTIONAL;
+use crate::mock::encode::Draft;
+use crate::mock::encode::Entry;
+use crate::mock::encode::NewBatch;
 use crate::mock::log::Log;
 use crate::mock::session::Sessions;
 use crate::types::TopicId;
@@ -34,19 +41,77 @@ pub(super) struct Topic {
 /// A partition.
 #[derive(Debug)]
 pub(super) struct Partition {
+    pub(super) seat: Seat,
+    pub(super) log: Log,
+    /// Who has what lies between the high watermark and the end of the log.
+    tail_at: Option<i32>,
+    /// How far followers are that lag behind the high watermark.
+    pub(super) lagging: BTreeMap<i32, i64>,
+}
+
+/// Where a partition is, as metadata tells it.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
     pub(super) replicas: Vec<i32>,
     pub(super) leader: Option<i32>,
     pub(super) leader_epoch: i32,
-    pub(super) log: Log,
 }
 
 impl Partition {
-    /// Gives the partition another leader, or none, under a new epoch.
+    /// Gives the partition another leader, or none, under a new epoch. What only the old one had is lost.
     fn elect(&mut self, leader: Option<i32>) {
-        self.leader = leader;
-        self.leader_epoch += 1;
-        self.log.begin_epoch(self.leader_epoch);
+        if leader.is_some() {
+            if self.tail_at.is_some() && self.tail_at != leader {
+                self.log.truncate(self.log.high_watermark());
+            }
+            self.tail_at = leader;
+        }
+        self.seat.leader = leader;
+        self.seat.leader_epoch += 1;
+        self.log.begin_epoch(self.seat.leader_epoch);
     }
+
+    /// Appends a batch that a test made up.
+    pub(super) fn append(&mut self, batch: &NewBatch, timestamp: i64, codecs: &Codecs) -> Option<i64> {
+        let entry = |(index, (key, value)): (i32, &(Option<Bytes>, Option<Bytes>))| Entry {
+            offset_delta: index,
+            timestamp,
+            key: key.clone(),
+            value: value.clone(),
+            headers: Vec::new(),
+        };
+        let last_offset_delta = i32::try_from(batch.records.len()).ok()?.checked_sub(1).filter(|last| *last >= 0)?;
+        let transactional = if batch.transactional { TRANSACTIONAL } else { 0 };
+        let draft = Draft {
+            base_offset: 0,
+            leader_epoch: self.seat.leader_epoch,
+            attributes: i16::from(batch.compression.id()) | transactional,
+            last_offset_delta,
+            base_timestamp: timestamp,
+            max_timestamp: timestamp,
+            producer: batch.producer,
+            entries: (0..).zip(&batch.records).map(entry).collect(),
+        };
+        let bytes = draft.write(codecs)?;
+        let numbered = Head::read(bytes.first_chunk()?).numbered();
+        let checked =
+            Checked { last_offset_delta, max_timestamp: timestamp, numbered, transactional: batch.transactional };
+        Some(self.log.append(&bytes, &checked, self.seat.leader_epoch))
+    }
+
+    /// Where a follower's copy ends for readers.
+    pub(super) fn follower_end(&self, broker: i32) -> i64 {
+        let end = self.log.high_watermark();
+        self.lagging.get(&broker).map_or(end, |lag| end.min(*lag))
+    }
+}
+
+/// What a broker says of the cluster that has not been told of changes.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) live: Vec<i32>,
+    pub(super) topics: BTreeMap<TopicName, (TopicId, Vec<Seat>)>,
+    coordinators: HashMap<(i8, String), i32>,
 }
 
 /// A consumer group's committed offset.
@@ -69,6 +134,9 @@ pub(super) struct Settings {
     pub(super) fetch_sessions: usize,
     pub(super) versions: BTreeMap<i16, (i16, i16)>,
     pub(super) requests_kept: usize,
+    /// Whether clients are sent to replicas in their own rack (KIP-392).
+    pub(super) follower_reads: bool,
+    pub(super) min_insync: usize,
 }
 
 /// Everything the brokers know.
@@ -79,6 +147,8 @@ pub(super) struct State {
     pub(super) topics: BTreeMap<TopicName, Topic>,
     names: HashMap<TopicId, TopicName>,
     pub(super) groups: HashMap<String, BTreeMap<(TopicName, i32), Committed>>,
+    /// The brokers that have not been told of changes, with what they say.
+    views: HashMap<i32, View>,
     /// Coordinators that were moved, by key type and key.
     coordinators: HashMap<(i8, String), i32>,
     pub(super) transactional: HashMap<String, (i64, i16)>,
@@ -102,6 +172,7 @@ impl State {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             groups: HashMap::new(),
+            views: HashMap::new(),
             coordinators: HashMap::new(),
             transactional: HashMap::new(),
             next_producer_id: 1_000,
@@ -134,7 +205,7 @@ impl State {
         let leader = replicas.iter().copied().find(|id| self.is_up(*id));
         let mut log = Log::default();
         log.begin_epoch(0);
-        Partition { replicas, leader, leader_epoch: 0, log }
+        Partition { seat: Seat { replicas, leader, leader_epoch: 0 }, log, tail_at: leader, lagging: BTreeMap::new() }
     }
 
     /// Deletes a topic, with what groups committed for it.
@@ -173,17 +244,56 @@ impl State {
         partition: i32,
         leader_epoch: i32,
     ) -> Result<&Partition, ResponseError> {
-        let found = self.partition(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        if leader_epoch >= 0 && leader_epoch < found.leader_epoch {
-            return Err(ResponseError::FencedLeaderEpoch);
-        }
-        if leader_epoch > found.leader_epoch {
-            return Err(ResponseError::UnknownLeaderEpoch);
-        }
-        if found.leader != Some(broker) {
+        let found = self.fenced(topic, partition, leader_epoch)?;
+        if found.seat.leader != Some(broker) {
             return Err(ResponseError::NotLeaderOrFollower);
         }
         Ok(found)
+    }
+
+    /// The partition, if the client's idea of the leader epoch (or −1) is right.
+    pub(super) fn fenced(&self, topic: &str, partition: i32, leader_epoch: i32) -> Result<&Partition, ResponseError> {
+        let found = self.partition(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
+        if leader_epoch >= 0 && leader_epoch < found.seat.leader_epoch {
+            return Err(ResponseError::FencedLeaderEpoch);
+        }
+        if leader_epoch > found.seat.leader_epoch {
+            return Err(ResponseError::UnknownLeaderEpoch);
+        }
+        Ok(found)
+    }
+
+    /// The replica in a client's rack that it had better read from than from the leader (`RackAwareReplicaSelector`).
+    pub(super) fn preferred(&self, found: &Partition, rack: &str, offset: i64) -> Option<i32> {
+        let in_rack =
+            |id: &i32| self.brokers.get(id).is_some_and(|broker| broker.up && broker.rack.as_deref() == Some(rack));
+        let has = |id: &i32| (found.log.start()..=found.follower_end(*id)).contains(&offset);
+        if !self.settings.follower_reads || rack.is_empty() || found.seat.leader.is_some_and(|id| in_rack(&id)) {
+            return None;
+        }
+        found.seat.replicas.iter().copied().filter(in_rack).filter(has).max_by_key(|id| found.follower_end(*id))
+    }
+
+    /// The replicas of a partition that live: all of them are in sync.
+    pub(super) fn in_sync(&self, found: &Partition) -> usize {
+        found.seat.replicas.iter().filter(|id| self.is_up(**id)).count()
+    }
+
+    /// Stops telling a broker of changes, or tells it all.
+    pub(super) fn set_stale(&mut self, broker: i32, stale: bool) {
+        if !stale {
+            self.views.remove(&broker);
+            return;
+        }
+        let seats = |topic: &Topic| topic.partitions.iter().map(|partition| partition.seat.clone()).collect();
+        let topics = self.topics.iter().map(|(name, topic)| (name.clone(), (topic.id, seats(topic)))).collect();
+        let view = View { live: self.live().collect(), topics, coordinators: self.coordinators.clone() };
+        self.views.insert(broker, view);
+    }
+
+    /// What a broker says that has not been told of changes; `None` for one that knows all.
+    pub(super) fn view(&self, broker: i32) -> Option<&View> {
+        self.views.get(&broker)
     }
 
     pub(super) fn is_up(&self, broker: i32) -> bool {
@@ -206,8 +316,8 @@ impl State {
             return false;
         }
         let Some(found) = self.partition_mut(topic, partition) else { return false };
-        if !found.replicas.contains(&broker) {
-            found.replicas.push(broker);
+        if !found.seat.replicas.contains(&broker) {
+            found.seat.replicas.push(broker);
         }
         found.elect(Some(broker));
         self.changes += 1;
@@ -218,27 +328,51 @@ impl State {
     pub(super) fn set_up(&mut self, broker: i32, up: bool) {
         let Some(known) = self.brokers.get_mut(&broker).filter(|known| known.up != up) else { return };
         known.up = up;
+        self.views.remove(&broker);
         self.sessions.close_all(broker);
         let live: Vec<i32> = self.live().collect();
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
-            let heir = partition.replicas.iter().copied().find(|id| live.contains(id));
-            let lost = partition.leader.is_none_or(|leader| !live.contains(&leader));
-            if lost && heir != partition.leader {
+            let heir = partition.seat.replicas.iter().copied().find(|id| live.contains(id));
+            let lost = partition.seat.leader.is_none_or(|leader| !live.contains(&leader));
+            if lost && heir != partition.seat.leader {
                 partition.elect(heir);
             }
         }
         self.changes += 1;
     }
 
+    /// Lets the followers have everything that a broker leads, where any of them lives.
+    pub(super) fn hand_over(&mut self, broker: i32) {
+        let others: Vec<i32> = self.live().filter(|id| *id != broker).collect();
+        let partitions = self.topics.values_mut().flat_map(|topic| &mut topic.partitions);
+        for partition in partitions.filter(|partition| partition.seat.leader == Some(broker)) {
+            if partition.seat.replicas.iter().any(|id| others.contains(id)) {
+                partition.log.replicate();
+            }
+        }
+    }
+
+    /// Cuts a partition's log, by an election of a leader that lacks what lies after `offset`; where the log then ends.
+    pub(super) fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
+        let found = self.partition_mut(topic, partition)?;
+        let end = found.log.truncate(offset);
+        found.elect(found.seat.leader);
+        self.changes += 1;
+        Some(end)
+    }
+
     /// Which broker coordinates a key: the one it was moved to, or a live one by the key's hash.
     pub(super) fn coordinator(&self, key_type: i8, key: &str) -> Option<i32> {
-        let moved = self.coordinators.get(&(key_type, key.to_owned())).copied();
-        if let Some(broker) = moved.filter(|broker| self.is_up(*broker)) {
-            return Some(broker);
-        }
         let live: Vec<i32> = self.live().collect();
-        let hash = key.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        live.get(hash.checked_rem(live.len())?).copied()
+        coordinator_among(&live, &self.coordinators, key_type, key)
+    }
+
+    /// Which broker coordinates a key, according to another one.
+    pub(super) fn coordinator_told_by(&self, broker: i32, key_type: i8, key: &str) -> Option<i32> {
+        match self.views.get(&broker) {
+            Some(view) => coordinator_among(&view.live, &view.coordinators, key_type, key),
+            None => self.coordinator(key_type, key),
+        }
     }
 
     pub(super) fn move_coordinator(&mut self, key_type: i8, key: &str, broker: i32) {
@@ -250,6 +384,15 @@ impl State {
         self.next_producer_id += 1;
         id
     }
+}
+
+fn coordinator_among(live: &[i32], moved: &HashMap<(i8, String), i32>, key_type: i8, key: &str) -> Option<i32> {
+    let moved = moved.get(&(key_type, key.to_owned())).copied();
+    if let Some(broker) = moved.filter(|broker| live.contains(broker)) {
+        return Some(broker);
+    }
+    let hash = key.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
+    live.get(hash.checked_rem(live.len())?).copied()
 }
 
 /// Makes the crate's own string from ours.

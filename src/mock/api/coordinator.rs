@@ -36,7 +36,9 @@ pub(super) fn find_coordinator(
 
 fn locate(state: &State, call: &Call, key_type: i8, key: StrBytes) -> Coordinator {
     let found = call.refused().and_then(|()| match key_type {
-        GROUP | TRANSACTION => state.coordinator(key_type, &key).ok_or(ResponseError::CoordinatorNotAvailable),
+        GROUP | TRANSACTION => {
+            state.coordinator_told_by(call.broker, key_type, &key).ok_or(ResponseError::CoordinatorNotAvailable)
+        }
         _ => Err(ResponseError::InvalidRequest),
     });
     let coordinator = Coordinator::default().with_key(key).with_error_code(code(&found));

@@ -8,6 +8,8 @@ use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::FetchResponse;
+use kafka_protocol::messages::ProducerId;
+use kafka_protocol::messages::fetch_response::AbortedTransaction;
 use kafka_protocol::messages::fetch_response::EpochEndOffset;
 use kafka_protocol::messages::fetch_response::FetchableTopicResponse;
 use kafka_protocol::messages::fetch_response::LeaderIdAndEpoch;
@@ -16,6 +18,7 @@ use kafka_protocol::messages::fetch_response::PartitionData;
 
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
+use crate::mock::api::Pending;
 use crate::mock::api::write;
 use crate::mock::frame;
 use crate::mock::session::Cached;
@@ -38,6 +41,8 @@ pub(in crate::mock) struct Plan {
     bytes_min: u64,
     bytes_max: usize,
     read_committed: bool,
+    /// Where the client says it is.
+    rack: String,
 }
 
 /// What the answer does with a session.
@@ -60,7 +65,7 @@ pub(super) fn answer(state: &mut State, call: &Call, request: FetchRequest) -> A
         Ok(plan) if plan.until <= call.now || is_ready(state, &plan) => {
             finish(state, &plan).map_or(Answer::Close, Answer::Reply)
         }
-        Ok(plan) => Answer::Park(Box::new(plan)),
+        Ok(plan) => Answer::Park(Box::new(Pending::Fetch(plan))),
     }
 }
 
@@ -69,7 +74,9 @@ pub(in crate::mock) fn is_ready(state: &State, plan: &Plan) -> bool {
     let mut bytes = 0;
     for wanted in &plan.partitions {
         match look(state, plan, wanted) {
-            Ok(Look { available, diverging: None, .. }) => bytes += available.min(wanted.bytes_max as u64),
+            Ok(Look { available, diverging: None, preferred: None, .. }) => {
+                bytes += available.min(wanted.bytes_max as u64)
+            }
             _ => return true,
         }
     }
@@ -103,6 +110,7 @@ fn plan(state: &mut State, call: &Call, request: FetchRequest) -> Result<Plan, R
         bytes_min: u64::try_from(request.min_bytes).unwrap_or(0),
         bytes_max: usize::try_from(request.max_bytes).unwrap_or(0),
         read_committed: request.isolation_level == 1,
+        rack: request.rack_id.to_string(),
     })
 }
 
@@ -161,9 +169,14 @@ fn wanted(state: &State, request: &FetchRequest) -> Vec<Wanted> {
 struct Look {
     available: u64,
     high_watermark: i64,
+    stable: i64,
     log_start: i64,
+    /// Where what the reader may see ends.
+    upper: i64,
     /// Where the client's log parts from ours (KIP-595 for followers; consumers may ask too).
     diverging: Option<(i32, i64)>,
+    /// The replica that the client had better ask.
+    preferred: Option<i32>,
 }
 
 fn look(state: &State, plan: &Plan, wanted: &Wanted) -> Result<Look, ResponseError> {
@@ -171,21 +184,32 @@ fn look(state: &State, plan: &Plan, wanted: &Wanted) -> Result<Look, ResponseErr
     if wanted.topic.is_empty() {
         return Err(ResponseError::UnknownTopicId);
     }
-    let found = state.led(plan.call.broker, &wanted.topic, wanted.partition, wanted.leader_epoch)?;
+    let (broker, version) = (plan.call.broker, plan.call.version);
+    let found = state.fenced(&wanted.topic, wanted.partition, wanted.leader_epoch)?;
+    let leads = found.seat.leader == Some(broker);
+    // Since KIP-392 a consumer may read from any replica, whether it was sent there or not (`FetchParams.fetchOnlyLeader`).
+    if !leads && (version < 11 || !found.seat.replicas.contains(&broker)) {
+        return Err(ResponseError::NotLeaderOrFollower);
+    }
     let log = &found.log;
     let mut diverging = None;
-    if plan.call.version >= 12 && wanted.last_epoch >= 0 {
+    if version >= 12 && wanted.last_epoch >= 0 {
         let (epoch, end) = log.end_of_epoch(wanted.last_epoch);
         if end < 0 {
             return Err(ResponseError::OffsetOutOfRange);
         }
         diverging = (epoch < wanted.last_epoch || end < wanted.offset).then_some((epoch, end));
     }
-    if diverging.is_none() && !(log.start()..=log.end()).contains(&wanted.offset) {
+    let end = if leads { log.end() } else { found.follower_end(broker) };
+    if diverging.is_none() && !(log.start()..=end).contains(&wanted.offset) {
         return Err(ResponseError::OffsetOutOfRange);
     }
-    let available = if diverging.is_none() { log.available(wanted.offset) } else { 0 };
-    Ok(Look { available, high_watermark: log.end(), log_start: log.start(), diverging })
+    let preferred = (leads && version >= 11).then(|| state.preferred(found, &plan.rack, wanted.offset)).flatten();
+    let (high_watermark, stable) = (log.high_watermark().min(end), log.stable().min(end));
+    let upper = if plan.read_committed { stable } else { high_watermark };
+    let skipped = diverging.is_some() || preferred.is_some();
+    let available = if skipped { 0 } else { log.available(wanted.offset, upper) };
+    Ok(Look { available, high_watermark, stable, log_start: log.start(), upper, diverging, preferred })
 }
 
 fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
@@ -199,13 +223,14 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
         let mut data = PartitionData::default().with_partition_index(wanted.partition).with_records(Some(Bytes::new()));
         match looked {
             Ok(look) => {
+                data = fill(plan, data, &look);
                 if look.available > 0 {
-                    let records = take(state, wanted, left, nothing_yet);
+                    let (records, aborted) = take(state, plan, wanted, look.upper, left, nothing_yet);
                     nothing_yet &= records.is_empty();
                     left = left.saturating_sub(records.len());
                     data.records = Some(records);
+                    data.aborted_transactions = aborted;
                 }
-                data = fill(plan, data, &look);
             }
             Err(error) => data = fail(state, plan, data, wanted, error, &mut response.node_endpoints),
         }
@@ -232,19 +257,34 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
     response
 }
 
-/// A partition's records within its own limit and what the answer has left.
-fn take(state: &State, wanted: &Wanted, left: usize, first_whole: bool) -> Bytes {
-    let Some(found) = state.partition(&wanted.topic, wanted.partition) else { return Bytes::new() };
-    found.log.read(wanted.offset, wanted.bytes_max.min(left), first_whole)
+/// A partition's records within its own limit and what the answer has left, and the aborted transactions that a reader of
+/// them has to know.
+fn take(
+    state: &State,
+    plan: &Plan,
+    wanted: &Wanted,
+    upper: i64,
+    left: usize,
+    first_whole: bool,
+) -> (Bytes, Option<Vec<AbortedTransaction>>) {
+    let Some(found) = state.partition(&wanted.topic, wanted.partition) else { return (Bytes::new(), None) };
+    let log = &found.log;
+    let records = log.read(wanted.offset, upper, wanted.bytes_max.min(left), first_whole);
+    // Kafka's index is sparse: of a short log it tells all that follow the offset (`addAbortedTransactions`).
+    let aborted = log.aborted(wanted.offset, log.end()).map(|aborted| {
+        AbortedTransaction::default().with_producer_id(ProducerId(aborted.producer_id)).with_first_offset(aborted.first)
+    });
+    let aborted = plan.read_committed.then(|| if records.is_empty() { Vec::new() } else { aborted.collect() });
+    (records, aborted)
 }
 
 fn fill(plan: &Plan, data: PartitionData, look: &Look) -> PartitionData {
     let data = data
         .with_high_watermark(look.high_watermark)
-        .with_last_stable_offset(look.high_watermark)
+        .with_last_stable_offset(look.stable)
         .with_log_start_offset(look.log_start)
         .with_aborted_transactions(plan.read_committed.then(Vec::new))
-        .with_preferred_read_replica(BrokerId(-1));
+        .with_preferred_read_replica(BrokerId(look.preferred.unwrap_or(-1)));
     match look.diverging {
         Some((epoch, end)) => {
             data.with_diverging_epoch(EpochEndOffset::default().with_epoch(epoch).with_end_offset(end))
@@ -271,8 +311,10 @@ fn fail(
     // A client that asked the wrong broker is told the right one (KIP-951).
     let moved = matches!(error, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch);
     let moved = moved && plan.call.version >= 16 && plan.call.errors.is_empty();
+    // A broker that has not heard of the move cannot tell of it.
+    let moved = moved && state.view(plan.call.broker).is_none();
     let partition = state.partition(&wanted.topic, wanted.partition).filter(|_| moved);
-    let Some((leader, epoch)) = partition.and_then(|found| Some((found.leader?, found.leader_epoch))) else {
+    let Some((leader, epoch)) = partition.and_then(|found| Some((found.seat.leader?, found.seat.leader_epoch))) else {
         return data;
     };
     if let Some(broker) = state.brokers.get(&leader)
@@ -305,7 +347,8 @@ fn only_news<'a>(
         // After an error the next answer tells all again.
         cached.high_watermark = if failed { -1 } else { data.high_watermark };
         cached.log_start = data.log_start_offset;
-        if has_data || failed || moved || diverges {
+        let sent_away = data.preferred_read_replica.0 >= 0;
+        if has_data || failed || moved || diverges || sent_away {
             news.push((wanted, data));
         }
         if has_data { &mut served } else { &mut rest }.push(cached);

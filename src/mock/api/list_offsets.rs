@@ -17,7 +17,7 @@ pub(super) fn list_offsets(state: &mut State, call: &Call, request: ListOffsetsR
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
-            let result = find(state, call, &topic.name, asked);
+            let result = find(state, call, &topic.name, asked, request.isolation_level == 1);
             let found = result.unwrap_or(NOT_FOUND);
             let response = ListOffsetsPartitionResponse::default()
                 .with_partition_index(asked.partition_index)
@@ -32,21 +32,31 @@ pub(super) fn list_offsets(state: &mut State, call: &Call, request: ListOffsetsR
     ListOffsetsResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
 }
 
-fn find(state: &State, call: &Call, topic: &str, asked: &ListOffsetsPartition) -> Result<Found, ResponseError> {
+fn find(
+    state: &State,
+    call: &Call,
+    topic: &str,
+    asked: &ListOffsetsPartition,
+    read_committed: bool,
+) -> Result<Found, ResponseError> {
     call.refused_at(topic, asked.partition_index)?;
     let partition = state.led(call.broker, topic, asked.partition_index, asked.current_leader_epoch)?;
     let log = &partition.log;
+    let readable = log.readable(read_committed);
     let at = |offset| {
         let leader_epoch = log.epoch_at(offset).unwrap_or(-1);
         Ok(Found { offset, timestamp: -1, leader_epoch })
     };
     match asked.timestamp {
-        LATEST => Ok(Found { offset: log.end(), timestamp: -1, leader_epoch: partition.leader_epoch }),
+        LATEST => Ok(Found { offset: readable, timestamp: -1, leader_epoch: partition.seat.leader_epoch }),
         // Without tiered storage the local log is all there is (KIP-405).
         EARLIEST | EARLIEST_LOCAL => at(log.start()),
         MAX_TIMESTAMP if call.version >= 7 => Ok(log.latest_time(&state.codecs).unwrap_or(NOT_FOUND)),
         LATEST_TIERED => Ok(NOT_FOUND),
-        timestamp if timestamp >= 0 => Ok(log.find_time(timestamp, &state.codecs).unwrap_or(NOT_FOUND)),
+        timestamp if timestamp >= 0 => {
+            let found = log.find_time(timestamp, &state.codecs);
+            Ok(found.filter(|found| found.offset < readable).unwrap_or(NOT_FOUND))
+        }
         _ => Err(ResponseError::UnsupportedVersion),
     }
 }

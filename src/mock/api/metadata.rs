@@ -14,7 +14,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use crate::mock::api::Call;
 use crate::mock::api::code;
-use crate::mock::state::Partition;
+use crate::mock::state::Seat;
 use crate::mock::state::State;
 use crate::mock::state::Topic;
 use crate::mock::state::text;
@@ -27,7 +27,7 @@ pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest)
     // Version 0 has no null: an empty list asks for all topics.
     let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let topics = match asked {
-        None => state.topics.iter().map(|(name, topic)| describe(state, call, name, topic)).collect(),
+        None => all(state, call),
         Some(asked) => asked.iter().map(|topic| one(state, call, topic, request.allow_auto_topic_creation)).collect(),
     };
     let broker = |id: i32| {
@@ -40,18 +40,47 @@ pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest)
     };
     MetadataResponse::default()
         .with_throttle_time_ms(call.throttle_ms)
-        .with_brokers(state.live().map(broker).collect())
+        .with_brokers(live(state, call).into_iter().map(broker).collect())
         .with_cluster_id(Some(text(&state.settings.cluster_id)))
         .with_controller_id(state.controller())
         .with_topics(topics)
+}
+
+/// The brokers that this one believes to live.
+fn live(state: &State, call: &Call) -> Vec<i32> {
+    state.view(call.broker).map_or_else(|| state.live().collect(), |view| view.live.clone())
+}
+
+fn all(state: &State, call: &Call) -> Vec<MetadataResponseTopic> {
+    if let Some(view) = state.view(call.broker) {
+        let topics = view.topics.iter();
+        return topics.map(|(name, (id, seats))| describe(call, &view.live, name, *id, seats.iter())).collect();
+    }
+    let live = live(state, call);
+    let told = |(name, topic): (&TopicName, &Topic)| {
+        let seats = topic.partitions.iter().map(|partition| &partition.seat);
+        describe(call, &live, name, topic.id, seats)
+    };
+    state.topics.iter().map(told).collect()
+}
+
+/// What this broker knows of a topic.
+fn known(state: &State, call: &Call, name: &TopicName) -> Option<MetadataResponseTopic> {
+    if let Some(view) = state.view(call.broker) {
+        let (id, seats) = view.topics.get(name)?;
+        return Some(describe(call, &view.live, name, *id, seats.iter()));
+    }
+    let topic = state.topics.get(name)?;
+    let seats = topic.partitions.iter().map(|partition| &partition.seat);
+    Some(describe(call, &live(state, call), name, topic.id, seats))
 }
 
 fn one(state: &mut State, call: &Call, asked: &MetadataRequestTopic, auto: bool) -> MetadataResponseTopic {
     let id = TopicId(asked.topic_id.into_bytes());
     let name = match &asked.name {
         Some(name) => TopicName::from(name.as_str()),
-        None => match state.name_of(id) {
-            Some(name) => name.clone(),
+        None => match name_of(state, call, id) {
+            Some(name) => name,
             None => return missing(None, id, ResponseError::UnknownTopicId),
         },
     };
@@ -61,10 +90,10 @@ fn one(state: &mut State, call: &Call, asked: &MetadataRequestTopic, auto: bool)
     if TopicName::problem(&name).is_some() {
         return missing(Some(&name), TopicId::ZERO, ResponseError::InvalidTopicException);
     }
-    if let Some(topic) = state.topics.get(&*name) {
-        return describe(state, call, &name, topic);
+    if let Some(known) = known(state, call, &name) {
+        return known;
     }
-    if auto && state.settings.auto_create {
+    if auto && state.settings.auto_create && !state.topics.contains_key(&name) {
         let (partitions, replicas) = (state.settings.partitions_default, state.settings.replication_default);
         state.create_topic(&name, partitions, replicas);
     }
@@ -79,10 +108,23 @@ fn missing(name: Option<&TopicName>, id: TopicId, error: ResponseError) -> Metad
         .with_topic_id(wire_id(id))
 }
 
-fn describe(state: &State, call: &Call, name: &TopicName, topic: &Topic) -> MetadataResponseTopic {
+fn name_of(state: &State, call: &Call, id: TopicId) -> Option<TopicName> {
+    match state.view(call.broker) {
+        Some(view) => view.topics.iter().find(|(_, (other, _))| *other == id).map(|(name, _)| name.clone()),
+        None => state.name_of(id).cloned(),
+    }
+}
+
+fn describe<'a>(
+    call: &Call,
+    live: &[i32],
+    name: &TopicName,
+    id: TopicId,
+    seats: impl Iterator<Item = &'a Seat>,
+) -> MetadataResponseTopic {
     let refused = call.refused_topic(name);
-    let partitions = (0_i32..).zip(&topic.partitions).map(|(index, found)| {
-        let told = partition(state, index, found);
+    let partitions = (0_i32..).zip(seats).map(|(index, seat)| {
+        let told = partition(live, index, seat);
         match call.refused_at(name, index) {
             Ok(()) => told,
             Err(error) => told.with_error_code(error.code()).with_leader_id(BrokerId(-1)),
@@ -91,20 +133,20 @@ fn describe(state: &State, call: &Call, name: &TopicName, topic: &Topic) -> Meta
     MetadataResponseTopic::default()
         .with_error_code(code(&refused))
         .with_name(Some(wire_name(name)))
-        .with_topic_id(wire_id(topic.id))
+        .with_topic_id(wire_id(id))
         .with_partitions(if refused.is_err() { Vec::new() } else { partitions.collect() })
 }
 
-fn partition(state: &State, index: i32, found: &Partition) -> MetadataResponsePartition {
+fn partition(live: &[i32], index: i32, seat: &Seat) -> MetadataResponsePartition {
     let of = |ids: Vec<i32>| ids.into_iter().map(BrokerId).collect::<Vec<_>>();
-    let (live, offline) = found.replicas.iter().partition(|id| state.is_up(**id));
+    let (in_sync, offline) = seat.replicas.iter().partition(|id| live.contains(id));
     MetadataResponsePartition::default()
-        .with_error_code(if found.leader.is_some() { 0 } else { ResponseError::LeaderNotAvailable.code() })
+        .with_error_code(if seat.leader.is_some() { 0 } else { ResponseError::LeaderNotAvailable.code() })
         .with_partition_index(index)
-        .with_leader_id(BrokerId(found.leader.unwrap_or(-1)))
-        .with_leader_epoch(found.leader_epoch)
-        .with_replica_nodes(of(found.replicas.clone()))
-        .with_isr_nodes(of(live))
+        .with_leader_id(BrokerId(seat.leader.unwrap_or(-1)))
+        .with_leader_epoch(seat.leader_epoch)
+        .with_replica_nodes(of(seat.replicas.clone()))
+        .with_isr_nodes(of(in_sync))
         .with_offline_replicas(of(offline))
 }
 

@@ -7,7 +7,7 @@ pub(super) mod fetch;
 mod list_offsets;
 mod metadata;
 mod offsets;
-mod produce;
+pub(super) mod produce;
 pub(super) mod question;
 mod versions;
 
@@ -59,9 +59,42 @@ impl Call {
 /// What an API makes of a request.
 pub(super) enum Answer {
     Close,
-    Park(Box<fetch::Plan>),
+    Park(Box<Pending>),
     Reply(Bytes),
     Silent,
+}
+
+/// A request that waits for the cluster to change.
+#[derive(Debug)]
+pub(super) enum Pending {
+    Fetch(fetch::Plan),
+    Produce(produce::Plan),
+}
+
+impl Pending {
+    /// When it is answered, whatever there is.
+    pub(super) fn until(&self) -> Instant {
+        match self {
+            Self::Fetch(plan) => plan.until,
+            Self::Produce(plan) => plan.until,
+        }
+    }
+
+    /// Whether what it waits for has come.
+    pub(super) fn is_ready(&self, state: &State) -> bool {
+        match self {
+            Self::Fetch(plan) => fetch::is_ready(state, plan),
+            Self::Produce(plan) => produce::is_ready(state, plan),
+        }
+    }
+
+    /// The reply frame.
+    pub(super) fn finish(&self, state: &mut State) -> Option<Bytes> {
+        match self {
+            Self::Fetch(plan) => fetch::finish(state, plan),
+            Self::Produce(plan) => produce::finish(state, plan),
+        }
+    }
 }
 
 /// The versions of each API that the mock can speak.

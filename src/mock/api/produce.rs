@@ -1,5 +1,8 @@
 //! Produce.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::BrokerId;
@@ -14,35 +17,99 @@ use kafka_protocol::messages::produce_response::TopicProduceResponse;
 
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
+use crate::mock::api::Pending;
 use crate::mock::api::write;
 use crate::mock::check::Refusal;
 use crate::mock::check::Rules;
 use crate::mock::check::check;
+use crate::mock::frame;
 use crate::mock::producers::Admission;
 use crate::mock::state::State;
 use crate::mock::state::text;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-pub(super) fn answer(state: &mut State, call: &Call, request: ProduceRequest) -> Answer {
-    let acks = request.acks;
-    let response = produce(state, call, request);
-    if acks != 0 {
-        return write::<ProduceRequest>(call, &response);
-    }
-    // Without replies a broker has only one way to tell of an error (`KafkaApis.handleProduceRequest`).
-    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-    let failed = partitions.into_iter().any(|partition| partition.error_code != 0);
-    if failed { Answer::Close } else { Answer::Silent }
+/// A request whose batches are appended, and wait for the followers to have them (`DelayedProduce`).
+#[derive(Debug)]
+pub(in crate::mock) struct Plan {
+    call: Call,
+    /// When the producer gets what is known then.
+    pub(in crate::mock) until: Instant,
+    response: ProduceResponse,
+    waiting: Vec<Awaited>,
 }
 
-fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> ProduceResponse {
+/// A batch that waits for the followers.
+#[derive(Clone, Debug)]
+struct Awaited {
+    topic: TopicName,
+    partition: i32,
+    /// The high watermark has to get here.
+    end: i64,
+    leader_epoch: i32,
+    /// Where its answer stands in the response.
+    place: (usize, usize),
+}
+
+pub(super) fn answer(state: &mut State, call: &Call, request: ProduceRequest) -> Answer {
+    let (acks, timeout) = (request.acks, u64::try_from(request.timeout_ms).unwrap_or(0));
+    let (response, waiting) = produce(state, call, request);
+    if acks == 0 {
+        // Without replies a broker has only one way to tell of an error (`KafkaApis.handleProduceRequest`).
+        let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        let failed = partitions.any(|partition| partition.error_code != 0);
+        return if failed { Answer::Close } else { Answer::Silent };
+    }
+    if acks == 1 || waiting.is_empty() {
+        return write::<ProduceRequest>(call, &response);
+    }
+    let plan = Plan { call: call.clone(), until: call.now + Duration::from_millis(timeout), response, waiting };
+    if is_ready(state, &plan) {
+        return finish(state, &plan).map_or(Answer::Close, Answer::Reply);
+    }
+    Answer::Park(Box::new(Pending::Produce(plan)))
+}
+
+/// Whether there is nothing more to wait for.
+pub(in crate::mock) fn is_ready(state: &State, plan: &Plan) -> bool {
+    plan.waiting.iter().all(|awaited| fate(state, awaited) != Some(ResponseError::RequestTimedOut))
+}
+
+/// What came of a batch, or would if it waited no longer.
+fn fate(state: &State, awaited: &Awaited) -> Option<ResponseError> {
+    let Some(found) = state.partition(&awaited.topic, awaited.partition) else {
+        return Some(ResponseError::UnknownTopicOrPartition);
+    };
+    match found.log.high_watermark() >= awaited.end {
+        _ if found.seat.leader_epoch != awaited.leader_epoch => Some(ResponseError::NotLeaderOrFollower),
+        true => None,
+        false => Some(ResponseError::RequestTimedOut),
+    }
+}
+
+/// The reply frame, with what has come of each batch.
+pub(in crate::mock) fn finish(state: &State, plan: &Plan) -> Option<Bytes> {
+    let mut response = plan.response.clone();
+    for awaited in &plan.waiting {
+        if let Some(error) = fate(state, awaited) {
+            let (topic, partition) = awaited.place;
+            let partition = &mut response.responses[topic].partition_responses[partition];
+            partition.error_code = error.code();
+            partition.base_offset = -1;
+            partition.log_start_offset = -1;
+        }
+    }
+    frame::reply::<ProduceRequest>(plan.call.correlation_id, plan.call.version, &response)
+}
+
+fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> (ProduceResponse, Vec<Awaited>) {
     let mut leaders = Vec::new();
+    let mut waiting = Vec::new();
     let mut responses = Vec::with_capacity(request.topic_data.len());
     for topic in request.topic_data {
         let id = TopicId(topic.topic_id.into_bytes());
         let name = match call.version {
-            ..13 => Ok(TopicName::from(topic.name.as_str())),
+            ..13 => Ok(state.intern(&topic.name)),
             13.. => state.name_of(id).cloned().ok_or(ResponseError::UnknownTopicId),
         };
         let mut partitions = Vec::with_capacity(topic.partition_data.len());
@@ -53,8 +120,11 @@ fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> ProduceRe
             };
             let response = PartitionProduceResponse::default().with_index(data.index);
             let response = match (result, &name) {
-                (Ok((base_offset, log_start)), _) => {
-                    response.with_base_offset(base_offset).with_log_append_time_ms(-1).with_log_start_offset(log_start)
+                (Ok(done), _) => {
+                    let place = (responses.len(), partitions.len());
+                    waiting.extend(done.awaited.map(|awaited| Awaited { place, ..awaited }));
+                    let response = response.with_base_offset(done.base_offset).with_log_append_time_ms(-1);
+                    response.with_log_start_offset(done.log_start)
                 }
                 (Err(refusal), Ok(name)) => {
                     let response = refused(call, response, refusal);
@@ -68,7 +138,7 @@ fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> ProduceRe
         responses.push(response.with_partition_responses(partitions));
     }
     let response = ProduceResponse::default().with_responses(responses).with_throttle_time_ms(call.throttle_ms);
-    response.with_node_endpoints(leaders)
+    (response.with_node_endpoints(leaders), waiting)
 }
 
 impl From<ResponseError> for Refusal {
@@ -77,19 +147,30 @@ impl From<ResponseError> for Refusal {
     }
 }
 
-/// Checks and appends one partition's batch; the offset of its first record and that of the log's.
+/// A batch that is in the log.
+struct Done {
+    base_offset: i64,
+    log_start: i64,
+    /// What there is to wait for, if its followers do not have it yet.
+    awaited: Option<Awaited>,
+}
+
+/// Checks and appends one partition's batch.
 fn append(
     state: &mut State,
     call: &Call,
     acks: i16,
     topic: &TopicName,
     data: &PartitionProduceData,
-) -> Result<(i64, i64), Refusal> {
+) -> Result<Done, Refusal> {
     call.refused_at(topic, data.index)?;
     if !(-1..=1).contains(&acks) {
         return Err(ResponseError::InvalidRequiredAcks.into());
     }
-    state.led(call.broker, topic, data.index, -1)?;
+    let found = state.led(call.broker, topic, data.index, -1)?;
+    if acks == -1 && state.in_sync(found) < state.settings.min_insync {
+        return Err(ResponseError::NotEnoughReplicas.into());
+    }
     let no_records = Bytes::new();
     let records = data.records.as_ref().unwrap_or(&no_records);
     let batch_bytes_max = state.topics.get(&**topic).map_or(usize::MAX, |topic| topic.batch_bytes_max);
@@ -97,18 +178,21 @@ fn append(
     let rules = Rules { codecs: &state.codecs, batch_bytes_max, timestamp_max, version: call.version };
     let checked = check(records, &rules, &mut state.scratch)?;
     let partition = state.partition_mut(topic, data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let log = &mut partition.log;
+    let (log, leader_epoch) = (&mut partition.log, partition.seat.leader_epoch);
     let admission = checked.numbered.map(|numbered| log.producers.admit(numbered)).transpose()?;
-    if let Some(Admission::Duplicate(offset)) = admission {
-        return Ok((offset, log.start()));
-    }
-    let base = log.append(records, &checked, partition.leader_epoch);
-    if let Some(numbered) = checked.numbered {
-        log.producers.record(numbered, base);
-    }
-    let start = log.start();
+    let base_offset = match (admission, checked.numbered) {
+        (Some(Admission::Duplicate(offset)), _) => offset,
+        (_, Some(numbered)) if !checked.transactional && log.transactions.is_open(numbered.producer_id) => {
+            return Err(ResponseError::InvalidTxnState.into());
+        }
+        _ => log.append(records, &checked, leader_epoch),
+    };
+    let end = base_offset + i64::from(checked.last_offset_delta) + 1;
+    let awaited = Awaited { topic: topic.clone(), partition: data.index, end, leader_epoch, place: (0, 0) };
+    let awaited = (end > log.high_watermark()).then_some(awaited);
+    let log_start = log.start();
     state.changes += 1;
-    Ok((base, start))
+    Ok(Done { base_offset, log_start, awaited })
 }
 
 fn refused(call: &Call, response: PartitionProduceResponse, refusal: Refusal) -> PartitionProduceResponse {
@@ -137,8 +221,10 @@ fn hint(
     leaders: &mut Vec<NodeEndpoint>,
 ) -> PartitionProduceResponse {
     let moved = error == ResponseError::NotLeaderOrFollower && call.version >= 10 && call.errors.is_empty();
+    // A broker that has not heard of the move cannot tell of it.
+    let moved = moved && state.view(call.broker).is_none();
     let partition = state.partition(topic, response.index).filter(|_| moved);
-    let Some((leader, epoch)) = partition.and_then(|found| Some((found.leader?, found.leader_epoch))) else {
+    let Some((leader, epoch)) = partition.and_then(|found| Some((found.seat.leader?, found.seat.leader_epoch))) else {
         return response;
     };
     if let Some(broker) = state.brokers.get(&leader)

@@ -109,14 +109,18 @@ fn a_fetch_with_nothing_to_say_waits_for_data_or_time() {
 fn a_change_of_leader_ends_the_wait() {
     let mut rig = rig();
     let leader = rig.cluster.leader("t", 0);
-    assert_eq!(rig.send_on(7, 1, 16, &by_id(&rig, request(&[(0, 0)]))), Outcome::Wait);
+    let mut ask = by_id(&rig, request(&[(0, 0)]));
+    assert_eq!(rig.send_on(8, 1, 16, &ask), Outcome::Wait);
+    ask.topics[0].partitions[0].current_leader_epoch = 0;
+    assert_eq!(rig.send_on(7, 1, 16, &ask), Outcome::Wait);
     rig.cluster.move_leader("t", 0, 2);
     let Some((7, Outcome::Reply(frame))) = rig.cluster.poll(rig.now) else { panic!("it should not wait") };
     let response = decode::<FetchRequest>(16, frame);
     let partition = &response.responses[0].partitions[0];
-    assert_eq!((leader, partition.error_code), (Some((1, 0)), ResponseError::NotLeaderOrFollower.code()));
+    assert_eq!((leader, partition.error_code), (Some((1, 0)), ResponseError::FencedLeaderEpoch.code()));
     assert_eq!((partition.current_leader.leader_id.0, partition.current_leader.leader_epoch), (2, 1));
     assert_eq!(response.node_endpoints[0].node_id.0, 2);
+    assert_eq!(rig.cluster.poll(rig.now), None, "without an epoch a client may read from a follower");
 }
 
 fn by_id(rig: &Rig, mut request: FetchRequest) -> FetchRequest {

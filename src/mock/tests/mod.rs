@@ -3,6 +3,7 @@
 mod faults;
 mod fetch;
 mod groups;
+mod moves;
 mod produce;
 mod serve;
 mod topics;
