@@ -408,7 +408,10 @@ impl Link {
                     }
                 }
             }
-            self.arrived.reserve(READ_AHEAD);
+            // What has arrived of a large frame has its room already; more room would mean to copy all of it.
+            if self.arrived.len() < READ_AHEAD {
+                self.arrived.reserve(READ_AHEAD);
+            }
             let read = pin!(self.stream.read_buf(&mut self.arrived)).poll(cx);
             match read {
                 Poll::Pending => return Ok(()),

@@ -18,8 +18,6 @@ pub struct FrameReader {
 const LENGTH_MIN: usize = 4;
 /// Room that is made at once for a frame that has not arrived yet.
 const RESERVE_MAX: usize = 1 << 20;
-/// Room that is made for each byte that has arrived, beyond that.
-const GROWTH: usize = 4;
 
 impl FrameReader {
     /// Refuses frames of more than `limit` bytes.
@@ -40,8 +38,8 @@ impl FrameReader {
             .ok_or(DecodeError::FrameLength { length, limit: self.limit })?;
         self.fresh = false;
         if arrived.len() - 4 < whole {
-            // The length is only a claim: room grows as the bytes come. In large steps, since each copies what came before.
-            arrived.reserve((whole + 4 - arrived.len()).min(RESERVE_MAX.max(GROWTH * arrived.len())));
+            // The length is only a claim: room grows as the bytes come.
+            arrived.reserve((whole + 4 - arrived.len()).min(RESERVE_MAX.max(arrived.len())));
             return Ok(None);
         }
         arrived.advance(4);
