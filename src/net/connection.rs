@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::future::poll_fn;
 use std::io;
-use std::io::IoSlice;
 use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +17,6 @@ use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
-use bytes::Buf;
 use bytes::Bytes;
 use bytes::BytesMut;
 use fastrand::Rng;
@@ -31,6 +29,7 @@ use tokio::time::Sleep;
 use super::clock;
 use super::dial::Connector;
 use super::dial::Stream;
+use super::outbox::Outbox;
 use crate::conn::backoff::Backoff;
 use crate::conn::pipeline::Pipeline;
 use crate::conn::pipeline::Write;
@@ -43,6 +42,7 @@ use crate::wire::FrameReader;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::Versions;
+use crate::wire::message::ProduceResponse;
 
 /// What every connection of a client goes by.
 #[derive(Debug)]
@@ -334,7 +334,7 @@ struct Link {
     pipeline: Pipeline<Reply>,
     frames: FrameReader,
     arrived: BytesMut,
-    unwritten: VecDeque<Bytes>,
+    unwritten: Outbox<Reply>,
     idle_max: Duration,
     used: Instant,
     /// Since when nobody holds the handle any more.
@@ -360,7 +360,7 @@ impl Link {
             pipeline,
             frames: FrameReader::new(settings.response_bytes_max),
             arrived: BytesMut::with_capacity(READ_AHEAD),
-            unwritten: VecDeque::new(),
+            unwritten: Outbox::new(),
             idle_max: settings.idle_max,
             used: clock::now(),
             unused: None,
@@ -431,10 +431,7 @@ impl Link {
                 match self.pipeline.poll_write(now) {
                     Some(Write::Frame(parts, written)) => {
                         self.used = now;
-                        self.unwritten.extend(parts);
-                        if let Some(reply) = written {
-                            reply.send(Ok(Response::Produce(crate::wire::message::ProduceResponse::default())));
-                        }
+                        self.unwritten.push(parts, written);
                     }
                     Some(Write::Refused(reply, error)) => reply.send(Err(error)),
                     None => break,
@@ -445,15 +442,20 @@ impl Link {
             }
             match self.poll_write_some(cx) {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(written)) => consume(&mut self.unwritten, written),
+                Poll::Ready(Ok(written)) => {
+                    self.unwritten.wrote(written);
+                    // A request without an answer is answered by having been written.
+                    while let Some(reply) = self.unwritten.poll_written() {
+                        reply.send(Ok(Response::Produce(ProduceResponse::default())));
+                    }
+                }
                 Poll::Ready(Err(error)) => return Err(End::Failed(lost(Some(error)))),
             }
         }
     }
 
     fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let slices: Vec<IoSlice<'_>> =
-            self.unwritten.iter().take(SLICES_MAX).map(|part| IoSlice::new(part)).collect();
+        let slices = self.unwritten.slices(SLICES_MAX);
         match Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices) {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             other => other,
@@ -504,22 +506,12 @@ impl Link {
             End::Idle => Error::new(Kind::Connect, "the connection was idle and was closed"),
             End::Unused => Error::new(Kind::Closed, "the client is closed"),
         };
-        for (reply, error) in self.pipeline.close(&error.at_broker(peer)) {
+        let error = error.at_broker(peer);
+        for (reply, written) in self.unwritten.close() {
+            reply.send(Err(error.clone().in_api("Produce").written(written)));
+        }
+        for (reply, error) in self.pipeline.close(&error) {
             reply.send(Err(error));
         }
     }
 }
-
-/// Takes `written` bytes off the front.
-fn consume(parts: &mut VecDeque<Bytes>, mut written: usize) {
-    while written > 0 {
-        let Some(front) = parts.front_mut() else { return };
-        if front.len() > written {
-            front.advance(written);
-            return;
-        }
-        written -= front.len();
-        parts.pop_front();
-    }
-}
-

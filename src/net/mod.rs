@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod connection;
 pub mod dial;
+mod outbox;
 
 pub use self::dial::Connector;
 pub use self::dial::Dialling;

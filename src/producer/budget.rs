@@ -47,13 +47,15 @@ impl Budget {
         Self { limit, used: 0, waiting: VecDeque::new(), next_turn: 0 }
     }
 
-    /// Takes bytes if there is room and nobody waits.
-    pub(super) fn take(&mut self, bytes: usize) -> bool {
-        let fits = self.waiting.is_empty() && self.used + bytes <= self.limit;
-        if fits {
-            self.used += bytes;
-        }
-        fits
+    /// Whether there is room for one who did not wait: not while others do.
+    pub(super) fn fits(&self, bytes: usize) -> bool {
+        self.waiting.is_empty() && self.used + bytes <= self.limit
+    }
+
+    /// Takes bytes that fit.
+    pub(super) fn take(&mut self, bytes: usize) {
+        debug_assert!(self.fits(bytes), "it is asked before");
+        self.used += bytes;
     }
 
     /// Stands in line for bytes.
@@ -111,10 +113,10 @@ mod tests {
     #[test]
     fn a_small_one_never_overtakes_a_large_one_that_came_before() {
         let mut budget = Budget::new(100);
-        assert!(budget.take(90));
+        budget.take(90);
         let (_, mut large) = budget.wait(80);
         let (_, mut small) = budget.wait(5);
-        assert!(!budget.take(5), "there is room, and there is a line");
+        assert!(!budget.fits(5), "there is room, and there is a line");
         budget.release(30).wake();
         assert!(!is_in(&mut large) && !is_in(&mut small));
         budget.release(50).wake();
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn one_who_gives_up_leaves_nothing_behind_whether_let_in_or_not() {
         let mut budget = Budget::new(100);
-        assert!(budget.take(90));
+        budget.take(90);
         let (first, _) = budget.wait(50);
         let (_, mut second) = budget.wait(10);
         budget.give_up(first, 50).wake();

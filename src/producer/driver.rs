@@ -175,7 +175,9 @@ impl Driver {
             }
             self.actions.push(action);
         }
-        let turn = Turn { stopped: state.stopped, timeout: state.core.poll_timeout(), oldest: state.core.oldest() };
+        let timeout = state.core.poll_timeout();
+        let timeout = state.times.watch(now, timeout);
+        let turn = Turn { stopped: state.stopped, timeout, oldest: state.core.oldest() };
         let granted = state.take_granted();
         drop(guard);
         granted.wake();

@@ -32,6 +32,7 @@ mod record;
 mod shared;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
+mod times;
 
 pub use self::delivery::Delivery;
 pub use self::delivery::Receipt;
@@ -306,7 +307,7 @@ impl Producer {
     /// Cancel safety: dropping the future before it is ready withdraws the record. Dropping the [`Delivery`] does not.
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
         let place = self.shared().place(&record);
-        match self.shared().admit(&record, place, None)? {
+        match self.shared().admit(&record, place)? {
             Admission::Accepted(delivery) => Ok(delivery),
             Admission::Full | Admission::UnknownTopic => self.enqueue_slowly(record, place).await,
         }
@@ -318,7 +319,11 @@ impl Producer {
         let deadline = clock::now() + shared.delivery_timeout();
         let mut room = None;
         loop {
-            let waited: Result<(), Error> = match shared.admit(&record, place, room.as_mut())? {
+            let admitted = match &mut room {
+                Some(room) => shared.admit_into(room, &record, place)?,
+                None => shared.admit(&record, place)?,
+            };
+            let waited: Result<(), Error> = match admitted {
                 Admission::Accepted(delivery) => return Ok(delivery),
                 Admission::UnknownTopic => {
                     // Others may use the room while this one asks.
@@ -337,7 +342,7 @@ impl Producer {
 
     /// Accepts a record if there is room now; an error of kind [`Kind::Full`] says that there is none.
     pub fn try_enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        match self.shared().admit(&record, self.shared().place(&record), None)? {
+        match self.shared().admit(&record, self.shared().place(&record))? {
             Admission::Accepted(delivery) => Ok(delivery),
             Admission::Full => Err(Error::new(Kind::Full, "the producer's buffer is full").written(Written::No)),
             Admission::UnknownTopic => {
@@ -370,7 +375,7 @@ impl Producer {
             self.shared().admit_all(&chunk, &mut deliveries)?;
             let taken = deliveries.len() - before;
             for (record, place) in chunk.drain(..).skip(taken) {
-                let delivery = match self.shared().admit(&record, place, None)? {
+                let delivery = match self.shared().admit(&record, place)? {
                     Admission::Accepted(delivery) => delivery,
                     Admission::Full | Admission::UnknownTopic => self.enqueue_slowly(record, place).await?,
                 };

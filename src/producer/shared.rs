@@ -26,12 +26,12 @@ use super::delivery::Delivery;
 use super::delivery::Ticket;
 use super::placing::Placing;
 use super::record::Record;
+use super::times::Times;
 use crate::client::Cluster;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
 use crate::net::clock;
-use crate::net::clock::Clock;
 use crate::net::clock::Now;
 use crate::partitioner::PartitionerFactory;
 use crate::record::HEADER_LEN;
@@ -56,10 +56,11 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) core: ProducerCore<Arc<Ticket>>,
-    clock: Clock,
+    pub(super) times: Times,
     budget: Budget,
-    /// Those who were let in by a record that was refused; the driver wakes them.
+    /// Those who were let in by what the driver gave back; it wakes them without the lock.
     granted: Granted,
+    after: After,
     /// The topic of the last record, which is most often that of the next.
     last_topic: Option<(TopicName, u32)>,
     pub(super) stopped: bool,
@@ -83,13 +84,12 @@ pub(super) enum Place {
     Unknown,
 }
 
-/// What an accepted record leaves to be done without the lock.
-#[derive(Debug, Default)]
+/// What the last accepted record leaves to be done without the lock.
+#[derive(Clone, Copy, Debug, Default)]
 struct After {
     wake: bool,
     bytes: usize,
     full: bool,
-    granted: Granted,
 }
 
 /// A place in the line for room, or the room itself. Dropping it gives either up.
@@ -133,8 +133,15 @@ impl Shared {
         let mut core = ProducerCore::new(settings, partitioner, clock::seed());
         core.handle_metadata(clock::now(), &cluster.snapshot());
         let budget = Budget::new(limit);
-        let granted = Granted::default();
-        let state = State { core, clock: Clock::new(), budget, granted, last_topic: None, stopped: false };
+        let state = State {
+            core,
+            times: Times::new(),
+            budget,
+            granted: Granted::default(),
+            after: After::default(),
+            last_topic: None,
+            stopped: false,
+        };
         Self {
             cluster,
             state: Mutex::new(state),
@@ -159,48 +166,69 @@ impl Shared {
         self.delivery_timeout
     }
 
-    /// Takes a record into its batch if there is room and its topic is known. `room` is what was waited for.
-    pub(super) fn admit(
-        &self,
-        record: &Record<'_>,
-        place: Place,
-        room: Option<&mut Room<'_>>,
-    ) -> Result<Admission, Error> {
+    /// Takes a record into its batch if there is room and its topic is known.
+    pub(super) fn admit(&self, record: &Record<'_>, place: Place) -> Result<Admission, Error> {
         let bytes = self.bytes(record)?;
         let mut state = self.lock();
-        let now = state.clock.now();
-        let admitted = state.admit(record, bytes, place, room, now);
+        let now = state.times.now();
+        let admitted = state.admit(record, bytes, place, now);
+        let after = state.after;
         drop(state);
-        let (admission, After { wake, bytes, full, granted }) = admitted.inspect_err(|_| self.work.notify_one())?;
+        self.tell(record, &admitted, after);
+        admitted
+    }
+
+    /// Takes a record into its batch, in the room that was waited for.
+    pub(super) fn admit_into(
+        &self,
+        room: &mut Room<'_>,
+        record: &Record<'_>,
+        place: Place,
+    ) -> Result<Admission, Error> {
+        let mut state = self.lock();
+        let now = state.times.now();
+        let Some(topic) = state.known(record, place)? else { return Ok(Admission::UnknownTopic) };
+        room.spent = true;
+        let admitted = state.append(topic, record, place, now).map(Admission::Accepted);
+        // The room is what the record needs at most; all of it comes back if it was refused.
+        let kept = if admitted.is_ok() { state.after.bytes } else { 0 };
+        let (granted, after) = (state.budget.release(room.bytes - kept), state.after);
+        drop(state);
         granted.wake();
-        if wake {
+        self.tell(record, &admitted, after);
+        admitted
+    }
+
+    /// Wakes the driver, if there is something for it to do, and tells the user's partitioner of a record.
+    fn tell(&self, record: &Record<'_>, admitted: &Result<Admission, Error>, after: After) {
+        let Ok(Admission::Accepted(delivery)) = admitted else { return };
+        if after.wake {
             self.work.notify_one();
         }
-        if let (Some(placing), Admission::Accepted(delivery)) = (&self.placing, &admission) {
-            placing.appended(record.topic(), delivery.partition(), bytes, full);
+        // A record that names its partition is none of the partitioner's.
+        if let Some(placing) = self.placing.as_ref().filter(|_| record.explicit_partition().is_none()) {
+            placing.appended(record.topic(), delivery.partition(), after.bytes, after.full);
         }
-        Ok(admission)
     }
 
     /// Takes records into their batches, under one lock and at one time, as long as there is room and topics are known. Adds
     /// a delivery for each; an error is about the first that has none.
     pub(super) fn admit_all(&self, records: &[(Record<'_>, Place)], into: &mut Vec<Delivery>) -> Result<(), Error> {
-        let mut all = After::default();
         let mut told = Vec::new();
+        let mut wake = false;
         let mut outcome = Ok(());
         let mut state = self.lock();
-        let now = state.clock.now();
+        let now = state.times.now();
         for (record, place) in records {
-            match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *place, None, now)) {
-                Ok((Admission::Accepted(delivery), after)) => {
-                    if self.placing.is_some() {
-                        told.push((record.topic(), delivery.partition(), after.bytes, after.full));
+            match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *place, now)) {
+                Ok(Admission::Accepted(delivery)) => {
+                    if self.placing.is_some() && record.explicit_partition().is_none() {
+                        told.push((record.topic(), delivery.partition(), state.after));
                     }
+                    wake |= state.after.wake;
                     into.push(delivery);
-                    all.wake |= after.wake;
-                    all.granted.add(after.granted);
                 }
-                Ok((Admission::Full | Admission::UnknownTopic, _)) => break,
+                Ok(Admission::Full | Admission::UnknownTopic) => break,
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -208,12 +236,11 @@ impl Shared {
             }
         }
         drop(state);
-        all.granted.wake();
-        if all.wake || outcome.is_err() {
+        if wake {
             self.work.notify_one();
         }
-        for (placing, (topic, partition, bytes, full)) in self.placing.iter().cycle().zip(told) {
-            placing.appended(topic, partition, bytes, full);
+        for (placing, (topic, partition, after)) in self.placing.iter().cycle().zip(told) {
+            placing.appended(topic, partition, after.bytes, after.full);
         }
         outcome
     }
@@ -330,40 +357,25 @@ impl State {
         Some(number)
     }
 
-    fn admit(
-        &mut self,
-        record: &Record<'_>,
-        bytes: usize,
-        place: Place,
-        room: Option<&mut Room<'_>>,
-        now: Now,
-    ) -> Result<(Admission, After), Error> {
+    /// The core's number for the record's topic, if that is known.
+    fn known(&mut self, record: &Record<'_>, place: Place) -> Result<Option<u32>, Error> {
         if self.stopped {
             return Err(refused(Kind::Closed, "the producer is closed", record));
         }
-        let Some(topic) = self.topic(record.topic()).filter(|_| place != Place::Unknown) else {
-            return Ok((Admission::UnknownTopic, After::default()));
-        };
-        if room.is_none() && !self.budget.take(bytes) {
-            return Ok((Admission::Full, After::default()));
-        }
-        let appended = self.append(topic, record, place, now);
-        if let Some(room) = room {
-            room.spent = true;
-        }
-        // What was taken is what it needs at most; all of it comes back if it was refused.
-        let kept = appended.as_ref().map_or(0, |(_, after)| after.bytes);
-        let granted = self.budget.release(bytes - kept);
-        match appended {
-            Ok((delivery, after)) => Ok((Admission::Accepted(delivery), After { granted, ..after })),
-            Err(error) => {
-                self.granted.add(granted);
-                Err(error)
-            }
-        }
+        Ok(self.topic(record.topic()).filter(|_| place != Place::Unknown))
     }
 
-    fn append(&mut self, topic: u32, record: &Record<'_>, place: Place, now: Now) -> Result<(Delivery, After), Error> {
+    fn admit(&mut self, record: &Record<'_>, bytes: usize, place: Place, now: Now) -> Result<Admission, Error> {
+        let Some(topic) = self.known(record, place)? else { return Ok(Admission::UnknownTopic) };
+        if !self.budget.fits(bytes) {
+            return Ok(Admission::Full);
+        }
+        let delivery = self.append(topic, record, place, now)?;
+        self.budget.take(self.after.bytes);
+        Ok(Admission::Accepted(delivery))
+    }
+
+    fn append(&mut self, topic: u32, record: &Record<'_>, place: Place, now: Now) -> Result<Delivery, Error> {
         let partition = match place {
             Place::Chosen(partition) => partition,
             Place::Builtin | Place::Unknown => self.core.choose(topic, record.key_bytes()),
@@ -382,8 +394,8 @@ impl State {
         let key = Key { topic, partition };
         let appended = self.core.append(now.instant, key, &written, || Arc::new(Ticket::new(partition)))?;
         let delivery = Delivery { ticket: appended.ticket, index: appended.index };
-        let (wake, bytes, full) = (appended.wake, appended.bytes, appended.full);
-        Ok((delivery, After { wake, bytes, full, granted: Granted::default() }))
+        self.after = After { wake: appended.wake, bytes: appended.bytes, full: appended.full };
+        Ok(delivery)
     }
 
     /// Gives bytes back. Who is let in by that hears of it from the driver.

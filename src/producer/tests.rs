@@ -1,1 +1,259 @@
+//! The producer as its users have it, against the mock cluster over TCP.
 
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+use super::*;
+use crate::codec::Codec;
+use crate::codec::CodecError;
+use crate::codec::Compression;
+use crate::error::Code;
+use crate::mock::Cluster as Mock;
+use crate::mock::Fault;
+use crate::mock::Server;
+use crate::partitioner::Partitioner;
+use crate::partitioner::Partitions;
+
+const PRODUCE: i16 = 0;
+const METADATA: i16 = 3;
+
+async fn cluster(partitions: i32) -> (Server, Client) {
+    let mock = Mock::builder().brokers(3).topic("t", partitions).build();
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let client = Client::connect([server.bootstrap()]).await.expect("the mock cluster answers");
+    (server, client)
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes no 20 seconds")
+}
+
+fn now(delivery: &mut Delivery) -> Poll<Result<Receipt, Error>> {
+    Pin::new(delivery).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The values in a partition's log, as numbers.
+fn numbers(server: &Server, partition: i32) -> Vec<u32> {
+    let log = server.with(|cluster| cluster.log("t", partition));
+    log.iter().map(|record| String::from_utf8_lossy(record.value.as_ref().unwrap()).trim().parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn after_a_flush_every_delivery_is_ready_and_no_byte_is_held() {
+    let (server, client) = cluster(3).await;
+    let producer = client.producer().linger(Duration::from_secs(60)).build().unwrap();
+    let values: Vec<String> = (0..5_000).map(|number| format!("{number:>100}")).collect();
+    let records = values.iter().map(|value| Record::to("t").value(value));
+    let mut deliveries = within(producer.enqueue_all(records)).await.unwrap();
+    within(producer.flush()).await;
+    assert!(deliveries.iter_mut().all(|delivery| matches!(now(delivery), Poll::Ready(Ok(_)))));
+    assert_eq!(producer.shared().lock().used(), 0);
+    let mut all = Vec::new();
+    for partition in 0..3 {
+        let log = numbers(&server, partition);
+        assert!(log.is_sorted(), "records that were accepted in order are in order");
+        all.extend(log);
+    }
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..5_000));
+}
+
+#[tokio::test]
+async fn records_before_one_that_is_refused_are_on_their_way() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().request_bytes_max(10_000).build().unwrap();
+    let large = "9".repeat(20_000);
+    let error = within(producer.enqueue_all(["1", "2", &large, "3"].map(|value| Record::to("t").value(value)))).await;
+    assert_eq!(error.unwrap_err().kind(), Kind::RecordTooLarge);
+    within(producer.close(Duration::from_secs(10))).await.unwrap();
+    assert_eq!(numbers(&server, 0), [1, 2]);
+}
+
+#[tokio::test]
+async fn what_is_sent_and_forgotten_is_told_once_it_was_written() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().guarantee(Guarantee::FireAndForget).build().unwrap();
+    let mut receipts = Vec::new();
+    for number in 0..200 {
+        let value = number.to_string();
+        receipts.push(within(producer.send(Record::to("t").value(&value))).await.unwrap());
+    }
+    assert!(receipts.iter().all(|receipt| receipt.offset.is_none()));
+    // A question behind the records on the same connection would be answered after them; here the log is looked at until then.
+    within(async {
+        while numbers(&server, 0).len() < 200 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(numbers(&server, 0).into_iter().eq(0..200));
+}
+
+#[tokio::test]
+async fn a_leader_that_moved_is_followed_without_asking_for_metadata() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().build().unwrap();
+    within(producer.send(Record::to("t").value("0"))).await.unwrap();
+    for number in 1..20 {
+        server.with(|cluster| {
+            let (leader, _) = cluster.leader("t", 0).unwrap();
+            let next = cluster.brokers().into_iter().find(|broker| *broker != leader).unwrap();
+            assert!(cluster.move_leader("t", 0, next));
+            // Whoever asks is not answered: the hint has to do.
+            cluster.inject(METADATA, Fault::Swallowed, 100);
+        });
+        let value = number.to_string();
+        within(producer.send(Record::to("t").value(&value))).await.unwrap();
+        server.with(Mock::clear_faults);
+    }
+    assert!(numbers(&server, 0).into_iter().eq(0..20));
+}
+
+#[tokio::test]
+async fn closing_takes_no_longer_than_it_may_and_tells_what_is_not_known() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().build().unwrap();
+    within(producer.send(Record::to("t").value("0"))).await.unwrap();
+    server.with(|cluster| cluster.inject(PRODUCE, Fault::Swallowed, 10));
+    let mut sent = within(producer.enqueue(Record::to("t").value("1"))).await.unwrap();
+    within(async {
+        while server.with(|cluster| cluster.requests_count(PRODUCE)) < 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut kept = within(producer.enqueue(Record::to("t").value("2"))).await.unwrap();
+    let error = within(producer.close(Duration::from_millis(1))).await.unwrap_err();
+    assert!(error.is_timeout());
+    // What the deliveries say is there when `close` is done.
+    let Poll::Ready(Err(error)) = now(&mut sent) else { panic!("it was closed") };
+    assert_eq!((error.kind(), error.is_written()), (Kind::Closed, Some(Written::Maybe)));
+    let Poll::Ready(Err(error)) = now(&mut kept) else { panic!("it was closed") };
+    assert!(error.is_written().is_some());
+    let error = producer.try_enqueue(Record::to("t").value("3")).unwrap_err();
+    assert_eq!((error.kind(), error.is_written()), (Kind::Closed, Some(Written::No)));
+    assert_eq!(producer.shared().lock().used(), 0);
+}
+
+#[test]
+fn deliveries_are_told_also_when_the_runtime_ends_first() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (producer, mut delivery, _server) = runtime.block_on(async {
+        let (server, client) = cluster(1).await;
+        let producer = client.producer().build().unwrap();
+        within(producer.send(Record::to("t").value("0"))).await.unwrap();
+        server.with(|cluster| cluster.inject(PRODUCE, Fault::Swallowed, 10));
+        let delivery = within(producer.enqueue(Record::to("t").value("1"))).await.unwrap();
+        (producer, delivery, server)
+    });
+    drop(runtime);
+    let Poll::Ready(Err(error)) = now(&mut delivery) else { panic!("nobody will tell it later") };
+    assert_eq!(error.kind(), Kind::Closed);
+    assert_eq!(producer.try_enqueue(Record::to("t").value("2")).unwrap_err().kind(), Kind::Closed);
+}
+
+/// Counts the records that it is told of by using the producer that it serves, which a lock would not survive.
+#[derive(Clone, Debug, Default)]
+struct Curious(Arc<OnceLock<Producer>>);
+
+impl PartitionerFactory for Curious {
+    fn make(&self, _batch_bytes: usize) -> Box<dyn Partitioner> {
+        Box::new(self.clone())
+    }
+}
+
+impl Partitioner for Curious {
+    fn partition(&mut self, _key: Option<&[u8]>, topic: &Partitions<'_>, _rng: &mut fastrand::Rng) -> i32 {
+        assert_eq!(topic.count, 2);
+        let producer = self.0.get().expect("it was set before the first record");
+        drop(producer.try_enqueue(Record::to("t").value("1").partition(1)).expect("there is room"));
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_partitioner_may_use_the_producer_that_it_serves() {
+    let (server, client) = cluster(2).await;
+    let curious = Curious::default();
+    let producer = client.producer().partitioner(curious.clone()).build().unwrap();
+    within(producer.send(Record::to("t").value("0").partition(0))).await.unwrap();
+    curious.0.set(producer.clone()).unwrap();
+    within(producer.send(Record::to("t").value("2"))).await.unwrap();
+    let two = ["3", "4"].map(|value| Record::to("t").value(value));
+    drop(within(producer.enqueue_all(two)).await.unwrap());
+    within(producer.close(Duration::from_secs(10))).await.unwrap();
+    assert_eq!(numbers(&server, 0), [0, 2, 3, 4]);
+    assert_eq!(numbers(&server, 1), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn batches_that_are_compressed_side_by_side_stay_in_order() {
+    let (server, client) = cluster(2).await;
+    let builder = client.producer().compression(Compression::Gzip).batch_bytes(20_000);
+    let producer = builder.build().unwrap();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let pad = |rng: &mut fastrand::Rng| (0..100).map(|_| if rng.bool() { ' ' } else { '\t' }).collect::<String>();
+    let values: Vec<String> = (0..20_000).map(|number| format!("{}{number}", pad(&mut rng))).collect();
+    let deliveries =
+        within(producer.enqueue_all(values.iter().map(|value| Record::to("t").value(value)))).await.unwrap();
+    for delivery in deliveries {
+        within(delivery).await.unwrap();
+    }
+    let logs = [numbers(&server, 0), numbers(&server, 1)];
+    assert!(logs.iter().all(|log| log.is_sorted()));
+    assert_eq!(logs.iter().map(Vec::len).sum::<usize>(), 20_000);
+}
+
+#[derive(Debug)]
+struct Panicking;
+
+impl Codec for Panicking {
+    fn compression(&self) -> Compression {
+        Compression::Gzip
+    }
+
+    fn compress(&self, _input: &[u8], _out: &mut Vec<u8>) -> Result<(), CodecError> {
+        panic!("as a codec may")
+    }
+
+    fn decompress(&self, _input: &[u8], limit: usize, _out: &mut Vec<u8>) -> Result<(), CodecError> {
+        Err(CodecError::TooLarge { limit })
+    }
+}
+
+#[tokio::test]
+async fn a_codec_that_panics_leaves_nobody_waiting() {
+    let (_server, client) = cluster(1).await;
+    let mut codecs = Codecs::default();
+    codecs.register(Arc::new(Panicking));
+    let producer = client.producer().codecs(codecs).compression(Compression::Gzip).build().unwrap();
+    // Apart, where it harms one batch; then in the driver's own task, which ends.
+    let large = "x".repeat(100_000);
+    let error = within(producer.send(Record::to("t").value(&large))).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_written()), (Kind::Config, Some(Written::No)));
+    let error = within(producer.send(Record::to("t").value("x"))).await.unwrap_err();
+    assert_eq!((error.kind(), error.is_written()), (Kind::Closed, Some(Written::No)));
+    assert_eq!(producer.shared().lock().used(), 0);
+}
+
+#[tokio::test]
+async fn a_record_that_the_broker_objects_to_has_its_own_reason() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().linger(Duration::from_secs(60)).build().unwrap();
+    let far = i64::MAX / 2;
+    let record = |value| Record::to("t").value(value);
+    let three = [record("1"), record("2").timestamp(far), record("3")];
+    let deliveries = within(producer.enqueue_all(three)).await.unwrap();
+    let mut reasons = Vec::new();
+    for delivery in deliveries {
+        let error = within(delivery).await.unwrap_err();
+        assert_eq!((error.code(), error.is_written()), (Some(Code::InvalidTimestamp), Some(Written::No)));
+        reasons.push(error.to_string().contains("other records of its batch"));
+    }
+    assert_eq!(reasons, [true, false, true]);
+    within(producer.send(record("4"))).await.unwrap();
+    assert_eq!(numbers(&server, 0), [4]);
+}

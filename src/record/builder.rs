@@ -75,14 +75,22 @@ impl BatchBuilder {
             self.base_timestamp = record.timestamp;
         }
         let delta = self.timestamp_delta(record);
-        let out = &mut self.records;
-        varint::put(out, body);
+        // The numbers before the key, and before the value where there is no key, are put together first: one copy for all.
+        let mut head = [0; 1 + 5 * varint::LEN_MAX];
+        let mut at = varint::write(&mut head, 0, body);
         // No attribute of a record is in use.
-        out.push(0);
-        varint::put(out, delta);
-        varint::put(out, i64::from(self.count));
-        put_field(out, record.key);
-        put_field(out, record.value);
+        at = varint::write(&mut head, at + 1, delta);
+        at = varint::write(&mut head, at, i64::from(self.count));
+        at = varint::write(&mut head, at, record.key.map_or(-1, |key| signed(key.len())));
+        let out = &mut self.records;
+        if let Some(key) = record.key {
+            out.extend_from_slice(&head[..at]);
+            out.extend_from_slice(key);
+            at = 0;
+        }
+        at = varint::write(&mut head, at, record.value.map_or(-1, |value| signed(value.len())));
+        out.extend_from_slice(&head[..at]);
+        out.extend_from_slice(record.value.unwrap_or_default());
         varint::put(out, signed(record.headers.len()));
         for header in record.headers {
             put_field(out, Some(header.key));

@@ -9,27 +9,39 @@ fn zigzag(value: i64) -> u64 {
 
 /// How many bytes `value` takes.
 pub(super) fn len(value: i64) -> usize {
-    // Seven bits a byte; zero takes one.
-    let bits = 64 - (zigzag(value) | 1).leading_zeros();
-    (bits as usize).div_ceil(7)
+    match zigzag(value) {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        // Seven bits a byte.
+        more => ((64 - more.leading_zeros()) as usize).div_ceil(7),
+    }
+}
+
+/// Bytes that a number takes at most.
+pub(super) const LEN_MAX: usize = 10;
+
+/// Writes `value` at `at` and answers where it ends. There must be [`LEN_MAX`] bytes.
+pub(super) fn write(out: &mut [u8], mut at: usize, value: i64) -> usize {
+    let mut rest = zigzag(value);
+    while rest >= 0x80 {
+        out[at] = (rest & 0x7f) as u8 | 0x80;
+        rest >>= 7;
+        at += 1;
+    }
+    out[at] = (rest & 0x7f) as u8;
+    at + 1
 }
 
 /// Appends `value`.
 pub(super) fn put(out: &mut Vec<u8>, value: i64) {
-    let mut rest = zigzag(value);
+    let rest = zigzag(value);
     if rest < 0x80 {
         out.push(rest as u8 & 0x7f);
         return;
     }
-    let mut bytes = [0; 10];
-    let mut at = 0;
-    while rest >= 0x80 {
-        bytes[at] = (rest & 0x7f) as u8 | 0x80;
-        rest >>= 7;
-        at += 1;
-    }
-    bytes[at] = (rest & 0x7f) as u8;
-    out.extend_from_slice(&bytes[..=at]);
+    let mut bytes = [0; LEN_MAX];
+    let end = write(&mut bytes, 0, value);
+    out.extend_from_slice(&bytes[..end]);
 }
 
 /// What is wrong with the inside of a batch. Small and without anything to drop, because the walk over a fetched batch carries

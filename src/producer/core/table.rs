@@ -11,10 +11,6 @@ impl<T> Table<T> {
         Self(Vec::new())
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<&Partition<T>> {
-        self.0.get(key.topic as usize)?.get(usize::try_from(key.partition).ok()?)?.as_ref()
-    }
-
     pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Partition<T>> {
         self.0.get_mut(key.topic as usize)?.get_mut(usize::try_from(key.partition).ok()?)?.as_mut()
     }

@@ -137,7 +137,7 @@ impl Bench {
 
     /// `meta t0=1e5 t1=- u0=2e0`: leaders and their epochs.
     fn metadata(&mut self, words: &[&str]) {
-        let node = |id| m::Node { id, host: "h".into(), port: 9092, rack: None };
+        let node = |id| Node { id, host: "h".into(), port: 9092, rack: None };
         let mut topics: BTreeMap<&str, m::MetadataTopic> = BTreeMap::new();
         for word in words {
             let (partition, leader) = word.split_once('=').expect("t0=1e5");
@@ -230,7 +230,7 @@ impl Bench {
             }
             for (what, value) in parts.filter_map(|part| part.split_once('=')) {
                 match what {
-                    "at" => response.nodes.push(m::Node {
+                    "at" => response.nodes.push(Node {
                         id: value.parse().expect("a broker"),
                         host: "h".into(),
                         port: 1,
