@@ -27,6 +27,11 @@ pub(super) struct Message {
 }
 
 impl Message {
+    /// Bytes that it holds, itself among them: there may be one for every 26 bytes of a set.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + [&self.key, &self.value].into_iter().flatten().map(Bytes::len).sum::<usize>()
+    }
+
     pub(super) fn record(&self) -> Record<'_> {
         Record::without_headers(self.offset, self.timestamp, self.key.as_deref(), self.value.as_deref())
     }

@@ -390,9 +390,9 @@ impl Decoded {
         &self.batch
     }
 
-    /// Bytes held by the plain records.
+    /// Bytes held by the plain records, and by what was made of those of formats 0 and 1.
     pub fn size(&self) -> usize {
-        self.plain.len()
+        self.plain.len() + self.legacy.iter().map(legacy::Message::size).sum::<usize>()
     }
 
     /// The records in order.

@@ -422,7 +422,6 @@ fn class_17_a_batch_inflates_to_its_limit_and_no_further() {
 }
 
 #[test]
-#[ignore = "Decoded::size counts only format 2: what a wrapper inflated to is held and not counted"]
 fn class_17_what_an_old_wrapper_inflated_to_is_counted() {
     for magic in [0, 1] {
         let decoded = inflate(&first(wrapper(magic, 9, &[9])).unwrap()).unwrap();
