@@ -17,11 +17,14 @@ use std::time::Duration;
 
 use ottla::Record;
 use ottla::admin::NewTopic;
+use ottla::mock::Fault;
 use ottla::types::TopicPartition;
 
+use super::moves::move_leaders;
 use super::net::Net;
 use super::run;
 use super::world::BUFFER;
+use super::world::OTHER;
 use super::world::TOPIC;
 use super::world::World;
 use super::world::cluster;
@@ -106,6 +109,10 @@ async fn attempt(operation: &Operation, polls: usize, moment: Moment, delay: Dur
     done
 }
 
+const OFFSET_COMMIT: i16 = 8;
+const OFFSET_FETCH: i16 = 9;
+const NOT_COORDINATOR: Fault = Fault::Error(16);
+
 /// More polls than any operation takes.
 const POLLS_MAX: usize = 200;
 
@@ -148,6 +155,19 @@ fn read_records(world: &mut World) -> Boxed<'_> {
         world.background(3).await;
         soon("flush", world.producer.flush()).await;
         world.read_all().await;
+    })
+}
+
+/// Everything known to the client is out of date: leaders and coordinators are elsewhere.
+fn moved(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        read_records(world).await;
+        soon("commit", world.consumer.commit()).await.expect("the coordinator takes it");
+        world.net.with(|cluster| {
+            move_leaders(cluster);
+            cluster.inject(OFFSET_COMMIT, NOT_COORDINATOR, 1);
+            cluster.inject(OFFSET_FETCH, NOT_COORDINATOR, 1);
+        });
     })
 }
 
@@ -213,6 +233,24 @@ fn send(world: &mut World) -> Boxed<'_> {
     })
 }
 
+fn send_elsewhere(world: &mut World) -> Boxed<'_> {
+    let producer = world.producer.clone();
+    Box::pin(async move {
+        producer.send(Record::to(OTHER).value("1")).await.expect("it is acknowledged");
+    })
+}
+
+/// At most the one record is there, and the topic can be written to.
+fn once_elsewhere(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        let sent = world.producer.send(Record::to(OTHER).value("2"));
+        soon("a record for the other topic", sent).await.expect("it is acknowledged");
+        let log = world.net.with(|cluster| cluster.log(OTHER, 0));
+        let values: Vec<_> = log.iter().map(|record| record.value.as_deref()).collect();
+        assert!(values == [Some(&b"2"[..])] || values == [Some(&b"1"[..]), Some(b"2")], "{values:?}");
+    })
+}
+
 fn enqueue(world: &mut World) -> Boxed<'_> {
     let (value, producer) = (world.maybe(0), world.producer.clone());
     Box::pin(async move {
@@ -248,6 +286,20 @@ fn delivery(world: &mut World) -> Boxed<'_> {
 
 fn flush(world: &mut World) -> Boxed<'_> {
     Box::pin(world.producer.flush())
+}
+
+fn background_and_flush(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        world.background(1).await;
+        world.producer.flush().await;
+    })
+}
+
+fn moved_and_records(world: &mut World) -> Boxed<'_> {
+    Box::pin(async {
+        moved(world).await;
+        world.background(1).await;
+    })
 }
 
 fn poll(world: &mut World) -> Boxed<'_> {
@@ -447,4 +499,58 @@ fn a_dropped_close_of_a_producer_harms_no_other() {
 #[test]
 fn a_dropped_close_of_a_consumer_ends_it() {
     sweep(&Operation { name: "close_consumer", before: some_records, start: close_consumer, after: nothing });
+}
+
+#[test]
+fn a_dropped_send_to_a_topic_not_known_yet_is_sent_at_most_once() {
+    sweep(&Operation { name: "send to another topic", before: nothing, start: send_elsewhere, after: once_elsewhere });
+}
+
+#[test]
+fn a_dropped_send_to_a_leader_that_moved_takes_only_its_own_record() {
+    sweep(&Operation { name: "send to a leader that moved", before: moved, start: send, after: nothing });
+}
+
+#[test]
+fn a_dropped_flush_while_leaders_move_loses_nothing() {
+    sweep(&Operation { name: "flush while leaders move", before: moved, start: background_and_flush, after: nothing });
+}
+
+#[test]
+fn a_dropped_poll_while_leaders_move_loses_no_record() {
+    sweep(&Operation { name: "poll while leaders move", before: moved_and_records, start: poll, after: nothing });
+}
+
+#[test]
+fn a_dropped_commit_to_a_coordinator_that_moved_is_followed_by_a_right_one() {
+    sweep(&Operation { name: "commit to one that moved", before: moved, start: commit, after: some_records });
+}
+
+#[test]
+fn a_dropped_question_to_a_coordinator_that_moved_is_harmless() {
+    sweep(&Operation { name: "committed by one that moved", before: moved, start: committed, after: nothing });
+}
+
+#[test]
+fn a_dropped_question_to_leaders_that_moved_is_harmless() {
+    sweep(&Operation { name: "end_offsets of leaders that moved", before: moved, start: end_offsets, after: nothing });
+}
+
+#[test]
+fn polls_dropped_over_and_over_hand_out_everything() {
+    for patience in [0, 1, 3].map(Duration::from_millis) {
+        run(async {
+            let net = Net::new(cluster());
+            net.set_all(|switches| switches.delay = Duration::from_millis(2));
+            let mut world = World::new(net).await;
+            for _ in 0..30 {
+                world.background(1).await;
+                if let Ok(polled) = tokio::time::timeout(patience, world.consumer.poll()).await {
+                    world.note(&polled.expect("nothing is wrong").expect("the consumer is open"));
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            world.check().await;
+        });
+    }
 }

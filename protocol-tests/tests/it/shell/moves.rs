@@ -4,13 +4,17 @@
 //! they have all come to rest.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use ottla::Record;
+use ottla::codec::Compression;
 use ottla::mock::Cluster;
+use ottla::net::clock::now;
 
 use super::hops;
 use super::net::Net;
 use super::run;
+use super::world::BUFFER;
 use super::world::PARTITIONS;
 use super::world::TOPIC;
 use super::world::World;
@@ -38,7 +42,7 @@ fn clusters() -> [fn() -> Cluster; 2] {
 }
 
 /// Makes the broker after the leader lead each partition.
-fn move_leaders(cluster: &mut Cluster) {
+pub(super) fn move_leaders(cluster: &mut Cluster) {
     for partition in 0..PARTITIONS {
         let (leader, _) = cluster.leader(TOPIC, partition).expect("it has one");
         assert!(cluster.move_leader(TOPIC, partition, leader % 3 + 1));
@@ -47,7 +51,10 @@ fn move_leaders(cluster: &mut Cluster) {
 
 /// Changes something at the k-th turn while records are on their way, and judges what comes of it.
 async fn change_at(make: fn() -> Cluster, turn: usize, change: fn(&Net)) {
-    let mut world = World::new(Net::new(make())).await;
+    change_world_at(World::new(Net::new(make())).await, turn, change).await;
+}
+
+async fn change_world_at(mut world: World, turn: usize, change: fn(&Net)) {
     world.background(1).await;
     let net = world.net.clone();
     let changing = tokio::spawn(async move {
@@ -79,6 +86,21 @@ fn a_leader_that_moves_twice_at_any_turn_is_followed() {
                 net.with(move_leaders);
             });
         }));
+    }
+}
+
+#[test]
+fn batches_that_are_compressed_follow_a_leader_as_well() {
+    for turn in (0..TURNS).step_by(5) {
+        run(async {
+            let mut world = World::compressed(Net::new(terse_cluster()), Compression::Lz4).await;
+            // So large that it is compressed on another thread.
+            let value = format!("{:0>width$}", world.sure(1), width = BUFFER - 200);
+            let accepted = world.producer.enqueue(Record::to(TOPIC).partition(1).value(&value));
+            drop(soon("enqueue", accepted).await.expect("there is room"));
+            soon("flush", world.producer.flush()).await;
+            change_world_at(world, turn, |net| net.with(move_leaders)).await;
+        });
     }
 }
 
@@ -176,4 +198,34 @@ fn a_waiting_poll_sees_a_record_written_at_any_turn_of_a_move() {
             });
         }
     }
+}
+
+#[test]
+fn a_client_that_is_held_back_slows_down_and_neither_fails_nor_reorders() {
+    run(async {
+        let net = Net::new(cluster());
+        let client = net.client().request_timeout(Duration::from_secs(3)).connect().await.expect("they answer");
+        let producer = client.producer().linger(Duration::ZERO).build().expect("the settings are fine");
+        net.with(|cluster| cluster.set_throttle_ms(2_000));
+        let begun = now();
+        let mut deliveries = Vec::new();
+        for number in 0..40 {
+            let value = number.to_string();
+            let record = Record::to(TOPIC).partition(0).value(&value);
+            deliveries.push(producer.enqueue(record).await.expect("there is room"));
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        for (offset, delivery) in (0..).zip(deliveries) {
+            let receipt = delivery.await.expect("it is acknowledged in the end");
+            assert_eq!(receipt.offset, Some(offset));
+        }
+        let mut asked: Vec<_> = net.with(|cluster| {
+            let produced = cluster.requests().filter(|request| request.api_key == PRODUCE);
+            produced.map(|request| request.at).filter(|at| *at >= begun).collect()
+        });
+        asked.dedup();
+        assert!(asked.len() > 5, "{asked:?}");
+        let spared = |pair: &[Instant]| pair[1] - pair[0] >= Duration::from_millis(2_000);
+        assert!(asked.windows(2).all(spared), "asked while it was to be silent: {asked:?}");
+    });
 }

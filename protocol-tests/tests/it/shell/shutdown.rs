@@ -11,6 +11,7 @@ use ottla::codec::Compression;
 use ottla::error::Kind;
 use ottla::error::Written;
 use ottla::producer::Delivery;
+use ottla::producer::Guarantee;
 use tokio::time::Instant;
 
 use super::hops;
@@ -232,6 +233,24 @@ fn closing_a_producer_answers_those_who_wait_for_a_topic() {
         world.producer.close(Duration::from_secs(1)).await.expect("nothing was accepted");
         let answer = soon("one who waited", waiting).await.expect("it does not panic");
         assert_eq!(answer.expect_err("the producer is closed").kind(), Kind::Closed);
+    });
+}
+
+#[test]
+fn records_that_nobody_acknowledges_are_written_before_a_close_ends() {
+    run(async {
+        let net = Net::with_pipes(cluster(), 64);
+        let client = soon("connect", net.client().connect()).await.expect("they answer");
+        let builder = client.producer().guarantee(Guarantee::FireAndForget);
+        let producer = builder.build().expect("the settings are fine");
+        for _ in 0..50 {
+            let record = Record::to(TOPIC).partition(0).value(&[b'0'; 300]);
+            drop(soon("enqueue", producer.enqueue(record)).await.expect("there is room"));
+        }
+        producer.close(Duration::from_secs(3)).await.expect("all of it was handed to the connection");
+        drop((client, producer));
+        nothing_is_left(&net, "without acknowledgements").await;
+        assert_eq!(net.with(|cluster| cluster.log(TOPIC, 0).len()), 50);
     });
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ottla::Client;
 use ottla::Record;
+use ottla::codec::Compression;
 use ottla::consumer::Consumer;
 use ottla::consumer::Records;
 use ottla::mock::Cluster;
@@ -27,9 +28,13 @@ pub(super) const BUFFER: usize = 16 * 1024;
 /// Bytes that the numbers of a record, its key, its frame and a batch's header may take of the buffer.
 const OVERHEAD: usize = 160;
 
+/// A topic of one partition that nobody uses if not the test.
+pub(super) const OTHER: &str = "other";
+
 /// A cluster of three brokers that lead a partition of the topic each.
 pub(super) fn cluster() -> Cluster {
-    let mut cluster = Cluster::builder().brokers(3).topic(TOPIC, PARTITIONS).auto_create(false).build();
+    let builder = Cluster::builder().brokers(3).topic(TOPIC, PARTITIONS).topic(OTHER, 1).auto_create(false);
+    let mut cluster = builder.build();
     for partition in 0..PARTITIONS {
         assert!(cluster.move_leader(TOPIC, partition, partition + 1));
     }
@@ -66,8 +71,14 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new(net: Net) -> Self {
+        Self::compressed(net, Compression::None).await
+    }
+
+    /// As [`World::new`], with a producer that compresses.
+    pub(super) async fn compressed(net: Net, compression: Compression) -> Self {
         let client = soon("connect", net.client().connect()).await.expect("the brokers answer");
-        let producer = client.producer().buffer_bytes(BUFFER).request_bytes_max(BUFFER).build();
+        let producer =
+            client.producer().buffer_bytes(BUFFER).request_bytes_max(BUFFER).compression(compression).build();
         let consumer = client.consumer().group(GROUP).assign([TOPIC]).build();
         Self {
             net,
