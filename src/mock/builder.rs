@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::mock::api;
 use crate::mock::cluster::Cluster;
+use crate::mock::release::Release;
 use crate::mock::state::Broker;
 use crate::mock::state::Settings;
 use crate::mock::state::State;
@@ -94,6 +95,26 @@ impl Builder {
             self.settings.versions.insert(api_key, range);
         } else {
             self.settings.versions.remove(&api_key);
+        }
+        self
+    }
+
+    /// Makes the brokers announce what those of a release do, within what the mock can: from Produce 3 and Fetch 4 on.
+    /// Before 3.6 they take timestamps of any future, too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::{Cluster, Release, key};
+    ///
+    /// let cluster = Cluster::builder().release(Release::V2_8).build();
+    /// assert_eq!(cluster.versions(key::FETCH), Some((4, 12)));
+    /// ```
+    pub fn release(mut self, release: Release) -> Self {
+        self.settings.timestamp_after_max_ms = release.timestamp_after_max_ms();
+        self.settings.versions.clear();
+        for (api_key, (min, max)) in release.versions() {
+            self = self.versions(api_key, min, max);
         }
         self
     }

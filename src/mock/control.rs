@@ -167,6 +167,11 @@ impl Cluster {
         self.unix.map_or(0, |(_, unix_ms)| unix_ms)
     }
 
+    /// The first and the last version of an API that the brokers speak.
+    pub fn versions(&self, api_key: i16) -> Option<(i16, i16)> {
+        self.state.settings.versions.get(&api_key).copied()
+    }
+
     /// Whether a broker is there.
     pub fn is_up(&self, broker: i32) -> bool {
         self.state.is_up(broker)

@@ -1,6 +1,7 @@
 //! Which API a request asks, and the modules that answer.
 
 mod admin;
+mod by_id;
 mod coordinator;
 mod epochs;
 pub(super) mod fetch;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::protocol::Request;
 
 use crate::mock::api::question::Question;
@@ -113,7 +115,11 @@ pub(super) fn dispatch(state: &mut State, call: &Call, question: Question) -> An
         Question::Fetch(ask) => fetch::answer(state, call, ask),
         Question::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
         Question::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
-        Question::ListOffsets(ask) => answer(state, call, ask, list_offsets::list_offsets),
+        Question::ListOffsets(ask) => {
+            let response = list_offsets::list_offsets(state, call, ask);
+            let version = call.version.min(by_id::LIST_OFFSETS_KNOWN);
+            write::<ListOffsetsRequest>(&Call { version, ..call.clone() }, &response)
+        }
         Question::Metadata(ask) => answer(state, call, ask, metadata::metadata),
         Question::OffsetCommit(ask) => answer(state, call, ask, offsets::commit),
         Question::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
@@ -142,14 +148,14 @@ fn code<T>(result: &Result<T, ResponseError>) -> i16 {
     result.as_ref().err().map_or(0, ResponseError::code)
 }
 
-/// What the mock can speak: what `kafka-protocol` can, from the first version that Apache Kafka 4 takes.
+/// What the mock can speak: what `kafka-protocol` can, and a little more, from the first version that Apache Kafka 4 takes.
 const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 3, 13),
     (ApiKey::Fetch, 4, 18),
-    (ApiKey::ListOffsets, 1, 10),
+    (ApiKey::ListOffsets, 1, 11),
     (ApiKey::Metadata, 0, 13),
-    (ApiKey::OffsetCommit, 2, 9),
-    (ApiKey::OffsetFetch, 1, 9),
+    (ApiKey::OffsetCommit, 2, 10),
+    (ApiKey::OffsetFetch, 1, 10),
     (ApiKey::FindCoordinator, 0, 6),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),

@@ -8,6 +8,7 @@ use kafka_protocol::messages::OffsetFetchResponse;
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_commit_response::OffsetCommitResponsePartition;
 use kafka_protocol::messages::offset_commit_response::OffsetCommitResponseTopic;
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponseGroup;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponsePartition;
 use kafka_protocol::messages::offset_fetch_response::OffsetFetchResponsePartitions;
@@ -19,23 +20,36 @@ use crate::mock::api::Call;
 use crate::mock::api::code;
 use crate::mock::state::Committed;
 use crate::mock::state::State;
+use crate::mock::state::text;
+use crate::mock::state::wire_id;
 use crate::mock::state::wire_name;
+use crate::types::TopicId;
 use crate::types::TopicName;
 
 pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
-        let name = TopicName::from(topic.name.as_str());
+        let name = named(state, call, &topic.name, TopicId(topic.topic_id.into_bytes()));
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in topic.partitions {
             let index = asked.partition_index;
-            let result = commit_one(state, call, &request.group_id, &name, asked);
+            let result = name.as_ref().map_err(|error| *error);
+            let result = result.and_then(|name| commit_one(state, call, &request.group_id, name, asked));
             let response = OffsetCommitResponsePartition::default().with_partition_index(index);
             partitions.push(response.with_error_code(code(&result)));
         }
-        topics.push(OffsetCommitResponseTopic::default().with_name(topic.name).with_partitions(partitions));
+        let response = OffsetCommitResponseTopic::default().with_name(topic.name).with_topic_id(topic.topic_id);
+        topics.push(response.with_partitions(partitions));
     }
     OffsetCommitResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
+}
+
+/// The topic that a request gives by name or, from version 10 on, by id.
+fn named(state: &State, call: &Call, name: &str, id: TopicId) -> Result<TopicName, ResponseError> {
+    match call.version {
+        10.. => state.name_of(id).cloned().ok_or(ResponseError::UnknownTopicId),
+        _ => Ok(state.intern(name)),
+    }
 }
 
 fn commit_one(
@@ -45,11 +59,11 @@ fn commit_one(
     topic: &TopicName,
     asked: OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
-    coordinates(state, call, group)?;
-    call.refused_at(topic, asked.partition_index)?;
     if state.partition(topic, asked.partition_index).is_none() {
         return Err(ResponseError::UnknownTopicOrPartition);
     }
+    coordinates(state, call, group)?;
+    call.refused_at(topic, asked.partition_index)?;
     let metadata = asked.committed_metadata.unwrap_or_default();
     if metadata.len() > METADATA_BYTES_MAX {
         return Err(ResponseError::OffsetMetadataTooLarge);
@@ -71,19 +85,7 @@ type Offsets = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
 pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let response = OffsetFetchResponse::default().with_throttle_time_ms(call.throttle_ms);
     if call.version >= 8 {
-        let groups = request.groups.into_iter().map(|group| {
-            let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
-            match coordinates(state, call, &group.group_id) {
-                Err(error) => response.with_error_code(error.code()),
-                Ok(()) => {
-                    let asked = group.topics.map(|topics| {
-                        topics.into_iter().map(|topic| (topic.name.0, topic.partition_indexes)).collect()
-                    });
-                    let found = look_up(state, &group.group_id, asked);
-                    response.with_topics(found.into_iter().map(|(name, offsets)| newer(call, &name, offsets)).collect())
-                }
-            }
-        });
+        let groups = request.groups.into_iter().map(|group| fetch_group(state, call, group));
         return response.with_groups(groups.collect());
     }
     let allowed = coordinates(state, call, &request.group_id);
@@ -100,6 +102,38 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
     }
     let found = look_up(state, &request.group_id, asked);
     response.with_topics(found.into_iter().map(|(name, offsets)| older(call, &name, offsets, Ok(()))).collect())
+}
+
+/// What one of several groups has committed.
+fn fetch_group(state: &State, call: &Call, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+    let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
+    if let Err(error) = coordinates(state, call, &group.group_id) {
+        return response.with_error_code(error.code());
+    }
+    let Some(asked) = group.topics else {
+        let found = look_up(state, &group.group_id, None);
+        return response.with_topics(found.into_iter().map(|(name, found)| newer(state, call, &name, found)).collect());
+    };
+    let mut topics = Vec::with_capacity(asked.len());
+    for topic in asked {
+        topics.push(match named(state, call, &topic.name, TopicId(topic.topic_id.into_bytes())) {
+            Ok(name) => {
+                let asked = Some(vec![(text(&name), topic.partition_indexes)]);
+                let found = look_up(state, &group.group_id, asked).into_iter().flat_map(|(_, found)| found).collect();
+                newer(state, call, &name, found)
+            }
+            Err(error) => {
+                let partition = |index| {
+                    let partition = OffsetFetchResponsePartitions::default().with_partition_index(index);
+                    let partition = partition.with_committed_offset(-1).with_committed_leader_epoch(-1);
+                    partition.with_metadata(Some(StrBytes::new())).with_error_code(error.code())
+                };
+                let partitions = topic.partition_indexes.into_iter().map(partition).collect();
+                OffsetFetchResponseTopics::default().with_topic_id(topic.topic_id).with_partitions(partitions)
+            }
+        });
+    }
+    response.with_topics(topics)
 }
 
 /// What a group has committed for the partitions asked for, or for all where none are named.
@@ -125,7 +159,12 @@ fn look_up(state: &State, group: &str, asked: Option<Vec<(StrBytes, Vec<i32>)>>)
     asked.into_iter().map(one).collect()
 }
 
-fn newer(call: &Call, name: &TopicName, offsets: Vec<(i32, Option<Committed>)>) -> OffsetFetchResponseTopics {
+fn newer(
+    state: &State,
+    call: &Call,
+    name: &TopicName,
+    offsets: Vec<(i32, Option<Committed>)>,
+) -> OffsetFetchResponseTopics {
     let partition = |(index, committed): (i32, Option<Committed>)| {
         let refused = call.refused_at(name, index);
         let committed = committed.filter(|_| refused.is_ok()).unwrap_or(NOTHING);
@@ -137,7 +176,11 @@ fn newer(call: &Call, name: &TopicName, offsets: Vec<(i32, Option<Committed>)>) 
             .with_metadata(Some(committed.metadata))
     };
     let partitions = offsets.into_iter().map(partition).collect();
-    OffsetFetchResponseTopics::default().with_name(wire_name(name)).with_partitions(partitions)
+    let topic = OffsetFetchResponseTopics::default().with_partitions(partitions);
+    match (call.version, state.topics.get(name)) {
+        (10.., Some(known)) => topic.with_topic_id(wire_id(known.id)),
+        _ => topic.with_name(wire_name(name)),
+    }
 }
 
 fn older(

@@ -17,6 +17,7 @@ use kafka_protocol::messages::OffsetForLeaderEpochRequest;
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::protocol::Request;
 
+use crate::mock::api::by_id;
 use crate::mock::check::HEAD_LEN;
 use crate::mock::check::Head;
 use crate::mock::seen::SeenPartition;
@@ -63,9 +64,11 @@ impl Question {
             ApiKey::Fetch => Self::Fetch(decode(version, body)?),
             ApiKey::FindCoordinator => Self::FindCoordinator(decode(version, body)?),
             ApiKey::InitProducerId => Self::InitProducerId(decode(version, body)?),
-            ApiKey::ListOffsets => Self::ListOffsets(decode(version, body)?),
+            ApiKey::ListOffsets => Self::ListOffsets(decode(version.min(by_id::LIST_OFFSETS_KNOWN), body)?),
             ApiKey::Metadata => Self::Metadata(decode(version, body)?),
+            ApiKey::OffsetCommit if version >= 10 => Self::OffsetCommit(by_id::offset_commit(body)?),
             ApiKey::OffsetCommit => Self::OffsetCommit(decode(version, body)?),
+            ApiKey::OffsetFetch if version >= 10 => Self::OffsetFetch(by_id::offset_fetch(body)?),
             ApiKey::OffsetFetch => Self::OffsetFetch(decode(version, body)?),
             ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(decode(version, body)?),
             ApiKey::Produce => Self::Produce(decode(version, body)?),
@@ -224,7 +227,7 @@ impl Teller<'_> {
         for topic in &ask.topics {
             let what = |offset| SeenWhat::Commit { offset };
             let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, what(asked.committed_offset)));
-            self.each(&mut all, &topic.name, TopicId::ZERO, partitions);
+            self.each(&mut all, &topic.name, TopicId(topic.topic_id.into_bytes()), partitions);
         }
         all
     }
@@ -242,7 +245,7 @@ impl Teller<'_> {
         }
         for topic in ask.groups.iter().flat_map(|group| group.topics.iter().flatten()) {
             let partitions = topic.partition_indexes.iter().map(|index| (*index, SeenWhat::Other));
-            self.each(&mut seen.partitions, &topic.name, TopicId::ZERO, partitions);
+            self.each(&mut seen.partitions, &topic.name, TopicId(topic.topic_id.into_bytes()), partitions);
         }
     }
 

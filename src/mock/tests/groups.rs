@@ -113,3 +113,93 @@ fn a_transactional_id_is_fenced_by_its_next_user() {
     let other = rig.ask(1, 4, &ask.with_producer_id(ProducerId(5)).with_transaction_timeout_ms(0));
     assert_eq!(other.error_code, ResponseError::InvalidTransactionTimeout.code());
 }
+
+/// The bodies of version 10, which the message crate cannot write.
+mod by_id {
+    use bytes::BufMut;
+    use bytes::Bytes;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::OffsetCommitResponse;
+    use kafka_protocol::messages::OffsetFetchResponse;
+    use kafka_protocol::protocol::Decodable;
+
+    use crate::mock::Cluster;
+    use crate::mock::Outcome;
+    use crate::mock::key;
+    use crate::mock::tests::Rig;
+    use crate::types::TopicId;
+
+    fn head(api_key: i16) -> BytesMut {
+        let mut frame = BytesMut::new();
+        frame.put_i32(0);
+        frame.put_i16(api_key);
+        frame.put_i16(10);
+        frame.put_i32(4_711);
+        frame.put_i16(-1);
+        frame.put_u8(0);
+        frame
+    }
+
+    fn send(rig: &mut Rig, mut frame: BytesMut) -> Bytes {
+        let size = u32::try_from(frame.len() - 4).expect("small");
+        frame[..4].copy_from_slice(&size.to_be_bytes());
+        let Outcome::Reply(reply) = rig.cluster.handle(rig.now, 0, 1, 1, frame.freeze()) else { panic!("no reply") };
+        reply.slice(9..)
+    }
+
+    fn commit(id: TopicId, partition: i32, offset: i64) -> BytesMut {
+        let mut frame = head(key::OFFSET_COMMIT);
+        frame.put_slice(&[2, b'g']);
+        frame.put_i32(-1);
+        frame.put_slice(&[1, 0, 2]);
+        frame.put_slice(&id.0);
+        frame.put_u8(2);
+        frame.put_i32(partition);
+        frame.put_i64(offset);
+        frame.put_i32(-1);
+        frame.put_slice(&[3, b'm', b'd', 0, 0, 0]);
+        frame
+    }
+
+    fn fetch(id: TopicId) -> BytesMut {
+        let mut frame = head(key::OFFSET_FETCH);
+        frame.put_slice(&[2, 2, b'g', 0]);
+        frame.put_i32(-1);
+        frame.put_u8(2);
+        frame.put_slice(&id.0);
+        frame.put_u8(2);
+        frame.put_i32(0);
+        frame.put_slice(&[0, 0, 0, 0]);
+        frame
+    }
+
+    #[test]
+    fn version_10_commits_and_fetches_by_id() {
+        let mut rig = Rig::new(Cluster::builder().topic("t", 1));
+        let id = rig.cluster.topic_id("t").expect("it was made");
+        for (id, partition, expected) in [(id, 0, 0), (id, 7, 3), (TopicId([9; 16]), 0, 100)] {
+            let mut reply = send(&mut rig, commit(id, partition, 42));
+            let told = OffsetCommitResponse::decode(&mut reply, 10).expect("a response");
+            assert_eq!((told.topics[0].partitions[0].error_code, reply.len()), (expected, 0));
+            assert_eq!(told.topics[0].topic_id.into_bytes(), id.0);
+        }
+        assert_eq!(rig.cluster.committed("g", "t", 0), Some(42));
+        for (id, expected) in [(id, (0, 42)), (TopicId([9; 16]), (100, -1))] {
+            let mut reply = send(&mut rig, fetch(id));
+            let told = OffsetFetchResponse::decode(&mut reply, 10).expect("a response");
+            let topic = &told.groups[0].topics[0];
+            assert_eq!((topic.partitions[0].error_code, topic.partitions[0].committed_offset), expected);
+            assert_eq!(topic.topic_id.into_bytes(), id.0);
+        }
+    }
+
+    #[test]
+    fn a_count_beyond_the_frame_is_malformed() {
+        let mut rig = Rig::new(Cluster::builder());
+        let mut frame = head(key::OFFSET_FETCH);
+        frame.put_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]);
+        let size = u32::try_from(frame.len() - 4).expect("small");
+        frame[..4].copy_from_slice(&size.to_be_bytes());
+        assert_eq!(rig.cluster.handle(rig.now, 0, 1, 1, frame.freeze()), Outcome::Close);
+    }
+}

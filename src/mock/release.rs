@@ -1,0 +1,65 @@
+//! What brokers of different releases announce in ApiVersions, for the APIs that the mock speaks.
+
+use std::collections::BTreeMap;
+
+use crate::mock::key;
+
+/// A release of Apache Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Release {
+    /// 2.1, the oldest that clients of today's protocol are made for (KIP-896).
+    V2_1,
+    /// 2.8.
+    V2_8,
+    /// 3.9, the last one with ZooKeeper.
+    V3_9,
+    /// 4.1.
+    V4_1,
+    /// 4.3.
+    V4_3,
+}
+
+impl Release {
+    /// Each API with the versions that brokers of the release speak, as they announce them.
+    pub(super) fn versions(self) -> BTreeMap<i16, (i16, i16)> {
+        let column = match self {
+            Self::V2_1 => 0,
+            Self::V2_8 => 1,
+            Self::V3_9 => 2,
+            Self::V4_1 => 3,
+            Self::V4_3 => 4,
+        };
+        let announced = |(api_key, maxima, min): &(i16, [i16; 5], i16)| {
+            let min = if self >= Self::V4_1 { *min } else { 0 };
+            (maxima[column] >= 0).then_some((*api_key, (min, maxima[column])))
+        };
+        ANNOUNCED.iter().filter_map(announced).collect()
+    }
+
+    /// The furthest into the future that timestamps may be, by default: without limit before 3.6 (KIP-937).
+    pub(super) fn timestamp_after_max_ms(self) -> Option<i64> {
+        (self >= Self::V3_9).then_some(3_600_000)
+    }
+}
+
+/// The last version in 2.1, 2.8, 3.9, 4.1 and 4.3, −1 for none, and the first one since 4.0 (KIP-896; before that it is 0).
+///
+/// 2.8.2, 3.9.1 and 4.3.1 were asked; the others are from `common/message/*.json` and, for 2.1, `Protocol.java` of their
+/// releases. Brokers since 4.0 announce Produce from 0 on for librdkafka's sake (KAFKA-18659), and close the connection on
+/// what is below 3; the mock announces what it takes.
+const ANNOUNCED: &[(i16, [i16; 5], i16)] = &[
+    (key::PRODUCE, [7, 9, 11, 13, 13], 3),
+    (key::FETCH, [10, 12, 17, 18, 18], 4),
+    (key::LIST_OFFSETS, [4, 6, 9, 10, 11], 1),
+    (key::METADATA, [7, 11, 12, 13, 13], 0),
+    (key::OFFSET_COMMIT, [6, 8, 9, 9, 10], 2),
+    (key::OFFSET_FETCH, [5, 7, 9, 9, 10], 1),
+    (key::FIND_COORDINATOR, [2, 3, 6, 6, 6], 0),
+    (key::API_VERSIONS, [2, 3, 4, 4, 4], 0),
+    (key::CREATE_TOPICS, [3, 7, 7, 7, 7], 2),
+    (key::DELETE_TOPICS, [3, 6, 6, 6, 6], 1),
+    (key::INIT_PRODUCER_ID, [1, 4, 5, 5, 5], 0),
+    (key::OFFSET_FOR_LEADER_EPOCH, [2, 4, 4, 4, 4], 2),
+    (key::DESCRIBE_CLUSTER, [-1, 0, 1, 2, 2], 0),
+];
