@@ -15,6 +15,10 @@ use fastrand::Rng;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use super::peers;
+use super::peers::Lane;
+use super::peers::Peer;
+use super::peers::Peers;
 use super::refresher;
 use super::refresher::Refresher;
 use crate::config::HostPort;
@@ -22,12 +26,12 @@ use crate::conn::backoff::Backoff;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::error::Written;
 use crate::metadata::Cache;
 use crate::metadata::Snapshot;
 use crate::net::Connector;
 use crate::net::clock;
 use crate::net::connection;
-use crate::net::connection::Handle;
 use crate::net::connection::Outgoing;
 use crate::net::connection::Reply;
 use crate::types::TopicName;
@@ -44,14 +48,19 @@ pub(crate) struct Settings {
     pub(crate) bootstrap: Vec<HostPort>,
     pub(crate) client_id: String,
     pub(crate) request_timeout: Duration,
+    pub(crate) api_timeout: Duration,
     pub(crate) metadata_age_max: Duration,
+    /// How long a topic may be unknown to a broker after another created it.
+    pub(crate) propagation: Duration,
     pub(crate) setup_timeout: Duration,
     pub(crate) setup_timeout_max: Duration,
     pub(crate) reconnect_backoff: Duration,
     pub(crate) reconnect_backoff_max: Duration,
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
-    pub(crate) idle_max: Duration,
+    pub(crate) idle_max: Option<Duration>,
+    /// Whether to start over from the bootstrap addresses when no known broker answers (KIP-899).
+    pub(crate) rebootstrap: bool,
     pub(crate) response_bytes_max: usize,
 }
 
@@ -61,65 +70,49 @@ impl Settings {
             bootstrap,
             client_id: "ottla".to_owned(),
             request_timeout: Duration::from_secs(30),
+            api_timeout: Duration::from_secs(60),
             metadata_age_max: Duration::from_secs(300),
+            propagation: Duration::from_secs(3),
             setup_timeout: Duration::from_secs(10),
             setup_timeout_max: Duration::from_secs(30),
             reconnect_backoff: Duration::from_millis(50),
             reconnect_backoff_max: Duration::from_secs(1),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
-            idle_max: Duration::from_secs(540),
+            idle_max: Some(Duration::from_secs(540)),
+            rebootstrap: true,
             response_bytes_max: 100 << 20,
         }
+    }
+
+    /// Cuts what is too long to be counted, and puts in order what has to be.
+    pub(crate) fn within_reason(mut self) -> Self {
+        let Self { request_timeout, api_timeout, metadata_age_max, propagation, setup_timeout, .. } = &mut self;
+        for duration in [request_timeout, api_timeout, metadata_age_max, propagation, setup_timeout] {
+            *duration = (*duration).min(LONGEST);
+        }
+        self.setup_timeout_max = self.setup_timeout_max.clamp(self.setup_timeout, LONGEST);
+        self.reconnect_backoff_max = self.reconnect_backoff_max.min(LONGEST);
+        self.retry_backoff_max = self.retry_backoff_max.min(LONGEST);
+        self.idle_max = self.idle_max.map(|idle| idle.min(LONGEST));
+        self
     }
 }
 
 /// How long one broker is waited for where another may answer as well.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a topic may be unknown to a broker after another created it.
-const PROPAGATION: Duration = Duration::from_secs(3);
+/// No time is waited for longer than this: moments further off are beyond what some clocks can tell.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Who a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Whichever broker.
     Any,
-    /// This broker.
-    Broker(i32),
-}
-
-/// Requests of different kinds do not wait for each other: each kind has a connection of its own, made when needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Lane {
-    Control,
-    Fetch,
-    Produce,
-}
-
-impl Lane {
-    fn of(request: &Request) -> Self {
-        match request.api() {
-            Api::Produce => Self::Produce,
-            Api::Fetch => Self::Fetch,
-            Api::ApiVersions
-            | Api::CreateTopics
-            | Api::DeleteTopics
-            | Api::DescribeCluster
-            | Api::FindCoordinator
-            | Api::InitProducerId
-            | Api::ListOffsets
-            | Api::Metadata
-            | Api::OffsetCommit
-            | Api::OffsetFetch
-            | Api::OffsetForLeaderEpoch => Self::Control,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Peer {
+    /// Whoever listens at this one of the bootstrap addresses.
     Bootstrap(usize),
+    /// This broker.
     Broker(i32),
 }
 
@@ -130,8 +123,7 @@ pub(crate) struct Cluster(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
-    connections: Arc<connection::Settings>,
-    handles: Mutex<HashMap<(Peer, Lane), Handle>>,
+    peers: Peers,
     cache: Mutex<Cache>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     coordinators: Mutex<HashMap<String, i32>>,
@@ -161,8 +153,7 @@ impl Cluster {
         let seed = usize::try_from(clock::seed() >> 33).unwrap_or(0);
         let cluster = Self(Arc::new(Inner {
             settings,
-            connections: Arc::new(connections),
-            handles: Mutex::default(),
+            peers: Peers::new(connections),
             cache: Mutex::default(),
             snapshots: watch::Sender::new(Arc::default()),
             coordinators: Mutex::default(),
@@ -217,75 +208,66 @@ impl Cluster {
     pub(super) fn edit(&self, change: impl FnOnce(&mut Cache) -> bool) {
         let mut cache = lock(&self.0.cache);
         if change(&mut cache) {
-            self.0.snapshots.send_replace(cache.snapshot());
+            let snapshot = cache.snapshot();
+            self.0.peers.prune(&snapshot);
+            self.0.snapshots.send_replace(snapshot);
         }
     }
 
-    fn peer(&self, target: Target) -> Peer {
+    /// Where to send what is for `target`.
+    fn peer(&self, target: Target) -> Result<(Peer, HostPort), Error> {
+        let snapshot = self.snapshot();
+        let bootstrap = &self.0.settings.bootstrap;
         let turn = || self.0.turn.fetch_add(1, Ordering::Relaxed);
         match target {
-            Target::Broker(id) => Peer::Broker(id),
-            Target::Any => {
-                let snapshot = self.snapshot();
-                let brokers: Vec<i32> = snapshot.brokers().map(|broker| broker.id).collect();
-                match brokers.len() {
-                    0 => Peer::Bootstrap(turn() % self.0.settings.bootstrap.len()),
-                    known => {
-                        let turn = turn();
-                        let in_turn = (0..known).map(|next| Peer::Broker(brokers[(turn + next) % known]));
-                        let handles = lock(&self.0.handles);
-                        let is_healthy =
-                            |peer: &Peer| handles.get(&(*peer, Lane::Control)).is_none_or(Handle::is_healthy);
-                        in_turn.clone().find(is_healthy).unwrap_or(Peer::Broker(brokers[turn % known]))
-                    }
+            Target::Bootstrap(index) => Ok((Peer::Bootstrap(index), bootstrap[index].clone())),
+            Target::Broker(id) => match snapshot.broker(id).and_then(peers::address) {
+                Some(address) => Ok((Peer::Broker(id), address)),
+                None => {
+                    self.refresh(&[]);
+                    let error = Error::new(Kind::Connect, "the broker is not known any more");
+                    Err(error.at_broker(id.to_string()).written(Written::No))
                 }
+            },
+            Target::Any => {
+                let mut brokers: Vec<i32> = snapshot.brokers().map(|broker| broker.id).collect();
+                if brokers.is_empty() {
+                    return self.peer(Target::Bootstrap(turn() % bootstrap.len()));
+                }
+                let from = turn() % brokers.len();
+                brokers.rotate_left(from);
+                let healthy = brokers.iter().find(|id| self.0.peers.is_healthy(**id, Lane::Control));
+                self.peer(Target::Broker(*healthy.unwrap_or(&brokers[0])))
             }
         }
     }
 
-    /// What a broker is called in errors.
-    fn name(&self, peer: Peer) -> String {
-        match peer {
-            Peer::Bootstrap(index) => self.0.settings.bootstrap[index].to_string(),
-            Peer::Broker(id) => {
-                let snapshot = self.snapshot();
-                let address = snapshot.broker(id).and_then(|node| Some((&node.host, u16::try_from(node.port).ok()?)));
-                address.map_or_else(|| id.to_string(), |(host, port)| connection::name(host, port))
-            }
+    /// Everybody who can be asked, each once: the brokers that are known, from a different one on each time, then the bootstrap
+    /// addresses.
+    pub(super) fn everybody(&self) -> (Vec<Target>, Vec<Target>) {
+        let mut known: Vec<Target> = self.snapshot().brokers().map(|broker| Target::Broker(broker.id)).collect();
+        let mut bootstrap: Vec<Target> = (0..self.0.settings.bootstrap.len()).map(Target::Bootstrap).collect();
+        let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
+        for targets in [&mut known, &mut bootstrap] {
+            let from = turn % targets.len().max(1);
+            targets.rotate_left(from);
         }
+        (known, bootstrap)
     }
 
     /// Sends a request; the answer, or why there is none, comes by way of `reply`.
+    ///
+    /// It comes by `deadline`, to which time for which the broker silences the client is added (KIP-219).
     pub(crate) fn submit(&self, target: Target, request: Request, deadline: Instant, reply: Reply) {
-        self.submit_to(self.peer(target), request, deadline, reply);
-    }
-
-    fn submit_to(&self, peer: Peer, request: Request, deadline: Instant, reply: Reply) {
-        let key = (peer, Lane::of(&request));
-        let handle = lock(&self.0.handles).entry(key).or_insert_with(|| self.dial(key.0)).clone();
-        handle.submit(Outgoing { request, deadline, reply });
-    }
-
-    fn dial(&self, peer: Peer) -> Handle {
-        let settings = Arc::clone(&self.0.connections);
-        match peer {
-            Peer::Bootstrap(index) => {
-                let HostPort { host, port } = self.0.settings.bootstrap[index].clone();
-                connection::spawn(settings, Box::new(move || Ok((host.clone(), port))))
-            }
-            Peer::Broker(id) => {
-                let snapshots = self.0.snapshots.subscribe();
-                let address = move || {
-                    let snapshot = snapshots.borrow();
-                    let node =
-                        snapshot.broker(id).and_then(|node| Some((node.host.clone(), u16::try_from(node.port).ok()?)));
-                    let unknown =
-                        || Error::new(Kind::Connect, "the broker is not known any more").at_broker(id.to_string());
-                    node.ok_or_else(unknown)
-                };
-                connection::spawn(settings, Box::new(address))
-            }
+        match self.peer(target) {
+            Ok((peer, address)) => self.submit_to(peer, address, request, deadline, reply),
+            Err(error) => reply.send(Err(error.in_api(request.api().name()))),
         }
+    }
+
+    fn submit_to(&self, peer: Peer, address: HostPort, request: Request, deadline: Instant, reply: Reply) {
+        let handle = self.0.peers.handle(peer, Lane::of(&request), address);
+        handle.submit(Outgoing { request, deadline, reply });
     }
 
     /// Sends a request and waits for the answer, no longer than until `deadline`. The future does not keep the client alive.
@@ -295,12 +277,16 @@ impl Cluster {
         request: Request,
         deadline: Instant,
     ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
-        let (api, peer) = (request.api().name(), self.peer(target));
-        let name = self.name(peer);
+        let api = request.api().name();
         let (sender, receiver) = oneshot::channel();
-        self.submit_to(peer, request, deadline, Reply::Oneshot(sender));
+        let asked = self.peer(target).map(|(peer, address)| {
+            let name = address.to_string();
+            self.submit_to(peer, address, request, deadline, Reply::Oneshot(sender));
+            name
+        });
         async move {
-            // The connection answers by the deadline; if its timer is the later one of two, this says the same.
+            let name = asked.map_err(|error| error.in_api(api))?;
+            // The connection answers by the deadline, unless the broker silenced it.
             match tokio::time::timeout_at(deadline.into(), receiver).await {
                 Ok(Ok(answer)) => answer.map_err(|error| error.in_api(api)),
                 Ok(Err(_)) => Err(Error::new(Kind::Closed, "the client is closed").in_api(api)),
@@ -387,6 +373,9 @@ impl Cluster {
         else {
             return Err(Error::protocol("the answer is to another question"));
         };
+        if found.key.as_deref().is_some_and(|key| key != group) {
+            return Err(Error::protocol(format!("the coordinator of another group than {group} was answered")));
+        }
         if let Some(code) = found.error {
             return Err(Error::broker(code, format!("could not find the coordinator of group {group}")));
         }
@@ -404,7 +393,7 @@ impl Cluster {
         let mut changes = self.subscribe();
         // An error that was heard before is asked about again: the topic may have been made since.
         let begun = changes.borrow().generation();
-        let grace = clock::now() + PROPAGATION;
+        let grace = clock::now() + self.0.settings.propagation;
         self.want(topics);
         loop {
             let snapshot = Arc::clone(&changes.borrow_and_update());
@@ -444,6 +433,7 @@ impl Cluster {
 pub(super) struct Weak(std::sync::Weak<Inner>);
 
 impl Weak {
+    /// The cluster, unless the last handle was dropped. Not to be held across an `.await` that waits for a broker.
     pub(super) fn upgrade(&self) -> Option<Cluster> {
         self.0.upgrade().map(Cluster)
     }

@@ -7,7 +7,10 @@ use crate::config::parse_bootstrap;
 use crate::error::Error;
 
 mod cluster;
+mod peers;
 mod refresher;
+#[cfg(all(test, feature = "mock"))]
+mod tests;
 
 pub(crate) use self::cluster::Cluster;
 pub(crate) use self::cluster::Settings;
@@ -68,15 +71,62 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a broker has to answer a request. The default is 30 s.
+    /// How long a broker has to answer a request, apart from time for which it silences the client (KIP-219). The default is
+    /// 30 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = timeout;
+        self
+    }
+
+    /// How long a call of the admin may take, its retries included (`default.api.timeout.ms`). The default is 60 s.
+    pub fn api_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.api_timeout = timeout;
         self
     }
 
     /// How old knowledge of the cluster may be. The default is 5 minutes.
     pub fn metadata_age_max(mut self, age: Duration) -> Self {
         self.settings.metadata_age_max = age;
+        self
+    }
+
+    /// How long setting up a connection may take, resolving and dialling and the first answer included. It doubles from `first`
+    /// to `longest` with each failure in a row (KIP-601). The defaults are 10 s and 30 s.
+    pub fn setup_timeout(mut self, first: Duration, longest: Duration) -> Self {
+        (self.settings.setup_timeout, self.settings.setup_timeout_max) = (first, longest.max(first));
+        self
+    }
+
+    /// The pause before a broker is dialled again. It doubles from `first` to `longest` with each failure in a row, give or take
+    /// a fifth (KIP-144). The defaults are 50 ms and 1 s.
+    pub fn reconnect_backoff(mut self, first: Duration, longest: Duration) -> Self {
+        (self.settings.reconnect_backoff, self.settings.reconnect_backoff_max) = (first, longest);
+        self
+    }
+
+    /// The pause before a request is made again. It doubles from `first` to `longest` with each failure in a row, give or take a
+    /// fifth (KIP-580). The defaults are 100 ms and 1 s.
+    pub fn retry_backoff(mut self, first: Duration, longest: Duration) -> Self {
+        (self.settings.retry_backoff, self.settings.retry_backoff_max) = (first, longest);
+        self
+    }
+
+    /// After how long without a request a connection is closed; `None` is never. The default is 9 minutes, one less than a
+    /// broker's own.
+    pub fn idle_max(mut self, idle: impl Into<Option<Duration>>) -> Self {
+        self.settings.idle_max = idle.into();
+        self
+    }
+
+    /// The largest response that is accepted, in bytes. The default is 100 MiB.
+    pub fn response_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.response_bytes_max = bytes;
+        self
+    }
+
+    /// Whether to start over from the bootstrap addresses when no known broker answers (KIP-899). The default is to do so.
+    pub fn rebootstrap(mut self, enabled: bool) -> Self {
+        self.settings.rebootstrap = enabled;
         self
     }
 
@@ -91,14 +141,23 @@ impl ClientBuilder {
         let settings = &mut self.settings;
         let set = |slot: &mut Duration, name| *slot = properties.millis(name).unwrap_or(*slot);
         set(&mut settings.request_timeout, "request.timeout.ms");
+        set(&mut settings.api_timeout, "default.api.timeout.ms");
         set(&mut settings.metadata_age_max, "metadata.max.age.ms");
+        set(&mut settings.propagation, "topic.metadata.propagation.max.ms");
         set(&mut settings.setup_timeout, "socket.connection.setup.timeout.ms");
         set(&mut settings.setup_timeout_max, "socket.connection.setup.timeout.max.ms");
         set(&mut settings.reconnect_backoff, "reconnect.backoff.ms");
         set(&mut settings.reconnect_backoff_max, "reconnect.backoff.max.ms");
         set(&mut settings.retry_backoff, "retry.backoff.ms");
         set(&mut settings.retry_backoff_max, "retry.backoff.max.ms");
-        set(&mut settings.idle_max, "connections.max.idle.ms");
+        match properties.get("connections.max.idle.ms") {
+            Some("-1") => settings.idle_max = None,
+            Some(_) => settings.idle_max = properties.millis("connections.max.idle.ms"),
+            None => {}
+        }
+        if let Some(strategy) = properties.get("metadata.recovery.strategy") {
+            settings.rebootstrap = strategy == "rebootstrap";
+        }
         if let Some(id) = properties.get("client.id") {
             id.clone_into(&mut settings.client_id);
         }
@@ -110,6 +169,6 @@ impl ClientBuilder {
 
     /// Connects. See [`Client::connect`].
     pub async fn connect(self) -> Result<Client, Error> {
-        Ok(Client { cluster: Cluster::connect(self.settings, self.connector).await? })
+        Ok(Client { cluster: Cluster::connect(self.settings.within_reason(), self.connector).await? })
     }
 }

@@ -1,32 +1,41 @@
 //! Keeps what is known about the cluster fresh: one task a client, one question at a time.
+//!
+//! The task holds no handle while it waits, so that a client that was dropped goes away at once.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::task::Poll;
 
 use fastrand::Rng;
 use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 use super::cluster::Cluster;
+use super::cluster::PATIENCE;
 use super::cluster::Target;
 use super::cluster::Weak;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::clock;
+use crate::net::connection::Reply;
 use crate::types::TopicName;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message::MetadataRequest;
+use crate::wire::message::MetadataResponse;
 
 /// What is wanted of the task.
 #[derive(Debug, Default)]
 pub(super) struct Refresher {
     wanted: Mutex<Wanted>,
     news: Notify,
-    /// Told when the client is gone.
     stopped: Notify,
 }
 
@@ -34,16 +43,12 @@ pub(super) struct Refresher {
 struct Wanted {
     topics: BTreeSet<TopicName>,
     soon: bool,
-    stopped: bool,
     /// Why the last question was not answered, if it was not.
     failure: Option<Error>,
 }
 
-/// Two questions are at least this far apart.
-const PAUSE: Duration = Duration::from_millis(100);
-
 impl Refresher {
-    fn wanted(&self) -> std::sync::MutexGuard<'_, Wanted> {
+    fn wanted(&self) -> MutexGuard<'_, Wanted> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -62,108 +67,150 @@ impl Refresher {
         }
     }
 
-    pub(super) fn stop(&self) {
-        self.wanted().stopped = true;
-        self.news.notify_one();
-        self.stopped.notify_one();
-    }
-
     /// Why nothing is known, where that is so.
     pub(super) fn failure(&self) -> Option<Error> {
         self.wanted().failure.clone()
     }
+
+    pub(super) fn stop(&self) {
+        self.stopped.notify_one();
+    }
+
+    /// Awaits `future` unless the client goes away first.
+    async fn unless_stopped<F: Future>(&self, future: F) -> Option<F::Output> {
+        let mut stopped = pin!(self.stopped.notified());
+        let mut future = pin!(future);
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
 }
 
 /// Asks whenever it is wanted, and when what is known is old, until the client is gone.
+///
+/// After an answer that brought nothing new, as after none, the next question waits longer (KIP-580).
 pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
     let mut rng = Rng::with_seed(clock::seed());
     let Some(first) = cluster.upgrade() else { return };
-    let age_max = first.settings().metadata_age_max;
+    let (age_max, long) = (first.settings().metadata_age_max, first.settings().retry_backoff_max);
     let mut backoff = first.retry_backoff();
     drop(first);
     loop {
+        let quiet_since = clock::now();
         // A permit that was left before this point makes the wait return at once.
-        let _ = tokio::time::timeout(age_max, refresher.news.notified()).await;
+        let news = tokio::time::timeout(age_max, refresher.news.notified());
+        if refresher.unless_stopped(news).await.is_none() {
+            return;
+        }
+        if clock::now() - quiet_since > long {
+            backoff.reset();
+        }
         let topics = {
             let mut wanted = refresher.wanted();
             wanted.soon = false;
-            if wanted.stopped {
-                return;
-            }
             wanted.topics.iter().cloned().collect()
         };
-        let asked = once(&cluster, topics).await;
-        let wait = match asked {
-            Ok(()) => {
-                backoff.reset();
-                PAUSE
-            }
-            Err(error) => {
+        match refresher.unless_stopped(once(&cluster, topics)).await {
+            None => return,
+            Some(Ok(News::Some)) => backoff.reset(),
+            Some(Ok(News::None)) => {}
+            Some(Err(error)) => {
                 tracing::debug!(%error, "could not refresh metadata");
                 refresher.want(&[], true);
-                backoff.next(&mut rng)
             }
-        };
-        if tokio::time::timeout(wait, refresher.stopped.notified()).await.is_ok() {
+        }
+        let pause = tokio::time::sleep(backoff.next(&mut rng));
+        if refresher.unless_stopped(pause).await.is_none() {
             return;
         }
     }
 }
 
-/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899). Keeps no client alive.
-pub(super) async fn once(client: &Weak, topics: Vec<TopicName>) -> Result<(), Error> {
-    let closed = || Error::new(Kind::Closed, "the client is closed");
-    let request = Request::Metadata(MetadataRequest { topics: Some(topics), allow_auto_create: false });
-    let (known, tries) = {
-        let cluster = client.upgrade().ok_or_else(closed)?;
-        let known = cluster.snapshot().brokers().count();
-        (known, known + cluster.settings().bootstrap.len())
-    };
-    let mut last = None;
-    for attempt in 0..tries {
-        let asking = {
-            let cluster = client.upgrade().ok_or_else(closed)?;
-            if attempt == known && known > 0 {
-                tracing::info!("no known broker answers: starting over from the bootstrap addresses");
-                forget_brokers(&cluster);
-            }
-            // A broker that is starting may take a question and not answer it: the next one is asked soon.
-            let deadline = cluster.patience(clock::now() + cluster.settings().request_timeout);
-            cluster.request(Target::Any, request.clone(), deadline)
-        };
-        let answer = asking.await;
-        let cluster = client.upgrade().ok_or_else(closed)?;
-        match answer {
-            Ok(Response::Metadata(response)) if response.error == Some(Code::RebootstrapRequired) => {
-                forget_brokers(&cluster);
-            }
-            Ok(Response::Metadata(response)) => {
-                cluster.edit(|cache| {
-                    cache.handle_response(response);
-                    true
-                });
-                cluster.refresher().wanted().failure = None;
-                return Ok(());
-            }
-            Ok(_) => last = Some(Error::protocol("the answer is to another question")),
-            Err(error) => {
-                cluster.refresher().wanted().failure = Some(error.clone());
-                last = Some(error);
-            }
-        }
-    }
-    let servers =
-        client.upgrade().ok_or_else(closed)?.settings().bootstrap.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let error = Error::new(Kind::Connect, format!("none of the brokers {} could be asked", servers.join(", ")));
-    Err(match last {
-        Some(last) => error.caused_by(last),
-        None => error,
-    })
+/// Whether an answer changed what was known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Some,
+    None,
 }
 
-fn forget_brokers(cluster: &Cluster) {
+/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899).
+pub(super) async fn once(cluster: &Weak, topics: Vec<TopicName>) -> Result<News, Error> {
+    let request = Request::Metadata(MetadataRequest { topics: Some(topics), allow_auto_create: false });
+    let (known, bootstrap) = strong(cluster)?.everybody();
+    let mut last = None;
+    for target in &known {
+        match ask(cluster, *target, &request, true).await {
+            Ok(response) if response.error == Some(Code::RebootstrapRequired) => break,
+            Ok(response) => return Ok(learn(&strong(cluster)?, response)),
+            Err(error) => last = Some(error),
+        }
+    }
+    if !known.is_empty() {
+        let cluster = strong(cluster)?;
+        if !cluster.settings().rebootstrap {
+            return Err(nobody(&cluster, last));
+        }
+        tracing::info!("no known broker answers: starting over from the bootstrap addresses");
+        cluster.edit(|cache| {
+            cache.forget_brokers();
+            true
+        });
+    }
+    let others = !known.is_empty() || bootstrap.len() > 1;
+    for target in &bootstrap {
+        match ask(cluster, *target, &request, others).await {
+            Ok(MetadataResponse { error: Some(code), .. }) => {
+                last = Some(Error::broker(code, "could not learn of the cluster"));
+            }
+            Ok(response) => return Ok(learn(&strong(cluster)?, response)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(nobody(&strong(cluster)?, last))
+}
+
+fn strong(cluster: &Weak) -> Result<Cluster, Error> {
+    cluster.upgrade().ok_or_else(|| Error::new(Kind::Closed, "the client is closed"))
+}
+
+/// Puts the question to one. A broker that is starting may take it and not answer: where there are `others`, not for long.
+async fn ask(cluster: &Weak, target: Target, request: &Request, others: bool) -> Result<MetadataResponse, Error> {
+    let (sender, receiver) = oneshot::channel();
+    {
+        let cluster = strong(cluster)?;
+        let settings = cluster.settings();
+        // Alone, it has the time that it may take to set up a connection and to answer.
+        let patience = if others { PATIENCE } else { settings.setup_timeout_max + PATIENCE };
+        let deadline = clock::now() + settings.request_timeout.min(patience);
+        cluster.submit(target, request.clone(), deadline, Reply::Oneshot(sender));
+    }
+    let answer = match receiver.await {
+        Ok(Ok(Response::Metadata(response))) => Ok(response),
+        Ok(Ok(_)) => Err(Error::protocol("the answer is to another question")),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::new(Kind::Closed, "the client is closed")),
+    };
+    strong(cluster)?.refresher().wanted().failure = answer.as_ref().err().cloned();
+    answer
+}
+
+/// Takes an answer, and tells whether it changed anything.
+fn learn(cluster: &Cluster, response: MetadataResponse) -> News {
+    let before = cluster.snapshot();
     cluster.edit(|cache| {
-        cache.forget_brokers();
+        cache.handle_response(response);
         true
     });
+    if before.says_the_same_as(&cluster.snapshot()) { News::None } else { News::Some }
+}
+
+fn nobody(cluster: &Cluster, last: Option<Error>) -> Error {
+    let servers: Vec<String> = cluster.settings().bootstrap.iter().map(ToString::to_string).collect();
+    let error = Error::new(Kind::Connect, format!("none of the brokers {} could be asked", servers.join(", ")));
+    match last {
+        Some(last) => error.caused_by(last),
+        None => error,
+    }
 }

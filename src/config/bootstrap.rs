@@ -40,6 +40,10 @@ pub fn parse_bootstrap<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> R
 }
 
 fn parse(text: &str) -> Result<HostPort, Error> {
+    if text.contains('@') {
+        // What stands before it may be a password.
+        return Err(Error::config("a broker's address has no user before an @; write HOST:PORT"));
+    }
     let wrong = |why: &str| Error::config(format!("broker {text:?}: {why}; write HOST:PORT"));
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {

@@ -1,27 +1,42 @@
 //! Typed settings, and the property names of the Java client and of librdkafka that lead to them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
 
 mod bootstrap;
+mod dsn;
 mod keys;
 
 pub use self::bootstrap::HostPort;
 pub use self::bootstrap::parse_bootstrap;
-pub use self::keys::KEYS;
+pub use self::dsn::Config;
+pub use self::keys::Family;
 pub use self::keys::Key;
+pub use self::keys::families;
+pub use self::keys::keys;
 
 /// Settings by their property names, as a file or a command line has them.
+///
+/// Every name of the Java client and of librdkafka is known: it does what it says, or is accepted and does nothing, or is
+/// refused, the last two with a reason ([`families`]). Printing one shows names, never values: any may be a secret.
 ///
 /// ```
 /// let mut properties = ottla::config::Properties::new();
 /// properties.set("linger.ms", "20").unwrap();
 /// assert!(properties.set("linger.sm", "20").unwrap_err().to_string().contains("linger.ms"));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Properties(BTreeMap<&'static str, String>);
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Properties ")?;
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl Properties {
     /// No settings: every default.
@@ -30,12 +45,44 @@ impl Properties {
     }
 
     /// Sets one by Java's or librdkafka's name. A name that is not known, and a value that the setting cannot have, are
-    /// errors that say what would do.
+    /// errors that say what would do; so is a setting that is refused, with the reason.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
-        let key = keys::find(name)?;
-        keys::check(key, value)?;
-        self.0.insert(key.name, value.to_owned());
+        let key = match keys::find(name)? {
+            keys::Found::Key(key) => key,
+            keys::Found::Family(Family { accepted: true, why, .. }) => {
+                tracing::debug!(name, why, "the property has no effect");
+                return Ok(());
+            }
+            keys::Found::Family(Family { why, .. }) => {
+                return Err(Error::config(format!("{name} cannot be set: {why}")));
+            }
+        };
+        let value = keys::check(key, value)?;
+        match key.name {
+            "compression.level" => {
+                for codec in ["compression.gzip.level", "compression.lz4.level", "compression.zstd.level"] {
+                    self.set_level(codec, &value);
+                }
+            }
+            "queue.buffering.max.kbytes" => {
+                let kilobytes: i64 = value.parse().unwrap_or(0);
+                self.0.insert("buffer.memory", kilobytes.saturating_mul(1024).to_string());
+            }
+            _ => drop(self.0.insert(key.name, value)),
+        }
         Ok(())
+    }
+
+    /// One knob for all codecs: each takes what its own range has room for.
+    fn set_level(&mut self, codec: &'static str, level: &str) {
+        if level == "-1" {
+            self.0.remove(codec);
+        } else if let Ok(keys::Found::Key(key)) = keys::find(codec) {
+            let level = keys::check(key, level).or_else(|_| keys::check(key, "9"));
+            if let Ok(level) = level {
+                self.0.insert(codec, level);
+            }
+        }
     }
 
     /// What was set under Java's name.
@@ -44,7 +91,8 @@ impl Properties {
     }
 
     pub(crate) fn millis(&self, name: &str) -> Option<Duration> {
-        self.number(name).map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+        let millis: f64 = self.get(name)?.parse().ok()?;
+        Duration::try_from_secs_f64(millis / 1_000.0).ok()
     }
 
     pub(crate) fn bytes(&self, name: &str) -> Option<usize> {
@@ -53,5 +101,74 @@ impl Properties {
 
     pub(crate) fn number(&self, name: &str) -> Option<i64> {
         self.get(name)?.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_setting_says_why_and_never_its_value() {
+        let mut properties = Properties::new();
+        let error = properties.set("sasl.password", "hunter2").expect_err("refused").to_string();
+        assert!(error.contains("sasl.password") && error.contains("no SASL yet"), "{error}");
+        assert!(!error.contains("hunter2"));
+        properties.set("session.timeout.ms", "45000").expect("accepted");
+        assert_eq!(properties.get("session.timeout.ms"), None);
+    }
+
+    #[test]
+    fn printing_shows_names_and_no_values() {
+        let mut properties = Properties::new();
+        properties.set("client.id", "hunter2").expect("a text");
+        let printed = format!("{properties:?}");
+        assert!(printed.contains("client.id") && !printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn librdkafkas_names_lead_to_javas() {
+        let mut properties = Properties::new();
+        properties.set("queue.buffering.max.kbytes", "64").expect("kilobytes");
+        properties.set("compression.level", "12").expect("a level");
+        properties.set("linger.ms", "0.5").expect("a fraction");
+        assert_eq!(properties.bytes("buffer.memory"), Some(65_536));
+        assert_eq!(properties.number("compression.gzip.level"), Some(9), "gzip's highest");
+        assert_eq!(properties.number("compression.zstd.level"), Some(12));
+        assert_eq!(properties.millis("linger.ms"), Some(Duration::from_micros(500)));
+        properties.set("compression.level", "-1").expect("the codec's own");
+        assert_eq!(properties.number("compression.zstd.level"), None);
+    }
+
+    /// The tables of docs/CONFIG.md, from the same source as the code.
+    fn documentation() -> String {
+        let mut text = String::from("| property | takes | also | what it does |\n|---|---|---|---|\n");
+        for key in keys() {
+            let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
+            let (takes, also) = (key.kind.describe(), aliases.join(" "));
+            text += &format!("| `{}` | {takes} | {also} | {} |\n", key.name, key.about);
+        }
+        for accepted in [true, false] {
+            let (title, verb) = if accepted { ("Accepted, without effect", "Why") } else { ("Refused", "Why") };
+            text += &format!("\n## {title}\n\n| {verb} | properties |\n|---|---|\n");
+            for family in families().filter(|family| family.accepted == accepted) {
+                let names: Vec<String> = family.names.iter().map(|name| format!("`{name}`")).collect();
+                text += &format!("| {} | {} |\n", family.why, names.join(" "));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn the_documentation_lists_every_property() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIG.md");
+        let page = std::fs::read_to_string(path).expect("the page");
+        let begin = page.find("| property |").expect("the table");
+        let documented = documentation();
+        if std::env::var("OTTLA_WRITE_DOCS").is_ok_and(|value| value == "1") {
+            std::fs::write(path, page[..begin].to_owned() + &documented).expect("written");
+            return;
+        }
+        assert!(page[begin..] == documented, "OTTLA_WRITE_DOCS=1 with this test writes docs/CONFIG.md anew");
     }
 }

@@ -14,6 +14,8 @@ pub struct Backoff {
 
 impl Backoff {
     pub fn new(first: Duration, longest: Duration) -> Self {
+        // Nothing is tried again without any pause, whatever the settings say.
+        let first = first.max(Duration::from_millis(1));
         Self { first, longest: longest.max(first), failures: 0 }
     }
 

@@ -72,7 +72,7 @@ impl<R> Pipeline<R> {
         }
     }
 
-    /// Takes a request that is to be answered by `deadline`.
+    /// Takes a request that is to be answered by `deadline`; see [`Self::muted_for`].
     pub fn submit(&mut self, request: Request, deadline: Instant, reply: R) {
         self.waiting.push_back(Waiting { request, deadline, reply });
     }
@@ -132,12 +132,36 @@ impl<R> Pipeline<R> {
             Ok(response) => response,
             Err(error) => return Err((Some(reply), Error::from(error).in_api(api.name()).written(Written::Maybe))),
         };
-        let throttle = Duration::from_millis(u64::try_from(response.throttle_time_ms()).unwrap_or(0));
-        if !throttle.is_zero() {
-            let until = now + throttle.min(THROTTLE_MAX);
-            self.muted_until = Some(self.muted_until.map_or(until, |before| before.max(until)));
-        }
+        self.mute(now, Duration::from_millis(u64::try_from(response.throttle_time_ms()).unwrap_or(0)));
         Ok((reply, response))
+    }
+
+    /// Writes nothing for as long as the broker asks to be left alone (KIP-219).
+    ///
+    /// A broker does not read from a connection that it throttles either, so no deadline counts this time: not of what waits,
+    /// and not of what was written before.
+    pub fn mute(&mut self, now: Instant, throttle: Duration) {
+        let until = now + throttle.min(THROTTLE_MAX);
+        let longer = until.saturating_duration_since(now + self.muted_for(now));
+        if longer.is_zero() {
+            return;
+        }
+        self.muted_until = Some(until);
+        let waiting = self.waiting.iter_mut().map(|waiting| &mut waiting.deadline);
+        for deadline in waiting.chain(self.in_flight.iter_mut().map(|in_flight| &mut in_flight.deadline)) {
+            *deadline += longer;
+        }
+    }
+
+    /// How much longer nothing is written.
+    pub fn muted_for(&self, now: Instant) -> Duration {
+        self.muted_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    /// Where the answers that are due will go.
+    pub fn replies(&self) -> impl Iterator<Item = &R> {
+        let in_flight = self.in_flight.iter().map(|in_flight| &in_flight.reply);
+        in_flight.chain(self.waiting.iter().map(|waiting| &waiting.reply))
     }
 
     /// Gives up requests whose deadline passed before they were written.
@@ -240,5 +264,45 @@ mod tests {
         let expired = pipeline.handle_timeout(now);
         assert_eq!(expired[0].1.is_written(), Some(Written::No));
         assert!(pipeline.is_idle());
+    }
+
+    /// An InitProducerId response of version 1: throttled for so long, an error, no identity.
+    fn throttled(id: i32, millis: i32) -> Bytes {
+        [&id.to_be_bytes()[..], &millis.to_be_bytes(), &[0, 15], &[0xff; 10]].concat().into()
+    }
+
+    #[test]
+    fn throttling_silences_the_connection_and_counts_for_no_deadline() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let apis = vec![(Api::InitProducerId.key(), 0, 1), (Api::ApiVersions.key(), 0, 4)];
+        let versions = Versions::agree(&ApiVersionsResponse { apis, ..ApiVersionsResponse::default() });
+        let mut pipeline = Pipeline::new("test".into(), versions, 2);
+        pipeline.submit(Request::InitProducerId(Default::default()), now + second, 1);
+        pipeline.submit(Request::ApiVersions, now + second, 2);
+        pipeline.submit(Request::ApiVersions, now + second, 3);
+        assert!(pipeline.poll_write(now).is_some() && pipeline.poll_write(now).is_some());
+        assert!(pipeline.handle_frame(now, throttled(0, 5_000)).is_ok());
+        assert_eq!(pipeline.muted_for(now + second), 4 * second);
+        assert!(pipeline.poll_write(now + 4 * second).is_none(), "the third waits");
+        assert!(!pipeline.is_overdue(now + 5 * second), "the second is not late: the broker did not read it");
+        assert!(pipeline.handle_timeout(now + 5 * second).is_empty());
+        assert!(pipeline.poll_write(now + 5 * second).is_some());
+        assert!(pipeline.is_overdue(now + 6 * second));
+    }
+
+    #[test]
+    fn throttling_that_overlaps_counts_once() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut pipeline = pipeline();
+        pipeline.submit(Request::ApiVersions, now + second, 1);
+        pipeline.mute(now, 4 * second);
+        pipeline.mute(now + second, second);
+        pipeline.mute(now + 2 * second, 4 * second);
+        assert_eq!(pipeline.muted_for(now), 6 * second);
+        assert_eq!(pipeline.poll_timeout(), Some(now + 6 * second));
+        assert!(pipeline.handle_timeout(now + 6 * second).is_empty());
+        assert_eq!(pipeline.handle_timeout(now + 7 * second).len(), 1);
     }
 }

@@ -69,6 +69,7 @@ impl ConsumerBuilder {
             seed: clock::seed(),
             ..core::Config::default()
         };
+        let timeout = settings.api_timeout;
         Self {
             cluster,
             topics: Vec::new(),
@@ -76,7 +77,7 @@ impl ConsumerBuilder {
             start: None,
             core,
             codecs: Codecs::default(),
-            limits: Limits { poll_bytes: 1 << 20, batch_bytes: 128 << 20, timeout: Duration::from_secs(60) },
+            limits: Limits { poll_bytes: 1 << 20, batch_bytes: 128 << 20, timeout },
         }
     }
 

@@ -74,6 +74,16 @@ impl Snapshot {
         self.generation
     }
 
+    /// Whether both know the same, however often they were told.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let Self { brokers, topics, names, controller, cluster_id, generation: _ } = self;
+        *brokers == other.brokers
+            && *topics == other.topics
+            && *names == other.names
+            && *controller == other.controller
+            && *cluster_id == other.cluster_id
+    }
+
     /// The partition, and who leads it, if that is known.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Partition> {
         self.topic(topic)?.partitions.get(usize::try_from(partition).ok()?).copied()

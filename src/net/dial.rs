@@ -2,12 +2,21 @@
 
 use std::fmt;
 use std::future::Future;
+use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::pin::Pin;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
+use tokio::net::lookup_host;
+
+use super::clock;
 
 /// A connected stream of bytes: whatever reads and writes.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -83,26 +92,195 @@ pub trait Connector: Send + Sync + fmt::Debug {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a>;
 }
 
-/// TCP without Nagle's delay, to each of the host's addresses in turn.
+/// TCP without Nagle's delay, to whichever of the host's addresses answers first.
+///
+/// The addresses are tried one after another, each with a head start of 250 ms over the next, families in turn (RFC 8305): one
+/// that swallows packets delays a connection by that much and no more. Names are resolved anew for every attempt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
+
+/// The head start of one address over the next (RFC 8305, "Connection Attempt Delay").
+const HEAD_START: Duration = Duration::from_millis(250);
 
 impl Connector for Tcp {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a> {
         Box::pin(async move {
-            // A name that DNS says is absolute ends in a dot, which is not part of it.
-            let host = host.strip_suffix('.').unwrap_or(host);
-            let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-            for address in tokio::net::lookup_host((host, port)).await? {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => {
-                        stream.set_nodelay(true)?;
-                        return Ok(Box::new(stream) as Box<dyn Stream>);
+            let addresses = in_turn(resolve(host, port).await?);
+            let stream = race(addresses, HEAD_START, TcpStream::connect).await?;
+            stream.set_nodelay(true)?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    // A dot at the end makes a name absolute, which the resolver must see; an address that has one is an address still.
+    if let Ok(address) = host.strip_suffix('.').unwrap_or(host).parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let found = match (lookup(host, port).await, host.strip_suffix('.')) {
+        // The system's own list of hosts knows no dots.
+        (Err(_), Some(relative)) => lookup(relative, port).await,
+        (found, _) => found,
+    };
+    found.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error.to_string()))
+}
+
+async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((host, port)).await?.collect())
+}
+
+/// Families in turn, beginning with the resolver's first choice, and in its order otherwise.
+fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let count = addresses.len();
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let mut ordered = Vec::with_capacity(count);
+    while ordered.len() < count {
+        ordered.extend(first.next());
+        ordered.extend(second.next());
+    }
+    ordered
+}
+
+/// Connects to the addresses in order, each begun when the one before failed or had its head start, until one answers.
+async fn race<S, F>(
+    addresses: Vec<SocketAddr>,
+    head_start: Duration,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<S>
+where
+    F: Future<Output = io::Result<S>>,
+{
+    let mut left = addresses.into_iter();
+    let mut attempts: Vec<(SocketAddr, Pin<Box<F>>)> = Vec::new();
+    let mut failures: Vec<(SocketAddr, io::Error)> = Vec::new();
+    let mut timer = pin!(tokio::time::sleep(head_start));
+    poll_fn(|cx| {
+        loop {
+            let mut index = 0;
+            let mut lost = false;
+            while let Some((address, attempt)) = attempts.get_mut(index) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Pending => index += 1,
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        failures.push((*address, error));
+                        drop(attempts.remove(index));
+                        lost = true;
                     }
-                    Err(error) => last = error,
                 }
             }
-            Err(last)
-        })
+            if !lost && !attempts.is_empty() && timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match left.next() {
+                Some(address) => {
+                    attempts.push((address, Box::pin(connect(address))));
+                    timer.as_mut().reset((clock::now() + head_start).into());
+                }
+                None if attempts.is_empty() => return Poll::Ready(Err(all_failed(std::mem::take(&mut failures)))),
+                None => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+/// One failure as it is; several as one, of the first one's kind, that tells which address failed how.
+fn all_failed(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
+    match &failures[..] {
+        [] => io::Error::new(io::ErrorKind::NotFound, "there is no address to connect to"),
+        [_] => failures.remove(0).1,
+        [(_, first), ..] => {
+            let each: Vec<String> = failures.iter().map(|(address, error)| format!("{address}: {error}")).collect();
+            io::Error::new(first.kind(), each.join("; "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(hosts: &[&str]) -> Vec<SocketAddr> {
+        hosts.iter().map(|host| SocketAddr::new(host.parse().expect("an address"), 9092)).collect()
+    }
+
+    /// What each address does, by its last letter: `1` never answers, `2` refuses at once, `3` answers at once.
+    async fn scripted(address: SocketAddr) -> io::Result<SocketAddr> {
+        match address.ip().to_string().chars().last() {
+            Some('1') => std::future::pending().await,
+            Some('2') => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(address),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_swallows_packets_costs_its_head_start_and_no_more() {
+        let begun = clock::now();
+        let all = addresses(&["10.0.0.1", "10.0.1.1", "10.0.0.3"]);
+        let won = race(all, HEAD_START, scripted).await.expect("the third answers");
+        assert_eq!(won.ip().to_string(), "10.0.0.3");
+        assert_eq!(clock::now() - begun, 2 * HEAD_START);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_address_does_not_wait_for_one_that_refused() {
+        let begun = clock::now();
+        let won = race(addresses(&["10.0.0.2", "10.0.1.2", "10.0.0.3"]), HEAD_START, scripted).await;
+        assert!(won.is_ok());
+        assert_eq!(clock::now(), begun);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_address_still_wins_if_the_others_fail() {
+        let slow = |address: SocketAddr| async move {
+            if address.is_ipv6() {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok(address)
+        };
+        let won = race(addresses(&["10.0.0.1", "::2", "::3"]), HEAD_START, slow).await.expect("the slow one");
+        assert!(won.is_ipv4());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_fail_each_is_told() {
+        let error = race(addresses(&["10.0.0.2", "::2"]), HEAD_START, scripted).await.expect_err("both refuse");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let text = error.to_string();
+        assert!(text.contains("10.0.0.2:9092: ") && text.contains("[::2]:9092: "), "{text}");
+    }
+
+    #[test]
+    fn families_take_turns_from_the_first_choice_on() {
+        let ordered = in_turn(addresses(&["::1", "::2", "::3", "10.0.0.1"]));
+        let expected = addresses(&["::1", "10.0.0.1", "::2", "::3"]);
+        assert_eq!(ordered, expected);
+    }
+
+    #[tokio::test]
+    async fn an_address_may_end_in_a_dot_and_a_name_keeps_its_own() {
+        for host in ["127.0.0.1", "127.0.0.1."] {
+            let found = resolve(host, 9092).await.expect("an address");
+            assert_eq!(found, addresses(&["127.0.0.1"]), "{host}");
+        }
+        assert!(resolve("localhost.", 9092).await.is_ok());
+        let error = resolve("nosuch.invalid.", 9092).await.expect_err("RFC 6761 reserves it");
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn tcp_connects_without_nagle_and_refusals_keep_their_kind() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        assert!(Tcp.connect("127.0.0.1", port).await.is_ok());
+        drop(listener);
+        let refused = Tcp.connect("127.0.0.1", port).await.err().expect("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod connection;
 pub mod dial;
+mod establish;
+mod link;
 mod outbox;
 
 pub use self::dial::Connector;

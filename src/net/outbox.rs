@@ -69,6 +69,11 @@ impl<R> Outbox<R> {
         self.waiting.pop_front().map(|(_, _, reply)| reply)
     }
 
+    /// Who is to hear of a frame.
+    pub(super) fn replies(&self) -> impl Iterator<Item = &R> {
+        self.waiting.iter().map(|(_, _, reply)| reply)
+    }
+
     /// Gives up: who still waits, and whether the peer may have its frame. What the system took may arrive or not.
     pub(super) fn close(&mut self) -> Vec<(R, Written)> {
         let written = self.written;

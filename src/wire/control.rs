@@ -156,6 +156,7 @@ pub(super) fn metadata(version: i16, body: Bytes) -> Result<MetadataResponse, De
         partitions: topic.partitions.into_iter().map(partition).collect(),
     };
     Ok(MetadataResponse {
+        throttle_time_ms: response.throttle_time_ms,
         error: Code::from_wire(response.error_code),
         brokers: response.brokers.into_iter().map(broker).collect(),
         cluster_id: owned(response.cluster_id),
@@ -275,6 +276,7 @@ pub(super) fn find_coordinator(version: i16, body: Bytes) -> Result<FindCoordina
             throttle_time_ms,
             error: Code::from_wire(response.error_code),
             error_message: owned(response.error_message),
+            key: None,
             node: Node { id, host, port, rack: None },
         });
     }
@@ -285,6 +287,7 @@ pub(super) fn find_coordinator(version: i16, body: Bytes) -> Result<FindCoordina
         throttle_time_ms,
         error: Code::from_wire(found.error_code),
         error_message: owned(found.error_message),
+        key: Some(found.key.to_string()),
         node: Node { id, host, port, rack: None },
     })
 }
@@ -389,6 +392,7 @@ pub(super) fn describe_cluster(version: i16, body: Bytes) -> Result<DescribeClus
         rack: owned(broker.rack),
     };
     Ok(DescribeClusterResponse {
+        throttle_time_ms: response.throttle_time_ms,
         error: Code::from_wire(response.error_code),
         cluster_id: response.cluster_id.to_string(),
         controller: response.controller_id.0,

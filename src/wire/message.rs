@@ -243,6 +243,7 @@ pub struct MetadataRequest {
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetadataResponse {
+    pub throttle_time_ms: i32,
     pub error: Option<Code>,
     pub brokers: Vec<Node>,
     pub cluster_id: Option<String>,
@@ -346,6 +347,8 @@ pub struct FindCoordinatorResponse {
     pub throttle_time_ms: i32,
     pub error: Option<Code>,
     pub error_message: Option<String>,
+    /// Whose coordinator it is, from version 4 on.
+    pub key: Option<String>,
     pub node: Node,
 }
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -405,6 +408,7 @@ pub struct DeleteTopicsResponse {
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeClusterResponse {
+    pub throttle_time_ms: i32,
     pub error: Option<Code>,
     pub cluster_id: String,
     pub controller: i32,

@@ -22,6 +22,15 @@ const GROUPS: i16 = 8;
 const BY_ID: i16 = 10;
 
 impl OffsetFetchRequest {
+    /// Refuses several groups where the version carries one: the others would be left out in silence.
+    pub(super) fn check(&self, version: i16) -> Result<(), DecodeError> {
+        if version < GROUPS && self.groups.len() != 1 {
+            let text = format!("version {version} asks about one group, not {}", self.groups.len());
+            return Err(DecodeError::Message(text));
+        }
+        Ok(())
+    }
+
     pub fn encode(&self, version: i16, out: &mut Chunks) {
         out.set_flexible(version >= FLEXIBLE);
         if version >= GROUPS {
@@ -162,4 +171,18 @@ fn read_offsets(reader: &mut Reader, version: i16) -> Result<Vec<FetchedOffsets>
         reader.skip_tags()?;
         Ok(FetchedOffsets { name, id, partitions })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_carries_one_group_refuses_several() {
+        let group = |name: &str| OffsetFetchGroup { group: name.into(), ..OffsetFetchGroup::default() };
+        let several = OffsetFetchRequest { groups: vec![group("a"), group("b")], require_stable: false };
+        let one = OffsetFetchRequest { groups: vec![group("a")], require_stable: false };
+        assert!(several.check(7).is_err() && several.check(8).is_ok());
+        assert!(one.check(7).is_ok());
+    }
 }

@@ -137,7 +137,10 @@ impl Request {
             Self::ListOffsets(request) => request.put(version, out)?,
             Self::Metadata(request) => request.put(version, out)?,
             Self::OffsetCommit(request) => request.encode(version, out),
-            Self::OffsetFetch(request) => request.encode(version, out),
+            Self::OffsetFetch(request) => {
+                request.check(version)?;
+                request.encode(version, out);
+            }
             Self::OffsetForLeaderEpoch(request) => request.put(version, out)?,
             Self::Produce(request) => request.encode(version, out),
         }
@@ -191,7 +194,8 @@ impl Response {
             Self::OffsetFetch(response) => response.throttle_time_ms,
             Self::OffsetForLeaderEpoch(response) => response.throttle_time_ms,
             Self::Produce(response) => response.throttle_time_ms,
-            Self::DescribeCluster(_) | Self::Metadata(_) => 0,
+            Self::DescribeCluster(response) => response.throttle_time_ms,
+            Self::Metadata(response) => response.throttle_time_ms,
         }
     }
 }

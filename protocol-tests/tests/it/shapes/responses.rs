@@ -144,6 +144,7 @@ fn metadata_is_walked_over_exactly() {
                 .collect(),
         });
         m::MetadataResponse {
+            throttle_time_ms: message.throttle_time_ms,
             error: Code::from_wire(message.error_code),
             brokers: brokers.collect(),
             cluster_id: message.cluster_id.as_ref().map(ToString::to_string),
@@ -246,6 +247,7 @@ fn find_coordinator_is_walked_over_exactly() {
             throttle_time_ms: message.throttle_time_ms,
             error: Code::from_wire(code),
             error_message: text.as_ref().map(ToString::to_string),
+            key: message.coordinators.first().filter(|_| version >= 4).map(|found| found.key.to_string()),
             node: m::Node { id, host: host.to_string(), port, rack: None },
         }
     };
@@ -482,6 +484,7 @@ fn describe_cluster_is_walked_over_exactly() {
             .with_unknown_tagged_fields(fill.tags(0))
     };
     let said = |message: &kp::DescribeClusterResponse, _: i16| m::DescribeClusterResponse {
+        throttle_time_ms: message.throttle_time_ms,
         error: Code::from_wire(message.error_code),
         cluster_id: message.cluster_id.to_string(),
         controller: message.controller_id.0,

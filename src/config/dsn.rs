@@ -1,0 +1,154 @@
+//! A whole configuration in one line: `kafka://host:port,…/topic?key=value`.
+
+use super::Properties;
+use super::parse_bootstrap;
+use crate::error::Error;
+use crate::types::TopicName;
+
+/// Where to connect, how, and for which topic: what a DSN, or a list of properties, says.
+///
+/// ```
+/// use ottla::config::Config;
+///
+/// let config = Config::from_dsn("kafka://a.example:9092,b.example/events?acks=all&linger.ms=20")?;
+/// assert_eq!(config.properties().get("bootstrap.servers"), Some("a.example:9092,b.example:9092"));
+/// assert_eq!(config.topic(), Some("events"));
+/// # Ok::<(), ottla::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    properties: Properties,
+    topic: Option<TopicName>,
+}
+
+const FORM: &str = "write it as kafka://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
+
+impl Config {
+    /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`]; `%XX` stands for a byte.
+    ///
+    /// `kafka+ssl://` and `user:password@` are understood and refused: there is neither TLS nor SASL yet. No error repeats what
+    /// may be a password.
+    pub fn from_dsn(dsn: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Error::config(format!("{why}: {FORM}"));
+        let (scheme, rest) = dsn.split_once("://").ok_or_else(|| wrong("not a DSN"))?;
+        match scheme {
+            "kafka" => {}
+            "kafka+ssl" => return Err(Error::config("kafka+ssl:// cannot be used: there is no TLS yet")),
+            _ => return Err(wrong("the scheme is not kafka")),
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, topic) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err(Error::config("a DSN with a user cannot be used: there is no SASL yet"));
+        }
+        let servers: Vec<String> = parse_bootstrap([authority])?.iter().map(ToString::to_string).collect();
+        let mut properties = Properties::new();
+        properties.set("bootstrap.servers", &servers.join(","))?;
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
+            properties.set(&decode(key)?, &decode(value)?)?;
+        }
+        let topic = decode(topic)?;
+        let topic = if topic.is_empty() { None } else { Some(named(&topic)?) };
+        Ok(Self { properties, topic })
+    }
+
+    /// Takes settings by Java's or librdkafka's names.
+    pub fn from_properties<K: AsRef<str>, V: AsRef<str>>(
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Error> {
+        let mut properties = Properties::new();
+        for (key, value) in pairs {
+            properties.set(key.as_ref(), value.as_ref())?;
+        }
+        Ok(Self { properties, topic: None })
+    }
+
+    /// The settings, for [`Client::from_properties`](crate::Client::from_properties) and the builders.
+    pub fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// The topic that was named.
+    pub fn topic(&self) -> Option<&str> {
+        self.topic.as_deref()
+    }
+}
+
+fn named(topic: &str) -> Result<TopicName, Error> {
+    let name = TopicName::from(topic);
+    match TopicName::problem(&name) {
+        Some(problem) => Err(Error::config(format!("{topic:?} is no name for a topic: {problem}"))),
+        None => Ok(name),
+    }
+}
+
+/// Puts bytes where `%XX` stands.
+fn decode(text: &str) -> Result<String, Error> {
+    let wrong = || Error::config("after a % in a DSN come two hexadecimal digits, of UTF-8 in the end");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2).ok_or_else(wrong)?;
+        let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|d| d.is_ascii_hexdigit()));
+        bytes.push(u8::from_str_radix(digits.ok_or_else(wrong)?, 16).map_err(|_| wrong())?);
+        rest = after;
+    }
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_may_be_left_out_but_the_brokers() {
+        let config = Config::from_dsn("kafka://[::1]:9093").expect("brokers alone");
+        assert_eq!(config.properties().get("bootstrap.servers"), Some("[::1]:9093"));
+        assert_eq!(config.topic(), None);
+        let config = Config::from_dsn("kafka://a?client.id=a%26b%C3%A9").expect("no topic");
+        assert_eq!(config.properties().get("client.id"), Some("a&bé"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let cases = [
+            ("localhost:9092", "write it as kafka://"),
+            ("http://a", "the scheme is not kafka"),
+            ("kafka://", "at least one"),
+            ("kafka://a/b c", "no name for a topic"),
+            ("kafka://a?linger.ms", "a key has no value"),
+            ("kafka://a?linger.sm=1", "linger.ms"),
+            ("kafka://a?client.id=%4", "two hexadecimal digits"),
+            ("kafka://a?client.id=%+1", "two hexadecimal digits"),
+            ("kafka+ssl://a", "no TLS yet"),
+        ];
+        for (dsn, part) in cases {
+            let error = Config::from_dsn(dsn).expect_err(dsn).to_string();
+            assert!(error.contains(part), "{dsn}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_a_password() {
+        for dsn in [
+            "kafka://user:hunter2@a:9092/t",
+            "kafka://user:hunter2@a b",
+            "kafka+ssl://user:hunter2@a",
+            "user:hunter2@a:9092",
+            "kafka:/user:hunter2@a",
+            "kafka://a?sasl.password=hunter2",
+            "kafka://a?sasl.pasword=hunter2",
+        ] {
+            let error = Config::from_dsn(dsn).expect_err(dsn).to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        let error = parse_bootstrap(["user:hunter2@a:9092"]).expect_err("no user here").to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

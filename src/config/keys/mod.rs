@@ -1,0 +1,192 @@
+//! Every property name of the Java client and of librdkafka: what it takes, what it does here, or why it does nothing.
+
+use crate::error::Error;
+
+mod implemented;
+mod others;
+
+use self::implemented::KEYS;
+use self::others::FAMILIES;
+
+/// A setting that does something, by its property name.
+#[derive(Debug)]
+pub struct Key {
+    /// Java's name, or librdkafka's where Java has none.
+    pub name: &'static str,
+    /// Other names for it.
+    pub aliases: &'static [&'static str],
+    pub(super) kind: Kind,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// What a value has to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// A number of bytes.
+    Bytes,
+    /// A number from the first to the second.
+    From(i64, i64),
+    /// Milliseconds, in fractions if need be.
+    Millis,
+    /// Milliseconds; −1 is never, as 0 is to librdkafka.
+    MillisOrNever,
+    /// One of these words, in whichever case.
+    OneOf(&'static [&'static str]),
+    Text,
+}
+
+/// Names that do nothing here, and why.
+#[derive(Debug)]
+pub struct Family {
+    /// The names, Java's and librdkafka's.
+    pub names: &'static [&'static str],
+    /// Whether they are accepted and have no effect; otherwise setting one is an error.
+    pub accepted: bool,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Every setting that does something, by name.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter()
+}
+
+/// Every other name that is known.
+pub fn families() -> impl Iterator<Item = &'static Family> {
+    FAMILIES.iter()
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    Key(&'static Key),
+    Family(&'static Family),
+}
+
+pub(super) fn find(name: &str) -> Result<Found, Error> {
+    if let Some(key) = KEYS.iter().find(|key| key.name == name || key.aliases.contains(&name)) {
+        return Ok(Found::Key(key));
+    }
+    if let Some(family) = FAMILIES.iter().find(|family| family.names.contains(&name)) {
+        return Ok(Found::Family(family));
+    }
+    let names = KEYS.iter().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
+    let names = names.chain(FAMILIES.iter().flat_map(|family| family.names));
+    let nearest = names.min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 5);
+    let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
+    Err(Error::config(format!("no property is named {name}{hint}")))
+}
+
+/// Checks a value, and answers it in the form that is kept.
+pub(super) fn check(key: &Key, value: &str) -> Result<String, Error> {
+    let wrong = |what: &str| Error::config(format!("{} = {value:?}: give {what}", key.name));
+    let whole = || value.parse::<i64>().ok();
+    match key.kind {
+        Kind::Bytes => {
+            let fits = whole().filter(|bytes| (0..=i64::from(u32::MAX)).contains(bytes));
+            Ok(fits.ok_or_else(|| wrong("a number of bytes up to 4294967295"))?.to_string())
+        }
+        Kind::From(low, high) => {
+            let fits = whole().filter(|number| (low..=high).contains(number));
+            Ok(fits.ok_or_else(|| wrong(&format!("a number from {low} to {high}")))?.to_string())
+        }
+        Kind::Millis => millis(value).ok_or_else(|| wrong("a number of milliseconds, up to 4294967295")),
+        Kind::MillisOrNever if matches!(value, "-1" | "0") => Ok("-1".to_owned()),
+        Kind::MillisOrNever => millis(value).ok_or_else(|| wrong("a number of milliseconds, or -1 for never")),
+        Kind::OneOf(words) => {
+            let word = words.iter().find(|word| word.eq_ignore_ascii_case(value));
+            // A single word is what is done anyway; the table says why there is no other.
+            let why = if words.len() == 1 { format!(": {}", key.about) } else { String::new() };
+            Ok((*word.ok_or_else(|| wrong(&format!("{}{why}", words.join(" or "))))?).to_owned())
+        }
+        Kind::Text => Ok(value.to_owned()),
+    }
+}
+
+/// librdkafka takes fractions of a millisecond.
+fn millis(value: &str) -> Option<String> {
+    let millis: f64 = value.parse().ok()?;
+    (0.0..=f64::from(u32::MAX)).contains(&millis).then(|| value.to_owned())
+}
+
+impl Kind {
+    /// How the documentation tells it.
+    pub(super) fn describe(self) -> String {
+        match self {
+            Self::Bytes => "bytes".to_owned(),
+            Self::From(low, high) => format!("{low} to {high}"),
+            Self::Millis => "ms".to_owned(),
+            Self::MillisOrNever => "ms, -1 is never".to_owned(),
+            Self::OneOf(words) => words.join(", "),
+            Self::Text => "text".to_owned(),
+        }
+    }
+}
+
+/// How many letters must be added, dropped or changed (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, to) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn key(name: &str) -> &'static Key {
+        match find(name) {
+            Ok(Found::Key(key)) => key,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn names_are_found_by_alias_and_near_misses_are_named() {
+        assert_eq!(key("queue.buffering.max.ms").name, "linger.ms");
+        assert!(find("batchsize").expect_err("unknown").to_string().contains("batch.size"));
+        assert!(find("ssl.keystore.lokation").expect_err("unknown").to_string().contains("ssl.keystore.location"));
+        assert!(!find("zzzzzzzzzzzzzzzzzzzz").expect_err("unknown").to_string().contains("mean"));
+    }
+
+    #[test]
+    fn no_name_stands_in_two_places() {
+        let mut seen = BTreeSet::new();
+        let names = keys().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
+        for name in names.chain(families().flat_map(|family| family.names)) {
+            assert!(seen.insert(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_held_against_what_the_key_takes() {
+        let good = [("linger.ms", "0.5"), ("connections.max.idle.ms", "-1"), ("acks", "ALL"), ("batch.size", "0")];
+        for (name, value) in good {
+            assert!(check(key(name), value).is_ok(), "{name} = {value}");
+        }
+        let bad = [
+            ("linger.ms", "-1"),
+            ("linger.ms", "NaN"),
+            ("linger.ms", "1e300"),
+            ("batch.size", "1.5"),
+            ("batch.size", "99999999999"),
+            ("connections.max.idle.ms", "-2"),
+            ("compression.gzip.level", "10"),
+            ("acks", "2"),
+        ];
+        for (name, value) in bad {
+            let error = check(key(name), value).expect_err(name).to_string();
+            assert!(error.contains(name) && error.contains(value) && error.contains("give "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The settings that do nothing here: accepted where leaving them out takes nothing away that was promised, refused where it
+//! would.
+
+use super::Family;
+
+const fn accepted(why: &'static str, names: &'static [&'static str]) -> Family {
+    Family { names, accepted: true, why }
+}
+
+const fn refused(why: &'static str, names: &'static [&'static str]) -> Family {
+    Family { names, accepted: false, why }
+}
+
+#[rustfmt::skip]
+pub(super) const FAMILIES: &[Family] = &[
+    accepted("records are bytes; whoever sends and reads them turns them into something else", &[
+        "key.serializer", "value.serializer", "key.deserializer", "value.deserializer",
+    ]),
+    accepted("partitions are assigned by hand, so there is no member to be late", &[
+        "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "group.protocol", "group.protocol.type",
+        "group.remote.assignor", "partition.assignment.strategy", "coordinator.query.interval.ms",
+    ]),
+    accepted("what one poll takes, and what is fetched ahead, is bounded in bytes", &[
+        "max.poll.records", "queued.min.messages", "consume.callback.max.messages",
+    ]),
+    accepted("nothing is committed by itself", &[
+        "auto.commit.interval.ms", "enable.auto.offset.store", "offset.store.method", "offset.store.path",
+        "offset.store.sync.interval.ms",
+    ]),
+    accepted("topics are named, not matched", &["exclude.internal.topics"]),
+    accepted("errors are no exceptions here", &["internal.throw.on.fetch.stable.offset.unsupported"]),
+    accepted("waiting for room is bounded by delivery.timeout.ms", &["max.block.ms"]),
+    accepted("the buffer is bounded in bytes, by buffer.memory", &[
+        "queue.buffering.max.messages", "queue.buffering.backpressure.threshold", "batch.num.messages",
+        "buffer.memory.allocation.strategy", "message.copy.max.bytes",
+    ]),
+    accepted("partitions take turns by the bytes they were given", &[
+        "partitioner.adaptive.partitioning.enable", "partitioner.availability.timeout.ms", "sticky.partitioning.linger.ms",
+    ]),
+    accepted("retries wait by retry.backoff.ms and retry.backoff.max.ms", &[
+        "topic.metadata.refresh.fast.interval.ms", "topic.metadata.refresh.fast.cnt", "fetch.error.backoff.ms",
+        "fetch.queue.backoff.ms", "reconnect.backoff.jitter.ms",
+    ]),
+    accepted("topics in use are kept fresh, and only those are asked for", &[
+        "metadata.max.idle.ms", "topic.metadata.refresh.sparse",
+    ]),
+    accepted("brokers are given up as soon as none of them answers", &["metadata.recovery.rebootstrap.trigger.ms"]),
+    accepted("names are resolved for every attempt, which has a timeout", &[
+        "bootstrap.resolve.timeout.ms", "broker.address.ttl",
+    ]),
+    accepted("every connection begins by asking for versions, within the set-up timeout", &[
+        "api.version.request.timeout.ms", "api.version.fallback.ms", "broker.version.fallback",
+        "metadata.cluster.check.enable",
+    ]),
+    accepted("the system's buffers are as large as the system makes them", &[
+        "send.buffer.bytes", "receive.buffer.bytes", "socket.send.buffer.bytes", "socket.receive.buffer.bytes",
+    ]),
+    accepted("no thread of its own blocks on a socket", &["socket.blocking.max.ms", "socket.max.fails"]),
+    accepted("there are no metrics to report yet", &[
+        "enable.metrics.push", "metric.reporters", "metrics.num.samples", "metrics.recording.level",
+        "metrics.sample.window.ms", "statistics.interval.ms",
+    ]),
+    accepted("what there is to log goes through `tracing`", &[
+        "debug", "log_level", "log.queue", "log.thread.name", "log.connection.close", "enable.random.seed",
+    ]),
+    accepted("every record has a delivery of its own, with its offset", &[
+        "delivery.report.only.error", "produce.offset.report", "queuing.strategy",
+    ]),
+    accepted("there are no transactions yet, so none takes too long", &["transaction.timeout.ms"]),
+    refused("there are no transactions yet", &["transactional.id", "transaction.two.phase.commit.enable"]),
+    refused("groups have no members yet: assign partitions by hand", &["group.instance.id"]),
+    refused("there are no share groups yet", &["share.acknowledgement.mode", "share.acquire.mode"]),
+    refused("idempotence keeps order, and a record that cannot be written is told of without stopping others", &[
+        "enable.gapless.guarantee",
+    ]),
+    refused("name a built-in by `partitioner`, or give the builder one of your own", &["partitioner.class", "partitioner_cb"]),
+    refused("the admin speaks to brokers", &["bootstrap.controllers"]),
+    refused("topics are named, not matched", &["topic.blacklist"]),
+    refused("there are no interceptors yet", &["interceptor.classes", "interceptors", "plugin.library.paths"]),
+    refused("values are taken as they are", &["config.providers"]),
+    refused("brokers that cannot be asked for their versions are not spoken to", &["api.version.request"]),
+    refused("it is no setting but code: see the builders, and `Connector`", &[
+        "builtin.features", "enabled_events", "error_cb", "throttle_cb", "stats_cb", "log_cb", "background_event_cb",
+        "socket_cb", "connect_cb", "closesocket_cb", "open_cb", "resolve_cb", "opaque", "default_topic_conf",
+        "internal.termination.signal", "consume_cb", "rebalance_cb", "offset_commit_cb", "dr_cb", "dr_msg_cb",
+        "msg_order_cmp",
+    ]),
+    refused("there is no TLS yet: bring a `Connector` that encrypts", &[
+        "security.providers", "ssl.cipher.suites", "ssl.enabled.protocols", "ssl.endpoint.identification.algorithm",
+        "ssl.engine.factory.class", "ssl.key.password", "ssl.keymanager.algorithm", "ssl.keystore.certificate.chain",
+        "ssl.keystore.key", "ssl.keystore.location", "ssl.keystore.password", "ssl.keystore.type", "ssl.protocol",
+        "ssl.provider", "ssl.providers", "ssl.secure.random.implementation", "ssl.trustmanager.algorithm",
+        "ssl.truststore.certificates", "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.type",
+        "ssl.certificate.pem", "ssl.certificate.location", "ssl.key.pem", "ssl.key.location", "ssl.ca.pem",
+        "ssl.ca.location", "ssl.curves.list", "ssl.sigalgs.list", "ssl_key", "ssl_certificate", "ssl_ca",
+        "ssl.ca.certificate.stores", "ssl.crl.location", "ssl.engine.location", "ssl.engine.id",
+        "ssl_engine_callback_data", "ssl.certificate.verify_cb", "https.ca.location", "https.ca.pem",
+    ]),
+    refused("there is no SASL yet", &[
+        "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password", "sasl.jaas.config",
+        "sasl.client.callback.handler.class", "sasl.login.callback.handler.class", "sasl.login.class",
+        "sasl.login.connect.timeout.ms", "sasl.login.read.timeout.ms", "sasl.login.refresh.buffer.seconds",
+        "sasl.login.refresh.min.period.seconds", "sasl.login.refresh.window.factor",
+        "sasl.login.refresh.window.jitter", "sasl.login.retry.backoff.max.ms", "sasl.login.retry.backoff.ms",
+        "sasl.kerberos.kinit.cmd", "sasl.kerberos.keytab", "sasl.kerberos.min.time.before.relogin",
+        "sasl.kerberos.principal", "sasl.kerberos.service.name", "sasl.kerberos.ticket.renew.jitter",
+        "sasl.kerberos.ticket.renew.window.factor", "sasl.oauthbearer.allow.unverified.audience",
+        "sasl.oauthbearer.allow.unverified.issuer", "sasl.oauthbearer.assertion.algorithm",
+        "sasl.oauthbearer.assertion.claim.aud", "sasl.oauthbearer.assertion.claim.exp.seconds",
+        "sasl.oauthbearer.assertion.claim.iss", "sasl.oauthbearer.assertion.claim.jti.include",
+        "sasl.oauthbearer.assertion.claim.nbf.seconds", "sasl.oauthbearer.assertion.claim.sub",
+        "sasl.oauthbearer.assertion.file", "sasl.oauthbearer.assertion.jwt.template.file",
+        "sasl.oauthbearer.assertion.private.key.file", "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem", "sasl.oauthbearer.assertion.template.file",
+        "sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.clock.skew.seconds",
+        "sasl.oauthbearer.config", "sasl.oauthbearer.expected.audience", "sasl.oauthbearer.expected.issuer",
+        "sasl.oauthbearer.extensions", "sasl.oauthbearer.grant.type", "sasl.oauthbearer.header.urlencode",
+        "sasl.oauthbearer.jwks.endpoint.refresh.ms", "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",
+        "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", "sasl.oauthbearer.jwks.endpoint.url",
+        "sasl.oauthbearer.jwt.retriever.class", "sasl.oauthbearer.jwt.validator.class",
+        "sasl.oauthbearer.metadata.authentication.type", "sasl.oauthbearer.method", "sasl.oauthbearer.scope",
+        "sasl.oauthbearer.scope.claim.name", "sasl.oauthbearer.sub.claim.name",
+        "sasl.oauthbearer.token.endpoint.url", "enable.sasl.oauthbearer.unsecure.jwt",
+        "oauthbearer_token_refresh_cb",
+    ]),
+];

@@ -1,0 +1,346 @@
+//! The connection task over pipes in memory, under a paused clock, against peers that follow a script.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use super::Handle;
+use super::Outgoing;
+use super::Reply;
+use super::Settings;
+use super::spawn;
+use crate::config::HostPort;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Written;
+use crate::net::Connector;
+use crate::net::Dialling;
+use crate::net::Stream;
+use crate::net::clock;
+use crate::wire::Request;
+use crate::wire::Response;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What a dial does.
+#[derive(Clone, Copy, Debug)]
+enum Dial {
+    Connects,
+    Hangs,
+    Refuses,
+}
+
+/// Hands the far ends of its pipes to the test.
+#[derive(Debug)]
+struct Pipes {
+    dial: Arc<Mutex<Dial>>,
+    dialled: mpsc::UnboundedSender<(Instant, DuplexStream)>,
+}
+
+impl Connector for Pipes {
+    fn connect<'a>(&'a self, _: &'a str, _: u16) -> Dialling<'a> {
+        Box::pin(async move {
+            let (near, far) = tokio::io::duplex(1 << 16);
+            let _ = self.dialled.send((clock::now(), far));
+            let dial = *self.dial.lock().unwrap();
+            match dial {
+                Dial::Connects => Ok(Box::new(near) as Box<dyn Stream>),
+                Dial::Hangs => std::future::pending().await,
+                Dial::Refuses => Err(io::ErrorKind::ConnectionRefused.into()),
+            }
+        })
+    }
+}
+
+struct Rig {
+    handle: Handle,
+    dial: Arc<Mutex<Dial>>,
+    dialled: mpsc::UnboundedReceiver<(Instant, DuplexStream)>,
+}
+
+fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
+    let (sender, dialled) = mpsc::unbounded_channel();
+    let dial = Arc::new(Mutex::new(dial));
+    let mut settings = Settings {
+        client_id: "test".into(),
+        connector: Box::new(Pipes { dial: Arc::clone(&dial), dialled: sender }),
+        setup_timeout: 10 * SECOND,
+        setup_timeout_max: 30 * SECOND,
+        reconnect_backoff: Duration::from_millis(50),
+        reconnect_backoff_max: SECOND,
+        idle_max: Some(540 * SECOND),
+        response_bytes_max: 1 << 20,
+        in_flight_max: 5,
+    };
+    change(&mut settings);
+    let handle = spawn(Arc::new(settings), HostPort { host: "h".into(), port: 1 });
+    Rig { handle, dial, dialled }
+}
+
+type Answer = oneshot::Receiver<Result<Response, Error>>;
+
+impl Rig {
+    /// Asks for versions, which is as good a question as any.
+    fn ask(&self, patience: Duration) -> Answer {
+        let (sender, receiver) = oneshot::channel();
+        let deadline = clock::now() + patience;
+        self.handle.submit(Outgoing { request: Request::ApiVersions, deadline, reply: Reply::Oneshot(sender) });
+        receiver
+    }
+
+    async fn peer(&mut self) -> Peer {
+        Peer(self.dialled.recv().await.expect("a dial").1)
+    }
+}
+
+/// The broker's end of a connection.
+struct Peer(DuplexStream);
+
+impl Peer {
+    /// Reads a request and answers its correlation id; `None` when the connection was closed.
+    async fn request(&mut self) -> Option<i32> {
+        let length = self.0.read_i32().await.ok()?;
+        let mut frame = vec![0; usize::try_from(length).expect("a length")];
+        self.0.read_exact(&mut frame).await.expect("a frame");
+        Some(i32::from_be_bytes(frame[4..8].try_into().expect("four bytes")))
+    }
+
+    /// Answers that ApiVersions is spoken, versions 0 to 3, and that the client was throttled for so long.
+    async fn answer(&mut self, id: i32, throttle_ms: i32) {
+        let api = [&[0, 0, 2][..], &[0, 18, 0, 0, 0, 3, 0], &throttle_ms.to_be_bytes(), &[0]].concat();
+        let frame = [&id.to_be_bytes()[..], &api].concat();
+        self.0.write_i32(i32::try_from(frame.len()).expect("short")).await.expect("written");
+        self.0.write_all(&frame).await.expect("written");
+    }
+
+    async fn serve(&mut self) {
+        let id = self.request().await.expect("a request");
+        self.answer(id, 0).await;
+    }
+}
+
+async fn failure(answer: Answer) -> Error {
+    answer.await.expect("an answer").expect_err("a failure")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_answered_by_its_deadline_while_dialling() {
+    let rig = rig(Dial::Hangs, |_| ());
+    let begun = clock::now();
+    let (late, later) = (rig.ask(2 * SECOND), rig.ask(3 * SECOND));
+    let error = failure(late).await;
+    assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::No)));
+    assert_eq!(clock::now() - begun, 2 * SECOND);
+    failure(later).await;
+    assert_eq!(clock::now() - begun, 3 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_is_answered_by_its_deadline_while_backing_off() {
+    let rig = rig(Dial::Refuses, |settings| settings.reconnect_backoff = 60 * SECOND);
+    assert_eq!(failure(rig.ask(SECOND)).await.kind(), Kind::Connect);
+    let begun = clock::now();
+    assert_eq!(failure(rig.ask(SECOND)).await.kind(), Kind::Timeout);
+    assert_eq!(clock::now() - begun, SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_handle_ends_a_dial_and_answers_who_waits() {
+    let mut rig = rig(Dial::Hangs, |_| ());
+    let answer = rig.ask(20 * SECOND);
+    let begun = clock::now();
+    let Peer(mut far) = rig.peer().await;
+    drop(rig.handle);
+    assert_eq!(failure(answer).await.is_written(), Some(Written::No));
+    assert_eq!(clock::now(), begun);
+    assert_eq!(far.read(&mut [0]).await.expect("closed"), 0, "the dial was given up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_between_dials_double_up_to_the_longest() {
+    let mut rig = rig(Dial::Refuses, |_| ());
+    let mut dialled = Vec::new();
+    for _ in 0..8 {
+        failure(rig.ask(10 * SECOND)).await;
+        dialled.push(rig.dialled.recv().await.expect("a dial").0);
+    }
+    let pauses: Vec<u128> = dialled.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+    for (pause, expected) in pauses.iter().zip([50, 100, 200, 400, 800, 1_000, 1_000]) {
+        assert!((expected * 8 / 10..=expected * 12 / 10 + 1).contains(pause), "{pauses:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_setup_timeout_doubles_with_each_failure_up_to_the_longest() {
+    let rig = rig(Dial::Hangs, |_| ());
+    for expected in [10, 20, 30, 30] {
+        let begun = clock::now();
+        let error = failure(rig.ask(100 * SECOND)).await;
+        let taken = (clock::now() - begun).as_secs_f64();
+        assert!(error.to_string().contains("no Kafka broker answered within"), "{error}");
+        // A back-off of a second at most comes first.
+        assert!((f64::from(expected) * 0.8..=f64::from(expected) * 1.2 + 1.2).contains(&taken), "{taken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_answer_to_another_question_is_refused() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(20 * SECOND);
+    let mut peer = rig.peer().await;
+    let id = peer.request().await.expect("ApiVersions");
+    peer.answer(id + 1, 0).await;
+    let error = failure(answer).await;
+    assert_eq!(error.kind(), Kind::Protocol);
+    assert!(error.to_string().contains("h:1"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_was_asked_for_is_refused() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(20 * SECOND);
+    let mut peer = rig.peer().await;
+    let id = peer.request().await.expect("ApiVersions");
+    let api = [&[0, 0, 2][..], &[0, 18, 0, 0, 0, 3, 0], &[0; 5]].concat();
+    let frame = [&19_i32.to_be_bytes()[..], &id.to_be_bytes(), &api].concat();
+    let length = i32::try_from(frame.len() - 4).expect("short").to_be_bytes();
+    let twice = [&length[..], &frame[4..], &length, &frame[4..]].concat();
+    peer.0.write_all(&twice).await.expect("written");
+    assert_eq!(failure(answer).await.kind(), Kind::Protocol);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_arrive_byte_by_byte_are_put_together() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(20 * SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    let id = peer.request().await.expect("the question");
+    let frame = [&id.to_be_bytes()[..], &[0, 0, 1, 0, 0, 0, 0, 0]].concat();
+    for byte in [&12_i32.to_be_bytes()[..], &frame].concat() {
+        peer.0.write_u8(byte).await.expect("written");
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(answer.await, Ok(Ok(Response::ApiVersions(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_for_which_the_broker_silences_the_client_counts_for_no_deadline() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let first = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    let id = peer.request().await.expect("the first");
+    peer.answer(id, 5_000).await;
+    assert!(first.await.expect("an answer").is_ok());
+    let begun = clock::now();
+    let second = rig.ask(SECOND);
+    let id = peer.request().await.expect("the second");
+    assert_eq!((clock::now() - begun).as_secs(), 5, "nothing was sent before");
+    peer.answer(id, 0).await;
+    assert!(second.await.expect("an answer").is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttling_in_the_very_first_answer_silences_too() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    let id = peer.request().await.expect("ApiVersions");
+    let begun = clock::now();
+    peer.answer(id, 3_000).await;
+    let id = peer.request().await.expect("the question");
+    assert_eq!((clock::now() - begun).as_secs(), 3);
+    peer.answer(id, 0).await;
+    assert!(answer.await.expect("an answer").is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_goes_silent_loses_the_connection_and_the_request_is_in_doubt() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(7 * SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    let error = failure(answer).await;
+    assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::Maybe)));
+    peer.request().await.expect("it was sent");
+    assert!(peer.request().await.is_none(), "the connection was closed");
+    let again = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.serve().await;
+    assert!(again.await.expect("an answer").is_ok(), "and dialled anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unused_connection_is_closed_and_dialled_anew_when_needed() {
+    let mut rig = rig(Dial::Connects, |settings| settings.idle_max = Some(60 * SECOND));
+    let answer = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.serve().await;
+    assert!(answer.await.expect("an answer").is_ok());
+    let begun = clock::now();
+    assert!(peer.request().await.is_none());
+    assert_eq!((clock::now() - begun).as_secs(), 60);
+    let answer = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    assert_eq!((clock::now() - begun).as_secs(), 60, "without a pause: nothing had failed");
+    peer.serve().await;
+    peer.serve().await;
+    assert!(answer.await.expect("an answer").is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_never_idle_too_long_stays() {
+    let mut rig = rig(Dial::Connects, |settings| settings.idle_max = None);
+    let answer = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.serve().await;
+    assert!(answer.await.expect("an answer").is_ok());
+    assert!(tokio::time::timeout(SECOND * 1_000_000, peer.request()).await.is_err(), "neither asked nor closed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_is_answered_though_nobody_holds_the_handle() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(30 * SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    let id = peer.request().await.expect("the question");
+    drop(rig.handle);
+    tokio::time::sleep(10 * SECOND).await;
+    peer.answer(id, 0).await;
+    assert!(answer.await.expect("an answer").is_ok());
+    assert!(peer.request().await.is_none(), "then it ends");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_neither_handle_nor_anybody_waiting_the_connection_ends() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let answer = rig.ask(30 * SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.request().await.expect("the question");
+    let begun = clock::now();
+    drop((rig.handle, answer));
+    assert!(peer.request().await.is_none());
+    assert!(clock::now() - begun <= 2 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_says_what_to_do() {
+    let rig = rig(Dial::Refuses, |_| ());
+    let error = failure(rig.ask(SECOND)).await.to_string();
+    assert!(error.contains("nothing listens there") && error.contains("h:1"), "{error}");
+    *rig.dial.lock().unwrap() = Dial::Connects;
+}
