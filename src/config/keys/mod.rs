@@ -110,6 +110,7 @@ fn millis(value: &str) -> Option<String> {
     (0.0..=f64::from(u32::MAX)).contains(&millis).then(|| value.to_owned())
 }
 
+#[cfg(test)]
 impl Kind {
     /// How the documentation tells it.
     pub(super) fn describe(self) -> String {
