@@ -88,9 +88,9 @@ impl Recorder {
         self.push(process, body);
     }
 
-    /// What was written down so far.
-    pub fn history(&self) -> History {
-        self.lock().clone()
+    /// Takes what was written down so far: a long run leaves a lot, which nobody wants twice.
+    pub fn take(&self) -> History {
+        std::mem::take(&mut self.lock())
     }
 }
 

@@ -5,11 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Body;
-use super::History;
+use super::Event;
 use super::Outcome;
 use super::Value;
 
-/// Counts over a history.
+/// Counts over events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Sends that were acknowledged.
@@ -33,12 +33,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts.
-    pub fn of(history: &History) -> Self {
+    /// Counts over these events, which may be some of a history's.
+    pub fn of<'h>(events: impl Iterator<Item = &'h Event> + Clone) -> Self {
         let mut summary = Self::default();
         let mut begun: HashMap<&Value, (Duration, Duration)> = HashMap::new();
         let mut doubtful: HashMap<&Value, bool> = HashMap::new();
-        for event in history.events() {
+        for event in events.clone() {
             match &event.body {
                 Body::Invoked { value, deadline, .. } => drop(begun.insert(value, (event.at, *deadline))),
                 Body::Accepted { value, deadline } => {
@@ -71,7 +71,7 @@ impl Summary {
                 | Body::Crashed => {}
             }
         }
-        for event in history.events() {
+        for event in events {
             if let Body::Polled { records, .. } = &event.body {
                 for record in records {
                     if let Some(read) = doubtful.get_mut(&record.value) {

@@ -11,6 +11,7 @@ mod load;
 mod nodes;
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::io::Write;
@@ -22,6 +23,7 @@ use ottla::admin::NewTopic;
 use ottla::types::TopicPartition;
 use protocol_tests::history::Anomaly;
 use protocol_tests::history::Body;
+use protocol_tests::history::Event;
 use protocol_tests::history::History;
 use protocol_tests::history::Recorder;
 use protocol_tests::history::Role;
@@ -75,10 +77,11 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
     read_all(&recorder, &topic).await;
     read_all_by_kcat(&recorder, &topic);
 
-    let history = recorder.history();
+    let history = recorder.take();
     let anomalies = check(&history, SLACK);
-    let summary = Summary::of(&history);
+    let summary = Summary::of(history.events().iter());
     println!("chaos: {kills} kills, {pauses} pauses, {} anomalies: {summary}", anomalies.len());
+    println!("chaos: of the producers with {:?}: {}", load::PATIENCE, patient(&history));
     println!("chaos: {}", reasons(&history));
     client.admin().delete_topics([topic.as_str()]).await.expect("a controller");
     if std::env::var_os("OTTLA_CHAOS_KEEP").is_some() || !anomalies.is_empty() {
@@ -136,6 +139,19 @@ fn read_all_by_kcat(recorder: &Recorder, topic: &str) {
     for (index, to) in ends {
         recorder.push(process, Body::ReadToEnd { partition: TopicPartition::new(topic, index), from: 0, to });
     }
+}
+
+/// What came of the producers that have the time to sit out a fault.
+fn patient(history: &History) -> Summary {
+    let is_patient = |event: &Event| match &event.body {
+        Body::Invoked { deadline, .. } => *deadline >= event.at + load::PATIENCE / 2,
+        _ => false,
+    };
+    let patient: BTreeSet<u32> =
+        history.events().iter().filter(|event| is_patient(event)).map(|event| event.process).collect();
+    // Readers are kept: what is in doubt and was read is counted by them.
+    let counts = |event: &&Event| !matches!(&event.body, Body::Decided { .. }) || patient.contains(&event.process);
+    Summary::of(history.events().iter().filter(counts))
 }
 
 /// What was said of records that were not acknowledged, of polls and of commits that failed, and how often.

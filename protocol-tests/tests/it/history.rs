@@ -21,7 +21,7 @@ fn good_histories_are_left_in_peace() {
         let history = model::history(seed);
         let anomalies = check(&history, Duration::ZERO);
         assert!(anomalies.is_empty(), "seed {seed}: {}", anomalies[0]);
-        let summary = Summary::of(&history);
+        let summary = Summary::of(history.events().iter());
         total.acknowledged += summary.acknowledged;
         total.not_written += summary.not_written;
         total.in_doubt += summary.in_doubt;

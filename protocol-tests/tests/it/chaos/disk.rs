@@ -106,9 +106,9 @@ async fn a_full_disk_fails_writes_until_there_is_room() {
         assert!(writer.write().await, "there is room again");
     }
     read_all(&recorder, &client, &topic).await;
-    let history = recorder.history();
+    let history = recorder.take();
     let anomalies = check(&history, super::SLACK);
-    println!("disk: {}", Summary::of(&history));
+    println!("disk: {}", Summary::of(history.events().iter()));
     assert!(anomalies.is_empty(), "{anomalies:?}");
     client.admin().delete_topics([topic.as_str()]).await.expect("a controller");
 }

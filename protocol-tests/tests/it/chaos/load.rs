@@ -48,6 +48,9 @@ fn guarantee() -> Guarantee {
     }
 }
 
+/// The delivery timeout of producers that sit out whatever is done to the cluster.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Starts three producers and three consumers.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
@@ -62,7 +65,7 @@ pub(super) fn start(
     let patient = Writing {
         through: None,
         request_timeout: seconds(5),
-        delivery_timeout: seconds(30),
+        delivery_timeout: PATIENCE,
         compression: Compression::None,
         batch_bytes: 16 * 1024,
         life: 20_000..60_000,
@@ -319,14 +322,20 @@ impl Reader<'_> {
         self.world.recorder.push(self.process, body);
     }
 
+    /// Commits all that was handed out, or stops short of it somewhere.
     async fn commit(&mut self) {
-        let position = |partition: TopicPartition| {
-            let position = self.consumer.position(&partition)?;
-            Some((partition, position.offset))
-        };
-        let positions = partitions(&self.world.topic).filter_map(position).collect();
-        self.push(Body::CommitInvoked(positions));
-        let outcome = match self.consumer.commit().await {
+        let short = self.world.rng.bool();
+        let mut positions = Vec::new();
+        for partition in partitions(&self.world.topic) {
+            let Some(position) = self.consumer.position(&partition) else { continue };
+            let less = if short { self.world.rng.i64(0..10) } else { 0 };
+            let position = if less == 0 { position } else { (position.offset - less).max(0).into() };
+            positions.push((partition, position));
+        }
+        let offsets = positions.iter().map(|(partition, position)| (partition.clone(), position.offset)).collect();
+        self.push(Body::CommitInvoked(offsets));
+        let ended = if short { self.consumer.commit_positions(positions).await } else { self.consumer.commit().await };
+        let outcome = match ended {
             Ok(()) => CommitOutcome::Done,
             Err(error) if error.code().is_some() => CommitOutcome::Failed(error.to_string()),
             Err(error) => CommitOutcome::InDoubt(error.to_string()),

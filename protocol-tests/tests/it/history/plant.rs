@@ -45,6 +45,7 @@ pub(super) const ALL: &[Plant] = &[
     },
     Plant { rule: Rule::Malformed, also: &[], sow: malformed },
     Plant { rule: Rule::Misrouted, also: &[Rule::Duplicate, Rule::NonmonotonicSend], sow: misrouted },
+    Plant { rule: Rule::Misrouted, also: &[], sow: said_to_be_elsewhere },
     Plant { rule: Rule::NonmonotonicPoll, also: &[], sow: handed_again },
     Plant { rule: Rule::NonmonotonicSend, also: &[], sow: reordered },
     Plant { rule: Rule::Phantom, also: &[], sow: phantom },
@@ -128,14 +129,15 @@ fn forget(history: &mut History, value: &Value) {
     }
 }
 
+/// A commit one record further than its process was handed.
 fn commit_ahead(history: &mut History) -> bool {
-    let (_, partition, offset) = acknowledged(history).pop().expect("some");
-    let invoked = find(history, |event| matches!(event.body, Body::CommitInvoked(_)));
-    for at in invoked {
-        if let Body::CommitInvoked(positions) = &mut history.events_mut()[at].body {
-            for (place, position) in positions {
-                if *place == partition && *position <= offset {
-                    *position = offset + 1;
+    let all = acknowledged(history);
+    for event in history.events_mut() {
+        if let Body::CommitInvoked(positions) = &mut event.body {
+            for (partition, position) in positions {
+                // It stood exactly where it committed.
+                if all.iter().any(|(_, place, offset)| place == partition && offset == position) {
+                    *position += 1;
                     return true;
                 }
             }
@@ -282,6 +284,28 @@ fn misrouted(history: &mut History) -> bool {
         }
     }
     true
+}
+
+/// The acknowledgement names another partition than the one where the record is.
+fn said_to_be_elsewhere(history: &mut History) -> bool {
+    let chosen: Vec<Value> = history
+        .events()
+        .iter()
+        .filter_map(|event| match &event.body {
+            Body::Invoked { value, partition: None, .. } => Some(value.clone()),
+            _ => None,
+        })
+        .collect();
+    for event in history.events_mut() {
+        if let Body::Decided { value, outcome: Outcome::Acknowledged { partition, offset } } = &mut event.body
+            && chosen.contains(value)
+        {
+            *partition = 1 - *partition;
+            *offset = None;
+            return true;
+        }
+    }
+    false
 }
 
 fn handed_again(history: &mut History) -> bool {
