@@ -22,6 +22,9 @@ use crate::wire::message::Node;
 use crate::wire::message::ProduceResponse;
 use crate::wire::message::ProducedPartition;
 
+/// An earlier attempt of what is being answered was lost.
+const DOUBTFUL: Fate = Fate::InFlight { doubtful: true };
+
 /// What an attempt came to.
 enum Attempt<'a> {
     Answered(&'a ProducedPartition, &'a [Node]),
@@ -130,7 +133,10 @@ impl<T: Clone> ProducerCore<T> {
                 }
                 self.retry(now, key, batch, doubtful);
             }
-            ProduceRecovery::Split if batch.count > 1 && !batch.abandoned => self.split(key, batch),
+            // Parts of what may be in the log already would be in it twice.
+            ProduceRecovery::Split if batch.count > 1 && !batch.abandoned && batch.fate != DOUBTFUL => {
+                self.split(key, batch);
+            }
             ProduceRecovery::NewEpoch if self.settings.idempotent => self.new_epoch(now, key, batch, code),
             ProduceRecovery::Split | ProduceRecovery::NewEpoch => self.denied(key, batch, code, answer, false),
             ProduceRecovery::Fail { doubtful } => self.denied(key, batch, code, answer, doubtful),
@@ -193,7 +199,7 @@ impl<T: Clone> ProducerCore<T> {
         if code == Code::OutOfOrderSequenceNumber {
             // Had an earlier attempt been written, the broker would have called it a duplicate.
             batch.fate = Fate::Absent;
-        } else if batch.fate == (Fate::InFlight { doubtful: true }) {
+        } else if batch.fate == DOUBTFUL {
             // The broker forgot this producer: nobody can say any more whether the lost attempt was written.
             return self.fail(key, batch, true, Error::broker(code, "the broker forgot the producer"));
         }

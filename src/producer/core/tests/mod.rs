@@ -311,6 +311,22 @@ fn a_batch_that_is_too_large_is_split_until_it_fits_and_order_is_kept() {
 }
 
 #[test]
+fn what_may_be_in_the_log_is_not_split_and_written_again() {
+    check_on(
+        "put t0 | put t0 2 | answer r2 t0@1 | lost r3 maybe | wait 130 | answer r4 t0!10 | put t0 | answer r5 t0@4",
+        "send r2 n1 t0#1+1e0
+         wake
+         done b2 0..1 @1
+         send r3 n1 t0#2+2e0
+         refresh t
+         send r4 n1 t0#2+2e0
+         fail b3 0..2 Maybe MESSAGE_TOO_LARGE
+         send r5 n1 t0#0+1e1
+         done b4 0..1 @4",
+    );
+}
+
+#[test]
 fn a_flush_is_over_only_when_the_parts_of_what_was_split_are_decided() {
     check_on(
         "put t0 | put t0 2 | flush | put t0 1x900 | flushed | answer r2 t0@1 | answer r3 t0!10 | flushed | answer r4 t0!45
