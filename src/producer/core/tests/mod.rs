@@ -538,6 +538,20 @@ fn what_is_not_acknowledged_is_sent_once_and_again_only_if_it_surely_was_not() {
 }
 
 #[test]
+fn what_is_not_acknowledged_does_not_overtake_by_way_of_a_new_leader() {
+    let settings = Settings { acks: 0, idempotent: false, ..settings() };
+    check_with(
+        settings,
+        "meta t0=1e5 | put t0 2x900 | meta t0=2e6 | put t0 1x900 | answer r1 | answer r2",
+        "send r1 n1 t0+1
+         send r2 n1 t0+1
+         done b1 0..1
+         done b2 0..1
+         send r3 n2 t0+1",
+    );
+}
+
+#[test]
 fn giving_up_says_of_each_record_whether_it_may_be_written() {
     check_on(
         "put t0 2x900 | put t1 | put t1 | lost r2 no | abort | put t0 | held",
