@@ -257,6 +257,19 @@ fn a_record_that_was_sent_expires_as_maybe_written_and_its_bytes_are_held_until_
 }
 
 #[test]
+fn the_bytes_of_an_expired_batch_come_back_also_when_its_answer_is_lost() {
+    check_on(
+        "put t0 | wait 1000 | lost r2 maybe | held | put t0 | wait 130 | answer r3 t0@1",
+        "send r2 n1 t0#1+1e0
+         fail b2 0..1 Maybe Timeout
+         refresh t
+         held 0
+         send r3 n1 t0#0+1e1
+         done b3 0..1 @1",
+    );
+}
+
+#[test]
 fn what_follows_an_expired_batch_is_sent_as_it_was_and_then_under_a_new_epoch() {
     // Both are lost, the first expires. The second is out of order because of it, so it is not in the log.
     check_on(
