@@ -554,3 +554,25 @@ fn polls_dropped_over_and_over_hand_out_everything() {
         });
     }
 }
+
+#[test]
+fn a_dropped_question_costs_no_connection() {
+    run(async {
+        let mut world = World::new(Net::new(cluster())).await;
+        world.check().await;
+        let admin = world.client.admin();
+        for _ in 0..6 {
+            soon("list", admin.list_topics()).await.expect("a broker answers");
+        }
+        let dials = world.net.dials();
+        world.net.set_all(|switches| switches.delay = Duration::from_millis(5));
+        for _ in 0..50 {
+            let asked = tokio::time::timeout(Duration::from_millis(2), admin.list_topics()).await;
+            asked.expect_err("the answer takes longer");
+        }
+        // The answers that nobody waits for any more come first.
+        soon("list", admin.list_topics()).await.expect("a broker answers");
+        world.check().await;
+        assert_eq!(world.net.dials(), dials, "connections were made again");
+    });
+}

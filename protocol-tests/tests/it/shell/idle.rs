@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::net::Net;
 use super::run;
+use super::shutdown::Mood;
 use super::world::GROUP;
 use super::world::PARTITIONS;
 use super::world::TOPIC;
@@ -71,6 +72,40 @@ const REQUESTS: u64 = 600;
 
 /// Errors that are told in a minute that keeps failing: of three partitions about one a second.
 const TOLD: u64 = 250;
+
+/// Dials in a minute: three brokers, for writing or the rest, and for reading, each about once a second in the end.
+const DIALS: u64 = 6 * 75;
+
+#[test]
+fn brokers_that_keep_breaking_connections_are_dialled_at_a_bounded_rate() {
+    for mood in Mood::BAD {
+        run(async {
+            let mut world = World::new(Net::new(cluster())).await;
+            world.check().await;
+            mood.impose(&world.net);
+            let (dials, requests, woken) = (world.net.dials(), world.net.requests(), parks());
+            let _ = tokio::time::timeout(FAILING, async {
+                for number in 0.. {
+                    let record = Record::to(TOPIC).partition(number % PARTITIONS).value("1");
+                    // Whatever becomes of it.
+                    drop(world.producer.try_enqueue(record));
+                    drop(tokio::time::timeout(Duration::from_secs(1), world.consumer.poll()).await);
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            })
+            .await;
+            let (dials, requests) = (world.net.dials() - dials, world.net.requests() - requests);
+            let woken = parks() - woken;
+            if std::env::var_os("OTTLA_SHOW").is_some() {
+                println!("{mood:?}: {dials} dials, {requests} requests, {woken} wake-ups");
+            }
+            assert!(dials <= DIALS, "{mood:?}: dialled {dials} times in a minute");
+            // Each connection begins by agreeing on versions, and is asked one thing.
+            assert!(requests <= 2 * DIALS, "{mood:?}: {requests} requests in a minute");
+            assert!(woken <= 20 * DIALS, "{mood:?}: woke up {woken} times in a minute");
+        });
+    }
+}
 
 /// The most requests of one API, and errors told, in a minute of one error.
 async fn fail(api: i16, fault: Fault) -> (u64, u64) {

@@ -103,6 +103,7 @@ struct State {
     connections: HashMap<u64, Connection>,
     next: u64,
     requests: u64,
+    dials: u64,
     /// Tasks at the brokers' end.
     serving: usize,
 }
@@ -163,6 +164,7 @@ impl Net {
             connections: HashMap::new(),
             next: 1,
             requests: 0,
+            dials: 0,
             serving: 0,
         };
         let net = Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pipe_bytes }));
@@ -212,6 +214,11 @@ impl Net {
         self.0.lock().requests
     }
 
+    /// How often somebody dialled.
+    pub(super) fn dials(&self) -> u64 {
+        self.0.lock().dials
+    }
+
     /// How many tasks of this runtime are not the network's.
     pub(super) fn tasks_of_client(&self) -> usize {
         tokio::runtime::Handle::current().metrics().num_alive_tasks() - self.0.lock().serving - 1
@@ -244,6 +251,7 @@ impl Net {
 impl Connector for Net {
     fn connect<'a>(&'a self, _host: &'a str, port: u16) -> Dialling<'a> {
         Box::pin(async move {
+            self.0.lock().dials += 1;
             let Some((broker, switches)) = self.broker_at(port) else {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             };
