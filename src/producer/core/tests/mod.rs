@@ -264,6 +264,7 @@ fn the_bytes_of_an_expired_batch_come_back_also_when_its_answer_is_lost() {
          fail b2 0..1 Maybe Timeout
          refresh t
          held 0
+         wake
          send r3 n1 t0#0+1e1
          done b3 0..1 @1",
     );
