@@ -177,7 +177,7 @@ fn full_buffer(world: &mut World) -> Boxed<'_> {
         world.background(1).await;
         soon("flush", world.producer.flush()).await;
         world.net.set_all(|switches| switches.delay = Duration::from_millis(20));
-        large(world, 0, 4).await;
+        large(world, 0, 4);
         for partition in [1, 2] {
             let value = world.sure(partition);
             let producer = world.producer.clone();
@@ -196,7 +196,7 @@ fn full_buffer_and_one_behind(world: &mut World) -> Boxed<'_> {
         world.background(1).await;
         soon("flush", world.producer.flush()).await;
         world.net.set_all(|switches| switches.delay = Duration::from_millis(20));
-        large(world, 0, 4).await;
+        large(world, 0, 4);
         let (value, producer) = (world.sure(1), world.producer.clone());
         world.others.push(tokio::spawn(async move {
             super::hops(4).await;
@@ -207,7 +207,7 @@ fn full_buffer_and_one_behind(world: &mut World) -> Boxed<'_> {
 }
 
 /// Records that leave less room than any that waits wants, and fit one batch.
-async fn large(world: &mut World, partition: i32, count: usize) {
+fn large(world: &mut World, partition: i32, count: usize) {
     for _ in 0..count {
         let value = world.sure(partition);
         let value = format!("{value:0>width$}", width = BUFFER * 2 / 9);

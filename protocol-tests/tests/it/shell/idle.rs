@@ -66,9 +66,9 @@ const FAILING: Duration = Duration::from_secs(60);
 /// So long that the fetches that are to be hardly count.
 const FETCH_WAIT: Duration = Duration::from_secs(20);
 
-/// Requests of one kind in a minute that keeps failing. Two consumers and one who asks for offsets try each of three brokers
-/// about once a second in the end, and more often in the beginning.
-const REQUESTS: u64 = 600;
+/// Requests of one kind in a minute that keeps failing. Two consumers, or three partitions of one producer, and one who asks for
+/// offsets try each of three brokers about once a second in the end, and more often in the beginning.
+const REQUESTS: u64 = 300;
 
 /// Errors that are told in a minute that keeps failing: of three partitions about one a second.
 const TOLD: u64 = 250;

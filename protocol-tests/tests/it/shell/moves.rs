@@ -225,7 +225,7 @@ fn a_client_that_is_held_back_slows_down_and_neither_fails_nor_reorders() {
         });
         asked.dedup();
         assert!(asked.len() > 5, "{asked:?}");
-        let spared = |pair: &[Instant]| pair[1] - pair[0] >= Duration::from_millis(2_000);
+        let spared = |pair: &[Instant]| pair[1] - pair[0] >= Duration::from_secs(2);
         assert!(asked.windows(2).all(spared), "asked while it was to be silent: {asked:?}");
     });
 }

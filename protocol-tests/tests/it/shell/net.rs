@@ -206,7 +206,9 @@ impl Net {
     pub(super) fn cut_all(&self) {
         let mut state = self.0.lock();
         let ids: Vec<u64> = state.connections.keys().copied().collect();
-        ids.into_iter().for_each(|id| state.close(id));
+        for id in ids {
+            state.close(id);
+        }
     }
 
     /// How many requests arrived.
