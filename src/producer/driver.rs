@@ -51,7 +51,9 @@ const COMPRESS_APART_FROM: usize = 16 * 1024;
 const IDENTITY: u64 = 0;
 
 type Answer = (u64, Result<Response, Error>);
-type Sealed = (Key, BatchId, Result<(SealedBatch, Option<Vec<u8>>), CodecError>);
+/// A batch, and the buffer that it was compressed from.
+type Compressed = Result<(SealedBatch, Option<Vec<u8>>), CodecError>;
+type Sealed = (Key, BatchId, Compressed);
 type Parts = (Key, BatchId, Result<Vec<ClosedBatch>, RecordError>);
 
 pub(super) struct Driver {
@@ -154,7 +156,9 @@ impl Driver {
         }
         for (key, id, sealed) in news.sealed.drain(..) {
             let sealed = sealed.map(|(sealed, buffer)| {
-                buffer.into_iter().for_each(|buffer| state.core.recycle(buffer));
+                if let Some(buffer) = buffer {
+                    state.core.recycle(buffer);
+                }
                 sealed
             });
             state.core.handle_sealed(now, key, id, sealed.map_err(seal_failed));
@@ -341,7 +345,7 @@ struct Job {
     key: Key,
     id: BatchId,
     sink: mpsc::UnboundedSender<Sealed>,
-    sealed: Option<Result<(SealedBatch, Option<Vec<u8>>), CodecError>>,
+    sealed: Option<Compressed>,
 }
 
 impl Drop for Job {
@@ -369,16 +373,14 @@ enum Heard {
 fn understand(tag: u64, answer: Result<Response, Error>) -> Heard {
     let mixed_up = || Error::protocol("the answer is to another question");
     if tag == IDENTITY {
-        return Heard::Identity(answer.and_then(|response| match response {
-            Response::InitProducerId(m::InitProducerIdResponse { error: Some(code), .. }) => {
-                Err(Error::broker(code, "could not get a producer identity"))
-            }
-            Response::InitProducerId(response) => response.identity.ok_or_else(mixed_up),
-            _ => Err(mixed_up()),
+        return Heard::Identity(answer.and_then(|response| {
+            let Response::InitProducerId(response) = response else { return Err(mixed_up()) };
+            let refused = |code| Error::broker(code, "could not get a producer identity");
+            response.error.map_or_else(|| response.identity.ok_or_else(mixed_up), |code| Err(refused(code)))
         }));
     }
-    Heard::Produced(answer.and_then(|response| match response {
-        Response::Produce(response) => Ok(response),
-        _ => Err(mixed_up()),
+    Heard::Produced(answer.and_then(|response| {
+        let Response::Produce(response) = response else { return Err(mixed_up()) };
+        Ok(response)
     }))
 }

@@ -218,16 +218,14 @@ impl ProducerBuilder {
         }
         let codec = match self.compression {
             Compression::None => None,
-            compression => match self.level {
-                Some(level) => {
-                    Some(codec::builtin(compression, Some(level)).map_err(|e| Error::config(e.to_string()))?)
-                }
-                None => {
-                    let codec = self.codecs.get(compression).cloned();
-                    let missing = || Error::config(codec::CodecError::Missing(compression).to_string());
-                    Some(codec.ok_or_else(missing)?)
-                }
-            },
+            compression => {
+                let codec = if self.level.is_some() {
+                    codec::builtin(compression, self.level)
+                } else {
+                    self.codecs.get(compression).cloned().ok_or(codec::CodecError::Missing(compression))
+                };
+                Some(codec.map_err(|error| Error::config(error.to_string()))?)
+            }
         };
         let settings = core::Settings {
             acks: match self.guarantee {
@@ -341,6 +339,7 @@ impl Producer {
     }
 
     /// Accepts a record if there is room now; an error of kind [`Kind::Full`] says that there is none.
+    #[expect(clippy::needless_pass_by_value, reason = "as `enqueue` takes it")]
     pub fn try_enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
         match self.shared().admit(&record, self.shared().place(&record))? {
             Admission::Accepted(delivery) => Ok(delivery),

@@ -322,7 +322,7 @@ impl<T: Clone> ProducerCore<T> {
         let id = self.last_batch;
         self.outstanding.insert(id);
         let limit = self.limit(key);
-        let usual = self.partitions.get_mut(&key).map_or(0, |partition| partition.usual);
+        let usual = self.partitions.get_mut(key).map_or(0, |partition| partition.usual);
         let buffer = self.take_buffer(usual);
         let until = now + self.settings.delivery_timeout;
         let (open, bytes) = Open::new(id, [now, until], (buffer, limit), ticket.clone(), record);
@@ -380,7 +380,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Closes the open batch. What is not to be compressed is sealed by that.
     fn close_open(&mut self, key: Key) {
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         let Some((id, closed)) = partition.close(ID_STEP) else { return };
         self.seal(key, id, closed);
     }
@@ -389,7 +389,7 @@ impl<T: Clone> ProducerCore<T> {
         if self.settings.compressed {
             return self.actions.push_back(Action::Seal { key, id, closed });
         }
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         let (sealed, _) = closed.seal(None).expect("nothing can fail where nothing is compressed");
         partition.sealed(id, sealed);
     }
@@ -410,7 +410,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Takes a batch that was compressed.
     pub fn handle_sealed(&mut self, now: Instant, key: Key, id: BatchId, sealed: Result<SealedBatch, Error>) {
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         match sealed {
             Ok(sealed) => {
                 if let Some((before, after)) = partition.sealed(id, sealed) {
@@ -454,7 +454,7 @@ impl<T: Clone> ProducerCore<T> {
         }
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = self.timers.pop_first() else { break };
-            if let Some(partition) = self.partitions.get_mut(&key) {
+            if let Some(partition) = self.partitions.get_mut(key) {
                 partition.timer = None;
             }
             self.service(now, key);
@@ -519,7 +519,7 @@ impl<T: Clone> ProducerCore<T> {
         self.fatal = Some(error.clone());
         for key in self.partitions.busy() {
             self.close_open(key);
-            let Some(partition) = self.partitions.get_mut(&key) else { continue };
+            let Some(partition) = self.partitions.get_mut(key) else { continue };
             partition.timer = None;
             for batch in partition.drain() {
                 let outcome = Outcome::Failed(error.clone().written(batch.fate.written()));

@@ -60,7 +60,7 @@ impl<T: Clone> ProducerCore<T> {
     fn wake_broker(&mut self, now: Instant, broker: i32) {
         let Some(state) = self.brokers.get_mut(&broker).filter(|state| state.in_flight == 0) else { return };
         for key in std::mem::take(&mut state.opened) {
-            if let Some(partition) = self.partitions.get_mut(&key).filter(|partition| partition.noted == Some(broker)) {
+            if let Some(partition) = self.partitions.get_mut(key).filter(|partition| partition.noted == Some(broker)) {
                 partition.noted = None;
                 self.service(now, key);
             }
@@ -81,7 +81,7 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     fn handle_attempt(&mut self, now: Instant, key: Key, id: BatchId, attempt: &Attempt<'_>) {
-        let Some(batch) = self.partitions.get_mut(&key).and_then(|partition| partition.answered(id)) else { return };
+        let Some(batch) = self.partitions.get_mut(key).and_then(|partition| partition.answered(id)) else { return };
         match attempt {
             Attempt::Omitted if self.mode == Mode::Unanswered => self.acknowledged(key, batch, None, None),
             Attempt::Omitted => {
@@ -109,7 +109,7 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     fn acknowledged(&mut self, key: Key, batch: Batch<T>, base_offset: Option<i64>, log_append_time: Option<i64>) {
-        if let Some(partition) = self.partitions.get_mut(&key) {
+        if let Some(partition) = self.partitions.get_mut(key) {
             partition.succeeded();
         }
         self.complete(batch, Outcome::Acknowledged { base_offset, log_append_time });
@@ -168,16 +168,16 @@ impl<T: Clone> ProducerCore<T> {
     /// Sends the same bytes again, after a pause unless the leader changes.
     fn retry(&mut self, now: Instant, key: Key, mut batch: Batch<T>, unclear: bool) {
         batch.fate = batch.fate.failed(unclear);
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         // What comes back behind another is no failure of its own, and waits for that one anyway.
         if !partition.ready.front().is_some_and(|head| head.id < batch.id && head.attempts > 0) {
             partition.failures += 1;
             let failures = partition.failures;
             let until = now + self.back_off(failures);
-            let Some(partition) = self.partitions.get_mut(&key) else { return };
+            let Some(partition) = self.partitions.get_mut(key) else { return };
             partition.retry_at = Some(until);
         }
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         if batch.abandoned {
             // Its records were told long ago: only its sequences are left, and they are lost.
             partition.hole |= batch.stamp.is_some();
@@ -190,7 +190,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// The broker's idea of the sequence is another one.
     fn new_epoch(&mut self, now: Instant, key: Key, mut batch: Batch<T>, code: Code) {
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         let mut others = partition.in_flight.iter().chain(&partition.ready);
         if others.any(|other| other.stamp.is_some() && other.id < batch.id) {
             // An earlier batch is on its way again: this one is out of order only until that has arrived.
@@ -215,7 +215,7 @@ impl<T: Clone> ProducerCore<T> {
     /// What a batch that is given up leaves behind, and its error with all that is known of it.
     fn failed(&mut self, key: Key, mut batch: Batch<T>, unclear: bool, error: Error) -> (Batch<T>, Error) {
         batch.fate = batch.fate.failed(unclear);
-        if let Some(partition) = self.partitions.get_mut(&key) {
+        if let Some(partition) = self.partitions.get_mut(key) {
             partition.hole |= batch.stamp.is_some();
             partition.recovering |= batch.stamp.is_some();
         }

@@ -29,7 +29,7 @@ impl<T: Clone> ProducerCore<T> {
     pub(super) fn service(&mut self, now: Instant, key: Key) {
         self.expire(now, key);
         let topic = &mut self.topics[key.topic as usize];
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));
         if partition.is_empty() {
             return;
@@ -64,7 +64,7 @@ impl<T: Clone> ProducerCore<T> {
                 partition.tried = led;
                 self.refresh(key.topic);
                 let wait = self.back_off(1);
-                if let Some(partition) = self.partitions.get_mut(&key) {
+                if let Some(partition) = self.partitions.get_mut(key) {
                     partition.retry_at = Some(now + wait);
                 }
             }
@@ -76,7 +76,7 @@ impl<T: Clone> ProducerCore<T> {
     /// Sees to it that the partition is looked at when its next time comes. A timer that is too early is left as it is: it
     /// costs one look, less than moving it for each batch.
     fn arm(&mut self, now: Instant, key: Key) {
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         let linger = partition.open.as_ref().filter(|open| !open.due).map(|open| open.opened + self.settings.linger);
         let retry = partition.retry_at.filter(|at| *at > now && partition.wants());
         let Some(at) = [linger, retry, partition.next_deadline()].into_iter().flatten().min() else { return };
@@ -99,7 +99,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Decides what is past its delivery deadline.
     fn expire(&mut self, now: Instant, key: Key) {
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         if partition.next_deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
@@ -107,7 +107,7 @@ impl<T: Clone> ProducerCore<T> {
             self.close_open(key);
         }
         let timed_out = self.timed_out(key);
-        let Some(partition) = self.partitions.get_mut(&key) else { return };
+        let Some(partition) = self.partitions.get_mut(key) else { return };
         let mut expired = Vec::new();
         while partition.ready.front().is_some_and(|batch| batch.deadline <= now) {
             let Some(batch) = partition.ready.pop_front() else { break };
@@ -182,7 +182,7 @@ impl<T: Clone> ProducerCore<T> {
     fn prepare(&mut self, broker: i32, key: Key) -> Option<usize> {
         let led = self.topics[key.topic as usize].leader(key.partition);
         let identified = !self.settings.idempotent || self.identify(key);
-        let partition = self.partitions.get_mut(&key)?;
+        let partition = self.partitions.get_mut(key)?;
         if partition.queued != Some(broker) {
             // It stands in another line since.
             return None;
@@ -195,7 +195,7 @@ impl<T: Clone> ProducerCore<T> {
         if partition.ready.is_empty() {
             self.close_open(key);
         }
-        let partition = self.partitions.get_mut(&key)?;
+        let partition = self.partitions.get_mut(key)?;
         let size = partition.ready.front()?.sealed.as_ref().map(SealedBatch::size);
         if size.is_none() {
             // It comes again when it is compressed.
@@ -213,7 +213,7 @@ impl<T: Clone> ProducerCore<T> {
             }
             return false;
         };
-        let Some(partition) = self.partitions.get_mut(&key) else { return false };
+        let Some(partition) = self.partitions.get_mut(key) else { return false };
         let stale = partition.identity != Some(current);
         if !partition.hole && !stale {
             return true;
@@ -236,26 +236,22 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Moves on to the next epoch, or to a new id where epochs have run out.
     fn bump(&mut self, key: Key, current: ProducerIdentity) -> bool {
-        match current.next_epoch() {
-            Some(next) => {
-                self.identity = Identity::Known(next);
-                if let Some(partition) = self.partitions.get_mut(&key) {
-                    partition.adopt(next);
-                }
-                true
-            }
-            None => {
-                self.identity = Identity::Asked;
-                self.actions.push_back(Action::InitProducerId);
-                false
-            }
+        let Some(next) = current.next_epoch() else {
+            self.identity = Identity::Asked;
+            self.actions.push_back(Action::InitProducerId);
+            return false;
+        };
+        self.identity = Identity::Known(next);
+        if let Some(partition) = self.partitions.get_mut(key) {
+            partition.adopt(next);
         }
+        true
     }
 
     /// Moves a partition's first batch in flight, and the partition to the end of the line if it has more.
     fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Entry)> {
         let topic = &mut self.topics[key.topic as usize];
-        let partition = self.partitions.get_mut(&key)?;
+        let partition = self.partitions.get_mut(key)?;
         partition.queued = None;
         partition.tried = topic.leader(key.partition);
         let batch = partition.send(broker)?;

@@ -22,7 +22,7 @@ impl<T: Clone> ProducerCore<T> {
         // What grew beyond the usual size because it was expected to compress better falls apart at once, the rest in halves.
         let parts = batch.bytes.div_ceil(self.settings.batch_bytes).max(2);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX).min(batch.count);
-        if let Some(partition) = self.partitions.get_mut(&key) {
+        if let Some(partition) = self.partitions.get_mut(key) {
             partition.hole |= batch.stamp.take().is_some();
             partition.recovering = true;
             partition.insert(batch);
@@ -32,7 +32,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Takes the parts that a batch was split into, each to be sealed.
     pub fn handle_split(&mut self, now: Instant, key: Key, id: BatchId, parts: Result<Vec<ClosedBatch>, Error>) {
-        let Some(parent) = self.partitions.get_mut(&key).and_then(|partition| partition.remove(id)) else { return };
+        let Some(parent) = self.partitions.get_mut(key).and_then(|partition| partition.remove(id)) else { return };
         let parts = match parts {
             Ok(parts) => parts,
             Err(error) => {
@@ -52,7 +52,7 @@ impl<T: Clone> ProducerCore<T> {
             first += closed.count;
             let part_id = part.id;
             self.outstanding.insert(part_id);
-            if let Some(partition) = self.partitions.get_mut(&key) {
+            if let Some(partition) = self.partitions.get_mut(key) {
                 partition.insert(part);
             }
             self.seal(key, part_id, closed);

@@ -11,7 +11,7 @@ impl<T> Table<T> {
         Self(Vec::new())
     }
 
-    pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Partition<T>> {
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Partition<T>> {
         self.0.get_mut(key.topic as usize)?.get_mut(usize::try_from(key.partition).ok()?)?.as_mut()
     }
 

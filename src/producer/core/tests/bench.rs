@@ -200,7 +200,7 @@ impl Bench {
     fn sequence(&mut self, word: &str, number: &str) {
         let (topic, partition) = key_of(word);
         let topic = self.core.topic(&topic).expect("metadata came before");
-        let partition = self.core.partitions.get_mut(&Key { topic, partition }).expect("it has had records");
+        let partition = self.core.partitions.get_mut(Key { topic, partition }).expect("it has had records");
         partition.next_sequence = Sequence::from_wire(number.parse().expect("a sequence")).expect("not negative");
     }
 
