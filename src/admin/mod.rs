@@ -1,6 +1,9 @@
-//! Topics: create, delete, list, describe.
+//! The admin: the cluster, its topics, the offsets of their partitions.
+//!
+//! Questions go to whichever broker answers, changes to the controller, offsets to the leaders; each finds its way anew when it
+//! was wrong, until the deadline (`default.api.timeout.ms`). Nothing here creates a topic but [`Admin::create_topics`].
 
-use std::time::Duration;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use fastrand::Rng;
@@ -11,6 +14,7 @@ use crate::client::Target;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::error::Written;
 use crate::net::clock;
 use crate::types::TopicId;
 use crate::types::TopicName;
@@ -18,17 +22,39 @@ use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message as m;
 
-/// How long a call may take altogether (`default.api.timeout.ms`).
-const TIMEOUT: Duration = Duration::from_secs(60);
+mod offsets;
+#[cfg(all(test, feature = "mock"))]
+mod tests;
+
+pub use self::offsets::ListedOffset;
+pub use self::offsets::OffsetSpec;
+
+/// How long a controller may take to carry out a change, in milliseconds.
+const CHANGE_MS: i32 = 30_000;
 
 impl Client {
-    /// Topics: list, describe, create, delete.
+    /// Looks after topics and asks about the cluster.
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster())
     }
 }
 
-/// Looks after topics. Made by [`Client::admin`](crate::Client::admin).
+/// Looks after topics and asks about the cluster. Cheap to clone. Made by [`Client::admin`](crate::Client::admin).
+///
+/// Every call ends by the client's [`api_timeout`](crate::client::ClientBuilder::api_timeout). Cancel safety: dropping a question
+/// has no effect; whether a change that was dropped takes place is not known.
+///
+/// ```no_run
+/// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::admin::NewTopic;
+///
+/// let admin = client.admin();
+/// for (topic, outcome) in admin.create_topics([NewTopic::new("events").partitions(6)]).await? {
+///     outcome?;
+///     println!("created {topic}");
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admin {
     cluster: Cluster,
@@ -91,7 +117,33 @@ pub struct PartitionDescription {
     pub isr: Vec<i32>,
 }
 
-/// What became of each topic.
+/// A cluster as a broker describes it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClusterDescription {
+    /// Its id, where it has one.
+    pub id: Option<String>,
+    /// The broker that takes changes.
+    pub controller: Option<i32>,
+    /// Its brokers, by id.
+    pub brokers: Vec<BrokerDescription>,
+}
+
+/// A broker as one of them describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerDescription {
+    /// Its id.
+    pub id: i32,
+    /// Where it listens: a name or an address.
+    pub host: String,
+    /// Where it listens.
+    pub port: i32,
+    /// Where it stands, if that was configured.
+    pub rack: Option<String>,
+}
+
+/// What became of each topic, in the order they were named.
 pub type Outcomes = Vec<(TopicName, Result<(), Error>)>;
 
 impl Admin {
@@ -115,13 +167,45 @@ impl Admin {
     }
 
     async fn metadata(&self, topics: Option<Vec<TopicName>>) -> Result<Vec<TopicDescription>, Error> {
-        let request = Request::Metadata(m::MetadataRequest { topics, allow_auto_create: false });
-        let response = self.cluster.ask_any(request, deadline()).await?;
-        let Response::Metadata(response) = response else { return Err(mixed_up()) };
-        Ok(response.topics.into_iter().map(describe).collect())
+        Ok(self.ask_metadata(topics).await?.topics.into_iter().map(describe).collect())
     }
 
-    /// Creates topics. Each has an outcome of its own; the call fails only if no controller answers.
+    async fn ask_metadata(&self, topics: Option<Vec<TopicName>>) -> Result<m::MetadataResponse, Error> {
+        let request = Request::Metadata(m::MetadataRequest { topics, allow_auto_create: false });
+        match self.cluster.ask_any(request, self.deadline()).await? {
+            Response::Metadata(m::MetadataResponse { error: Some(code), .. }) => {
+                Err(Error::broker(code, "could not ask for metadata"))
+            }
+            Response::Metadata(response) => Ok(response),
+            _ => Err(mixed_up()),
+        }
+    }
+
+    /// The cluster's id, its brokers, and which of them takes changes.
+    pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
+        let (id, controller, brokers) = match self.cluster.ask_any(Request::DescribeCluster, self.deadline()).await {
+            Ok(Response::DescribeCluster(response)) => {
+                if let Some(code) = response.error {
+                    return Err(Error::broker(code, "could not describe the cluster"));
+                }
+                (Some(response.cluster_id), response.controller, response.brokers)
+            }
+            Ok(_) => return Err(mixed_up()),
+            // Before 2.8 metadata said as much (KIP-700).
+            Err(error) if error.kind() == Kind::Unsupported => {
+                let response = self.ask_metadata(Some(Vec::new())).await?;
+                (response.cluster_id, response.controller, response.brokers)
+            }
+            Err(error) => return Err(error),
+        };
+        let broker = |m::Node { id, host, port, rack }| BrokerDescription { id, host, port, rack };
+        let mut brokers: Vec<_> = brokers.into_iter().map(broker).collect();
+        brokers.sort_by_key(|broker| broker.id);
+        Ok(ClusterDescription { id, controller: Some(controller).filter(|id| *id >= 0), brokers })
+    }
+
+    /// Creates topics. Each has an outcome of its own; the call fails if no controller answers, or, on a change that was sent and
+    /// not answered, with an error that leaves open whether it was carried out.
     pub async fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
         let topics: Vec<m::NewTopic> = topics.into_iter().map(|topic| topic.0).collect();
         for topic in &topics {
@@ -129,51 +213,61 @@ impl Admin {
                 return Err(Error::config(format!("{:?} is no name for a topic: {problem}", &*topic.name)));
             }
         }
-        let request = m::CreateTopicsRequest { topics, timeout_ms: 30_000, validate_only: false };
-        self.at_controller(Request::CreateTopics(request), "could not create the topic", |response| match response {
+        let names = topics.iter().map(|topic| topic.name.clone()).collect();
+        let request = |open: &[TopicName]| {
+            let topics = topics.iter().filter(|topic| open.contains(&topic.name)).cloned().collect();
+            Request::CreateTopics(m::CreateTopicsRequest { topics, timeout_ms: CHANGE_MS, validate_only: false })
+        };
+        self.at_controller(names, request, "could not create the topic", |response| match response {
             Response::CreateTopics(response) => Some(response.topics),
             _ => None,
         })
         .await
     }
 
-    /// Deletes topics. Each has an outcome of its own; the call fails only if no controller answers.
+    /// Deletes topics. Each has an outcome of its own; otherwise as [`Admin::create_topics`].
     pub async fn delete_topics<N: Into<TopicName>>(
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Outcomes, Error> {
         let names = names.into_iter().map(Into::into).collect();
-        let request = m::DeleteTopicsRequest { names, timeout_ms: 30_000 };
-        self.at_controller(Request::DeleteTopics(request), "could not delete the topic", |response| match response {
+        let request = |open: &[TopicName]| {
+            Request::DeleteTopics(m::DeleteTopicsRequest { names: open.to_vec(), timeout_ms: CHANGE_MS })
+        };
+        self.at_controller(names, request, "could not delete the topic", |response| match response {
             Response::DeleteTopics(response) => Some(response.topics),
             _ => None,
         })
         .await
     }
 
-    /// Asks the controller, finding it anew when it moved.
+    /// Asks the controller about `names`, finding it anew when it moved, and again for those it had no time for.
     async fn at_controller(
         &self,
-        request: Request,
-        failed: &str,
+        names: Vec<TopicName>,
+        request: impl Fn(&[TopicName]) -> Request,
+        failed: &'static str,
         read: impl Fn(Response) -> Option<Vec<m::TopicOutcome>>,
     ) -> Result<Outcomes, Error> {
-        let deadline = deadline();
+        let deadline = self.deadline();
         let mut backoff = self.cluster.retry_backoff();
         let mut rng = Rng::with_seed(clock::seed());
+        let mut decided: HashMap<TopicName, Result<(), Error>> = HashMap::new();
         loop {
+            let open: Vec<TopicName> = names.iter().filter(|name| !decided.contains_key(*name)).cloned().collect();
+            if open.is_empty() {
+                return Ok(names.into_iter().map(|name| (decided[&name].clone(), name)).map(|(o, n)| (n, o)).collect());
+            }
             let target = self.cluster.snapshot().controller().map_or(Target::Any, Target::Broker);
-            let answer = self.cluster.request(target, request.clone(), self.cluster.request_deadline(deadline)).await;
+            let answer = self.cluster.request(target, request(&open), self.cluster.request_deadline(deadline)).await;
             let error = match answer {
-                Ok(response) => {
-                    let topics = read(response).ok_or_else(mixed_up)?;
-                    match topics.iter().find_map(|topic| topic.error.filter(|code| *code == Code::NotController)) {
-                        None => return Ok(topics.into_iter().map(|topic| outcome(topic, failed)).collect()),
-                        Some(code) => Error::broker(code, failed),
-                    }
-                }
+                Ok(response) => match note(&open, read(response).ok_or_else(mixed_up)?, failed, &mut decided) {
+                    Some(error) => error,
+                    None => continue,
+                },
                 // Whether it was carried out is not known: the caller must look.
-                Err(error) if error.is_written() != Some(crate::error::Written::No) => return Err(error),
+                Err(error) if error.is_written() != Some(Written::No) => return Err(error),
+                Err(error) if !error.is_retriable() => return Err(error),
                 Err(error) => error,
             };
             self.cluster.refresh(&[]);
@@ -184,25 +278,46 @@ impl Admin {
             tokio::time::sleep_until(wait.into()).await;
         }
     }
+
+    fn deadline(&self) -> Instant {
+        clock::now() + self.cluster.settings().api_timeout
+    }
 }
 
-fn deadline() -> Instant {
-    clock::now() + TIMEOUT
+/// Notes what is decided; answers why something is not, if something is to be asked again.
+fn note(
+    open: &[TopicName],
+    topics: Vec<m::TopicOutcome>,
+    failed: &str,
+    decided: &mut HashMap<TopicName, Result<(), Error>>,
+) -> Option<Error> {
+    let mut again = None;
+    let mut answered = Vec::new();
+    for topic in topics {
+        answered.push(topic.name.clone());
+        match topic.error {
+            // Neither did anything.
+            Some(code @ (Code::NotController | Code::ThrottlingQuotaExceeded)) => {
+                again = Some(Error::broker(code, failed).in_topic(&topic.name));
+            }
+            _ => drop(decided.insert(topic.name.clone(), outcome(topic, failed))),
+        }
+    }
+    for name in open.iter().filter(|name| !answered.contains(name)) {
+        let error = Error::protocol(format!("{failed}: the controller did not mention it")).in_topic(name);
+        decided.insert(name.clone(), Err(error));
+    }
+    again
 }
 
 fn mixed_up() -> Error {
     Error::protocol("the answer is to another question")
 }
 
-fn outcome(topic: m::TopicOutcome, failed: &str) -> (TopicName, Result<(), Error>) {
-    let result = match topic.error {
-        None => Ok(()),
-        Some(code) => {
-            let why = topic.message.map_or(failed.to_owned(), |message| format!("{failed}: {message}"));
-            Err(Error::broker(code, why).in_topic(&topic.name))
-        }
-    };
-    (topic.name, result)
+fn outcome(topic: m::TopicOutcome, failed: &str) -> Result<(), Error> {
+    let Some(code) = topic.error else { return Ok(()) };
+    let why = topic.message.map_or(failed.to_owned(), |message| format!("{failed}: {message}"));
+    Err(Error::broker(code, why).in_topic(&topic.name))
 }
 
 fn describe(topic: m::MetadataTopic) -> TopicDescription {

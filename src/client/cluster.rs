@@ -277,7 +277,7 @@ impl Cluster {
         request: Request,
         deadline: Instant,
     ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
-        let api = request.api().name();
+        let (api, is_question) = (request.api().name(), is_question(&request));
         let (sender, receiver) = oneshot::channel();
         let asked = self.peer(target).map(|(peer, address)| {
             let name = address.to_string();
@@ -285,10 +285,11 @@ impl Cluster {
             name
         });
         async move {
-            let name = asked.map_err(|error| error.in_api(api))?;
+            let told = |error: Error| if is_question { error.of_a_question() } else { error }.in_api(api);
+            let name = asked.map_err(told)?;
             // The connection answers by the deadline, unless the broker silenced it.
             match tokio::time::timeout_at(deadline.into(), receiver).await {
-                Ok(Ok(answer)) => answer.map_err(|error| error.in_api(api)),
+                Ok(Ok(answer)) => answer.map_err(told),
                 Ok(Err(_)) => Err(Error::new(Kind::Closed, "the client is closed").in_api(api)),
                 Err(_) => Err(Error::new(Kind::Timeout, "no answer by the deadline").in_api(api).at_broker(name)),
             }
@@ -425,6 +426,21 @@ impl Cluster {
                 });
             }
         }
+    }
+}
+
+/// Whether a request changes nothing, so that it is of no interest whether it arrived.
+fn is_question(request: &Request) -> bool {
+    match request.api() {
+        Api::Produce | Api::CreateTopics | Api::DeleteTopics | Api::InitProducerId | Api::OffsetCommit => false,
+        Api::ApiVersions
+        | Api::DescribeCluster
+        | Api::Fetch
+        | Api::FindCoordinator
+        | Api::ListOffsets
+        | Api::Metadata
+        | Api::OffsetFetch
+        | Api::OffsetForLeaderEpoch => true,
     }
 }
 

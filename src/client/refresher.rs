@@ -189,7 +189,7 @@ async fn ask(cluster: &Weak, target: Target, request: &Request, others: bool) ->
     let answer = match receiver.await {
         Ok(Ok(Response::Metadata(response))) => Ok(response),
         Ok(Ok(_)) => Err(Error::protocol("the answer is to another question")),
-        Ok(Err(error)) => Err(error),
+        Ok(Err(error)) => Err(error.of_a_question()),
         Err(_) => Err(Error::new(Kind::Closed, "the client is closed")),
     };
     strong(cluster)?.refresher().wanted().failure = answer.as_ref().err().cloned();

@@ -142,6 +142,11 @@ impl Error {
         self.edit(|inner| inner.written = Some(written))
     }
 
+    /// For a question, of which nothing can have been written: says nothing about it.
+    pub(crate) fn of_a_question(self) -> Self {
+        self.edit(|inner| inner.written = None)
+    }
+
     pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }

@@ -12,3 +12,4 @@ mod shapes;
 mod shell;
 mod sim;
 mod tidy;
+mod tool;

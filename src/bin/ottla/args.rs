@@ -32,6 +32,8 @@ pub(crate) struct Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show the cluster's brokers
+    Cluster,
     /// Read records
     Consume(Consume),
     /// Write a million records, read them back, verify every one

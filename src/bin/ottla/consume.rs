@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::io::Write;
 
+use ottla::client::Client;
 use ottla::consumer::ConsumedRecord;
 use ottla::consumer::ConsumerBuilder;
 use ottla::consumer::Start;
@@ -26,28 +27,35 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
         properties.set("group.id", group)?;
     }
     let printer = printer(common, &options)?;
-    let unsaid = if options.group.is_some() { "stored" } else { "beginning" };
-    let start = start(options.offset.as_deref().unwrap_or(unsaid))?;
+    let start = options.offset.as_deref().map(start).transpose()?;
     let client = connect::client(&properties).await?;
-    let builder = client.consumer().properties(&properties)?.start(start);
+    check_partitions(&client, &options).await?;
+    let builder = client.consumer().properties(&properties)?;
+    let builder = if let Some(start) = start { builder.start(start) } else { builder };
     let mut consumer = assign(builder, &options).build()?;
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout());
-    let mut left = options.count.unwrap_or(u64::MAX);
-    while left > 0 {
-        let Some(records) = consumer.poll().await? else { break };
-        let mut printed = BTreeMap::new();
-        for record in records.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            if let Err(error) = printer.print(&record, &mut out) {
-                return closed_pipe(error);
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+    let limit = options.count.unwrap_or(u64::MAX);
+    let mut read = 0;
+    while read < limit {
+        // What was printed is committed before the next poll, so that an interruption loses nothing.
+        let records = tokio::select! {
+            records = consumer.poll() => records?,
+            _ = &mut interrupted => {
+                eprintln!("interrupted after {read} records");
+                break;
             }
-            left -= 1;
+        };
+        let Some(records) = records else { break };
+        let mut printed = BTreeMap::new();
+        for record in records.iter().take(usize::try_from(limit - read).unwrap_or(usize::MAX)) {
+            printer.print(&record, &mut out)?;
+            read += 1;
             if options.group.is_some() {
                 printed.insert(record.partition, record.next_position());
             }
         }
-        if let Err(error) = out.flush() {
-            return closed_pipe(error);
-        }
+        out.flush()?;
         if !printed.is_empty() {
             let place = |partition| TopicPartition::new(options.topic.as_str(), partition);
             consumer.commit_positions(printed.into_iter().map(|(partition, next)| (place(partition), next))).await?;
@@ -57,9 +65,22 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     Ok(())
 }
 
-/// A reader that went away (`| head`) is no failure of ours.
-fn closed_pipe(error: io::Error) -> Outcome {
-    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) }
+/// A partition that is named and not there would be waited for.
+async fn check_partitions(client: &Client, options: &Consume) -> Outcome {
+    if options.partitions.is_empty() {
+        return Ok(());
+    }
+    let described = client.admin().describe_topics([options.topic.as_str()]).await?;
+    // A topic that could not be described is told of when it is read.
+    let Some(topic) = described.first().filter(|topic| topic.error.is_none()) else { return Ok(()) };
+    let there = |wanted: &&i32| !topic.partitions.iter().any(|partition| partition.index == **wanted);
+    match options.partitions.iter().find(there) {
+        Some(missing) => {
+            let count = topic.partitions.len();
+            Err(Failure::Failed(format!("-p {missing}: topic {} has {count} partitions, from 0 on", options.topic)))
+        }
+        None => Ok(()),
+    }
 }
 
 fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {

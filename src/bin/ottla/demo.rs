@@ -21,6 +21,7 @@ use crate::args::Demo;
 use crate::connect;
 use crate::perf::progress;
 use crate::perf::values;
+use crate::say;
 
 const PARTITIONS: i32 = 4;
 const WINDOW: usize = 100_000;
@@ -59,15 +60,15 @@ async fn round_trip(client: &Client, topic: &str, options: &Demo) -> Outcome {
     let verified = verify(client, topic, options, &values, &sent).await?;
     let consumed = started.elapsed();
     let rate = |taken: Duration| options.records as f64 / taken.as_secs_f64();
-    println!(
+    say(format_args!(
         "produced  {} records in {:.2} s, {:.0}/s, each acknowledged",
         options.records,
         produced.as_secs_f64(),
         rate(produced)
-    );
-    println!("consumed  {verified} records in {:.2} s, {:.0}/s, each verified", consumed.as_secs_f64(), rate(consumed));
-    println!("committed the offsets of {PARTITIONS} partitions for group {GROUP}");
-    Ok(())
+    ))?;
+    let seconds = consumed.as_secs_f64();
+    say(format_args!("consumed  {verified} records in {seconds:.2} s, {:.0}/s, each verified", rate(consumed)))?;
+    Ok(say(format_args!("committed the offsets of {PARTITIONS} partitions for group {GROUP}"))?)
 }
 
 /// The value of record `index`: its number, then filler.

@@ -3,6 +3,7 @@
 //! Exit status 0 only when all of it worked, 1 for failure, 2 for usage.
 
 mod args;
+mod cluster;
 mod connect;
 mod consume;
 mod demo;
@@ -28,6 +29,8 @@ type Outcome = Result<(), Failure>;
 enum Failure {
     /// The command ran and failed: status 1.
     Failed(String),
+    /// Whoever read standard output went away (`| head`), which is no failure of ours: status 0.
+    Quiet,
     /// The command makes no sense as given: status 2.
     Usage(String),
 }
@@ -41,14 +44,32 @@ impl From<ottla::Error> for Failure {
             text.push_str(&cause.to_string());
             source = cause.source();
         }
+        text.push_str(remedy(&error));
         if error.kind() == ottla::error::Kind::Config { Self::Usage(text) } else { Self::Failed(text) }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.to_string())
+        if error.kind() == std::io::ErrorKind::BrokenPipe { Self::Quiet } else { Self::Failed(error.to_string()) }
     }
+}
+
+/// What to do about an error that does not say so itself.
+fn remedy(error: &ottla::Error) -> &'static str {
+    match error.kind() {
+        ottla::error::Kind::UnknownTopic if error.partition().is_none() => {
+            "; check its name, or create it with `ottla topics create`"
+        }
+        ottla::error::Kind::RecordTooLarge if error.code().is_some() => "; raise max.message.bytes of the topic",
+        _ => "",
+    }
+}
+
+/// Prints one line to standard output; unlike `println!`, it does not panic when nobody reads.
+fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
+    use std::io::Write as _;
+    writeln!(std::io::stdout(), "{line}")
 }
 
 fn main() -> ExitCode {
@@ -68,6 +89,7 @@ fn main() -> ExitCode {
 async fn run(args: Args) -> Outcome {
     let Args { common, command } = args;
     match command {
+        Command::Cluster => cluster::run(&common).await,
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,
         Command::Mock(options) => mock::run(&common, options).await,
@@ -83,6 +105,7 @@ fn tell(failure: &Failure) -> ExitCode {
             eprintln!("ottla: {text}");
             ExitCode::from(1)
         }
+        Failure::Quiet => ExitCode::SUCCESS,
         Failure::Usage(text) => {
             eprintln!("ottla: {text}");
             ExitCode::from(2)

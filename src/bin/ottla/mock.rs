@@ -28,7 +28,9 @@ pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
         .listen
         .parse()
         .map_err(|_| Failure::Usage(format!("--listen {}: write it as an address and a port", options.listen)))?;
-    let server = Server::start(builder.build(), listen).await?;
+    let server = Server::start(builder.build(), listen).await.map_err(|error| {
+        Failure::Failed(format!("could not listen on {}: {error}; choose another port with --listen", options.listen))
+    })?;
     eprintln!("serving on {}; interrupt to stop", server.bootstrap());
     tokio::signal::ctrl_c().await?;
     Ok(())

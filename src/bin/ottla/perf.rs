@@ -1,6 +1,7 @@
 //! `ottla perf`: what records cost, in CPU seconds per million, and how long an acknowledgement takes.
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::args::Perf;
 use crate::args::PerfOptions;
 use crate::args::PerfWhat;
 use crate::connect;
+use crate::say;
 use crate::usage::Usage;
 
 /// Deliveries awaited behind the newest record.
@@ -34,8 +36,7 @@ pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
         PerfWhat::Consume(options) => consume(common, &options).await?,
         PerfWhat::Latency(options) => latency(common, &options).await?,
     };
-    summary.print(common.json);
-    Ok(())
+    Ok(summary.print(common.json)?)
 }
 
 /// Adds what `perf` sets by options of its own to the properties.
@@ -202,7 +203,7 @@ fn percentile(sorted: &[Duration], share: f64) -> f64 {
 }
 
 pub(crate) fn progress(records: u64) -> ProgressBar {
-    if std::io::IsTerminal::is_terminal(&std::io::stderr()) { ProgressBar::new(records) } else { ProgressBar::hidden() }
+    if io::IsTerminal::is_terminal(&io::stderr()) { ProgressBar::new(records) } else { ProgressBar::hidden() }
 }
 
 struct Summary {
@@ -228,7 +229,7 @@ impl Summary {
         }
     }
 
-    fn print(&self, as_json: bool) {
+    fn print(&self, as_json: bool) -> io::Result<()> {
         let round = |value: f64| (value * 1_000.0).round() / 1_000.0;
         let per_second = self.acked as f64 / self.wall_s;
         let per_million = self.usage.cpu_s() * 1_000_000.0 / self.acked.max(1) as f64;
@@ -241,18 +242,18 @@ impl Summary {
                 "cpu_s_per_million": round(per_million), "max_rss_mb": round(self.usage.max_rss_mb),
                 "acked": self.acked, "p50_ms": p50, "p99_ms": p99, "p999_ms": p999,
             });
-            println!("{object}");
-            return;
+            return say(object);
         }
-        println!(
+        say(format_args!(
             "{} records in {:.2} s: {per_second:.0}/s, {:.1} MB/s, {per_million:.3} CPU s per million, {:.0} MB resident",
             self.acked,
             self.wall_s,
             self.bytes / self.wall_s / 1e6,
             self.usage.max_rss_mb
-        );
+        ))?;
         if let (Some(p50), Some(p99), Some(p999)) = (p50, p99, p999) {
-            println!("p50 {p50} ms, p99 {p99} ms, p99.9 {p999} ms");
+            say(format_args!("p50 {p50} ms, p99 {p99} ms, p99.9 {p999} ms"))?;
         }
+        Ok(())
     }
 }

@@ -5,15 +5,20 @@ use std::fs::File;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
+use std::io::Read;
 use std::io::Write;
 use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla::producer::Delivery;
 use ottla::producer::Producer;
 use ottla::producer::Receipt;
 use ottla::producer::Record;
+use serde_json::Value;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::Failure;
 use crate::Outcome;
@@ -23,6 +28,9 @@ use crate::connect;
 
 /// Deliveries not yet looked at; past it the oldest is awaited before another line is read.
 const PENDING_MAX: usize = 100_000;
+
+/// Bytes of lines that are handed over at once.
+const CHUNK: usize = 1 << 16;
 
 /// Each failure is told on its own line up to this many; the rest is counted.
 const FAILURES_TOLD: u64 = 20;
@@ -35,43 +43,96 @@ pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     if let Some(acks) = &options.acks {
         properties.set("acks", acks)?;
     }
+    if options.key_delimiter.as_deref() == Some("") {
+        return Err(Failure::Usage("-K: an empty delimiter splits nothing; give one or more characters".to_owned()));
+    }
+    if let Some(partition) = options.partition.filter(|partition| *partition < 0) {
+        return Err(Failure::Usage(format!("-p {partition}: partitions are numbered from 0")));
+    }
     let inputs = open(&options.files)?;
     let client = connect::client(&properties).await?;
     let producer = client.producer().properties(&properties)?.build()?;
     let mut run = Run::new(&producer, &options)?;
-    for (name, input) in inputs {
-        run.lines(&name, input).await?;
-    }
+    // However reading ends, every line that was read is answered for.
+    let ended = run.inputs(inputs).await;
     run.finish().await?;
-    producer.close(Duration::from_secs(30)).await?;
-    run.outcome()
+    // Nothing is left that closing could be waiting for.
+    drop(producer.close(Duration::from_secs(30)).await);
+    run.outcome(ended)
 }
 
-type Input = (String, Box<dyn BufRead + Send>);
+struct Input {
+    name: Arc<str>,
+    reader: BufReader<Box<dyn Read + Send>>,
+}
 
 /// Opens every file before the first record is sent.
 fn open(files: &[impl AsRef<Path>]) -> Result<Vec<Input>, Failure> {
+    let input = |name: &str, reader| Input { name: name.into(), reader: BufReader::with_capacity(CHUNK, reader) };
     if files.is_empty() {
-        return Ok(vec![("standard input".to_owned(), Box::new(BufReader::new(io::stdin())))]);
+        return Ok(vec![input("standard input", Box::new(io::stdin()))]);
     }
     let open = |path: &Path| -> Result<Input, Failure> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|error| Failure::Failed(format!("could not open {name}: {error}")))?;
-        Ok((name, Box::new(BufReader::with_capacity(1 << 16, file))))
+        let failed = |why: String| Failure::Failed(format!("could not open {name}: {why}"));
+        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
+        if file.metadata().is_ok_and(|about| about.is_dir()) {
+            return Err(failed("it is a directory; name files".to_owned()));
+        }
+        Ok(input(&name, Box::new(file)))
     };
     files.iter().map(|path| open(path.as_ref())).collect()
+}
+
+/// Reads an input on a thread of its own, since nothing else can be done while a terminal or a pipe is waited for: whole lines, as
+/// many as there are at once, a chunk at a time.
+fn chunks(mut input: BufReader<Box<dyn Read + Send>>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
+    let (sender, receiver) = mpsc::channel(2);
+    std::thread::spawn(move || {
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK);
+            let read = loop {
+                match input.read_until(b'\n', &mut chunk) {
+                    Ok(0) => break Ok(()),
+                    Ok(_) if chunk.len() < CHUNK && input.buffer().contains(&b'\n') => {}
+                    Ok(_) => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            let is_end = chunk.is_empty() || read.is_err();
+            let sent = chunk.is_empty() || sender.blocking_send(Ok(chunk)).is_ok();
+            if let Err(error) = read {
+                // Nobody may be there any more.
+                let _ = sender.blocking_send(Err(error));
+            }
+            if is_end || !sent {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 struct Run<'a> {
     producer: &'a Producer,
     options: &'a Produce,
     headers: Vec<(&'a str, &'a str)>,
-    /// Deliveries in the order of their lines, with the line's number.
-    pending: VecDeque<(u64, Delivery)>,
+    /// Deliveries in the order of their lines.
+    pending: VecDeque<(Line, Delivery)>,
+    name: Arc<str>,
+    /// In the input that is read.
     line: u64,
+    lines: u64,
     acknowledged: u64,
     failed: u64,
-    report: io::BufWriter<io::Stdout>,
+    report: Option<io::BufWriter<io::Stdout>>,
+}
+
+/// Where a record came from.
+#[derive(Clone)]
+struct Line {
+    name: Arc<str>,
+    number: u64,
 }
 
 impl<'a> Run<'a> {
@@ -83,32 +144,57 @@ impl<'a> Run<'a> {
             options,
             headers,
             pending: VecDeque::new(),
+            name: "".into(),
             line: 0,
+            lines: 0,
             acknowledged: 0,
             failed: 0,
-            report: io::BufWriter::new(io::stdout()),
+            report: options.report.then(|| io::BufWriter::new(io::stdout())),
         })
     }
 
-    async fn lines(&mut self, name: &str, mut input: Box<dyn BufRead + Send>) -> Outcome {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let read = input
-                .read_until(b'\n', &mut line)
-                .map_err(|error| Failure::Failed(format!("could not read {name} after line {}: {error}", self.line)))?;
-            if read == 0 {
-                return Ok(());
+    /// Sends every line of every input, until all are read or the user interrupts.
+    async fn inputs(&mut self, inputs: Vec<Input>) -> Outcome {
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
+        for Input { name, reader } in inputs {
+            (self.name, self.line) = (name, 0);
+            let mut chunks = chunks(reader);
+            loop {
+                let chunk = tokio::select! {
+                    chunk = chunks.recv() => chunk,
+                    // Failures are told when they happen, not when there is more to read.
+                    () = self.await_oldest(), if !self.pending.is_empty() => continue,
+                    _ = &mut interrupted => return Err(Failure::Failed("interrupted".to_owned())),
+                };
+                match chunk {
+                    None => break,
+                    Some(Ok(chunk)) => tokio::select! {
+                        () = self.send_all(&chunk) => {}
+                        // The record that waits for room is withdrawn.
+                        _ = &mut interrupted => {
+                            let (name, line) = (&self.name, self.line);
+                            return Err(Failure::Failed(format!("interrupted at {name}, line {line}")));
+                        }
+                    },
+                    Some(Err(error)) => {
+                        let (name, line) = (&self.name, self.line);
+                        return Err(Failure::Failed(format!("could not read {name} after line {line}: {error}")));
+                    }
+                }
             }
-            if line.last() == Some(&b'\n') {
-                line.pop();
-            }
+        }
+        Ok(())
+    }
+
+    async fn send_all(&mut self, chunk: &[u8]) {
+        for line in chunk.split_inclusive(|byte| *byte == b'\n') {
             self.line += 1;
-            self.send(&line).await?;
+            self.lines += 1;
+            self.send(line.strip_suffix(b"\n").unwrap_or(line)).await;
         }
     }
 
-    async fn send(&mut self, line: &[u8]) -> Outcome {
+    async fn send(&mut self, line: &[u8]) {
         let (key, value) = self.split(line);
         let mut record = Record::to(&self.options.topic);
         if let Some(key) = key {
@@ -123,14 +209,14 @@ impl<'a> Run<'a> {
         if let Some(partition) = self.options.partition {
             record = record.partition(partition);
         }
+        let origin = Line { name: Arc::clone(&self.name), number: self.line };
         match self.producer.enqueue(record).await {
-            Ok(delivery) => self.pending.push_back((self.line, delivery)),
-            Err(error) => self.decided(self.line, Err(error))?,
+            Ok(delivery) => self.pending.push_back((origin, delivery)),
+            Err(error) => self.decided(&origin, Err(error)),
         }
         while self.pending.len() >= PENDING_MAX {
-            self.await_oldest().await?;
+            self.await_oldest().await;
         }
-        Ok(())
     }
 
     fn split<'l>(&self, line: &'l [u8]) -> (Option<&'l [u8]>, &'l [u8]) {
@@ -143,50 +229,82 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn await_oldest(&mut self) -> Outcome {
-        if let Some((line, delivery)) = self.pending.pop_front() {
-            let outcome = delivery.await;
-            self.decided(line, outcome)?;
+    /// Cancel safe: a delivery that is not there yet stays the oldest.
+    async fn await_oldest(&mut self) {
+        let Some((_, delivery)) = self.pending.front_mut() else { return };
+        let outcome = delivery.await;
+        if let Some((origin, _)) = self.pending.pop_front() {
+            self.decided(&origin, outcome);
         }
-        Ok(())
+        if self.pending.is_empty() {
+            self.flush();
+        }
     }
 
+    /// Awaits what is under way, unless the user interrupts once more.
     async fn finish(&mut self) -> Outcome {
+        let mut interrupted = pin!(tokio::signal::ctrl_c());
         while !self.pending.is_empty() {
-            self.await_oldest().await?;
+            tokio::select! {
+                () = self.await_oldest() => {}
+                _ = &mut interrupted => {
+                    let left = self.pending.len();
+                    return Err(Failure::Failed(format!("interrupted: whether {left} records are written is not known")));
+                }
+            }
         }
-        self.report.flush()?;
+        self.flush();
         Ok(())
     }
 
-    fn decided(&mut self, line: u64, outcome: Result<Receipt, ottla::Error>) -> Outcome {
+    fn flush(&mut self) {
+        if self.report.as_mut().is_some_and(|report| report.flush().is_err()) {
+            // Whoever read it went away; the records go on.
+            self.report = None;
+        }
+    }
+
+    fn tell(&mut self, object: &Value) {
+        if self.report.as_mut().is_some_and(|report| writeln!(report, "{object}").is_err()) {
+            self.report = None;
+        }
+    }
+
+    fn decided(&mut self, origin: &Line, outcome: Result<Receipt, ottla::Error>) {
+        let Line { name, number } = origin;
         match outcome {
             Ok(receipt) => {
                 self.acknowledged += 1;
-                if self.options.report {
-                    let object = json!({ "line": line, "partition": receipt.partition, "offset": receipt.offset });
-                    writeln!(self.report, "{object}")?;
+                if self.report.is_some() {
+                    let Receipt { partition, offset, .. } = receipt;
+                    self.tell(&json!({ "file": &**name, "line": number, "partition": partition, "offset": offset }));
                 }
             }
             Err(error) => {
                 self.failed += 1;
-                if self.options.report {
-                    writeln!(self.report, "{}", json!({ "line": line, "error": error.to_string() }))?;
-                }
+                let (Failure::Failed(text) | Failure::Usage(text)) = Failure::from(error) else { return };
+                self.tell(&json!({ "file": &**name, "line": number, "error": text }));
                 if self.failed <= FAILURES_TOLD {
-                    eprintln!("ottla: line {line}: {error}");
+                    eprintln!("ottla: {name}, line {number}: {text}");
                 }
             }
         }
-        Ok(())
     }
 
-    fn outcome(&self) -> Outcome {
-        let Self { line, acknowledged, failed, .. } = self;
-        if *failed > 0 {
-            return Err(Failure::Failed(format!("{failed} of {line} records were not acknowledged")));
+    fn outcome(&self, ended: Outcome) -> Outcome {
+        let Self { lines, acknowledged, failed, .. } = self;
+        let unacknowledged = (*failed > 0).then(|| format!("{failed} of {lines} records were not acknowledged"));
+        match (ended, unacknowledged) {
+            (Ok(()), None) => {
+                eprintln!("{acknowledged} records acknowledged");
+                Ok(())
+            }
+            (Ok(()), Some(text)) => Err(Failure::Failed(text)),
+            (Err(Failure::Failed(why)), None) => {
+                Err(Failure::Failed(format!("{why}; {acknowledged} records were acknowledged, all that were read")))
+            }
+            (Err(Failure::Failed(why)), Some(text)) => Err(Failure::Failed(format!("{why}; {text}"))),
+            (Err(other), _) => Err(other),
         }
-        eprintln!("{acknowledged} records acknowledged");
-        Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::args::Common;
 use crate::args::Topics;
 use crate::args::TopicsVerb;
 use crate::connect;
+use crate::say;
 
 pub(crate) async fn run(common: &Common, options: Topics) -> Outcome {
     let client = connect::client(&connect::properties(common)?).await?;
@@ -16,7 +17,7 @@ pub(crate) async fn run(common: &Common, options: Topics) -> Outcome {
     match options.verb {
         TopicsVerb::List => {
             for topic in admin.list_topics().await? {
-                if common.json { println!("{}", json!({ "topic": &*topic })) } else { println!("{topic}") }
+                if common.json { say(json!({ "topic": &*topic }))? } else { say(topic)? }
             }
             Ok(())
         }
@@ -47,7 +48,7 @@ async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<Strin
     let mut missing = Vec::new();
     for topic in admin.describe_topics(names).await? {
         if let Some(code) = topic.error {
-            missing.push(format!("{}: {code}", topic.name));
+            missing.push(format!("topic {}: {code}", topic.name));
             continue;
         }
         for partition in &topic.partitions {
@@ -56,15 +57,19 @@ async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<Strin
                     "topic": &*topic.name, "id": topic.id.to_string(), "partition": partition.index,
                     "leader": partition.leader, "replicas": partition.replicas, "isr": partition.isr,
                 });
-                println!("{object}");
+                say(object)?;
             } else {
                 let leader = partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
                 let (replicas, isr) = (&partition.replicas, &partition.isr);
-                println!("{}[{}] leader {leader} replicas {replicas:?} in sync {isr:?}", topic.name, partition.index);
+                let (name, index) = (&topic.name, partition.index);
+                say(format_args!("{name}[{index}] leader {leader} replicas {replicas:?} in sync {isr:?}"))?;
             }
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(Failure::Failed(missing.join("; "))) }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("could not describe {}; `ottla topics list` has the names", missing.join(", "))))
 }
 
 /// Says what became of each topic; fails if any did.

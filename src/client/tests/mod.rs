@@ -1,1 +1,179 @@
+//! What the handles of a client share: connections that follow brokers, knowledge that is kept, and how often it is asked for.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::*;
+use crate::client::peers::Lane;
+use crate::client::peers::Peer;
+use crate::client::peers::Peers;
+use crate::config::HostPort;
+use crate::error::Code;
+use crate::metadata::Cache;
+use crate::mock::Cluster as Mock;
+use crate::mock::Fault;
+use crate::mock::Server;
+use crate::net::clock;
+use crate::net::connection;
+use crate::net::connection::Outgoing;
+use crate::net::connection::Reply;
+use crate::types::TopicName;
+use crate::wire::Request;
+use crate::wire::message as m;
+
+const METADATA: i16 = 3;
+const FIND_COORDINATOR: i16 = 10;
+
+/// Refuses every dial, and remembers where to.
+#[derive(Clone, Debug, Default)]
+struct Refusing(Arc<Mutex<Vec<String>>>);
+
+impl Connector for Refusing {
+    fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a> {
+        self.0.lock().unwrap().push(format!("{host}:{port}"));
+        Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) })
+    }
+}
+
+fn peers(connector: &Refusing) -> Peers {
+    let second = Duration::from_secs(1);
+    Peers::new(connection::Settings {
+        client_id: "test".into(),
+        connector: Box::new(connector.clone()),
+        setup_timeout: second,
+        setup_timeout_max: second,
+        reconnect_backoff: second,
+        reconnect_backoff_max: second,
+        idle_max: None,
+        response_bytes_max: 1 << 20,
+        in_flight_max: 5,
+    })
+}
+
+fn at(host: &str) -> HostPort {
+    HostPort { host: host.into(), port: 9092 }
+}
+
+async fn dial(handle: &connection::Handle) {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let deadline = clock::now() + Duration::from_secs(60);
+    handle.submit(Outgoing { request: Request::ApiVersions, deadline, reply: Reply::Oneshot(sender) });
+    receiver.await.expect("an answer").expect_err("refused");
+}
+
+fn cache(brokers: &[(i32, &str)]) -> Cache {
+    let mut cache = Cache::default();
+    let node = |(id, host): &(i32, &str)| m::Node { id: *id, host: (*host).into(), port: 9092, rack: None };
+    let brokers = brokers.iter().map(node).collect();
+    cache.handle_response(m::MetadataResponse { brokers, ..m::MetadataResponse::default() });
+    cache
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_moved_is_dialled_where_it_is_now() {
+    let connector = Refusing::default();
+    let peers = peers(&connector);
+    for host in ["old", "old", "new"] {
+        dial(&peers.handle(Peer::Broker(1), Lane::Control, at(host))).await;
+    }
+    assert_eq!(*connector.0.lock().unwrap(), ["old:9092", "old:9092", "new:9092"]);
+    assert_eq!(peers.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connections_to_nobody_are_given_up() {
+    let peers = peers(&Refusing::default());
+    peers.handle(Peer::Bootstrap(0), Lane::Control, at("b"));
+    peers.prune(&Cache::default().snapshot());
+    assert_eq!(peers.count(), 1, "while nobody is known, the bootstrap addresses are all there is");
+    for (id, lane) in [(1, Lane::Control), (1, Lane::Fetch), (2, Lane::Produce), (3, Lane::Control)] {
+        peers.handle(Peer::Broker(id), lane, at("b"));
+    }
+    peers.prune(&cache(&[(1, "b"), (2, "elsewhere")]).snapshot());
+    assert_eq!(peers.count(), 2, "one broker stayed where it was");
+    peers.prune(&Cache::default().snapshot());
+    assert_eq!(peers.count(), 0);
+}
+
+async fn serve(mock: Mock) -> (Server, ClientBuilder) {
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let builder = Client::builder([server.bootstrap()]).expect("its addresses are well-formed");
+    (server, builder)
+}
+
+#[tokio::test]
+async fn connecting_passes_over_addresses_that_do_not_answer() {
+    let (server, _) = serve(Mock::builder().build()).await;
+    let servers = ["127.0.0.1:1", "nosuch.invalid:9092", server.bootstrap()];
+    Client::connect(servers).await.expect("the third answers");
+    let error = Client::connect(["127.0.0.1:1"]).await.expect_err("nobody listens");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+}
+
+#[tokio::test]
+async fn asking_for_what_does_not_come_is_spaced_ever_wider() {
+    let (server, builder) = serve(Mock::builder().auto_create(false).build()).await;
+    let backoff = Duration::from_millis(10);
+    let client = builder.retry_backoff(backoff, 16 * backoff).connect().await.expect("it answers");
+    let before = server.with(|mock| mock.requests_count(METADATA));
+    let topic = TopicName::from("nosuch");
+    let begun = clock::now();
+    client.cluster().known(std::slice::from_ref(&topic), begun + Duration::from_secs(1)).await.expect_err("none");
+    let asked = server.with(|mock| mock.requests_count(METADATA)) - before;
+    // 10, 20, 40, 80 and then 160 ms apart, a fifth more or less: every 10 ms it would be a hundred.
+    assert!((3..=15).contains(&asked), "asked {asked} times in a second");
+}
+
+#[tokio::test]
+async fn a_cluster_whose_brokers_all_moved_is_found_again() {
+    let (old, builder) = serve(Mock::builder().build()).await;
+    let new = Server::start(Mock::builder().topic("t", 1).build(), ([127, 0, 0, 1], 0).into()).await.expect("a port");
+    let servers = [old.bootstrap(), new.bootstrap()].map(str::to_owned);
+    drop(builder);
+    for rebootstrap in [true, false] {
+        let builder = Client::builder(servers.clone()).expect("well-formed").rebootstrap(rebootstrap);
+        let client = builder.connect().await.expect("one answers");
+        // Whichever answered, what is known is then a broker that is gone.
+        let gone = m::Node { id: 1, host: "127.0.0.1".into(), port: 1, rack: None };
+        client.cluster().edit(|cache| {
+            cache.handle_response(m::MetadataResponse { brokers: vec![gone], ..m::MetadataResponse::default() });
+            true
+        });
+        let topics = [TopicName::from("t")];
+        let deadline = clock::now() + Duration::from_secs(1);
+        let known = client.cluster().known(&topics, deadline).await;
+        let moved = client.cluster().snapshot().broker(1).is_some_and(|broker| broker.port != 1);
+        assert_eq!(moved, rebootstrap, "{known:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_coordinator_that_is_not_ready_is_asked_for_again() {
+    let (server, builder) = serve(Mock::builder().brokers(3).topic("t", 1).build()).await;
+    let client = builder.retry_backoff(Duration::from_millis(1), Duration::from_millis(5)).connect().await;
+    let client = client.expect("it answers");
+    server.with(|mock| {
+        mock.inject(FIND_COORDINATOR, Fault::Error(15), 2);
+        mock.inject(FIND_COORDINATOR, Fault::CloseBefore, 1);
+    });
+    let group = m::OffsetFetchGroup { group: "g".into(), member_epoch: -1, topics: Some(vec![]), ..Default::default() };
+    let request = Request::OffsetFetch(m::OffsetFetchRequest { groups: vec![group], require_stable: false });
+    let deadline = clock::now() + Duration::from_secs(10);
+    let answer = client.cluster().request_coordinator("g", request, deadline, |_| None).await;
+    answer.expect("the fourth question was answered");
+    assert_eq!(server.with(|mock| mock.requests_count(FIND_COORDINATOR)), 4);
+}
+
+#[tokio::test]
+async fn a_broker_that_refuses_the_group_says_so_at_once() {
+    let (server, builder) = serve(Mock::builder().build()).await;
+    let client = builder.connect().await.expect("it answers");
+    server.with(|mock| mock.inject(FIND_COORDINATOR, Fault::Error(30), 1));
+    let request = Request::OffsetFetch(m::OffsetFetchRequest::default());
+    let deadline = clock::now() + Duration::from_secs(10);
+    let error = client.cluster().request_coordinator("g", request, deadline, |_| None).await.expect_err("refused");
+    assert_eq!(error.code(), Some(Code::GroupAuthorizationFailed));
+    assert_eq!(server.with(|mock| mock.requests_count(FIND_COORDINATOR)), 1);
+}

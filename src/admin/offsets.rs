@@ -1,0 +1,201 @@
+//! Where the logs of partitions begin and end, and which offset has a time: asked of the leaders.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use super::Admin;
+use super::mixed_up;
+use crate::client::Target;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::net::clock;
+use crate::types::LeaderEpoch;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+use crate::wire::Request;
+use crate::wire::Response;
+use crate::wire::message as m;
+
+/// Which offset of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetSpec {
+    /// Of the oldest record.
+    Earliest,
+    /// After the newest record.
+    Latest,
+    /// Of the first record whose time is this or later, in milliseconds since 1970.
+    Timestamp(i64),
+}
+
+/// An offset that a leader told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListedOffset {
+    /// The offset; `None` where no record has the time that was asked for.
+    pub offset: Option<i64>,
+    /// The record's time, where one was asked for.
+    pub timestamp: Option<i64>,
+    /// The leader's epoch when the record was written, where it is known.
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+/// The answer for one partition.
+type Listed = Result<ListedOffset, Error>;
+
+impl Admin {
+    /// Asks the leaders for an offset of each partition, uncommitted records counted. Each partition has an outcome of its own, in
+    /// the order they were named.
+    pub async fn list_offsets(
+        &self,
+        partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
+    ) -> Vec<(TopicPartition, Result<ListedOffset, Error>)> {
+        let asked: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().collect();
+        let deadline = self.deadline();
+        let mut found: BTreeMap<TopicPartition, Listed> = BTreeMap::new();
+        self.find_topics(&asked, deadline, &mut found).await;
+        let mut backoff = self.cluster.retry_backoff();
+        let mut rng = Rng::with_seed(clock::seed());
+        loop {
+            let open: Vec<_> = asked.iter().filter(|(key, _)| !found.contains_key(key)).collect();
+            if open.is_empty() {
+                break;
+            }
+            let again = self.list_once(&open, deadline, &mut found).await;
+            if again.is_empty() {
+                continue;
+            }
+            let topics: Vec<TopicName> = again.keys().map(|key| key.topic.clone()).collect();
+            let wait = clock::now() + backoff.next(&mut rng);
+            if wait >= deadline {
+                found.extend(again.into_iter().map(|(key, error)| (key, Err(error))));
+                continue;
+            }
+            self.cluster.refresh(&topics);
+            tokio::time::sleep_until(wait.into()).await;
+        }
+        let missing = || Err(Error::protocol("the leader did not mention the partition"));
+        let answer = |(key, _): (TopicPartition, OffsetSpec)| {
+            let listed = found.get(&key).cloned().unwrap_or_else(missing);
+            (key, listed)
+        };
+        asked.into_iter().map(answer).collect()
+    }
+
+    /// Waits until the topics are known, and decides for those that do not exist.
+    async fn find_topics(
+        &self,
+        asked: &[(TopicPartition, OffsetSpec)],
+        deadline: Instant,
+        found: &mut BTreeMap<TopicPartition, Listed>,
+    ) {
+        let mut topics: Vec<&TopicName> = asked.iter().map(|(key, _)| &key.topic).collect();
+        topics.sort();
+        topics.dedup();
+        for topic in topics {
+            let known = self.cluster.known(std::slice::from_ref(topic), deadline).await;
+            for (key, _) in asked.iter().filter(|(key, _)| key.topic == *topic) {
+                let missing = match &known {
+                    Err(error) => Some(error.clone()),
+                    Ok(snapshot) => snapshot.partition(topic, key.partition).is_none().then(|| {
+                        Error::new(Kind::UnknownTopic, "there is no such partition").in_partition(topic, key.partition)
+                    }),
+                };
+                if let Some(error) = missing {
+                    found.insert(key.clone(), Err(error));
+                }
+            }
+        }
+    }
+
+    /// Asks every leader once, all at the same time; answers what is to be asked again, and why.
+    async fn list_once(
+        &self,
+        open: &[&(TopicPartition, OffsetSpec)],
+        deadline: Instant,
+        found: &mut BTreeMap<TopicPartition, Listed>,
+    ) -> BTreeMap<TopicPartition, Error> {
+        let snapshot = self.cluster.snapshot();
+        let mut leaders: BTreeMap<i32, Vec<(TopicPartition, OffsetSpec)>> = BTreeMap::new();
+        let mut again = BTreeMap::new();
+        for (key, spec) in open {
+            match snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
+                Some(leader) => leaders.entry(leader).or_default().push((key.clone(), *spec)),
+                None => {
+                    let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
+                    again.insert(key.clone(), error.in_partition(&key.topic, key.partition));
+                }
+            }
+        }
+        let asked: Vec<_> = leaders
+            .into_iter()
+            .map(|(leader, keys)| {
+                let request = Request::ListOffsets(list_request(&keys));
+                // Sent here; awaited when all are sent.
+                let answer =
+                    self.cluster.request(Target::Broker(leader), request, self.cluster.request_deadline(deadline));
+                (keys, answer)
+            })
+            .collect();
+        for (keys, answer) in asked {
+            let answers = answer.await.and_then(|response| match response {
+                Response::ListOffsets(response) => Ok(listed(response)),
+                _ => Err(mixed_up()),
+            });
+            for (key, _) in keys {
+                let answer = match &answers {
+                    Ok(answers) => answers.get(&key).cloned(),
+                    Err(error) => Some(Err(error.clone().in_partition(&key.topic, key.partition))),
+                };
+                let silent = || Err(Error::protocol("the leader did not mention the partition"));
+                match answer.unwrap_or_else(silent) {
+                    Err(error) if error.is_retriable() || error.kind() == Kind::UnknownTopic => {
+                        again.insert(key, error);
+                    }
+                    decided => drop(found.insert(key, decided)),
+                }
+            }
+        }
+        again
+    }
+}
+
+fn list_request(keys: &[(TopicPartition, OffsetSpec)]) -> m::ListOffsetsRequest {
+    let mut topics: Vec<m::ListOffsetsTopic> = Vec::new();
+    for (key, spec) in keys {
+        let timestamp = match spec {
+            OffsetSpec::Earliest => -2,
+            OffsetSpec::Latest => -1,
+            OffsetSpec::Timestamp(timestamp) => (*timestamp).max(0),
+        };
+        let partition = m::ListOffsetsPartition { index: key.partition, current_leader_epoch: None, timestamp };
+        match topics.iter_mut().find(|topic| topic.name == key.topic) {
+            Some(topic) => topic.partitions.push(partition),
+            None => topics.push(m::ListOffsetsTopic { name: key.topic.clone(), partitions: vec![partition] }),
+        }
+    }
+    m::ListOffsetsRequest { isolation: 0, timeout_ms: 30_000, topics }
+}
+
+fn listed(response: m::ListOffsetsResponse) -> BTreeMap<TopicPartition, Listed> {
+    let mut answers = BTreeMap::new();
+    for topic in response.topics {
+        for partition in topic.partitions {
+            let key = TopicPartition { topic: topic.name.clone(), partition: partition.index };
+            let answer = match partition.error {
+                Some(code) => {
+                    Err(Error::broker(code, "could not list offsets").in_partition(&key.topic, key.partition))
+                }
+                None => Ok(ListedOffset {
+                    offset: Some(partition.offset).filter(|offset| *offset >= 0),
+                    timestamp: Some(partition.timestamp).filter(|timestamp| *timestamp >= 0),
+                    leader_epoch: partition.leader_epoch,
+                }),
+            };
+            answers.insert(key, answer);
+        }
+    }
+    answers
+}

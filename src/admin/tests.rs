@@ -1,0 +1,155 @@
+//! The admin against the mock cluster over TCP.
+
+use std::time::Duration;
+
+use super::*;
+use crate::mock::Cluster as Mock;
+use crate::mock::Fault;
+use crate::mock::Server;
+use crate::producer::Record;
+use crate::types::TopicPartition;
+
+const LIST_OFFSETS: i16 = 2;
+const METADATA: i16 = 3;
+const CREATE_TOPICS: i16 = 19;
+const DELETE_TOPICS: i16 = 20;
+const DESCRIBE_CLUSTER: i16 = 60;
+
+const NOT_LEADER: i16 = 6;
+const NOT_CONTROLLER: i16 = 41;
+const THROTTLING_QUOTA_EXCEEDED: i16 = 89;
+
+async fn serve(mock: Mock) -> (Server, Client) {
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let client = Client::builder([server.bootstrap()]).expect("its addresses are well-formed");
+    (
+        server,
+        client.retry_backoff(Duration::from_millis(1), Duration::from_millis(10)).connect().await.expect("it answers"),
+    )
+}
+
+fn three() -> Mock {
+    Mock::builder().brokers(3).topic("t", 3).build()
+}
+
+fn names(outcomes: &Outcomes) -> Vec<(&str, bool)> {
+    outcomes.iter().map(|(name, outcome)| (&**name, outcome.is_ok())).collect()
+}
+
+#[tokio::test]
+async fn a_question_goes_to_the_next_broker_when_one_hangs_up() {
+    let (server, client) = serve(three()).await;
+    server.with(|mock| mock.inject(METADATA, Fault::CloseBefore, 2));
+    assert_eq!(client.admin().list_topics().await.expect("the third answers"), [TopicName::from("t")]);
+    server.with(|mock| mock.inject(METADATA, Fault::CloseBefore, 2));
+    let described = client.admin().describe_topics(["t"]).await.expect("the third answers");
+    assert_eq!(described[0].partitions.len(), 3);
+    assert!(described[0].partitions.iter().all(|partition| partition.leader.is_some() && !partition.isr.is_empty()));
+}
+
+#[tokio::test]
+async fn each_topic_has_an_outcome_in_the_order_named() {
+    let (_server, client) = serve(three()).await;
+    let admin = client.admin();
+    let made = admin.create_topics(["b", "t", "a"].map(|name| NewTopic::new(name).partitions(2))).await;
+    let made = made.expect("the controller answers");
+    assert_eq!(names(&made), [("b", true), ("t", false), ("a", true)]);
+    let error = made[1].1.as_ref().expect_err("there is one");
+    assert_eq!((error.code(), error.topic()), (Some(Code::TopicAlreadyExists), Some("t")));
+    let gone = admin.delete_topics(["a", "nosuch", "b"]).await.expect("the controller answers");
+    assert_eq!(names(&gone), [("a", true), ("nosuch", false), ("b", true)]);
+    assert_eq!(admin.list_topics().await.expect("an answer"), [TopicName::from("t")]);
+}
+
+#[tokio::test]
+async fn a_change_finds_the_controller_anew_and_is_made_once() {
+    for code in [NOT_CONTROLLER, THROTTLING_QUOTA_EXCEEDED] {
+        let (server, client) = serve(three()).await;
+        server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(code), 3));
+        let made = client.admin().create_topics([NewTopic::new("n")]).await.expect("found");
+        assert_eq!(names(&made), [("n", true)]);
+        assert_eq!(server.with(|mock| mock.requests_count(CREATE_TOPICS)), 4);
+        server.with(|mock| mock.inject(DELETE_TOPICS, Fault::Error(code), 3));
+        assert_eq!(names(&client.admin().delete_topics(["n"]).await.expect("found")), [("n", true)]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_in_doubt_is_not_made_again() {
+    let (server, client) = serve(three()).await;
+    server.with(|mock| mock.inject(CREATE_TOPICS, Fault::CloseAfter, 1));
+    let error = client.admin().create_topics([NewTopic::new("n")]).await.expect_err("it is not known");
+    assert_eq!(error.is_written(), Some(Written::Maybe));
+    assert_eq!(server.with(|mock| mock.requests_count(CREATE_TOPICS)), 1);
+}
+
+#[tokio::test]
+async fn a_bad_name_is_refused_before_anything_is_sent() {
+    let (server, client) = serve(three()).await;
+    for bad in ["", ".", "a b", "a/b"] {
+        let error = client.admin().create_topics([NewTopic::new("fine"), NewTopic::new(bad)]).await.expect_err(bad);
+        assert_eq!(error.kind(), Kind::Config);
+    }
+    assert_eq!(server.with(|mock| mock.requests_count(CREATE_TOPICS)), 0);
+}
+
+#[tokio::test]
+async fn the_cluster_is_described_by_old_brokers_too() {
+    let modern = three();
+    let old = Mock::builder().brokers(3).topic("t", 3).versions(DESCRIBE_CLUSTER, 1, 0).build();
+    for mock in [modern, old] {
+        let (_server, client) = serve(mock).await;
+        let cluster = client.admin().describe_cluster().await.expect("an answer");
+        assert_eq!(cluster.brokers.iter().map(|broker| broker.id).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(cluster.brokers.iter().all(|broker| broker.host == "127.0.0.1" && broker.port > 0));
+        assert!(cluster.controller.is_some_and(|id| (1..=3).contains(&id)));
+        assert_eq!(cluster.id.as_deref(), Some("ottla-mock-cluster-000"));
+    }
+}
+
+#[tokio::test]
+async fn offsets_come_from_the_leaders_wherever_they_move() {
+    let (server, client) = serve(three()).await;
+    let producer = client.producer().build().expect("the defaults are fine");
+    for index in 0..4 {
+        let record = Record::to("t").partition(0).value("v").timestamp(1_000 + index);
+        producer.send(record).await.expect("it takes it");
+    }
+    server.with(|mock| {
+        mock.inject(LIST_OFFSETS, Fault::Error(NOT_LEADER), 1);
+        mock.inject(LIST_OFFSETS, Fault::CloseBefore, 1);
+    });
+    let at = |partition, spec| (TopicPartition::new("t", partition), spec);
+    let asked =
+        [at(0, OffsetSpec::Latest), at(1, OffsetSpec::Earliest), at(2, OffsetSpec::Latest), at(3, OffsetSpec::Latest)];
+    let listed = client.admin().list_offsets(asked).await;
+    let offsets: Vec<_> = listed.iter().map(|(_, listed)| listed.as_ref().ok().and_then(|l| l.offset)).collect();
+    assert_eq!(offsets, [Some(4), Some(0), Some(0), None]);
+    let missing = listed[3].1.as_ref().expect_err("there are three");
+    assert_eq!((missing.kind(), missing.partition()), (Kind::UnknownTopic, Some(3)));
+    for (time, expected) in [(0, Some(0)), (1_002, Some(2)), (9_000, None)] {
+        let listed = client.admin().list_offsets([at(0, OffsetSpec::Timestamp(time))]).await;
+        assert_eq!(listed[0].1.as_ref().expect("an answer").offset, expected, "at {time}");
+    }
+}
+
+#[tokio::test]
+async fn no_question_creates_a_topic() {
+    let (server, client) = serve(Mock::builder().auto_create(true).build()).await;
+    let described = client.admin().describe_topics(["nosuch"]).await.expect("an answer");
+    assert_eq!(described[0].error, Some(Code::UnknownTopicOrPartition));
+    let listed = client.admin().list_offsets([(TopicPartition::new("nosuch", 0), OffsetSpec::Latest)]).await;
+    assert_eq!(listed[0].1.as_ref().expect_err("there is none").kind(), Kind::UnknownTopic);
+    assert!(client.admin().list_topics().await.expect("an answer").is_empty());
+    assert!(server.with(|mock| mock.topic_id("nosuch")).is_none());
+}
+
+#[tokio::test]
+async fn a_call_ends_by_the_api_timeout() {
+    let (server, _) = serve(three()).await;
+    let client = Client::builder([server.bootstrap()]).expect("well-formed").api_timeout(Duration::from_millis(300));
+    let client = client.connect().await.expect("it answers");
+    server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(NOT_CONTROLLER), u32::MAX));
+    let error = client.admin().create_topics([NewTopic::new("n")]).await.expect_err("there is no controller");
+    assert!(error.is_timeout(), "{error}");
+}
