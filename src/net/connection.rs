@@ -204,7 +204,9 @@ impl Task {
         self.health.store(true, Ordering::Relaxed);
         let Established { stream, versions, throttle } = made;
         let mut pipeline = Pipeline::new(self.settings.client_id.clone(), versions, self.settings.in_flight_max);
-        for Outgoing { request, deadline, reply } in self.queue.waiting.drain(..) {
+        // What was given up meanwhile is not sent any more: nobody expects it to happen now.
+        let awaited = self.queue.waiting.drain(..).filter(|outgoing| !outgoing.reply.is_closed());
+        for Outgoing { request, deadline, reply } in awaited {
             pipeline.submit(request, deadline, reply);
         }
         pipeline.mute(clock::now(), throttle);

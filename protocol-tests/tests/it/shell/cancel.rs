@@ -576,3 +576,21 @@ fn a_dropped_question_costs_no_connection() {
         assert_eq!(world.net.dials(), dials, "connections were made again");
     });
 }
+
+#[test]
+fn a_call_that_is_dropped_before_a_connection_is_made_asks_nothing() {
+    run(async {
+        let mut world = World::new(Net::new(cluster())).await;
+        world.check().await;
+        world.net.set_all(|switches| switches.delay = Duration::from_secs(3));
+        world.net.cut_all();
+        let admin = world.client.admin();
+        let late = admin.create_topics([NewTopic::new("late")]);
+        let made = tokio::time::timeout(Duration::from_millis(500), late).await;
+        made.expect_err("it takes three seconds to connect");
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(world.net.with(|cluster| cluster.topic_id("late")), None);
+        world.net.set_all(|switches| switches.delay = Duration::ZERO);
+        world.check().await;
+    });
+}
