@@ -102,6 +102,8 @@ pub(super) struct Refusal {
     pub(super) reason: &'static str,
     /// The index of the record at fault, if it is one.
     pub(super) record: Option<i32>,
+    /// Whether it is refused before it gets as far as the log, whose start the answer then does not tell.
+    pub(super) early: bool,
 }
 
 /// Judges the records of one partition of a produce request; `scratch` is where compressed ones are inflated.
@@ -109,34 +111,37 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
     use ResponseError::CorruptMessage;
     use ResponseError::InvalidRecord;
     use ResponseError::InvalidTimestamp;
+    use ResponseError::UnknownServerError;
     use ResponseError::UnsupportedCompressionType;
 
     let Some(bytes) = records.first_chunk::<HEAD_LEN>() else {
-        return refuse(InvalidRecord, "the records do not hold one whole batch");
+        return early(InvalidRecord, "the records do not hold one whole batch");
     };
     match bytes[16] {
         2 => {}
-        0 | 1 => return refuse(InvalidRecord, "the batch is not of format v2"),
-        _ => return refuse(CorruptMessage, "no batch format has this number"),
+        0 | 1 => return early(InvalidRecord, "the batch is not of format v2"),
+        _ => return early(CorruptMessage, "no batch format has this number"),
     }
     let head = Head::read(bytes);
     if usize::try_from(head.length).ok().and_then(|length| length.checked_add(12)) != Some(records.len()) {
-        return refuse(InvalidRecord, "the records are not exactly one whole batch");
+        return early(InvalidRecord, "the records are not exactly one whole batch");
     }
     let Some(compression) = head.compression() else {
-        return refuse(UnsupportedCompressionType, "no codec has this number");
+        // Nobody expected that (`CompressionType.forId`). Where zstd is not allowed, it is looked at early.
+        let refuse = if rules.version < 7 { early } else { refuse };
+        return refuse(UnknownServerError, "no codec has this number");
     };
     if compression == Compression::Zstd && rules.version < 7 {
-        return refuse(UnsupportedCompressionType, "zstd needs produce requests of version 7 or later");
+        return early(UnsupportedCompressionType, "zstd needs produce requests of version 7 or later");
     }
     if head.base_offset != 0 {
         return refuse(InvalidRecord, "the base offset of a produced batch is not zero");
     }
     if records.len() > rules.batch_bytes_max {
-        return refuse(ResponseError::MessageTooLarge, "the batch is larger than the topic's max.message.bytes");
+        return early(ResponseError::MessageTooLarge, "the batch is larger than the topic's max.message.bytes");
     }
     if crc32c::crc32c(&records[21..]) != head.crc {
-        return refuse(CorruptMessage, "the CRC does not match");
+        return early(CorruptMessage, "the CRC does not match");
     }
     if head.count <= 0 || head.last_offset_delta != head.count - 1 {
         return refuse(InvalidRecord, "the record count and the last offset delta disagree");
@@ -153,11 +158,8 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
     if head.producer_id >= 0 && head.base_sequence < 0 {
         return refuse(InvalidRecord, "a batch with a producer id has no sequence");
     }
-    if rules.timestamp_max.is_some_and(|latest| head.max_timestamp > latest) {
-        return refuse(InvalidTimestamp, "a timestamp lies too far in the future");
-    }
     let plain = inflate(&records[HEAD_LEN..], compression, rules.codecs, scratch)?;
-    walk(plain, &head)?;
+    walk(plain, &head, rules.timestamp_max)?;
     Ok(Checked {
         last_offset_delta: head.last_offset_delta,
         max_timestamp: head.max_timestamp,
@@ -167,7 +169,11 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
 }
 
 fn refuse<T>(error: ResponseError, reason: &'static str) -> Result<T, Refusal> {
-    Err(Refusal { error, reason, record: None })
+    Err(Refusal { error, reason, record: None, early: false })
+}
+
+fn early<T>(error: ResponseError, reason: &'static str) -> Result<T, Refusal> {
+    Err(Refusal { error, reason, record: None, early: true })
 }
 
 /// The record section as it was before compression.
@@ -186,13 +192,15 @@ pub(super) fn inflate<'a>(
     scratch.clear();
     match codec.decompress(section, INFLATED_MAX, scratch) {
         Ok(()) => Ok(scratch),
-        Err(_) => refuse(ResponseError::CorruptMessage, "the records do not inflate"),
+        // Of which a broker knows no more than that something went wrong.
+        Err(_) => refuse(ResponseError::UnknownServerError, "the records do not inflate"),
     }
 }
 
 /// Reads every record: as many as the header says, numbered without gaps, none left over, times as the header says.
-fn walk(plain: &[u8], head: &Head) -> Result<(), Refusal> {
-    let wrong = |reason, record| Err(Refusal { error: ResponseError::InvalidRecord, reason, record: Some(record) });
+fn walk(plain: &[u8], head: &Head, timestamp_max: Option<i64>) -> Result<(), Refusal> {
+    let bad = |error, reason, record| Err(Refusal { error, reason, record: Some(record), early: false });
+    let wrong = |reason, record| bad(ResponseError::InvalidRecord, reason, record);
     let mut records = Walk::new(plain);
     let mut latest = NO_TIMESTAMP;
     for index in 0..head.count {
@@ -205,6 +213,9 @@ fn walk(plain: &[u8], head: &Head) -> Result<(), Refusal> {
         let Some(timestamp) = head.base_timestamp.checked_add(record.timestamp_delta) else {
             return wrong("the timestamp delta overflows", index);
         };
+        if timestamp_max.is_some_and(|limit| timestamp > limit) {
+            return bad(ResponseError::InvalidTimestamp, "the timestamp lies too far in the future", index);
+        }
         latest = latest.max(timestamp);
     }
     if !records.is_done() {

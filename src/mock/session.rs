@@ -60,7 +60,7 @@ impl Sessions {
         partitions: Vec<Cached>,
         rng: &mut fastrand::Rng,
     ) -> Option<i32> {
-        if partitions.is_empty() || self.open.keys().filter(|(owner, _)| *owner == broker).count() >= slots {
+        if self.open.keys().filter(|(owner, _)| *owner == broker).count() >= slots {
             return None;
         }
         let id = std::iter::repeat_with(|| rng.i32(1..)).find(|id| !self.open.contains_key(&(broker, *id)))?;

@@ -1,6 +1,7 @@
 //! The suites that are not in the files they test.
 
 mod chaos;
+mod conformance;
 mod fuzz_corpus;
 mod golden;
 mod history;

@@ -1,5 +1,7 @@
 //! CreateTopics and DeleteTopics.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::CreateTopicsResponse;
@@ -19,20 +21,30 @@ use crate::types::TopicName;
 
 pub(super) fn create_topics(state: &mut State, call: &Call, request: CreateTopicsRequest) -> CreateTopicsResponse {
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut met = BTreeSet::new();
+    let mut twice = BTreeSet::new();
+    twice.extend(request.topics.iter().filter(|asked| !met.insert(asked.name.clone())).map(|asked| asked.name.clone()));
     for asked in &request.topics {
-        let response = CreatableTopicResult::default().with_name(asked.name.clone());
-        topics.push(match create(state, call, asked, request.validate_only) {
+        let repeated = twice.contains(&asked.name);
+        if repeated && !met.remove(&asked.name) {
+            continue;
+        }
+        let response = CreatableTopicResult::default().with_name(asked.name.clone()).with_configs(Some(Vec::new()));
+        let result = match repeated {
+            true => Err((ResponseError::InvalidRequest, "the request names the topic twice")),
+            false => create(state, call, asked, request.validate_only),
+        };
+        topics.push(match result {
             Ok((id, partitions, replicas)) => response
                 .with_topic_id(wire_id(id))
+                .with_error_message(None)
                 .with_num_partitions(partitions)
-                .with_replication_factor(replicas)
-                .with_configs(Some(Vec::new())),
+                .with_replication_factor(replicas),
             Err((error, reason)) => response
                 .with_error_code(error.code())
                 .with_error_message(Some(text(reason)))
                 .with_num_partitions(-1)
-                .with_replication_factor(-1)
-                .with_configs(Some(Vec::new())),
+                .with_replication_factor(-1),
         });
     }
     CreateTopicsResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
@@ -57,7 +69,8 @@ fn create(
     let (partitions, replicas) = extent(state, asked)?;
     let batch_bytes_max = batch_bytes_max(asked)?;
     if validate_only {
-        return Ok((TopicId::ZERO, partitions, replicas));
+        // Kafka draws an id all the same.
+        return Ok((TopicId(state.rng.u128(1..).to_be_bytes()), partitions, replicas));
     }
     let topic = state.create_topic(&name, partitions, replicas);
     if let Some(bytes) = batch_bytes_max {
@@ -70,6 +83,14 @@ fn create(
 fn extent(state: &State, asked: &CreatableTopic) -> Result<(i32, i16), Refused> {
     let brokers = i16::try_from(state.live().count()).unwrap_or(i16::MAX);
     if !asked.assignments.is_empty() {
+        if asked.num_partitions != -1 || asked.replication_factor != -1 {
+            return Err((ResponseError::InvalidRequest, "replicas are assigned, so that there is nothing to count"));
+        }
+        let mut indexes: Vec<i32> = asked.assignments.iter().map(|assignment| assignment.partition_index).collect();
+        indexes.sort_unstable();
+        if !(0..).zip(&indexes).all(|(expected, index)| expected == *index) {
+            return Err((ResponseError::InvalidReplicaAssignment, "the partitions are not numbered from zero on"));
+        }
         // Where the replicas go is up to the mock; how many there are is not.
         let partitions = i32::try_from(asked.assignments.len()).unwrap_or(i32::MAX);
         let replicas = asked.assignments.iter().map(|assignment| assignment.broker_ids.len()).max().unwrap_or(1);
@@ -88,8 +109,11 @@ fn extent(state: &State, asked: &CreatableTopic) -> Result<(i32, i16), Refused> 
     Ok((partitions, replicas))
 }
 
-/// The one topic configuration that the mock knows; others are taken and have no effect.
+/// The one topic configuration that the mock heeds; others that Kafka has are taken and have no effect.
 fn batch_bytes_max(asked: &CreatableTopic) -> Result<Option<usize>, Refused> {
+    if asked.configs.iter().any(|config| !TOPIC_CONFIGS.contains(&config.name.as_str())) {
+        return Err((ResponseError::InvalidConfig, "no topic has a configuration of this name"));
+    }
     let Some(config) = asked.configs.iter().find(|config| &*config.name == "max.message.bytes") else {
         return Ok(None);
     };
@@ -107,7 +131,18 @@ pub(super) fn delete_topics(state: &mut State, call: &Call, request: DeleteTopic
     } else {
         asked.extend(request.topic_names.iter().map(|name| (Some(TopicName::from(name.as_str())), TopicId::ZERO)));
     }
-    let responses = asked.into_iter().map(|(name, id)| delete(state, call, name, id)).collect();
+    let mut met = BTreeSet::new();
+    let twice: BTreeSet<_> = asked.iter().filter(|topic| !met.insert((*topic).clone())).cloned().collect();
+    let once = asked.into_iter().filter(|topic| met.remove(topic));
+    let responses = once.map(|(name, id)| match twice.contains(&(name.clone(), id)) {
+        true => DeletableTopicResult::default()
+            .with_name(name.map(|name| wire_name(&name)))
+            .with_topic_id(wire_id(id))
+            .with_error_code(ResponseError::InvalidRequest.code())
+            .with_error_message(Some(text("the request names the topic twice"))),
+        false => delete(state, call, name, id),
+    });
+    let responses = responses.collect();
     DeleteTopicsResponse::default().with_throttle_time_ms(call.throttle_ms).with_responses(responses)
 }
 
@@ -128,6 +163,46 @@ fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) 
         Err(error) => response.with_error_code(error.code()).with_error_message(Some(text("not deleted"))),
     }
 }
+
+/// The names of `TopicConfig`, of this release and of older ones.
+const TOPIC_CONFIGS: &[&str] = &[
+    "cleanup.policy",
+    "compression.gzip.level",
+    "compression.lz4.level",
+    "compression.type",
+    "compression.zstd.level",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "follower.replication.throttled.replicas",
+    "index.interval.bytes",
+    "leader.replication.throttled.replicas",
+    "local.retention.bytes",
+    "local.retention.ms",
+    "max.compaction.lag.ms",
+    "max.message.bytes",
+    "message.downconversion.enable",
+    "message.format.version",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.difference.max.ms",
+    "message.timestamp.type",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "preallocate",
+    "remote.log.copy.disable",
+    "remote.log.delete.on.disable",
+    "remote.storage.enable",
+    "retention.bytes",
+    "retention.ms",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+    "unclean.leader.election.enable",
+];
 
 /// More partitions than this in one topic are a test's mistake.
 const PARTITIONS_MAX: i32 = 100_000;

@@ -67,6 +67,9 @@ pub(super) fn init_producer_id(
 
 fn identity(state: &mut State, call: &Call, request: &InitProducerIdRequest) -> Result<(i64, i16), ResponseError> {
     call.refused()?;
+    if call.version >= 3 && (request.producer_id.0 >= 0) != (request.producer_epoch >= 0) {
+        return Err(ResponseError::InvalidRequest);
+    }
     // Without a transactional id every request gets a new id, whatever it says (`handleInitProducerId`).
     let Some(name) = request.transactional_id.as_ref().map(|name| name.as_str()) else {
         return Ok((state.take_producer_id(), 0));

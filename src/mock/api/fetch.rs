@@ -253,6 +253,8 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
             told = only_news(state, plan.call.broker, id, told);
         }
     }
+    // What is not there at all comes last (`KafkaApis.handleFetchRequest`).
+    told.sort_by_key(|(_, data)| is_absent(data.error_code));
     response.responses = group(told);
     response
 }
@@ -306,7 +308,7 @@ fn fail(
         .with_high_watermark(-1)
         .with_last_stable_offset(-1)
         .with_log_start_offset(-1)
-        .with_aborted_transactions(plan.read_committed.then(Vec::new))
+        .with_aborted_transactions((plan.read_committed || is_absent(error.code())).then(Vec::new))
         .with_preferred_read_replica(BrokerId(-1));
     // A client that asked the wrong broker is told the right one (KIP-951).
     let moved = matches!(error, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch);
@@ -324,6 +326,11 @@ fn fail(
         leaders.push(endpoint.with_port(i32::from(broker.port)).with_rack(broker.rack.as_deref().map(text)));
     }
     data.with_current_leader(LeaderIdAndEpoch::default().with_leader_id(BrokerId(leader)).with_leader_epoch(epoch))
+}
+
+/// Whether an error says that there is no such partition.
+fn is_absent(code: i16) -> bool {
+    [ResponseError::UnknownTopicOrPartition.code(), ResponseError::UnknownTopicId.code()].contains(&code)
 }
 
 /// Leaves out the partitions of a session that have nothing new, and lets those that had data go last next time

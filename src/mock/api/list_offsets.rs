@@ -50,9 +50,11 @@ fn find(
     match asked.timestamp {
         LATEST => Ok(Found { offset: readable, timestamp: -1, leader_epoch: partition.seat.leader_epoch }),
         // Without tiered storage the local log is all there is (KIP-405).
-        EARLIEST | EARLIEST_LOCAL => at(log.start()),
+        EARLIEST => at(log.start()),
+        EARLIEST_LOCAL if call.version >= 8 => at(log.start()),
         MAX_TIMESTAMP if call.version >= 7 => Ok(log.latest_time(&state.codecs).unwrap_or(NOT_FOUND)),
-        LATEST_TIERED => Ok(NOT_FOUND),
+        LATEST_TIERED if call.version >= 9 => Ok(NOT_FOUND),
+        EARLIEST_PENDING if call.version >= 11 => Ok(NOT_FOUND),
         timestamp if timestamp >= 0 => {
             let found = log.find_time(timestamp, &state.codecs);
             Ok(found.filter(|found| found.offset < readable).unwrap_or(NOT_FOUND))
@@ -68,3 +70,4 @@ const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
+const EARLIEST_PENDING: i64 = -6;

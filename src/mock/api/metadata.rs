@@ -1,5 +1,7 @@
 //! Metadata and DescribeCluster.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::DescribeClusterRequest;
@@ -28,7 +30,11 @@ pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest)
     let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let topics = match asked {
         None => all(state, call),
-        Some(asked) => asked.iter().map(|topic| one(state, call, topic, request.allow_auto_topic_creation)).collect(),
+        Some(asked) => {
+            let mut met = BTreeSet::new();
+            let once = asked.iter().filter(|topic| met.insert((topic.name.clone(), topic.topic_id)));
+            once.map(|topic| one(state, call, topic, request.allow_auto_topic_creation)).collect()
+        }
     };
     let broker = |id: i32| {
         let broker = &state.brokers[&id];
@@ -156,8 +162,13 @@ pub(super) fn describe_cluster(
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse {
     let response = DescribeClusterResponse::default().with_throttle_time_ms(call.throttle_ms);
-    // Version 1 and later can ask for controllers (2), which only a controller's listener answers (KIP-919).
-    let mistaken = (call.version >= 1 && request.endpoint_type != 1).then_some(ResponseError::MismatchedEndpointType);
+    let mistaken = match request.endpoint_type {
+        _ if call.version == 0 => None,
+        1 => None,
+        // Controllers, for which only a controller's listener answers (KIP-919).
+        2 => Some(ResponseError::MismatchedEndpointType),
+        _ => Some(ResponseError::UnsupportedEndpointType),
+    };
     if let Some(error) = call.errors.whole().or(mistaken) {
         return response.with_error_code(error.code()).with_error_message(Some(text("refused")));
     }

@@ -34,7 +34,8 @@ pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitReques
         for asked in topic.partitions {
             let index = asked.partition_index;
             let result = name.as_ref().map_err(|error| *error);
-            let result = result.and_then(|name| commit_one(state, call, &request.group_id, name, asked));
+            let member = request.generation_id_or_member_epoch >= 0;
+            let result = result.and_then(|name| commit_one(state, call, &request.group_id, member, name, asked));
             let response = OffsetCommitResponsePartition::default().with_partition_index(index);
             partitions.push(response.with_error_code(code(&result)));
         }
@@ -56,6 +57,7 @@ fn commit_one(
     state: &mut State,
     call: &Call,
     group: &str,
+    by_member: bool,
     topic: &TopicName,
     asked: OffsetCommitRequestPartition,
 ) -> Result<(), ResponseError> {
@@ -64,6 +66,11 @@ fn commit_one(
     }
     coordinates(state, call, group)?;
     call.refused_at(topic, asked.partition_index)?;
+    if by_member {
+        // No group has members (`GroupMetadataManager`, `ClassicGroup.validateOffsetCommit`).
+        let known = state.groups.contains_key(group);
+        return Err(if known { ResponseError::UnknownMemberId } else { ResponseError::IllegalGeneration });
+    }
     let metadata = asked.committed_metadata.unwrap_or_default();
     if metadata.len() > METADATA_BYTES_MAX {
         return Err(ResponseError::OffsetMetadataTooLarge);

@@ -123,11 +123,14 @@ fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> (ProduceR
                 (Ok(done), _) => {
                     let place = (responses.len(), partitions.len());
                     waiting.extend(done.awaited.map(|awaited| Awaited { place, ..awaited }));
-                    let response = response.with_base_offset(done.base_offset).with_log_append_time_ms(-1);
+                    let response =
+                        response.with_base_offset(done.base_offset).with_log_append_time_ms(done.append_time);
                     response.with_log_start_offset(done.log_start)
                 }
                 (Err(refusal), Ok(name)) => {
-                    let response = refused(call, response, refusal);
+                    let start = state.partition(name, data.index).map_or(-1, |found| found.log.start());
+                    let start = if refusal.early { -1 } else { start };
+                    let response = refused(call, response, refusal).with_log_start_offset(start);
                     hint(state, call, response, name, refusal.error, &mut leaders)
                 }
                 (Err(refusal), Err(_)) => refused(call, response, refusal),
@@ -143,7 +146,14 @@ fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> (ProduceR
 
 impl From<ResponseError> for Refusal {
     fn from(error: ResponseError) -> Self {
-        Self { error, reason: "", record: None }
+        let late = matches!(
+            error,
+            ResponseError::OutOfOrderSequenceNumber
+                | ResponseError::InvalidProducerEpoch
+                | ResponseError::InvalidTxnState
+                | ResponseError::NotEnoughReplicas
+        );
+        Self { error, reason: "", record: None, early: !late }
     }
 }
 
@@ -151,6 +161,8 @@ impl From<ResponseError> for Refusal {
 struct Done {
     base_offset: i64,
     log_start: i64,
+    /// Kafka gives a duplicate's time here, though it is its producer's; −1 for a batch that is new.
+    append_time: i64,
     /// What there is to wait for, if its followers do not have it yet.
     awaited: Option<Awaited>,
 }
@@ -180,8 +192,12 @@ fn append(
     let partition = state.partition_mut(topic, data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let (log, leader_epoch) = (&mut partition.log, partition.seat.leader_epoch);
     let admission = checked.numbered.map(|numbered| log.producers.admit(numbered)).transpose()?;
+    let mut append_time = -1;
     let base_offset = match (admission, checked.numbered) {
-        (Some(Admission::Duplicate(offset)), _) => offset,
+        (Some(Admission::Duplicate(offset)), _) => {
+            append_time = checked.max_timestamp;
+            offset
+        }
         (_, Some(numbered)) if !checked.transactional && log.transactions.is_open(numbered.producer_id) => {
             return Err(ResponseError::InvalidTxnState.into());
         }
@@ -192,7 +208,7 @@ fn append(
     let awaited = (end > log.high_watermark()).then_some(awaited);
     let log_start = log.start();
     state.changes += 1;
-    Ok(Done { base_offset, log_start, awaited })
+    Ok(Done { base_offset, log_start, append_time, awaited })
 }
 
 fn refused(call: &Call, response: PartitionProduceResponse, refusal: Refusal) -> PartitionProduceResponse {

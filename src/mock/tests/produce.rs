@@ -71,7 +71,7 @@ fn a_bad_batch_is_refused_as_kafka_refuses_it() {
         (Draft { max_timestamp_extra: 1, ..good.clone() }, ResponseError::InvalidRecord),
         (Draft { attributes: 0x20, ..good.clone() }, ResponseError::InvalidRecord),
         (Draft { attributes: 0x08, ..good.clone() }, ResponseError::InvalidTimestamp),
-        (Draft { attributes: 0x07, ..good.clone() }, ResponseError::UnsupportedCompressionType),
+        (Draft { attributes: 0x07, ..good.clone() }, ResponseError::UnknownServerError),
         (Draft { values: Vec::new(), ..good.clone() }, ResponseError::InvalidRecord),
         (good.clone().by(1, 0, -1), ResponseError::InvalidRecord),
         (good.clone().at(1_700_003_700_000), ResponseError::InvalidTimestamp),

@@ -1,0 +1,254 @@
+//! The two sides of the comparison: a real broker behind TCP and the mock in this process, asked the same questions.
+
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use bytes::BufMut;
+use bytes::Bytes;
+use bytes::BytesMut;
+use kafka_protocol::messages::RequestHeader;
+use kafka_protocol::messages::ResponseHeader;
+use kafka_protocol::protocol::Decodable;
+use kafka_protocol::protocol::Encodable;
+use kafka_protocol::protocol::HeaderVersion;
+use kafka_protocol::protocol::Request;
+use kafka_protocol::protocol::StrBytes;
+use ottla::mock::Cluster;
+use ottla::mock::Outcome;
+use protocol_tests::rig;
+
+/// One side, and what it said.
+pub(super) struct Peer {
+    wire: Wire,
+    correlation_id: i32,
+    /// What each question was answered, without what may differ.
+    pub(super) said: Vec<(String, String)>,
+}
+
+enum Wire {
+    Mock(Box<Cluster>, Instant),
+    Real(u16, Option<TcpStream>),
+}
+
+/// What came back for a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Closed,
+    Frame(Bytes),
+    /// Nothing for ten seconds.
+    Silent,
+}
+
+impl Peer {
+    pub(super) fn real(port: u16) -> Self {
+        Self { wire: Wire::Real(port, None), correlation_id: 0, said: Vec::new() }
+    }
+
+    pub(super) fn mock(cluster: Cluster) -> Self {
+        Self { wire: Wire::Mock(Box::new(cluster), Instant::now()), correlation_id: 0, said: Vec::new() }
+    }
+
+    /// Notes what was said of a question.
+    pub(super) fn say(&mut self, question: impl Into<String>, answer: impl std::fmt::Debug) {
+        self.said.push((question.into(), format!("{answer:?}")));
+    }
+
+    /// Asks, and answers with what came, or that the connection was closed.
+    pub(super) fn ask<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, &'static str> {
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).expect("an encodable request");
+        self.ask_raw_with::<R::Response>(R::KEY, version, R::header_version(version), version, &body)
+    }
+
+    /// As [`Peer::ask`] with a body that is encoded already, and a response that is read in a version of its own.
+    pub(super) fn ask_raw_with<M: Decodable + HeaderVersion>(
+        &mut self,
+        api_key: i16,
+        version: i16,
+        header_version: i16,
+        response_version: i16,
+        body: &[u8],
+    ) -> Result<M, &'static str> {
+        let frame = self.frame(api_key, version, header_version, body);
+        let mut reply = match self.exchange(&frame) {
+            Answer::Closed => return Err("closed"),
+            Answer::Silent => return Err("silent"),
+            Answer::Frame(reply) => reply,
+        };
+        let header = ResponseHeader::decode(&mut reply, M::header_version(response_version)).expect("a header");
+        assert_eq!(header.correlation_id, self.correlation_id);
+        let response = M::decode(&mut reply, response_version).map_err(|_| "unreadable")?;
+        if reply.is_empty() { Ok(response) } else { Err("bytes left over") }
+    }
+
+    /// Sends what has no reply; whether the connection is then still there.
+    pub(super) fn tell<R: Request>(&mut self, version: i16, request: &R) -> &'static str {
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).expect("an encodable request");
+        let frame = self.frame(R::KEY, version, R::header_version(version), &body);
+        match &mut self.wire {
+            Wire::Mock(cluster, now) => match cluster.handle(*now, wall_ms(), 1, 1, frame) {
+                Outcome::Silent => "open",
+                Outcome::Close => "closed",
+                Outcome::Reply(_) | Outcome::Wait => "answered",
+            },
+            Wire::Real(port, stream) => {
+                connect(*port, stream).write_all(&frame).expect("it reads");
+                // Whatever is asked next is answered, or not.
+                let next = self.frame(18, 0, 1, &[]);
+                match self.exchange(&next) {
+                    Answer::Closed | Answer::Silent => "closed",
+                    Answer::Frame(reply) if reply[..4] == self.correlation_id.to_be_bytes() => "open",
+                    Answer::Frame(_) => "answered",
+                }
+            }
+        }
+    }
+
+    /// Sends a header of a version and nothing else; what comes back.
+    pub(super) fn knock(&mut self, api_key: i16, version: i16, header_version: i16) -> Answer {
+        let frame = self.frame(api_key, version, header_version, &[]);
+        self.exchange(&frame)
+    }
+
+    /// Forgets the connection, which the other side has closed.
+    pub(super) fn hang_up(&mut self) {
+        if let Wire::Real(_, stream) = &mut self.wire {
+            *stream = None;
+        }
+    }
+
+    fn frame(&mut self, api_key: i16, version: i16, header_version: i16, body: &[u8]) -> Bytes {
+        self.correlation_id += 1;
+        let header = RequestHeader::default()
+            .with_request_api_key(api_key)
+            .with_request_api_version(version)
+            .with_correlation_id(self.correlation_id)
+            .with_client_id(Some(StrBytes::from_static_str("conformance")));
+        let mut whole = BytesMut::new();
+        header.encode(&mut whole, header_version).expect("an encodable header");
+        whole.extend_from_slice(body);
+        let mut frame = BytesMut::new();
+        frame.put_i32(i32::try_from(whole.len()).expect("small"));
+        frame.extend_from_slice(&whole);
+        frame.freeze()
+    }
+
+    fn exchange(&mut self, frame: &Bytes) -> Answer {
+        match &mut self.wire {
+            Wire::Mock(cluster, now) => {
+                let mut outcome = cluster.handle(*now, wall_ms(), 1, 1, frame.clone());
+                if outcome == Outcome::Wait {
+                    *now = cluster.poll_timeout().expect("it waits for something");
+                    outcome = cluster.poll(*now).expect("its time has come").1;
+                }
+                match outcome {
+                    Outcome::Reply(reply) => Answer::Frame(reply.slice(4..)),
+                    Outcome::Close => Answer::Closed,
+                    Outcome::Silent | Outcome::Wait => Answer::Silent,
+                }
+            }
+            Wire::Real(port, stream) => {
+                let open = connect(*port, stream);
+                let mut size = [0; 4];
+                if let Err(error) = open.write_all(frame).and_then(|()| open.read_exact(&mut size)) {
+                    *stream = None;
+                    let late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                    return if late { Answer::Silent } else { Answer::Closed };
+                }
+                let mut reply = vec![0; usize::try_from(i32::from_be_bytes(size)).expect("not negative")];
+                open.read_exact(&mut reply).expect("a whole frame");
+                Answer::Frame(reply.into())
+            }
+        }
+    }
+}
+
+fn connect(port: u16, stream: &mut Option<TcpStream>) -> &mut TcpStream {
+    stream.get_or_insert_with(|| {
+        let stream = TcpStream::connect(rig::address(port)).expect("a broker");
+        stream.set_nodelay(true).expect("a socket");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+        stream
+    })
+}
+
+/// What time it is, for timestamps.
+pub(super) fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    i64::try_from(since.as_millis()).expect("it fits")
+}
+
+/// A batch to be written, with the fields that questions bend.
+#[derive(Clone)]
+pub(super) struct Draft {
+    pub(super) producer: (i64, i16, i32),
+    pub(super) timestamp: i64,
+    pub(super) attributes: i16,
+    pub(super) count_extra: i32,
+    pub(super) delta_extra: i32,
+    pub(super) max_timestamp_extra: i64,
+    pub(super) values: Vec<String>,
+}
+
+impl Draft {
+    pub(super) fn of(timestamp: i64, values: &[&str]) -> Self {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        let producer = (-1, -1, -1);
+        Self { producer, timestamp, attributes: 0, count_extra: 0, delta_extra: 0, max_timestamp_extra: 0, values }
+    }
+
+    pub(super) fn by(mut self, id: i64, epoch: i16, sequence: i32) -> Self {
+        self.producer = (id, epoch, sequence);
+        self
+    }
+
+    /// Records without keys, n milliseconds after the first.
+    pub(super) fn bytes(&self) -> Bytes {
+        let mut section = Vec::new();
+        for (index, value) in (0_i64..).zip(&self.values) {
+            let mut record = vec![0];
+            varint(&mut record, index);
+            varint(&mut record, index);
+            varint(&mut record, -1);
+            varint(&mut record, i64::try_from(value.len()).expect("small"));
+            record.extend_from_slice(value.as_bytes());
+            record.push(0);
+            varint(&mut section, i64::try_from(record.len()).expect("small"));
+            section.extend_from_slice(&record);
+        }
+        let count = i32::try_from(self.values.len()).expect("small");
+        let mut tail = BytesMut::new();
+        tail.put_i16(self.attributes);
+        tail.put_i32(count - 1 + self.delta_extra);
+        tail.put_i64(self.timestamp);
+        tail.put_i64(self.timestamp + i64::from(count) - 1 + self.max_timestamp_extra);
+        tail.put_i64(self.producer.0);
+        tail.put_i16(self.producer.1);
+        tail.put_i32(self.producer.2);
+        tail.put_i32(count + self.count_extra);
+        tail.extend_from_slice(&section);
+        let mut batch = BytesMut::new();
+        batch.put_i64(0);
+        batch.put_i32(i32::try_from(tail.len() + 9).expect("small"));
+        batch.put_i32(-1);
+        batch.put_i8(2);
+        batch.put_u32(crc32c::crc32c(&tail));
+        batch.extend_from_slice(&tail);
+        batch.freeze()
+    }
+}
+
+fn varint(out: &mut Vec<u8>, number: i64) {
+    let mut bits = (number << 1 ^ number >> 63).cast_unsigned();
+    while bits > 0x7f {
+        out.push(u8::try_from(bits & 0x7f).expect("seven bits") | 0x80);
+        bits >>= 7;
+    }
+    out.push(u8::try_from(bits).expect("seven bits"));
+}
