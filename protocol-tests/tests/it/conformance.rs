@@ -28,6 +28,7 @@ mod admin;
 mod fetch;
 mod groups;
 mod offsets;
+mod others;
 mod peer;
 mod produce;
 
