@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::types::TopicName;
 use crate::wire::Api;
 use crate::wire::Request;
 use crate::wire::Response;
+use crate::wire::message::FetchRequest;
 use crate::wire::message::FindCoordinatorRequest;
 use crate::wire::message::Leader;
 use crate::wire::message::Node;
@@ -129,6 +131,8 @@ struct Inner {
     coordinators: Mutex<HashMap<String, i32>>,
     refresher: Arc<Refresher>,
     turn: AtomicUsize,
+    /// The last reader that was numbered.
+    readers: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -159,6 +163,7 @@ impl Cluster {
             coordinators: Mutex::default(),
             refresher: Arc::default(),
             turn: AtomicUsize::new(seed),
+            readers: AtomicU64::new(0),
         }));
         refresher::once(&cluster.downgrade(), Vec::new()).await?;
         tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.refresher)));
@@ -259,15 +264,49 @@ impl Cluster {
     ///
     /// It comes by `deadline`, to which time for which the broker silences the client is added (KIP-219).
     pub(crate) fn submit(&self, target: Target, request: Request, deadline: Instant, reply: Reply) {
+        self.submit_over(Lane::of(&request), target, request, deadline, reply);
+    }
+
+    /// A number for one who fetches over connections of its own, until they are [released](Self::release).
+    pub(crate) fn reader(&self) -> u64 {
+        self.0.readers.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// As [`Self::submit`], over a line of a reader's: a broker answers the requests of one connection in order, and takes
+    /// its time with a fetch.
+    pub(crate) fn submit_fetch(
+        &self,
+        (reader, line): (u64, usize),
+        broker: i32,
+        request: FetchRequest,
+        deadline: Instant,
+        reply: Reply,
+    ) {
+        let lane = Lane::Fetch { reader, line };
+        self.submit_over(lane, Target::Broker(broker), Request::Fetch(request), deadline, reply);
+    }
+
+    /// Gives up a reader's connections, once what was sent over them is written.
+    pub(crate) fn release(&self, reader: u64) {
+        self.0.peers.release(reader);
+    }
+
+    fn submit_over(&self, lane: Lane, target: Target, request: Request, deadline: Instant, reply: Reply) {
         match self.peer(target) {
-            Ok((peer, address)) => self.submit_to(peer, address, request, deadline, reply),
+            Ok((peer, address)) => self.submit_to((peer, lane), address, request, deadline, reply),
             Err(error) => reply.send(Err(error.in_api(request.api().name()))),
         }
     }
 
-    fn submit_to(&self, peer: Peer, address: HostPort, request: Request, deadline: Instant, reply: Reply) {
-        let handle = self.0.peers.handle(peer, Lane::of(&request), address);
-        handle.submit(Outgoing { request, deadline, reply });
+    fn submit_to(
+        &self,
+        (peer, lane): (Peer, Lane),
+        address: HostPort,
+        request: Request,
+        deadline: Instant,
+        reply: Reply,
+    ) {
+        self.0.peers.handle(peer, lane, address).submit(Outgoing { request, deadline, reply });
     }
 
     /// Sends a request and waits for the answer, no longer than until `deadline`. The future does not keep the client alive.
@@ -281,7 +320,8 @@ impl Cluster {
         let (sender, receiver) = oneshot::channel();
         let asked = self.peer(target).map(|(peer, address)| {
             let name = address.to_string();
-            self.submit_to(peer, address, request, deadline, Reply::Oneshot(sender));
+            let lane = Lane::of(&request);
+            self.submit_to((peer, lane), address, request, deadline, Reply::Oneshot(sender));
             name
         });
         async move {

@@ -18,7 +18,11 @@ use crate::wire::message::Node;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     Control,
-    Fetch,
+    /// Of one reader, who may have several.
+    Fetch {
+        reader: u64,
+        line: usize,
+    },
     Produce,
 }
 
@@ -26,7 +30,7 @@ impl Lane {
     pub(super) fn of(request: &Request) -> Self {
         match request.api() {
             Api::Produce => Self::Produce,
-            Api::Fetch => Self::Fetch,
+            Api::Fetch => Self::Fetch { reader: 0, line: 0 },
             Api::ApiVersions
             | Api::CreateTopics
             | Api::DeleteTopics
@@ -98,6 +102,11 @@ impl Peers {
             Peer::Bootstrap(_) => nobody,
             Peer::Broker(id) => snapshot.broker(*id).and_then(address).is_some_and(|address| address == open.address),
         });
+    }
+
+    /// Gives up the connections of a reader.
+    pub(super) fn release(&self, reader: u64) {
+        self.open().retain(|(_, lane), _| !matches!(lane, Lane::Fetch { reader: whose, .. } if *whose == reader));
     }
 
     /// Whether nothing is known to be wrong with the connection to a broker.

@@ -70,13 +70,16 @@ pub(super) struct Driver {
     answers: mpsc::UnboundedReceiver<Answer>,
     sink: mpsc::UnboundedSender<Answer>,
     fetch_wait_max: Duration,
+    /// Whose connections fetches go over: another consumer's long poll must not hold up this one's.
+    reader: u64,
 }
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, fetch_wait_max: Duration) -> Self {
         let (sink, answers) = mpsc::unbounded_channel();
         let snapshots = cluster.subscribe();
-        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max }
+        let reader = cluster.reader();
+        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max, reader }
     }
 
     pub(super) async fn run(mut self) {
@@ -128,8 +131,10 @@ impl Driver {
             Action::EpochEnd { node, tag, request } => {
                 self.send(node, tag, Request::OffsetForLeaderEpoch(request), timeout);
             }
-            Action::Fetch { node, tag, request } => {
-                self.send(node, tag, Request::Fetch(request), timeout + self.fetch_wait_max);
+            Action::Fetch { node, line, tag, request } => {
+                let deadline = clock::now() + timeout + self.fetch_wait_max;
+                let reply = Reply::Tagged { tag, sink: self.sink.clone() };
+                self.cluster.submit_fetch((self.reader, line), node, request, deadline, reply);
             }
             Action::Hint { topic, partition, leader, nodes } => self.cluster.hint(&topic, partition, leader, &nodes),
             Action::ListOffsets { node, tag, request } => {
@@ -184,6 +189,7 @@ impl Driver {
 impl Drop for Driver {
     /// Whoever polls hears that it is over, also where the runtime ends before the consumer does.
     fn drop(&mut self) {
+        self.cluster.release(self.reader);
         self.shared.stop();
     }
 }

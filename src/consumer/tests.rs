@@ -157,3 +157,38 @@ async fn one_who_stops_in_the_middle_commits_what_was_dealt_with() {
     within(consumer.commit_positions(last)).await.unwrap();
     assert_eq!(read_all(&mut reader()).await.len(), 33);
 }
+
+#[tokio::test]
+async fn a_seek_does_not_wait_for_the_answer_to_an_idle_fetch() {
+    let (_server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 5).await;
+    let key = TopicPartition::new("t", 0);
+    // An answer that has to wait for data comes long after `within` has given up.
+    let wait = Duration::from_secs(25);
+    let mut consumer = client.consumer().assign(["t"]).fetch_wait_max(wait).build().unwrap();
+    assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 5);
+    for offset in [3, 1] {
+        consumer.seek(&key, Start::Offset(offset)).unwrap();
+        let records = within(consumer.poll()).await.unwrap().unwrap();
+        assert_eq!(records.iter().next().map(|record| record.offset), Some(offset));
+        drop(records);
+        consumer.pause([&key]).unwrap();
+        consumer.resume([&key]).unwrap();
+        write(&client, Compression::None, 0, 1).await;
+        assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_does_not_wait_for_another_of_its_client() {
+    let (_server, client) = cluster(1).await;
+    let reader = || client.consumer().assign(["t"]).fetch_wait_max(Duration::from_secs(25)).build().unwrap();
+    let mut first = reader();
+    assert_eq!(within(first.poll()).await.unwrap().unwrap().ends().len(), 1);
+    // The first waits at the end by now, with an answer that is a long way off.
+    let mut second = reader();
+    assert_eq!(within(second.poll()).await.unwrap().unwrap().ends().len(), 1);
+    write(&client, Compression::None, 0, 1).await;
+    assert_eq!(within(first.poll()).await.unwrap().unwrap().count(), 1);
+    assert_eq!(within(second.poll()).await.unwrap().unwrap().count(), 1);
+}

@@ -53,6 +53,11 @@ impl Batches {
         Self { rest: payload, truncated: false, failed: false }
     }
 
+    /// Holds a copy of what is left from now on, and nothing of what the payload was a part of.
+    pub fn copy_out(&mut self) {
+        self.rest = Bytes::copy_from_slice(&self.rest);
+    }
+
     /// Whether the payload ended in the middle of a batch.
     pub fn truncated(&self) -> bool {
         self.truncated
@@ -264,7 +269,7 @@ struct Raw<'a> {
 
 impl<'a> Raw<'a> {
     /// Takes one record off the front.
-    #[inline]
+    #[inline(always)]
     fn take(rest: &mut &'a [u8]) -> Result<Self, Flaw> {
         let mut body = field(rest)?.ok_or(Flaw::Length(-1))?;
         let (_attributes, fields) = body.split_first().ok_or(Flaw::Length(0))?;
@@ -293,7 +298,7 @@ impl<'a> Raw<'a> {
 }
 
 /// Takes a length off the front, and so many bytes; `None` is null.
-#[inline]
+#[inline(always)]
 fn field<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Flaw> {
     let length = varint::take_i32(body)?;
     if length == -1 {

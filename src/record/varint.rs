@@ -67,7 +67,7 @@ impl From<Flaw> for RecordError {
 }
 
 /// Takes a number of at most 64 bits off the front of `bytes`.
-#[inline]
+#[inline(always)]
 pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Flaw> {
     // Nearly every length and delta takes one or two bytes.
     match **bytes {
@@ -84,10 +84,30 @@ pub(super) fn take(bytes: &mut &[u8]) -> Result<i64, Flaw> {
 }
 
 /// Takes a number of at most 32 bits: five bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn take_i32(bytes: &mut &[u8]) -> Result<i32, Flaw> {
+    match **bytes {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *bytes = rest;
+            Ok(unzigzag_i32(u32::from(first)))
+        }
+        [first, second, ref rest @ ..] if second < 0x80 => {
+            *bytes = rest;
+            Ok(unzigzag_i32(u32::from(first & 0x7f) | u32::from(second) << 7))
+        }
+        _ => take_long_i32(bytes),
+    }
+}
+
+#[inline(always)]
+fn unzigzag_i32(value: u32) -> i32 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
+}
+
+#[cold]
+fn take_long_i32(bytes: &mut &[u8]) -> Result<i32, Flaw> {
     let before = bytes.len();
-    let value = take(bytes)?;
+    let value = take_long(bytes)?;
     if before - bytes.len() > 5 {
         return Err(Flaw::Varint);
     }

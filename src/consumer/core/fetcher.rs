@@ -1,7 +1,11 @@
 //! What is fetched from which broker, and what becomes of the answers.
 //!
-//! One fetch is in flight per broker. The next is sent while what it brought is still unread, as long as what is held of
-//! that broker's partitions is under half of its share of the budget.
+//! A broker is asked over two lines, each with a connection and a session of its own, because it answers what came over
+//! one connection in order and may take its time with each answer. What is to be fetched goes over the first line. What
+//! comes up while an answer to that is awaited, a position that was moved, a partition that was resumed or found, goes
+//! over the second at once, so that no partition waits for another's silence. The next fetch is sent while what the last
+//! one brought is still unread, as long as what is held of that broker's partitions is under half of its share of the
+//! budget.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +22,7 @@ use super::position::Item;
 use super::position::Partition;
 use super::position::Position;
 use super::position::Preferred;
+use super::position::ResetPolicy;
 use super::position::State;
 use super::session::Entry;
 use super::session::Plan;
@@ -40,15 +45,30 @@ use crate::wire::message::Node as Broker;
 /// A broker that is fetched from.
 #[derive(Debug)]
 pub(super) struct Node {
-    session: Session,
-    /// When the fetch that is in flight was sent.
-    in_flight: Option<Instant>,
+    lines: [Line; LINES],
     pub(super) trouble: Trouble,
+}
+
+/// A connection's worth of fetching: at most one request is in flight.
+#[derive(Debug, Default)]
+struct Line {
+    /// Has what was sent last.
+    session: Session,
+    in_flight: Option<InFlight>,
     /// Answers in a row that brought nothing and did not wait for anything.
     hollow: u32,
     /// With which partition full requests begin, so that each comes first in turn.
     turn: usize,
 }
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    since: Instant,
+    /// Bytes that the answer may have.
+    room: usize,
+}
+
+const LINES: usize = 2;
 
 /// Answers that brought nothing and did not wait, after which to slow down.
 const HOLLOW_MAX: u32 = 3;
@@ -60,12 +80,25 @@ const BATCH_BYTES_MAX: i32 = 1 << 30;
 impl Node {
     fn new(config: &Config) -> Self {
         Self {
-            session: Session::default(),
-            in_flight: None,
+            lines: Default::default(),
             trouble: Trouble::new(config.retry_backoff, config.retry_backoff_max),
-            hollow: 0,
-            turn: 0,
         }
+    }
+
+    /// The first line that is free, if any is.
+    fn free(&self) -> Option<usize> {
+        self.lines.iter().position(|line| line.in_flight.is_none())
+    }
+
+    /// Bytes that answers which are awaited may have.
+    fn awaited(&self) -> usize {
+        self.lines.iter().filter_map(|line| line.in_flight).map(|in_flight| in_flight.room).sum()
+    }
+
+    /// Whether just this is being asked for.
+    fn asks(&self, slot: usize, entry: &Entry) -> bool {
+        let mut busy = self.lines.iter().filter(|line| line.in_flight.is_some());
+        busy.any(|line| line.session.entry(slot).is_some_and(|sent| sent.is_same(entry)))
     }
 }
 
@@ -106,8 +139,11 @@ impl ConsumerCore {
         for (id, wanted) in wanted {
             let node = self.nodes.entry(id).or_insert_with(|| Node::new(&self.config));
             let is_full = wanted.held > share / 2;
-            if node.in_flight.is_none() && !node.trouble.is_waiting() && !is_full {
-                self.fetch(now, id, &wanted, share);
+            if !node.trouble.is_waiting()
+                && !is_full
+                && let Some(line) = node.free()
+            {
+                self.fetch(now, id, line, &wanted, share);
             }
         }
     }
@@ -122,22 +158,29 @@ impl ConsumerCore {
         }
     }
 
-    fn fetch(&mut self, now: Instant, id: i32, wanted: &Wanted, share: usize) {
-        let entry = |slot: &usize| Some((*slot, entry(self.partitions[*slot].as_ref()?)));
-        let entries: BTreeMap<usize, Entry> = wanted.slots.iter().filter_map(entry).collect();
+    /// Asks over a line that is free for what is not asked for over another.
+    fn fetch(&mut self, now: Instant, id: i32, at: usize, wanted: &Wanted, share: usize) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let is_full = node.session.is_full();
-        let mut plan = node.session.next(entries);
-        if is_full && !plan.sent.is_empty() {
-            let first = node.turn % plan.sent.len();
-            plan.sent.rotate_left(first);
-            node.turn = first + 1;
+        let entry = |slot: &usize| Some((*slot, entry(self.partitions[*slot].as_ref()?)));
+        let entries = wanted.slots.iter().filter_map(entry).filter(|(slot, entry)| !node.asks(*slot, entry));
+        let entries: BTreeMap<usize, Entry> = entries.collect();
+        if entries.is_empty() {
+            return;
         }
-        node.in_flight = Some(now);
-        let room = share.saturating_sub(wanted.held).max(1);
+        let room = share.saturating_sub(wanted.held + node.awaited()).max(1);
+        let room = room.min(usize::try_from(self.config.fetch_bytes_max).unwrap_or(usize::MAX));
+        let line = &mut node.lines[at];
+        let is_full = line.session.is_full();
+        let mut plan = line.session.next(entries);
+        if is_full && !plan.sent.is_empty() {
+            let first = line.turn % plan.sent.len();
+            plan.sent.rotate_left(first);
+            line.turn = first + 1;
+        }
+        line.in_flight = Some(InFlight { since: now, room });
         let request = self.fetch_request(&plan, i32::try_from(room).unwrap_or(i32::MAX));
-        let tag = self.tag(Pending::Fetch { node: id });
-        self.actions.push_back(Action::Fetch { node: id, tag, request });
+        let tag = self.tag(Pending::Fetch { node: id, line: at });
+        self.actions.push_back(Action::Fetch { node: id, line: at, tag, request });
     }
 
     fn fetch_request(&self, plan: &Plan, room: i32) -> FetchRequest {
@@ -145,7 +188,7 @@ impl ConsumerCore {
         FetchRequest {
             max_wait_ms: i32::try_from(config.fetch_wait_max.as_millis()).unwrap_or(i32::MAX),
             min_bytes: config.fetch_bytes_min,
-            max_bytes: config.fetch_bytes_max.min(room),
+            max_bytes: room,
             isolation: config.isolation.to_wire(),
             session_id: plan.id,
             session_epoch: plan.epoch,
@@ -181,23 +224,25 @@ impl ConsumerCore {
     }
 
     pub(super) fn close_sessions(&mut self) {
-        let open = |(id, node): (&i32, &mut Node)| Some((*id, node.session.close()?));
-        let plans: Vec<(i32, Plan)> = self.nodes.iter_mut().filter_map(open).collect();
-        for (node, plan) in plans {
+        let lines = self.nodes.iter_mut().flat_map(|(id, node)| (0..).zip(&mut node.lines).map(|line| (*id, line)));
+        let open = |(id, (at, line)): (i32, (usize, &mut Line))| Some((id, at, line.session.close()?));
+        let plans: Vec<(i32, usize, Plan)> = lines.filter_map(open).collect();
+        for (node, line, plan) in plans {
             let request = FetchRequest { max_wait_ms: 0, ..self.fetch_request(&plan, 1) };
-            let tag = self.tag(Pending::Fetch { node });
-            self.actions.push_back(Action::Fetch { node, tag, request });
+            let tag = self.tag(Pending::Fetch { node, line });
+            self.actions.push_back(Action::Fetch { node, line, tag, request });
         }
     }
 
     /// A fetch was not answered: the connection broke, or could not be made, or the deadline passed.
-    pub(super) fn fetch_failed(&mut self, now: Instant, id: i32, error: Error) {
+    pub(super) fn fetch_failed(&mut self, now: Instant, id: i32, line: usize, error: Error) {
         let patience = self.config.patience;
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.in_flight = None;
-        node.session.failed();
+        let line = &mut node.lines[line];
+        line.in_flight = None;
+        line.session.failed();
         let lasts = node.trouble.failed(now, &mut self.rng, patience);
-        let slots: Vec<usize> = node.session.slots().collect();
+        let slots: Vec<usize> = line.session.slots().collect();
         for slot in slots {
             self.want_metadata(slot);
             if let Some(partition) = &mut self.partitions[slot] {
@@ -207,19 +252,21 @@ impl ConsumerCore {
         self.tell(lasts, &error.at_broker(id.to_string()));
     }
 
-    pub(super) fn fetched(&mut self, now: Instant, id: i32, response: FetchResponse) {
+    pub(super) fn fetched(&mut self, now: Instant, id: i32, at: usize, response: FetchResponse) {
         if self.closed {
             return;
         }
         if let Some(code) = response.error {
-            return self.fetch_refused(now, id, code);
+            return self.fetch_refused(now, id, at, code);
         }
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let waited = node.in_flight.take().map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent));
+        let line = &mut node.lines[at];
+        let sent = line.in_flight.take();
+        let waited = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent.since));
         let answered = response.topics.iter().map(|topic| topic.partitions.len()).sum();
-        let entries = node.session.slots().filter_map(|slot| Some((slot, *node.session.entry(slot)?)));
+        let entries = line.session.slots().filter_map(|slot| Some((slot, *line.session.entry(slot)?)));
         let entries: BTreeMap<usize, Entry> = entries.collect();
-        if !node.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
+        if !line.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
             let error = Error::protocol("a fetch response is not about what was asked").at_broker(id.to_string());
             let lasts = node.trouble.failed(now, &mut self.rng, self.config.patience);
             return self.tell(lasts, &Error::new(Kind::Connect, error.to_string()));
@@ -236,30 +283,32 @@ impl ConsumerCore {
                 moved |= self.partition_fetched(now, id, slot, sent, partition, &response.nodes);
             }
         }
-        self.slow_down(now, id, moved || waited >= self.config.fetch_wait_max / 2);
+        self.slow_down(now, id, at, moved || waited >= self.config.fetch_wait_max / 2);
     }
 
     /// Brokers wait until there is something to say. One that does not is not asked over and over.
-    fn slow_down(&mut self, now: Instant, id: i32, is_fine: bool) {
+    fn slow_down(&mut self, now: Instant, id: i32, line: usize, is_fine: bool) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.hollow = if is_fine { 0 } else { node.hollow.saturating_add(1) };
-        if node.hollow >= HOLLOW_MAX {
+        let line = &mut node.lines[line];
+        line.hollow = if is_fine { 0 } else { line.hollow.saturating_add(1) };
+        if line.hollow >= HOLLOW_MAX {
             node.trouble.wait(now + HOLLOW_PAUSE);
         }
     }
 
-    fn fetch_refused(&mut self, now: Instant, id: i32, code: Code) {
+    fn fetch_refused(&mut self, now: Instant, id: i32, line: usize, code: Code) {
         let patience = self.config.patience;
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.in_flight = None;
-        let was_incremental = !node.session.is_full();
-        node.session.refused(code);
+        let line = &mut node.lines[line];
+        line.in_flight = None;
+        let was_incremental = !line.session.is_full();
+        line.session.refused(code);
         // A broker forgets sessions when it has too many; one that forgets what it was not told is asked less often.
         if code == Code::FetchSessionIdNotFound && was_incremental {
             return;
         }
         let lasts = node.trouble.failed(now, &mut self.rng, patience);
-        let slots: Vec<usize> = node.session.slots().collect();
+        let slots: Vec<usize> = line.session.slots().collect();
         if code == Code::FetchSessionTopicIdError || code.is_stale_metadata() {
             slots.into_iter().for_each(|slot| self.want_metadata(slot));
         }
@@ -313,7 +362,11 @@ impl ConsumerCore {
                 if !again {
                     partition.trouble.hurry();
                 }
-                partition.lost(policy, "the position is out of the log's range");
+                const REASON: &str = "the position is out of the log's range";
+                match policy {
+                    ResetPolicy::Earliest | ResetPolicy::Latest => partition.lost(policy, REASON),
+                    ResetPolicy::None => partition.measure(REASON),
+                }
                 self.make_ready(slot);
             }
             Code::CorruptMessage => {
@@ -360,6 +413,9 @@ impl ConsumerCore {
                     let mut chunk = Chunk::new(records, start, end, partition.generation);
                     if isolation == Isolation::ReadCommitted {
                         chunk = chunk.without(answer.aborted.unwrap_or_default());
+                    }
+                    if partition.paused {
+                        chunk.copy_out();
                     }
                     partition.queue.push_back(Item::Chunk(Box::new(chunk)));
                 }

@@ -90,6 +90,11 @@ impl Chunk {
         self
     }
 
+    /// Holds its own bytes, and no others of the response that they came in.
+    pub(super) fn copy_out(&mut self) {
+        self.batches.copy_out();
+    }
+
     pub(super) fn stop_before(&mut self, until: i64) {
         self.until = until;
     }

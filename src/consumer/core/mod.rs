@@ -133,7 +133,9 @@ pub enum Action {
     /// Ask a leader for the end of an epoch.
     EpochEnd { node: i32, tag: u64, request: OffsetForLeaderEpochRequest },
     /// Fetch from a broker.
-    Fetch { node: i32, tag: u64, request: FetchRequest },
+    ///
+    /// Requests of different lines go over different connections.
+    Fetch { node: i32, line: usize, tag: u64, request: FetchRequest },
     /// Pass on who leads a partition.
     Hint { topic: TopicName, partition: i32, leader: Leader, nodes: Vec<Broker> },
     /// Ask a leader for offsets.
@@ -159,7 +161,7 @@ const ERRORS_MAX: usize = 16;
 enum Pending {
     Bounds(Vec<Asked>),
     EpochEnd(Vec<Asked>),
-    Fetch { node: i32 },
+    Fetch { node: i32, line: usize },
     Offsets(Vec<(Asked, Target)>),
     Stored(Vec<Asked>),
 }
@@ -240,7 +242,7 @@ impl ConsumerCore {
     /// Stops handing out records of a partition. What was fetched is kept. Answers whether it is assigned.
     pub fn pause(&mut self, now: Instant, key: &TopicPartition) -> bool {
         let Some(partition) = self.partition_mut(key) else { return false };
-        partition.paused = true;
+        partition.pause();
         self.plan(now);
         true
     }
@@ -326,9 +328,9 @@ impl ConsumerCore {
         let Some(pending) = self.pending.remove(&tag) else { return };
         let other = || Error::protocol("the response is of another API than the request");
         match (pending, response) {
-            (Pending::Fetch { node }, Ok(Response::Fetch(response))) => self.fetched(now, node, response),
-            (Pending::Fetch { node }, Ok(_)) => self.fetch_failed(now, node, other()),
-            (Pending::Fetch { node }, Err(error)) => self.fetch_failed(now, node, error),
+            (Pending::Fetch { node, line }, Ok(Response::Fetch(response))) => self.fetched(now, node, line, response),
+            (Pending::Fetch { node, line }, Ok(_)) => self.fetch_failed(now, node, line, other()),
+            (Pending::Fetch { node, line }, Err(error)) => self.fetch_failed(now, node, line, error),
             (Pending::Offsets(asked), Ok(Response::ListOffsets(response))) => self.listed(now, asked, &response),
             (Pending::Bounds(asked), Ok(Response::ListOffsets(response))) => self.bounded(now, &asked, &response),
             (Pending::EpochEnd(asked), Ok(Response::OffsetForLeaderEpoch(response))) => {

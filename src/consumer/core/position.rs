@@ -92,6 +92,10 @@ pub(super) enum Target {
     Latest,
     /// The larger of this and the earliest offset.
     NotBefore(i64),
+    /// The end of a log that begins here, to say what a position is out of.
+    RangeEnd(i64),
+    /// The beginning of it.
+    RangeStart,
     Timestamp(i64),
 }
 
@@ -238,6 +242,18 @@ impl Partition {
         }
     }
 
+    /// Stops handing out. What is queued may wait for long, so it must not hold what came with it.
+    pub(super) fn pause(&mut self) {
+        if std::mem::replace(&mut self.paused, true) {
+            return;
+        }
+        for item in &mut self.queue {
+            if let Item::Chunk(chunk) = item {
+                chunk.copy_out();
+            }
+        }
+    }
+
     /// Puts both positions somewhere, with nothing queued.
     pub(super) fn settle(&mut self, position: Position) {
         self.fetch = position;
@@ -273,7 +289,22 @@ impl Partition {
         self.asking = false;
     }
 
-    pub(super) fn halt(&mut self, reason: &'static str) {
+    /// The position is out of range and no policy says where to go: finds out what there is instead, to say so.
+    pub(super) fn measure(&mut self, reason: &'static str) {
+        self.state = State::AwaitReset { target: Target::RangeStart, reset: Some((self.fetch.offset, reason)) };
+        self.asking = false;
+    }
+
+    /// The log has these offsets. Fetching goes on where the position is among them after all.
+    pub(super) fn measured(&mut self, start: i64, end: i64) {
+        if (start..=end).contains(&self.fetch.offset) {
+            self.state = State::Fetching;
+        } else {
+            self.halt(&format!("the position is out of the log's range, which is {start} to {end}"));
+        }
+    }
+
+    pub(super) fn halt(&mut self, reason: &str) {
         let error = Error::new(crate::error::Kind::Truncated, reason);
         self.complain(self.place(error).at_offset(self.fetch.offset));
         self.state = State::Halted;

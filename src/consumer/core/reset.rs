@@ -34,8 +34,8 @@ const TIMEOUT_MS: i32 = 30_000;
 impl Target {
     fn timestamp(self) -> i64 {
         match self {
-            Self::Earliest | Self::NotBefore(_) => EARLIEST,
-            Self::FromEnd(_) | Self::Latest => LATEST,
+            Self::Earliest | Self::NotBefore(_) | Self::RangeStart => EARLIEST,
+            Self::FromEnd(_) | Self::Latest | Self::RangeEnd(_) => LATEST,
             Self::Timestamp(timestamp) => timestamp,
         }
     }
@@ -192,6 +192,11 @@ impl ConsumerCore {
         let next = match target {
             Target::FromEnd(records) if found.offset > records => Target::NotBefore(found.offset - records),
             Target::FromEnd(_) => Target::Earliest,
+            Target::RangeStart => Target::RangeEnd(found.offset),
+            Target::RangeEnd(start) => {
+                partition.measured(start, found.offset);
+                return self.make_ready(slot);
+            }
             // No record is of that time or later.
             Target::Timestamp(_) if found.offset < 0 => Target::Latest,
             Target::NotBefore(offset) if offset > found.offset => {

@@ -29,6 +29,11 @@ impl Entry {
         (self.topic_id, self.offset, self.leader_epoch, self.bytes_max)
             != (other.topic_id, other.offset, other.leader_epoch, other.bytes_max)
     }
+
+    /// Whether an answer to this one is an answer to the other.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.generation == other.generation && !self.differs(other)
+    }
 }
 
 /// What a request says of the session, by slots of partitions.

@@ -1,10 +1,12 @@
 //! Runs the core by a script: steps on one side, what it asks for and hands out on the other.
 //!
 //! Partitions of the one topic are `t0`, `t1`, …; a fetch is printed as `fetch n1 s7/2 t0@5 -t1` (broker, session id and
-//! epoch, partitions with their offsets, forgotten ones), records as `t0 5 6 7`.
+//! epoch, partitions with their offsets, forgotten ones; over the second line, `n1b`), records as `t0 5 6 7`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+use bytes::Bytes;
 
 use super::super::*;
 use crate::codec::Codecs;
@@ -26,29 +28,41 @@ pub(super) fn check(script: &str, expected: &str) {
 #[track_caller]
 pub(super) fn check_with(config: Config, script: &str, expected: &str) {
     let mut bench = Bench::new(config);
-    for step in script.split(['|', '\n']).map(str::trim).filter(|step| !step.is_empty()) {
-        bench.step(step);
-        bench.act();
-    }
+    bench.run(script);
     let lines = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
     assert_eq!(lines(&bench.log), lines(expected), "\nscript: {script}");
 }
 
-struct Bench {
+pub(super) struct Bench {
     core: ConsumerCore,
     cache: Cache,
     now: Instant,
     log: String,
     /// Tags by what they are: a fetch by its broker, the rest by name.
     open: BTreeMap<String, VecDeque<u64>>,
+    /// The last response's, of which records are slices.
+    frame: Bytes,
 }
 
 impl Bench {
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         #[allow(clippy::disallowed_methods)]
         let now = Instant::now();
         let log = String::new();
-        Self { core: ConsumerCore::new(config), cache: Cache::default(), now, log, open: BTreeMap::new() }
+        let (open, frame) = (BTreeMap::new(), Bytes::new());
+        Self { core: ConsumerCore::new(config), cache: Cache::default(), now, log, open, frame }
+    }
+
+    pub(super) fn run(&mut self, script: &str) {
+        for step in script.split(['|', '\n']).map(str::trim).filter(|step| !step.is_empty()) {
+            self.step(step);
+            self.act();
+        }
+    }
+
+    /// What was asked for, handed out and told.
+    pub(super) fn log(&self) -> &str {
+        &self.log
     }
 
     fn step(&mut self, step: &str) {
@@ -68,6 +82,7 @@ impl Bench {
             "list" => self.list(&words),
             "meta" => self.meta(&words),
             "pause" => drop(self.core.pause(now, &key(words[0]))),
+            "pinned" => writeln!(self.log, "pinned {}", !self.frame.is_unique()).expect("a string takes all"),
             "position" => {
                 let offset = self.core.position(&key(words[0])).map(|position| position.offset);
                 writeln!(self.log, "position {offset:?}").expect("a string takes all");
@@ -92,10 +107,15 @@ impl Bench {
         }
     }
 
-    /// `meta t0=1e5 t1=-`: leaders and their epochs.
-    fn meta(&mut self, words: &[&str]) {
+    /// `meta t0=1e5 t1=-`: leaders and their epochs; `meta id=8 …` of a topic that was made anew.
+    fn meta(&mut self, mut words: &[&str]) {
         let node = |id| m::Node { id, host: "h".into(), port: 9092, rack: None };
         let mut topic = m::MetadataTopic { name: "t".into(), id: ID, ..m::MetadataTopic::default() };
+        if let [first, rest @ ..] = words
+            && let Some(id) = first.strip_prefix("id=")
+        {
+            (topic.id, words) = (TopicId([id.parse().expect("a byte"); 16]), rest);
+        }
         for (index, word) in (0..).zip(words) {
             let (_, leader) = word.split_once('=').expect("t0=1e5");
             let (leader, epoch) = leader.split_once('e').unwrap_or(("-1", "0"));
@@ -160,20 +180,36 @@ impl Bench {
         self.answer("stored", Ok(Response::OffsetFetch(response)));
     }
 
-    /// `fetched n1 s7 t0:5+3,8+1;hw=9`: batches of offset and count, and how far the partition goes.
+    /// `fetched n1 s7 t0:5+3,8+1;hw=9`: batches of offset and count, and how far the partition goes. Before them may stand
+    /// `id=8`, the topic's, and `throttle=500`.
     fn fetched(&mut self, words: &[&str]) {
         let mut response = m::FetchResponse::default();
         let mut topic = m::FetchedTopic { name: TopicName::default(), id: ID, partitions: Vec::new() };
         for word in &words[1..] {
-            match word.strip_prefix('s') {
-                Some(session) => response.session_id = session.parse().expect("a session"),
-                None => topic.partitions.push(fetched_partition(word)),
+            match word.split_once('=') {
+                Some(("id", id)) => topic.id = TopicId([id.parse().expect("a byte"); 16]),
+                Some(("throttle", wait)) => response.throttle_time_ms = wait.parse().expect("milliseconds"),
+                _ => match word.strip_prefix('s') {
+                    Some(session) => response.session_id = session.parse().expect("a session"),
+                    None => topic.partitions.push(fetched_partition(word)),
+                },
             }
         }
+        self.share_frame(&mut topic.partitions);
         if !topic.partitions.is_empty() {
             response.topics.push(topic);
         }
         self.answer(words[0], Ok(Response::Fetch(response)));
+    }
+
+    /// Makes the records slices of one frame, as a connection gives them.
+    fn share_frame(&mut self, partitions: &mut [m::FetchedPartition]) {
+        let whole: Vec<u8> = partitions.iter().filter_map(|partition| partition.records.as_deref()).flatten().copied().collect();
+        self.frame = whole.into();
+        let mut rest = self.frame.clone();
+        for records in partitions.iter_mut().filter_map(|partition| partition.records.as_mut()) {
+            *records = rest.split_to(records.len());
+        }
     }
 
     /// Takes one thing that is to be handed out, and reads it whole.
@@ -184,7 +220,10 @@ impl Bench {
             Some(Next::Reset(reset)) => format!("reset t{} {}->{}", reset.partition, reset.from, reset.to),
             Some(Next::Error(error)) => {
                 let partition = error.partition().map_or("-".to_owned(), |partition| format!("t{partition}"));
-                format!("error {partition} {:?} @{:?}", error.kind(), error.offset())
+                let text = error.to_string();
+                let range = text.split_once("which is ").and_then(|(_, rest)| rest.split_once(','));
+                let range = range.map_or(String::new(), |(range, _)| format!(" {range}"));
+                format!("error {partition} {:?} @{:?}{range}", error.kind(), error.offset())
             }
             Some(Next::Chunk(taken)) => self.read(taken),
         };
@@ -234,8 +273,9 @@ fn describe(action: Action) -> (String, Option<(String, u64)>) {
             let asked = request.topics.iter().flat_map(|topic| &topic.partitions).map(asked);
             (format!("epoch n{node}{}", asked.collect::<String>()), Some(("epoch".into(), tag)))
         }
-        Action::Fetch { node, tag, request } => {
-            let mut line = format!("fetch n{node} s{}/{}", request.session_id, request.session_epoch);
+        Action::Fetch { node, line, tag, request } => {
+            let name = format!("n{node}{}", ["", "b"][line]);
+            let mut line = format!("fetch {name} s{}/{}", request.session_id, request.session_epoch);
             for partition in request.topics.iter().flat_map(|topic| &topic.partitions) {
                 write!(line, " t{}@{}", partition.index, partition.fetch_offset).expect("a string takes all");
                 if partition.partition_max_bytes != Config::default().partition_fetch_bytes_max {
@@ -245,7 +285,7 @@ fn describe(action: Action) -> (String, Option<(String, u64)>) {
             for partition in request.forgotten.iter().flat_map(|topic| &topic.partitions) {
                 write!(line, " -t{partition}").expect("a string takes all");
             }
-            (line, Some((format!("n{node}"), tag)))
+            (line, Some((name, tag)))
         }
         Action::Hint { partition, leader, .. } => (format!("hint t{partition} n{} e{}", leader.id, leader.epoch), None),
         Action::ListOffsets { node, tag, request } => {
@@ -312,17 +352,25 @@ fn fetched_partition(word: &str) -> m::FetchedPartition {
     answer
 }
 
-/// `5+3` three records from 5 on; `5+3x7` of a transaction of producer 7; `5+3~` cut short; `5+3?` corrupt; `8A7` and
-/// `8C7` the marker of producer 7.
+/// `5+3` three records from 5 on; `5+3x7` of a transaction of producer 7; `5+3~` cut short; `8A7` and `8C7` the marker of
+/// producer 7; any with `?` behind corrupt; `5+2_9` what compaction left of a batch whose last offset was 9.
 pub(super) fn batch(text: &str) -> Vec<u8> {
+    if let Some(good) = text.strip_suffix('?') {
+        let mut bytes = batch(good);
+        *bytes.last_mut().expect("it has records") ^= 1;
+        return bytes;
+    }
+    if let Some((left, last)) = text.split_once('_') {
+        return compacted(batch(left), last.parse().expect("an offset"));
+    }
     if let Some((offset, producer)) = text.split_once(['A', 'C']) {
         return marker(text.contains('C'), offset, producer);
     }
     let (offset, rest) = text.split_once('+').expect("offset+count");
-    let (is_cut, is_corrupt) = (rest.ends_with('~'), rest.ends_with('?'));
-    let (count, producer) = match rest.trim_end_matches(['~', '?']).split_once('x') {
+    let is_cut = rest.ends_with('~');
+    let (count, producer) = match rest.trim_end_matches('~').split_once('x') {
         Some((count, producer)) => (count, Some(producer.parse().expect("a producer"))),
-        None => (rest.trim_end_matches(['~', '?']), None),
+        None => (rest.trim_end_matches('~'), None),
     };
     let mut builder = BatchBuilder::new(Vec::new());
     for _ in 0..count.parse().expect("a count") {
@@ -331,9 +379,6 @@ pub(super) fn batch(text: &str) -> Vec<u8> {
     let mut bytes = sealed(builder, producer, offset);
     if is_cut {
         bytes.truncate(40);
-    }
-    if is_corrupt {
-        *bytes.last_mut().expect("it has records") ^= 1;
     }
     bytes
 }
@@ -349,13 +394,24 @@ fn sealed(builder: BatchBuilder, producer: Option<i64>, offset: &str) -> Vec<u8>
     bytes
 }
 
+fn compacted(mut bytes: Vec<u8>, last: i64) -> Vec<u8> {
+    let base = i64::from_be_bytes(bytes[..8].try_into().expect("eight bytes"));
+    let delta = i32::try_from(last - base).expect("a small number");
+    bytes[23..27].copy_from_slice(&delta.to_be_bytes());
+    hashed(bytes)
+}
+
+fn hashed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let checksum = crc32c::crc32c(&bytes[21..]);
+    bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
+    bytes
+}
+
 fn marker(commits: bool, offset: &str, producer: &str) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Vec::new());
     let key = [0, 0, 0, u8::from(commits)];
     builder.append(&RecordRef { timestamp: 1, key: Some(&key), value: Some(&[0; 6]), headers: &[] });
     let mut bytes = sealed(builder, Some(producer.parse().expect("a producer")), offset);
     bytes[22] |= 0x20;
-    let checksum = crc32c::crc32c(&bytes[21..]);
-    bytes[17..21].copy_from_slice(&checksum.to_be_bytes());
-    bytes
+    hashed(bytes)
 }

@@ -9,6 +9,8 @@ use super::*;
 use crate::types::LeaderEpoch;
 
 mod bench;
+mod fetching;
+mod transactions;
 
 const BEGIN: &str = "meta t0=1e5 | assign t0";
 
@@ -28,10 +30,10 @@ fn the_next_fetch_is_sent_while_what_came_is_unread() {
 #[test]
 fn what_was_fetched_before_a_seek_is_dropped() {
     check(
-        &format!("{BEGIN} | seek t0 50 | fetched n1 s7 t0:5+3;hw=99 | take | fetched n1 s7 t0:50+1;hw=99 | take"),
+        &format!("{BEGIN} | seek t0 50 | fetched n1 s7 t0:5+3;hw=99 | take | fetched n1b s8 t0:50+1;hw=99 | take"),
         "fetch n1 s0/0 t0@5
-         fetch n1 s7/1 t0@50
-         fetch n1 s7/2 t0@51
+         fetch n1b s0/0 t0@50
+         fetch n1 s7/1 t0@51
          t0 50",
     );
 }
@@ -39,10 +41,10 @@ fn what_was_fetched_before_a_seek_is_dropped() {
 #[test]
 fn a_seek_to_where_the_fetch_is_drops_what_comes_of_the_old_one() {
     check(
-        &format!("{BEGIN} | seek t0 5 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1 s7 t0:5+3;hw=8 | take"),
+        &format!("{BEGIN} | seek t0 5 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1b s8 t0:5+3;hw=8 | take"),
         "fetch n1 s0/0 t0@5
-         fetch n1 s7/1
-         fetch n1 s7/2 t0@8
+         fetch n1b s0/0 t0@5
+         fetch n1 s7/1 t0@8
          t0 5 6 7 end @8",
     );
 }
@@ -65,7 +67,8 @@ fn a_session_sends_what_changed_and_forgets_what_is_paused() {
         "fetch n1 s0/0 t0@5 t1@5
          fetch n1 s7/1 t0@6
          fetch n1 s7/2 -t1
-         fetch n1 s7/3 t1@5",
+         fetch n1b s0/0 t1@5
+         fetch n1 s7/3",
     );
 }
 
@@ -120,13 +123,18 @@ fn out_of_range_at_the_leader_follows_the_policy_after_what_was_fetched() {
 }
 
 #[test]
-fn without_a_policy_out_of_range_is_told_once_and_waits_for_a_seek() {
+fn without_a_policy_out_of_range_is_told_once_with_what_there_is_and_waits_for_a_seek() {
     let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
     check_with(
         config,
-        &format!("{BEGIN} | fetched n1 s7 t0:!1 | take | wait 5000 | take | position t0 | seek t0 3"),
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:!1 | list t0=20e5 | list t0=90e5 | take | wait 5000 | take | position t0
+             seek t0 3"
+        ),
         "fetch n1 s0/0 t0@5
-         error t0 Truncated @Some(5)
+         list n1 t0=-2
+         list n1 t0=-1
+         error t0 Truncated @Some(5) 20 to 90
          position Some(5)
          fetch n1 s7/1 t0@3",
     );
@@ -277,14 +285,14 @@ fn a_corrupt_batch_is_told_after_the_good_ones_and_a_seek_leads_past_it() {
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:5+1,6+3?,9+1;hw=10 | take | position t0 | seek t0 9
-             fetched n1 s7 | fetched n1 s7 t0:9+1;hw=10 | take"
+             fetched n1b s8 t0:9+1;hw=10 | take"
         ),
         "fetch n1 s0/0 t0@5
          fetch n1 s7/1 t0@10
          t0 5 then Corrupt @Some(8)
          position Some(6)
-         fetch n1 s7/2 t0@9
-         fetch n1 s7/3 t0@10
+         fetch n1b s0/0 t0@9
+         fetch n1b s8/1 t0@10
          t0 9 end @10",
     );
 }
