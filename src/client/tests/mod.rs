@@ -88,7 +88,9 @@ async fn connections_to_nobody_are_given_up() {
     peers.handle(Peer::Bootstrap(0), Lane::Control, at("b"));
     peers.prune(&Cache::default().snapshot());
     assert_eq!(peers.count(), 1, "while nobody is known, the bootstrap addresses are all there is");
-    for (id, lane) in [(1, Lane::Control), (1, Lane::Fetch), (2, Lane::Produce), (3, Lane::Control)] {
+    for (id, lane) in
+        [(1, Lane::Control), (1, Lane::Fetch { reader: 1, line: 0 }), (2, Lane::Produce), (3, Lane::Control)]
+    {
         peers.handle(Peer::Broker(id), lane, at("b"));
     }
     peers.prune(&cache(&[(1, "b"), (2, "elsewhere")]).snapshot());
