@@ -144,7 +144,8 @@ impl World {
             batch_bytes: *rng.choice(&[80, 200, 1_000]).expect("some"),
             request_bytes_max: *rng.choice(&[700, 4_000]).expect("some"),
             linger: Duration::from_millis(rng.u64(0..10)),
-            delivery_timeout: Duration::from_millis(rng.u64(300..20_000)),
+            // Short for half of the seeds, so that records expire in doubt.
+            delivery_timeout: Duration::from_millis(if rng.bool() { rng.u64(40..400) } else { rng.u64(300..20_000) }),
             retry_backoff: Duration::from_millis(20),
             retry_backoff_max: Duration::from_millis(200),
             pool_bytes_max: 10_000,
