@@ -121,12 +121,11 @@ impl Admin {
         let mut leaders: BTreeMap<i32, Vec<(TopicPartition, OffsetSpec)>> = BTreeMap::new();
         let mut again = BTreeMap::new();
         for (key, spec) in open {
-            match snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
-                Some(leader) => leaders.entry(leader).or_default().push((key.clone(), *spec)),
-                None => {
-                    let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
-                    again.insert(key.clone(), error.in_partition(&key.topic, key.partition));
-                }
+            if let Some(leader) = snapshot.partition(&key.topic, key.partition).and_then(|found| found.leader) {
+                leaders.entry(leader).or_default().push((key.clone(), *spec));
+            } else {
+                let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
+                again.insert(key.clone(), error.in_partition(&key.topic, key.partition));
             }
         }
         let asked: Vec<_> = leaders

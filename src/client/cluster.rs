@@ -226,14 +226,14 @@ impl Cluster {
         let turn = || self.0.turn.fetch_add(1, Ordering::Relaxed);
         match target {
             Target::Bootstrap(index) => Ok((Peer::Bootstrap(index), bootstrap[index].clone())),
-            Target::Broker(id) => match snapshot.broker(id).and_then(peers::address) {
-                Some(address) => Ok((Peer::Broker(id), address)),
-                None => {
+            Target::Broker(id) => {
+                let address = snapshot.broker(id).and_then(peers::address).ok_or_else(|| {
                     self.refresh(&[]);
                     let error = Error::new(Kind::Connect, "the broker is not known any more");
-                    Err(error.at_broker(id.to_string()).written(Written::No))
-                }
-            },
+                    error.at_broker(id.to_string()).written(Written::No)
+                });
+                Ok((Peer::Broker(id), address?))
+            }
             Target::Any => {
                 let mut brokers: Vec<i32> = snapshot.brokers().map(|broker| broker.id).collect();
                 if brokers.is_empty() {
@@ -451,9 +451,11 @@ impl Cluster {
             let over = clock::now() >= grace.min(deadline);
             let final_code = |code: &Code| !code.is_retriable() || (*code == Code::UnknownTopicOrPartition && over);
             if let Some(code) = error.filter(|code| fresh && final_code(code)) {
-                return Err(
-                    Error::broker(code, "the topic cannot be read: create it, or check its name").in_topic(name)
-                );
+                return Err(Error::broker(
+                    code,
+                    "there is no such topic, or it cannot be used: check its name, or create it",
+                )
+                .in_topic(name));
             }
             if error.is_some() {
                 self.refresh(topics);

@@ -44,7 +44,9 @@ impl From<ottla::Error> for Failure {
             text.push_str(&cause.to_string());
             source = cause.source();
         }
-        text.push_str(remedy(&error));
+        if !text.contains("check its name") {
+            text.push_str(remedy(&error));
+        }
         if error.kind() == ottla::error::Kind::Config { Self::Usage(text) } else { Self::Failed(text) }
     }
 }
