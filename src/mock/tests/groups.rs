@@ -110,7 +110,10 @@ fn a_transactional_id_is_fenced_by_its_next_user() {
     assert_eq!(rig.ask(1, 4, &stale).error_code, ResponseError::ProducerFenced.code());
     let own = ask.clone().with_producer_id(second.producer_id).with_producer_epoch(1);
     assert_eq!(rig.ask(1, 4, &own).producer_epoch, 2);
-    let other = rig.ask(1, 4, &ask.with_producer_id(ProducerId(5)).with_transaction_timeout_ms(0));
+    let half = rig.ask(1, 4, &ask.clone().with_producer_id(ProducerId(5)));
+    assert_eq!(half.error_code, ResponseError::InvalidRequest.code(), "an id has an epoch");
+    let other = ask.with_producer_id(ProducerId(5)).with_producer_epoch(0).with_transaction_timeout_ms(0);
+    let other = rig.ask(1, 4, &other);
     assert_eq!(other.error_code, ResponseError::InvalidTransactionTimeout.code());
 }
 
