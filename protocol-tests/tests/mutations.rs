@@ -1,0 +1,127 @@
+//! Ten bugs, planted in the real source one after the other, each of which the simulator must find within 500 seeds:
+//! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
+//!
+//! Each file in `mutations` says what is wrong, in which file, and what stands there instead of what. One that no longer fits
+//! the source fails the test, also the quick one that plants nothing.
+
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+const SEEDS: &str = "0..500";
+
+struct Mutation {
+    name: String,
+    what: String,
+    path: String,
+    before: String,
+    after: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn mutations() -> Vec<Mutation> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mutations");
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).expect("the folder").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    files.iter().map(|file| read(file)).collect()
+}
+
+fn read(file: &Path) -> Mutation {
+    let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
+    let text = fs::read_to_string(file).expect("a readable file");
+    let part = |from: &str, to: &str| {
+        let rest = text.split_once(from).unwrap_or_else(|| panic!("{name}: no {from:?}")).1;
+        rest.split_once(to).unwrap_or_else(|| panic!("{name}: no {to:?}")).0.to_owned()
+    };
+    let mut head = text.lines();
+    let what = head.next().expect("what is wrong").to_owned();
+    let path = head.next().expect("a path").to_owned();
+    // Without the last line's end, so that a part of a line can be given.
+    let trimmed = |text: String| text.trim_end_matches('\n').to_owned();
+    Mutation {
+        before: trimmed(part("<<<<<<<\n", "=======\n")),
+        after: trimmed(part("=======\n", ">>>>>>>")),
+        name,
+        what,
+        path,
+    }
+}
+
+impl Mutation {
+    fn planted(&self, source: &str) -> String {
+        assert_eq!(source.matches(&self.before).count(), 1, "{} no longer fits {}", self.name, self.path);
+        source.replacen(&self.before, &self.after, 1)
+    }
+}
+
+#[test]
+fn every_planted_bug_fits_the_source() {
+    let mutations = mutations();
+    assert_eq!(mutations.len(), 10);
+    for mutation in mutations {
+        let source = fs::read_to_string(root().join(&mutation.path)).expect("the source");
+        assert_ne!(mutation.planted(&source), source, "{} changes nothing", mutation.name);
+    }
+}
+
+/// Copies what the simulator is built from.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a readable folder") {
+        let entry = entry.expect("an entry").path();
+        let target = to.join(entry.file_name().expect("a name"));
+        if entry.is_dir() {
+            copy(&entry, &target);
+        } else {
+            fs::copy(&entry, &target).expect("a file to copy");
+        }
+    }
+}
+
+/// Builds the simulator in `folder` and runs it; answers whether all seeds kept the promises, and what it said.
+fn simulate(folder: &Path) -> (bool, String) {
+    let target = root().join("target/mutations");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO"));
+        command.current_dir(folder).env("CARGO_TARGET_DIR", &target).args(arguments);
+        command.output().expect("cargo runs")
+    };
+    let built = run(&["build", "--quiet", "-p", "protocol-tests", "--bin", "sim"]);
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let ran = run(&["run", "--quiet", "-p", "protocol-tests", "--bin", "sim", "--", "--seeds", SEEDS]);
+    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    (ran.status.success(), said)
+}
+
+#[test]
+#[ignore = "builds the simulator eleven times"]
+fn every_planted_bug_is_found() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for part in ["src", "protocol-tests", "benches", "docs"] {
+        copy(&root().join(part), &folder.path().join(part));
+    }
+    for file in ["Cargo.toml", "Cargo.lock", "README.md"] {
+        fs::copy(root().join(file), folder.path().join(file)).expect("a file to copy");
+    }
+    let (clean, said) = simulate(folder.path());
+    assert!(clean, "without a planted bug: {said}");
+    let mut missed = Vec::new();
+    for mutation in mutations() {
+        let path = folder.path().join(&mutation.path);
+        let source = fs::read_to_string(&path).expect("the source");
+        fs::write(&path, mutation.planted(&source)).expect("a file to write");
+        let (clean, said) = simulate(folder.path());
+        fs::write(&path, source).expect("a file to write");
+        let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or_default();
+        println!("{}: {} {last}", mutation.name, if clean { "MISSED" } else { "found:" });
+        if clean {
+            missed.push(format!("{}: {}", mutation.name, mutation.what));
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
