@@ -90,8 +90,10 @@ impl<T: Clone> ProducerCore<T> {
             }
             Attempt::Lost(error) => {
                 let unclear = error.is_written() != Some(Written::No);
+                // An answer that makes no sense ends its connection like any other loss; a stamp makes asking again safe.
+                let passes = error.is_retriable() || error.kind() == Kind::Protocol && self.mode == Mode::Idempotent;
                 // What is sent once is not sent again unless it surely was not sent.
-                if error.is_retriable() && !(unclear && self.mode == Mode::Unanswered) {
+                if passes && !(unclear && self.mode == Mode::Unanswered) {
                     self.refresh(key.topic);
                     self.retry(now, key, batch, unclear);
                 } else {

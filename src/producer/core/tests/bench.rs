@@ -261,11 +261,12 @@ impl Bench {
         self.core.handle_response(self.now, number, &Ok(response));
     }
 
-    /// `lost r1 maybe` or `lost r1 no`: whether it was written.
-    fn lost(&mut self, request: &str, written: &str) {
+    /// `lost r1 maybe` or `lost r1 no`: whether it was written. `lost r1 garbled`: what came back made no sense.
+    fn lost(&mut self, request: &str, how: &str) {
         let number = self.closed(request);
-        let written = if written == "no" { Written::No } else { Written::Maybe };
-        self.core.handle_response(self.now, number, &Err(Error::new(Kind::Connect, "gone").written(written)));
+        let kind = if how == "garbled" { Kind::Protocol } else { Kind::Connect };
+        let written = if how == "no" { Written::No } else { Written::Maybe };
+        self.core.handle_response(self.now, number, &Err(Error::new(kind, "gone").written(written)));
     }
 
     fn seal(&mut self) {

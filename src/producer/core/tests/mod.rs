@@ -117,6 +117,17 @@ fn what_was_lost_is_sent_again_as_it_was_and_what_follows_waits() {
 }
 
 #[test]
+fn an_answer_that_makes_no_sense_is_asked_for_again_under_the_same_stamp() {
+    check_on(
+        "put t0 | lost r2 garbled | wait 120 | answer r3 t0!46",
+        "send r2 n1 t0#1+1e0
+         refresh t
+         send r3 n1 t0#1+1e0
+         done b2 0..1",
+    );
+}
+
+#[test]
 fn a_duplicate_is_a_success() {
     check_on(
         "put t0 | answer r2 t0!46",
