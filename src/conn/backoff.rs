@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_longest_within_a_fifth() {
         let mut rng = Rng::with_seed(1);
-        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_millis(1_000));
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         for expected in [50, 100, 200, 400, 800, 1_000, 1_000] {
             let waited = backoff.next(&mut rng).as_millis();
             assert!((expected * 8 / 10..=expected * 12 / 10).contains(&waited), "{waited} for {expected}");

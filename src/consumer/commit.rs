@@ -62,9 +62,9 @@ pub(super) async fn commit(
     let mut rng = Rng::with_seed(clock::seed());
     loop {
         let request = Request::OffsetCommit(commit_request(&cluster.snapshot(), group, positions));
-        let response = match cluster.request_coordinator(group, request, deadline, moved).await? {
-            Response::OffsetCommit(response) => response,
-            _ => return Err(Error::protocol("the answer is to another question")),
+        let asked = cluster.request_coordinator(group, request, deadline, moved);
+        let Response::OffsetCommit(response) = asked.await? else {
+            return Err(Error::protocol("the answer is to another question"));
         };
         let Some((key, code)) = refusal(&cluster.snapshot(), &response) else { return Ok(()) };
         let error = Error::broker(code, "could not commit an offset").in_partition(&key.topic, key.partition);
@@ -213,12 +213,11 @@ fn by_leader<'a>(
 ) -> BTreeMap<i32, Vec<&'a TopicPartition>> {
     let mut leaders: BTreeMap<i32, Vec<&TopicPartition>> = BTreeMap::new();
     for key in partitions {
-        match snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
-            Some(leader) => leaders.entry(leader).or_default().push(key),
-            None => {
-                let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
-                *problem = Some(error.in_partition(&key.topic, key.partition));
-            }
+        if let Some(leader) = snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
+            leaders.entry(leader).or_default().push(key)
+        } else {
+            let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
+            *problem = Some(error.in_partition(&key.topic, key.partition));
         }
     }
     leaders

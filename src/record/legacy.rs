@@ -51,7 +51,7 @@ pub(super) fn batch(bytes: Bytes) -> Result<Batch, RecordError> {
         return Err(RecordError::Offset);
     }
     if magic == 1 && bytes.len() < HEAD + 8 {
-        return Err(RecordError::Length(bytes.len() as i64));
+        return Err(RecordError::left(&bytes));
     }
     let timestamp = if magic == 1 { (&bytes[HEAD..]).get_i64() } else { -1 };
     Ok(Batch {
@@ -114,11 +114,10 @@ fn decompress(
     limit: usize,
     plain: &mut Vec<u8>,
 ) -> Result<(), RecordError> {
-    if batch.compression == Compression::Lz4 && batch.magic == 0 {
-        if let Some(mended) = mend_lz4(wrapped) {
+    if batch.compression == Compression::Lz4 && batch.magic == 0
+        && let Some(mended) = mend_lz4(wrapped) {
             return Ok(codecs.decompress(batch.compression, &mended, limit, plain)?);
         }
-    }
     Ok(codecs.decompress(batch.compression, wrapped, limit, plain)?)
 }
 
@@ -164,7 +163,7 @@ fn read_set(mut plain: Bytes, magic: i8, messages: &mut VecDeque<Message>) -> Re
         }
         messages.push_back(message(&bytes, magic)?);
     }
-    if plain.is_empty() { Ok(()) } else { Err(RecordError::Length(plain.len() as i64)) }
+    if plain.is_empty() { Ok(()) } else { Err(RecordError::left(&plain)) }
 }
 
 fn message(bytes: &Bytes, magic: i8) -> Result<Message, RecordError> {
@@ -173,7 +172,7 @@ fn message(bytes: &Bytes, magic: i8) -> Result<Message, RecordError> {
     rest.advance(HEAD - 8);
     let timestamp = if magic == 1 {
         if rest.len() < 8 {
-            return Err(RecordError::Length(rest.len() as i64));
+            return Err(RecordError::left(&rest));
         }
         rest.get_i64()
     } else {
@@ -186,7 +185,7 @@ fn message(bytes: &Bytes, magic: i8) -> Result<Message, RecordError> {
 
 fn field(rest: &mut Bytes) -> Result<Option<Bytes>, RecordError> {
     if rest.len() < 4 {
-        return Err(RecordError::Length(rest.len() as i64));
+        return Err(RecordError::left(rest));
     }
     let declared = rest.get_i32();
     if declared == -1 {

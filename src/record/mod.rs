@@ -130,6 +130,13 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
+impl RecordError {
+    /// What is left is too little, or too much.
+    fn left(bytes: &[u8]) -> Self {
+        Self::Length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+    }
+}
+
 impl From<CodecError> for RecordError {
     fn from(error: CodecError) -> Self {
         Self::Codec(error)

@@ -64,6 +64,8 @@ impl Batches {
     }
 
     fn read(&mut self) -> Result<Option<Batch>, RecordError> {
+        // The least that a message of format 0 has: checksum, magic, attributes and two lengths.
+        const LEAST: usize = 14;
         let Some(length) = self.rest.get(at::LENGTH..at::LEADER_EPOCH) else {
             self.truncated = !self.rest.is_empty();
             return Ok(None);
@@ -71,8 +73,6 @@ impl Batches {
         let declared = i32::from_be_bytes(length.try_into().expect("four bytes"));
         let short = RecordError::Length(i64::from(declared));
         let length = usize::try_from(declared).map_err(|_| short.clone())?;
-        // The least that a message of format 0 has: checksum, magic, attributes and two lengths.
-        const LEAST: usize = 14;
         if length < LEAST {
             return Err(short);
         }
@@ -356,7 +356,7 @@ impl Headers<'_> {
             field(&mut self.rest)?.ok_or(Flaw::Length(-1))?;
             field(&mut self.rest)?;
         }
-        if self.rest.is_empty() { Ok(()) } else { Err(Flaw::Length(self.rest.len() as i64)) }
+        if self.rest.is_empty() { Ok(()) } else { Err(Flaw::left(self.rest)) }
     }
 }
 

@@ -123,7 +123,7 @@ impl SealedBatch {
         let each = self.count.div_ceil(parts.max(1)).max(1);
         let mut split = Vec::new();
         let mut open = BatchBuilder::new(Vec::new());
-        for record in decoded.iter() {
+        for record in &decoded {
             if open.len() == each {
                 let full = std::mem::replace(&mut open, BatchBuilder::new(Vec::new()));
                 split.push(full.close());

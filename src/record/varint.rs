@@ -36,7 +36,7 @@ pub(super) fn write(out: &mut [u8], mut at: usize, value: i64) -> usize {
 pub(super) fn put(out: &mut Vec<u8>, value: i64) {
     let rest = zigzag(value);
     if rest < 0x80 {
-        out.push(rest as u8 & 0x7f);
+        out.push((rest & 0x7f) as u8);
         return;
     }
     let mut bytes = [0; LEN_MAX];
@@ -54,6 +54,13 @@ pub(super) enum Flaw {
     Offset,
     /// A variable-length number that is too long.
     Varint,
+}
+
+impl Flaw {
+    /// What is left is too little, or too much.
+    pub(super) fn left(bytes: &[u8]) -> Self {
+        Self::Length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+    }
 }
 
 impl From<Flaw> for RecordError {
@@ -128,7 +135,7 @@ fn take_long(bytes: &mut &[u8]) -> Result<i64, Flaw> {
             return Ok(unzigzag(value));
         }
     }
-    if bytes.len() < 10 { Err(Flaw::Length(bytes.len() as i64)) } else { Err(Flaw::Varint) }
+    if bytes.len() < 10 { Err(Flaw::left(bytes)) } else { Err(Flaw::Varint) }
 }
 
 #[inline]

@@ -171,9 +171,8 @@ fn present(layout: &[Field], version: i16) -> impl Iterator<Item = &Field> {
 fn least(layout: &[Field], version: i16, flexible: bool) -> usize {
     let of = |field: &Field| match field.shape {
         Fixed(length) => length,
-        Text if flexible => 1,
+        Text | Array(_) | Numbers(_) if flexible => 1,
         Text => 2,
-        Array(_) | Numbers(_) if flexible => 1,
         Array(_) | Numbers(_) => 4,
         Tagged(..) => 0,
     };

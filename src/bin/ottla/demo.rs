@@ -1,4 +1,9 @@
 //! `ottla demo`: the main job, shown and verified. On the mock cluster in process, or on real brokers with `-b`.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "figures for people, and a tool may read the clock"
+)]
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -34,7 +39,7 @@ pub(crate) async fn run(common: &Common, options: Demo) -> Outcome {
     if properties.get("bootstrap.servers").is_none() {
         let started = Server::start(Cluster::builder().brokers(3).build(), ([127, 0, 0, 1], 0).into()).await?;
         eprintln!("mock cluster of 3 brokers on {}", started.bootstrap());
-        properties.set("bootstrap.servers", &started.bootstrap())?;
+        properties.set("bootstrap.servers", started.bootstrap())?;
         server = Some(started);
     }
     let client = connect::client(&properties).await?;

@@ -1,4 +1,11 @@
 //! `ottla perf`: what records cost, in CPU seconds per million, and how long an acknowledgement takes.
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    reason = "figures for people, and a tool may read the clock"
+)]
 
 use std::collections::VecDeque;
 use std::io;

@@ -30,9 +30,10 @@ pub(super) fn create_topics(state: &mut State, call: &Call, request: CreateTopic
             continue;
         }
         let response = CreatableTopicResult::default().with_name(asked.name.clone()).with_configs(Some(Vec::new()));
-        let result = match repeated {
-            true => Err((ResponseError::InvalidRequest, "the request names the topic twice")),
-            false => create(state, call, asked, request.validate_only),
+        let result = if repeated {
+            Err((ResponseError::InvalidRequest, "the request names the topic twice"))
+        } else {
+            create(state, call, asked, request.validate_only)
         };
         topics.push(match result {
             Ok((id, partitions, replicas)) => response
@@ -134,13 +135,16 @@ pub(super) fn delete_topics(state: &mut State, call: &Call, request: DeleteTopic
     let mut met = BTreeSet::new();
     let twice: BTreeSet<_> = asked.iter().filter(|topic| !met.insert((*topic).clone())).cloned().collect();
     let once = asked.into_iter().filter(|topic| met.remove(topic));
-    let responses = once.map(|(name, id)| match twice.contains(&(name.clone(), id)) {
-        true => DeletableTopicResult::default()
-            .with_name(name.map(|name| wire_name(&name)))
-            .with_topic_id(wire_id(id))
-            .with_error_code(ResponseError::InvalidRequest.code())
-            .with_error_message(Some(text("the request names the topic twice"))),
-        false => delete(state, call, name, id),
+    let responses = once.map(|(name, id)| {
+        if twice.contains(&(name.clone(), id)) {
+            DeletableTopicResult::default()
+                .with_name(name.map(|name| wire_name(&name)))
+                .with_topic_id(wire_id(id))
+                .with_error_code(ResponseError::InvalidRequest.code())
+                .with_error_message(Some(text("the request names the topic twice")))
+        } else {
+            delete(state, call, name, id)
+        }
     });
     let responses = responses.collect();
     DeleteTopicsResponse::default().with_throttle_time_ms(call.throttle_ms).with_responses(responses)

@@ -75,7 +75,7 @@ pub(in crate::mock) fn is_ready(state: &State, plan: &Plan) -> bool {
     for wanted in &plan.partitions {
         match look(state, plan, wanted) {
             Ok(Look { available, diverging: None, preferred: None, .. }) => {
-                bytes += available.min(wanted.bytes_max as u64)
+                bytes += available.min(wanted.bytes_max as u64);
             }
             _ => return true,
         }
@@ -148,9 +148,10 @@ fn wanted(state: &State, request: &FetchRequest) -> Vec<Wanted> {
     let mut all = Vec::new();
     for topic in &request.topics {
         let id = TopicId(topic.topic_id.into_bytes());
-        let name = match id.is_zero() {
-            true => TopicName::from(topic.topic.as_str()),
-            false => state.name_of(id).cloned().unwrap_or_default(),
+        let name = if id.is_zero() {
+            TopicName::from(topic.topic.as_str())
+        } else {
+            state.name_of(id).cloned().unwrap_or_default()
         };
         all.extend(topic.partitions.iter().map(|partition| Wanted {
             topic: name.clone(),

@@ -150,9 +150,10 @@ impl Teller<'_> {
     }
 
     fn one(&self, name: &str, topic_id: TopicId, partition: Option<i32>, what: SeenWhat) -> SeenPartition {
-        let topic = match topic_id.is_zero() {
-            true => self.state.intern(name),
-            false => self.state.name_of(topic_id).cloned().unwrap_or_default(),
+        let topic = if topic_id.is_zero() {
+            self.state.intern(name)
+        } else {
+            self.state.name_of(topic_id).cloned().unwrap_or_default()
         };
         SeenPartition { topic, topic_id, partition, what }
     }
