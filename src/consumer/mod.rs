@@ -42,6 +42,7 @@ use self::commit::Edge;
 use self::config::Limits;
 use self::core::ConsumerCore;
 use self::core::Next;
+use self::core::Returned;
 use self::core::Taken;
 use self::driver::Driver;
 use self::driver::Shared;
@@ -155,6 +156,7 @@ impl Consumer {
 
     /// Reads batches of a chunk until it is finished, or there is no room.
     fn read(&mut self, mut taken: Taken, records: &mut Records, room: &mut usize) {
+        let mark = records.mark();
         while *room > 0 {
             match taken.chunk.read(&self.codecs, self.limits.batch_bytes, || self.pool.take()) {
                 Ok(None) => break,
@@ -164,12 +166,18 @@ impl Consumer {
                 }
                 Err(unreadable) => {
                     self.error = self.shared.lock().core.unreadable(clock::now(), taken, unreadable);
+                    if self.error.is_none() {
+                        records.drop_from(mark);
+                    }
                     return;
                 }
             }
         }
-        if let Some((partition, offset)) = self.shared.lock().core.give_back(taken) {
-            records.push_end(partition, offset);
+        let returned = self.shared.lock().core.give_back(taken);
+        match returned {
+            Returned::Handed { end: Some((partition, offset)) } => records.push_end(partition, offset),
+            Returned::Handed { end: None } => {}
+            Returned::Overtaken => records.drop_from(mark),
         }
     }
 

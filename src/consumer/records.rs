@@ -59,6 +59,18 @@ impl Records {
         self.batches.push(Batch { topic: topic.clone(), partition, visible });
     }
 
+    /// How many batches there are so far.
+    pub(super) fn mark(&self) -> usize {
+        self.batches.len()
+    }
+
+    /// Drops the batches that came after `mark` was taken.
+    pub(super) fn drop_from(&mut self, mark: usize) {
+        for batch in self.batches.drain(mark..) {
+            self.pool.give_back(batch);
+        }
+    }
+
     pub(super) fn push_end(&mut self, partition: TopicPartition, offset: i64) {
         self.ends.push((partition, offset));
     }
@@ -116,11 +128,7 @@ impl<'a> IntoIterator for &'a Records {
 
 impl Drop for Records {
     fn drop(&mut self) {
-        for batch in self.batches.drain(..) {
-            if let Some(buffer) = batch.visible.decoded.into_buffer() {
-                self.pool.give(buffer);
-            }
-        }
+        self.drop_from(0);
     }
 }
 
@@ -295,6 +303,12 @@ const BUFFER_BYTES_MAX: usize = 4 << 20;
 impl Pool {
     pub(super) fn take(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, batch: Batch) {
+        if let Some(buffer) = batch.visible.decoded.into_buffer() {
+            self.give(buffer);
+        }
     }
 
     pub(super) fn give(&self, buffer: Vec<u8>) {

@@ -290,6 +290,8 @@ impl Code {
                 | Self::KafkaStorageError
                 | Self::FencedLeaderEpoch
                 | Self::OffsetNotAvailable
+                // The topic may have been created anew, and epochs have begun again (simulator, seed 1503).
+                | Self::UnknownLeaderEpoch
                 | Self::UnknownTopicOrPartition
                 | Self::UnknownTopicId
                 | Self::InconsistentTopicId

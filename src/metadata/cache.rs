@@ -87,7 +87,11 @@ fn update(snapshot: &mut Snapshot, heard: MetadataTopic) {
     let before_id = before.as_ref().map(|topic| topic.id);
     if let Some(error) = heard.error {
         let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
-        let partitions = before.filter(|_| !gone).map(|topic| topic.partitions.clone()).unwrap_or_default();
+        let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
+        if gone {
+            // It may be that a broker has not heard of the topic yet: epochs do not go back for that.
+            partitions.iter_mut().for_each(|partition| partition.leader = None);
+        }
         let known = before_id.filter(|_| heard.id.is_zero());
         let topic = Topic { name: heard.name.clone(), id: known.unwrap_or(heard.id), error: Some(error), partitions };
         snapshot.topics.insert(heard.name, Arc::new(topic));
@@ -153,6 +157,21 @@ mod tests {
         assert_eq!(leader(&cache), Some(1));
         cache.handle_response(response(2, 0, 2));
         assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn a_topic_that_was_said_not_to_exist_does_not_go_back_to_an_older_epoch() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 5, 1));
+        let mut gone = response(0, 0, 1);
+        gone.topics[0].partitions.clear();
+        gone.topics[0].error = Some(Code::UnknownTopicOrPartition);
+        cache.handle_response(gone);
+        assert_eq!(leader(&cache), None);
+        cache.handle_response(response(1, 4, 2));
+        assert_eq!(leader(&cache), None, "an older answer names no leader");
+        cache.handle_response(response(1, 5, 1));
+        assert_eq!(leader(&cache), Some(1));
     }
 
     #[test]

@@ -246,6 +246,12 @@ impl Cluster {
         found.map(|found| found.log.records(&self.state.codecs)).unwrap_or_default()
     }
 
+    /// As [`Cluster::log`], but only from the batch on that holds `offset`.
+    pub fn log_from(&self, topic: &str, partition: i32, offset: i64) -> Vec<StoredRecord> {
+        let found = self.state.partition(topic, partition);
+        found.map(|found| found.log.records_from(offset, &self.state.codecs)).unwrap_or_default()
+    }
+
     /// Every batch of a partition as a consumer gets it.
     pub fn batches(&self, topic: &str, partition: i32) -> Vec<Bytes> {
         self.state.partition(topic, partition).map(|found| found.log.batches().collect()).unwrap_or_default()

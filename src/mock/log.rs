@@ -363,6 +363,11 @@ impl Log {
         self.start
     }
 
+    /// As [`Log::records`], but only from the batch on that holds `offset`.
+    pub(super) fn records_from(&self, offset: i64, codecs: &Codecs) -> Vec<StoredRecord> {
+        self.select(codecs, |batch| batch.last >= offset)
+    }
+
     /// Every record from the start on, those of transactions too, but no marker.
     pub(super) fn records(&self, codecs: &Codecs) -> Vec<StoredRecord> {
         self.select(codecs, |_| true)

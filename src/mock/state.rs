@@ -61,7 +61,9 @@ impl Partition {
     /// Gives the partition another leader, or none, under a new epoch. What only the old one had is lost.
     fn elect(&mut self, leader: Option<i32>) {
         if leader.is_some() {
-            if self.tail_at.is_some() && self.tail_at != leader {
+            // A log that loses nothing keeps its producers, also those whose batches retention took.
+            let has_tail = self.log.high_watermark() < self.log.end();
+            if has_tail && self.tail_at.is_some() && self.tail_at != leader {
                 self.log.truncate(self.log.high_watermark());
             }
             self.tail_at = leader;

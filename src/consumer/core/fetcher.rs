@@ -152,7 +152,11 @@ impl ConsumerCore {
     fn drop_parked(&mut self) {
         for slot in 0..self.partitions.len() {
             let generation = self.generation();
-            if let Some(partition) = self.partitions[slot].as_mut().filter(|partition| partition.paused) {
+            // A move that the caller has not heard of yet cannot be gone back behind.
+            let drops = |partition: &&mut Partition| {
+                partition.paused && !partition.queue.iter().any(|item| matches!(item, Item::Reset(_)))
+            };
+            if let Some(partition) = self.partitions[slot].as_mut().filter(drops) {
                 partition.rewind(generation);
             }
         }

@@ -38,6 +38,19 @@ pub struct Taken {
     pub chunk: Chunk,
 }
 
+/// What becomes of what was read of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Returned {
+    /// It is to be handed out.
+    Handed {
+        /// Where the end of the partition was reached with it.
+        end: Option<(TopicPartition, i64)>,
+    },
+    /// It is not: the partition moved on meanwhile, and what still exists of it is fetched again. The log was cut, or the
+    /// topic was created anew.
+    Overtaken,
+}
+
 impl ConsumerCore {
     /// Whether [`ConsumerCore::next`] may have something.
     pub fn has_next(&self) -> bool {
@@ -81,13 +94,11 @@ impl ConsumerCore {
         None
     }
 
-    /// Takes back a chunk of which something, or all, was handed out. Answers where the end of the partition was reached.
-    pub fn give_back(&mut self, taken: Taken) -> Option<(TopicPartition, i64)> {
+    /// Takes back a chunk of which something, or all, was read. Only if it says so, what was read is to be handed out.
+    pub fn give_back(&mut self, taken: Taken) -> Returned {
         let Taken { slot, chunk, .. } = taken;
-        let partition = self.partitions[slot].as_mut()?;
-        if partition.generation != chunk.generation {
-            return None;
-        }
+        let lent = self.partitions[slot].as_mut().filter(|partition| partition.generation == chunk.generation);
+        let Some(partition) = lent else { return Returned::Overtaken };
         let position = chunk.position();
         partition.handed = Some(position);
         let mut end = None;
@@ -102,12 +113,13 @@ impl ConsumerCore {
             partition.queue.push_front(Item::Chunk(Box::new(chunk)));
         }
         self.make_ready(slot);
-        end
+        Returned::Handed { end }
     }
 
     /// Takes back a chunk that cannot be read on. It is fetched again, after a pause; a seek leads past it.
     ///
-    /// Answers the error for the caller, unless the partition has moved on meanwhile.
+    /// Answers the error for the caller, unless the partition has moved on meanwhile: then what was read of the chunk before
+    /// is not to be handed out either.
     pub fn unreadable(&mut self, now: Instant, taken: Taken, unreadable: super::Unreadable) -> Option<Error> {
         let generation = self.generation();
         let patience = self.config.patience;

@@ -46,6 +46,7 @@ mod trouble;
 mod validate;
 
 pub use self::handout::Next;
+pub use self::handout::Returned;
 pub use self::handout::Taken;
 pub use self::isolation::Chunk;
 pub use self::isolation::Isolation;
@@ -482,8 +483,9 @@ impl ConsumerCore {
         if !topic.id.is_zero() && topic.id != partition.topic_id {
             let before = std::mem::replace(&mut partition.topic_id, topic.id);
             if !before.is_zero() && partition.handed.is_some() {
-                // Another topic of the same name: no offset of the old one means anything in it.
-                partition.drop_queue(generation);
+                // Another topic of the same name: no offset of the old one means anything in it. The caller is told from
+                // where it was, even if it had not heard yet of an earlier move.
+                partition.rewind(generation);
                 (partition.leader, partition.leader_epoch) = (None, None);
                 partition.fetch.epoch = None;
                 partition.lost(policy, "the topic was deleted and created again");

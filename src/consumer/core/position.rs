@@ -262,19 +262,20 @@ impl Partition {
 
     /// A position was found. What is queued before it is handed out first.
     pub(super) fn found(&mut self, position: Position, reset: Option<(i64, &'static str)>) {
-        if let Some((from, reason)) = reset {
+        match reset {
+            // Errors that are queued say nothing about where reading begins.
+            None => self.handed = Some(position),
+            // A reset moves the position when its turn comes.
+            Some((from, reason)) => {
             let (topic, partition) = (self.key.topic.clone(), self.key.partition);
             tracing::warn!(%topic, partition, from, to = position.offset, reason, "position reset");
             self.queue.push_back(Item::Reset(Reset { topic, partition, from, to: position.offset, reason }));
+            }
         }
         self.state = State::Fetching;
         // Whether the position is any good is for the fetch to say.
         self.trouble.hurry();
         self.fetch = position;
-        // What is queued ends with the reset, which moves the position when its turn comes.
-        if self.queue.is_empty() {
-            self.handed = Some(position);
-        }
     }
 
     /// The position is gone. Follows the policy, or says so once and waits for a seek.
@@ -306,7 +307,12 @@ impl Partition {
 
     pub(super) fn halt(&mut self, reason: &str) {
         let error = Error::new(crate::error::Kind::Truncated, reason);
-        self.complain(self.place(error).at_offset(self.fetch.offset));
+        let error = self.place(error).at_offset(self.fetch.offset);
+        // Nothing else says that a seek is waited for, so an error that was not told yet gives way.
+        if matches!(self.queue.back(), Some(Item::Error(_))) {
+            self.queue.pop_back();
+        }
+        self.complain(error);
         self.state = State::Halted;
     }
 

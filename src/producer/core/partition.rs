@@ -14,6 +14,7 @@ use crate::record::RecordRef;
 use crate::record::SealedBatch;
 use crate::types::ProducerIdentity;
 use crate::types::Sequence;
+use crate::types::TopicId;
 
 /// The batch that takes records.
 #[derive(Debug)]
@@ -66,6 +67,10 @@ const IN_FLIGHT_MAX_UNPROVEN: usize = 1;
 const IN_FLIGHT_MAX: usize = 5;
 const _: () = assert!(IN_FLIGHT_MAX_UNPROVEN <= IN_FLIGHT_MAX);
 
+/// Where a partition's log is: at a broker, and of a topic that may be created anew under its name. A log that is new knows no
+/// sequence of ours, and takes any as the first.
+pub(super) type Home = (i32, TopicId);
+
 #[derive(Debug)]
 pub(super) struct Partition<T> {
     pub(super) open: Option<Open<T>>,
@@ -73,12 +78,12 @@ pub(super) struct Partition<T> {
     pub(super) ready: VecDeque<Batch<T>>,
     /// Sent batches in the order of their sequences.
     pub(super) in_flight: VecDeque<Batch<T>>,
-    /// The broker that those in flight went to.
-    pub(super) at: Option<i32>,
+    /// The log that those in flight went to.
+    at: Option<Home>,
     pub(super) identity: Option<ProducerIdentity>,
     pub(super) next_sequence: Sequence,
-    /// The broker that accepted a batch under this identity and nothing failed since.
-    proven: Option<i32>,
+    /// The log that took a batch under this identity, if nothing failed since.
+    proven: Option<Home>,
     /// A sequence was given out that no broker will see: what follows needs a new epoch.
     pub(super) hole: bool,
     /// A batch came back to be sent again: nothing new is sent until all are back.
@@ -174,18 +179,18 @@ impl<T> Partition<T> {
         }
     }
 
-    /// Whether one more batch may go to this leader.
-    pub(super) fn has_slot(&self, leader: i32, mode: Mode) -> bool {
+    /// Whether one more batch may go to this log.
+    pub(super) fn has_slot(&self, home: Home, mode: Mode) -> bool {
         if self.in_flight.is_empty() {
             return true;
         }
-        // Requests to two brokers can be carried out in any order.
-        if self.recovering || self.at != Some(leader) {
+        // Requests to two logs can be carried out in any order.
+        if self.recovering || self.at != Some(home) {
             return false;
         }
         let retried = self.ready.front().is_some_and(|head| head.attempts > 0);
         let cap = match mode {
-            Mode::Idempotent if self.proven == Some(leader) && !retried => IN_FLIGHT_MAX,
+            Mode::Idempotent if self.proven == Some(home) && !retried => IN_FLIGHT_MAX,
             Mode::Unanswered => IN_FLIGHT_MAX,
             Mode::Idempotent | Mode::Answered => IN_FLIGHT_MAX_UNPROVEN,
         };
@@ -193,7 +198,7 @@ impl<T> Partition<T> {
     }
 
     /// Stamps the first batch, unless it has a stamp, and moves it in flight.
-    pub(super) fn send(&mut self, leader: i32) -> Option<&Batch<T>> {
+    pub(super) fn send(&mut self, home: Home) -> Option<&Batch<T>> {
         let mut batch = self.ready.pop_front()?;
         if batch.stamp.is_none() {
             batch.stamp = self.identity.map(|identity| (identity, self.next_sequence));
@@ -201,7 +206,7 @@ impl<T> Partition<T> {
         }
         batch.fate = batch.fate.sent();
         batch.attempts += 1;
-        self.at = Some(leader);
+        self.at = Some(home);
         self.in_flight.push_back(batch);
         self.in_flight.back()
     }

@@ -34,6 +34,7 @@ impl<T: Clone> ProducerCore<T> {
         if partition.is_empty() {
             return;
         }
+        let id = topic.known.id;
         let led = topic.leader(key.partition);
         let leader = led.and_then(|partition| partition.leader);
         if led != partition.tried && leader.is_some() {
@@ -49,7 +50,7 @@ impl<T: Clone> ProducerCore<T> {
         let waits = partition.retry_at.is_some_and(|at| at > now);
         match (leader, broker) {
             (Some(leader), Some(broker)) => {
-                let wanted = partition.wants() && !waits && partition.has_slot(leader, self.mode);
+                let wanted = partition.wants() && !waits && partition.has_slot((leader, id), self.mode);
                 if wanted && partition.queued != Some(leader) {
                     partition.queued = Some(leader);
                     broker.ready.push_back(key);
@@ -188,7 +189,8 @@ impl<T: Clone> ProducerCore<T> {
             return None;
         }
         let ours = led.and_then(|led| led.leader) == Some(broker);
-        if !ours || !identified || !partition.wants() || !partition.has_slot(broker, self.mode) {
+        let id = self.topics[key.topic as usize].known.id;
+        if !ours || !identified || !partition.wants() || !partition.has_slot((broker, id), self.mode) {
             partition.queued = None;
             return None;
         }
@@ -254,12 +256,13 @@ impl<T: Clone> ProducerCore<T> {
         let partition = self.partitions.get_mut(key)?;
         partition.queued = None;
         partition.tried = topic.leader(key.partition);
-        let batch = partition.send(broker)?;
+        let home = (broker, topic.known.id);
+        let batch = partition.send(home)?;
         debug_assert!(matches!(batch.fate, Fate::InFlight { .. }));
         let stamp = Stamp { identity: batch.stamp, transactional: false };
         let (id, sealed) = (batch.id, batch.sealed.clone()?);
         topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));
-        if partition.wants() && partition.has_slot(broker, self.mode) {
+        if partition.wants() && partition.has_slot(home, self.mode) {
             partition.queued = Some(broker);
             self.brokers.entry(broker).or_default().ready.push_back(key);
         }

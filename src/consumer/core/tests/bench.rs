@@ -34,6 +34,7 @@ pub(super) fn check_with(config: Config, script: &str, expected: &str) {
 }
 
 pub(super) struct Bench {
+    held: Option<Taken>,
     core: ConsumerCore,
     cache: Cache,
     now: Instant,
@@ -50,7 +51,7 @@ impl Bench {
         let now = Instant::now();
         let log = String::new();
         let (open, frame) = (BTreeMap::new(), Bytes::new());
-        Self { core: ConsumerCore::new(config), cache: Cache::default(), now, log, open, frame }
+        Self { held: None, core: ConsumerCore::new(config), cache: Cache::default(), now, log, open, frame }
     }
 
     pub(super) fn run(&mut self, script: &str) {
@@ -98,6 +99,15 @@ impl Bench {
                 assert!(self.core.seek(now, &key(words[0]), &start), "{step}");
             }
             "stored" => self.stored(&words),
+            "hold" => match self.core.next() {
+                Some(Next::Chunk(taken)) => self.held = Some(taken),
+                other => panic!("there is no chunk to hold but {other:?}"),
+            },
+            "read" => {
+                let taken = self.held.take().expect("something is held");
+                let line = self.read(taken);
+                writeln!(self.log, "{line}").expect("a string takes all");
+            }
             "take" => while self.take() {},
             "wait" => {
                 self.now += Duration::from_millis(words[0].parse().expect("milliseconds"));
@@ -250,8 +260,9 @@ impl Bench {
             }
         }
         match self.core.give_back(taken) {
-            Some((_, offset)) => format!("{line} end @{offset}"),
-            None => line,
+            Returned::Handed { end: Some((_, offset)) } => format!("{line} end @{offset}"),
+            Returned::Handed { end: None } => line,
+            Returned::Overtaken => format!("{line} overtaken"),
         }
     }
 

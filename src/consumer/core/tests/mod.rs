@@ -398,6 +398,84 @@ fn closing_ends_the_sessions_and_hands_out_nothing_more() {
 }
 
 #[test]
+fn a_topic_that_was_created_anew_twice_is_told_from_where_the_caller_was() {
+    // Simulator, seed 116.
+    check(
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | take | meta id=8 t0=1e0 | list t0=0e0 | meta id=7 t0=1e0
+             list t0=2e0 | take | position t0"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7 end @8
+         list n1 t0=-2
+         fetch n1b s0/0 t0@0
+         list n1 t0=-2
+         reset t0 8->2
+         position Some(2)",
+    );
+}
+
+#[test]
+fn an_error_that_is_not_told_yet_does_not_hide_where_reading_begins() {
+    // Simulator, seed 613.
+    let config = Config { start: Start::Earliest, ..Config::default() };
+    check_with(
+        config,
+        "meta t0=1e5 | assign t0 | list t0=!29 | wait 200 | list t0=5e5 | position t0 | take",
+        "list n1 t0=-2
+         list n1 t0=-2
+         fetch n1 s0/0 t0@5
+         position Some(5)
+         error t0 Broker @Some(0)",
+    );
+}
+
+#[test]
+fn an_epoch_that_the_leader_does_not_know_is_a_reason_to_ask_who_leads() {
+    // Simulator, seed 1503: the topic had been created anew.
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:!75 | wait 200"),
+        "fetch n1 s0/0 t0@5
+         refresh t
+         fetch n1 s7/1",
+    );
+}
+
+#[test]
+fn a_position_that_waits_for_a_seek_says_so_whatever_went_wrong_before() {
+    // Simulator, seed 21791.
+    let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
+    check_with(
+        config,
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:!29 | wait 200 | fetched n1 s7 | fetched n1 s7 t0:!1 | wait 2000 | list t0=20e5
+             list t0=90e5 | take"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2
+         list n1 t0=-2
+         list n1 t0=-1
+         error t0 Truncated @Some(5) 20 to 90",
+    );
+}
+
+#[test]
+fn what_is_being_read_while_its_topic_is_created_anew_is_not_handed_out() {
+    // Simulator, seed 2914.
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | hold | meta id=8 t0=1e0 | read | list t0=0e0 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         list n1 t0=-2
+         t0 5 6 7 overtaken
+         fetch n1b s0/0 t0@0
+         reset t0 5->0",
+    );
+}
+
+#[test]
 fn a_scan_finds_the_end_of_the_last_whole_batch() {
     let payload = Bytes::from([batch("5+3"), batch("8+1"), batch("9+1~")].concat());
     let scan = isolation::Scan::new(&payload);

@@ -82,6 +82,8 @@ struct Bench {
     sent: HashMap<(String, i32, ProducerIdentity, Sequence), Vec<u8>>,
     unsealed: VecDeque<(Key, BatchId, ClosedBatch)>,
     mark: BatchId,
+    /// How often the topics were created anew.
+    anew: u8,
 }
 
 macro_rules! say {
@@ -107,6 +109,7 @@ impl Bench {
             sent: HashMap::new(),
             unsealed: VecDeque::new(),
             mark: 0,
+            anew: 0,
         }
     }
 
@@ -116,6 +119,7 @@ impl Bench {
         let words: Vec<&str> = words.collect();
         match verb {
             "abort" => self.core.abort(&Error::new(Kind::Closed, "closed")),
+            "anew" => self.anew += 1,
             "answer" => self.answer(words[0], &words[1..]),
             "flush" => self.mark = self.core.flush(self.now),
             "flushed" => say!(self, "flushed {}", self.core.oldest() >= self.mark),
@@ -143,7 +147,7 @@ impl Bench {
             let (partition, leader) = word.split_once('=').expect("t0=1e5");
             let (name, index) = partition.split_at(1);
             let (leader, epoch) = leader.split_once('e').unwrap_or(("-1", "0"));
-            let id = TopicId([name.as_bytes()[0]; 16]);
+            let id = TopicId([name.as_bytes()[0] + self.anew; 16]);
             let topic = topics.entry(name).or_insert_with(|| m::MetadataTopic { name: name.into(), id, ..Default::default() });
             topic.partitions.push(m::MetadataPartition {
                 index: index.parse().expect("an index"),
@@ -249,7 +253,7 @@ impl Bench {
                 }
             }
             // By id, as from version 13 on.
-            let id = TopicId([name.as_bytes()[0]; 16]);
+            let id = TopicId([name.as_bytes()[0] + self.anew; 16]);
             match response.topics.iter_mut().find(|topic| topic.id == id) {
                 Some(topic) => topic.partitions.push(partition),
                 None => {

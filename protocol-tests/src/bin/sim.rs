@@ -1,0 +1,124 @@
+//! Runs the simulator: `--seed N [--trace]` one seed, or the smaller setting that a failure printed; `--seeds A..B` many.
+//!
+//! Exit status 0 when every promise held, 1 when one was broken, 2 for usage.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use protocol_tests::sim::Setting;
+use protocol_tests::sim::run;
+use protocol_tests::sim::shrink;
+
+const USAGE: &str = "usage: sim --seed N [--records R --writers W --readers R --faults LIST --odds LIST] [--trace]
+       sim --seeds A..B [--threads N] [--keep-going]";
+
+fn main() -> ExitCode {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    let mut flag = |name: &str| {
+        let before = words.len();
+        words.retain(|word| word != name);
+        words.len() != before
+    };
+    let (loud, keep_going) = (flag("--trace"), flag("--keep-going"));
+    let done = match words.first().map(String::as_str) {
+        Some("--seed") => Setting::parse(&words).map(|setting| one(&setting, loud)),
+        Some("--seeds") => many(&words, keep_going),
+        _ => Err(USAGE.to_owned()),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        ExitCode::from(2)
+    })
+}
+
+fn one(setting: &Setting, loud: bool) -> ExitCode {
+    match run(setting, loud) {
+        Ok(report) => {
+            let [acknowledged, not, maybe] = report.decided;
+            println!(
+                "{} steps, {:?}: {acknowledged} acknowledged, {not} not written, {maybe} in doubt; trace {:016x}",
+                report.steps, report.passed, report.trace
+            );
+            ExitCode::SUCCESS
+        }
+        Err(broken) => {
+            println!("BROKEN {broken}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sum {
+    steps: u64,
+    decided: [u64; 3],
+    counts: BTreeMap<&'static str, u64>,
+    failed: Vec<u64>,
+}
+
+fn many(words: &[String], keep_going: bool) -> Result<ExitCode, String> {
+    let range = words.get(1).and_then(|range| range.split_once("..")).ok_or(USAGE)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| USAGE.to_owned());
+    let (first, end) = (number(range.0)?, number(range.1)?);
+    let threads = match words.get(2..4) {
+        Some([name, count]) if name == "--threads" => number(count)?,
+        _ => 2,
+    };
+    let (next, sum, begun) = (AtomicU64::new(first), Mutex::new(Sum::default()), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let setting = Setting::draw(seed);
+                    let ran = run(&setting, false);
+                    let mut sum = sum.lock().expect("no thread panics with it");
+                    match ran {
+                        Ok(report) => {
+                            sum.steps += report.steps;
+                            for (all, one) in sum.decided.iter_mut().zip(report.decided) {
+                                *all += one;
+                            }
+                            for (what, count) in report.counts {
+                                *sum.counts.entry(what).or_default() += count;
+                            }
+                        }
+                        Err(broken) => {
+                            sum.failed.push(seed);
+                            println!("seed {seed} BROKEN {broken}");
+                            if !keep_going {
+                                next.store(end, Ordering::Relaxed);
+                            }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let sum = sum.into_inner().expect("no thread panicked");
+    let ran = end - first;
+    let seconds = begun.elapsed().as_secs_f64();
+    for (what, count) in &sum.counts {
+        println!("{count:>10} {what}");
+    }
+    let [acknowledged, not, maybe] = sum.decided;
+    println!("{acknowledged} acknowledged, {not} not written, {maybe} in doubt");
+    println!(
+        "{ran} seeds in {seconds:.1} s ({:.0} a minute), {} steps, {} failed",
+        ran as f64 / seconds * 60.0,
+        sum.steps,
+        sum.failed.len()
+    );
+    let Some(seed) = sum.failed.first() else { return Ok(ExitCode::SUCCESS) };
+    if let Some((smallest, broken)) = shrink(&Setting::draw(*seed)) {
+        println!("smallest: sim {smallest}\n  {broken}");
+    }
+    Ok(ExitCode::FAILURE)
+}

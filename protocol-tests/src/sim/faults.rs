@@ -1,0 +1,255 @@
+//! What strikes, and when: one fault after the other until the world heals.
+
+use ottla::mock;
+use ottla::wire::Api;
+
+use super::Context;
+use super::event::Event;
+use super::setting::Fault;
+
+/// Faults that strike by themselves; the others lie in wait on the wires.
+const STRIKES: &[Fault] = &[
+    Fault::BatchLimit,
+    Fault::Clog,
+    Fault::ClockJump,
+    Fault::CoordinatorMove,
+    Fault::Crash,
+    Fault::CrashWithLoss,
+    Fault::Delay,
+    Fault::ErrorCode,
+    Fault::Expiry,
+    Fault::HoldReplication,
+    Fault::Lag,
+    Fault::LeaderMove,
+    Fault::LostReply,
+    Fault::Recreate,
+    Fault::Refuse,
+    Fault::Retention,
+    Fault::Swallow,
+    Fault::Throttle,
+    Fault::WallClock,
+];
+
+/// Error codes that a broker may answer without having done anything.
+///
+/// Not among them are those by which a broker says what it has done: `OUT_OF_ORDER_SEQUENCE_NUMBER` and
+/// `DUPLICATE_SEQUENCE_NUMBER` would be lies.
+const CODES: &[(Api, &[i16])] = &[
+    (Api::Produce, &[2, 3, 5, 6, 7, 9, 10, 19, 20, 29, 31, 47, 56, 59, 74, 75, 87, 89, 100, 103, -1, 999]),
+    (Api::Fetch, &[1, 2, 3, 5, 6, 9, 29, 56, 74, 75, 78, 100, 103, -1, 999]),
+    (Api::ListOffsets, &[3, 5, 6, 7, 29, 56, 74, 75, 78, -1]),
+    (Api::OffsetForLeaderEpoch, &[3, 5, 6, 7, 56, 74, 75, 78, -1]),
+    (Api::OffsetCommit, &[3, 7, 12, 14, 15, 16, 28, 30]),
+    (Api::OffsetFetch, &[14, 15, 16, 30, -1]),
+    (Api::FindCoordinator, &[7, 14, 15, 30]),
+    (Api::InitProducerId, &[7, 14, 15, 51, 31]),
+    (Api::Metadata, &[3, 5, 29, -1]),
+];
+
+impl Context {
+    /// A fault strikes, and another will.
+    pub(super) fn strike(&mut self) {
+        if self.healed {
+            return;
+        }
+        let wait = self.rng.u64(1_000..60_000);
+        self.at(self.now + wait, Event::Strike);
+        let ready: Vec<Fault> = STRIKES.iter().copied().filter(|fault| self.setting.has(*fault)).collect();
+        let Some(fault) = self.rng.choice(&ready).copied() else { return };
+        let broker = self.rng.i32(1..=self.setting.brokers);
+        if self.apply(fault, broker) {
+            self.trace.say(self.now, || format!("* {fault} (broker {broker})"));
+            self.trace.count(fault.name());
+        }
+        self.observe();
+        self.poll_mock();
+    }
+
+    fn apply(&mut self, fault: Fault, broker: i32) -> bool {
+        let place = (self.rng.usize(..self.topics.len()), self.rng.i32(0..self.setting.partitions));
+        let name = self.topics[place.0].clone();
+        let lasts = self.rng.u64(1_000..400_000);
+        match fault {
+            Fault::BatchLimit => {
+                let bytes = self.rng.usize(60..300);
+                self.mock.set_batch_bytes_max(&name, bytes);
+                self.at(self.now + lasts, Event::Over { fault, broker });
+            }
+            Fault::Clog => self.swizzle(lasts),
+            Fault::ClockJump => {
+                self.now += lasts * 5;
+                self.ghost.jumped(self.now);
+            }
+            Fault::CoordinatorMove => {
+                let reader = self.rng.usize(..self.setting.readers.max(1));
+                self.mock.move_coordinator(0, &super::reader::group(reader), broker);
+            }
+            Fault::Crash => {
+                self.mock.set_down(broker);
+                self.sever_all(broker);
+                self.at(self.now + lasts, Event::Over { fault, broker });
+            }
+            Fault::CrashWithLoss => return self.lose_tail(place, lasts),
+            Fault::Delay => {
+                let (api, _) = *self.rng.choice(CODES).expect("some");
+                let delay = std::time::Duration::from_micros(lasts);
+                self.mock.inject_at(broker, api.key(), mock::Fault::Delay(delay), 1);
+            }
+            Fault::ErrorCode => self.answer_wrongly(),
+            Fault::Expiry => {
+                // In truth it takes a day. Nothing that was sent before may arrive after it.
+                let waits = self.setting.has(Fault::Delay) || self.setting.has(Fault::HoldReplication);
+                if waits || self.net.writes > 0 || !self.ghost.is_quiet(place) {
+                    return false;
+                }
+                self.mock.expire_producers(&name, place.1);
+                self.ghost.forgot(place);
+            }
+            Fault::HoldReplication => {
+                self.mock.hold_replication(&name, place.1, true);
+                self.at(self.now + lasts, Event::Over { fault, broker });
+            }
+            Fault::Lag => {
+                self.mock.set_stale(broker, true);
+                self.at(self.now + lasts, Event::Over { fault, broker });
+            }
+            Fault::LeaderMove => return self.mock.is_up(broker) && self.mock.move_leader(&name, place.1, broker),
+            Fault::LostReply | Fault::Swallow => {
+                let (api, _) = *self.rng.choice(CODES).expect("some");
+                let fault = if fault == Fault::Swallow { mock::Fault::Swallowed } else { mock::Fault::Lost };
+                self.mock.inject(api.key(), fault, 1);
+            }
+            Fault::Recreate => {
+                if self.rng.u8(..4) != 0 {
+                    return false;
+                }
+                self.ghost.recreated(place.0);
+                self.mock.create_topic(&name, self.setting.partitions);
+            }
+            Fault::Refuse => {
+                self.net.refusing.insert(broker);
+                self.at(self.now + lasts, Event::Over { fault, broker });
+            }
+            Fault::Retention => return self.retain(place),
+            Fault::Throttle => {
+                let throttle_ms = self.rng.i32(1..50);
+                self.mock.set_throttle_ms(throttle_ms);
+                self.at(self.now + lasts, Event::Over { fault, broker });
+            }
+            Fault::WallClock => self.wall_ms = self.rng.i64(1..2_000_000),
+            Fault::CutAfter
+            | Fault::CutBefore
+            | Fault::CutInside
+            | Fault::HalfFrames
+            | Fault::Latency
+            | Fault::SlowDrip
+            | Fault::WrongCorrelation => return false,
+        }
+        true
+    }
+
+    /// A fault that lasts is over.
+    pub(super) fn over(&mut self, fault: Fault, broker: i32) {
+        match fault {
+            Fault::BatchLimit => {
+                for name in &self.topics {
+                    self.mock.set_batch_bytes_max(name, 1 << 20);
+                }
+            }
+            Fault::Crash => self.mock.set_up(broker),
+            Fault::HoldReplication => self.release(),
+            Fault::Lag => self.mock.set_stale(broker, false),
+            Fault::Refuse => drop(self.net.refusing.remove(&broker)),
+            Fault::Throttle => self.mock.set_throttle_ms(0),
+            _ => {}
+        }
+        self.observe();
+        self.poll_mock();
+    }
+
+    /// Every follower catches up.
+    fn release(&mut self) {
+        for place in self.places() {
+            self.mock.hold_replication(&self.topics[place.0], place.1, false);
+        }
+    }
+
+    /// Stops links one by one, in random order, and lets them go in another.
+    fn swizzle(&mut self, lasts: u64) {
+        let clients = self.setting.writers + self.setting.readers;
+        let mut pairs: Vec<(usize, i32)> =
+            (0..clients).flat_map(|client| (1..=self.setting.brokers).map(move |broker| (client, broker))).collect();
+        self.rng.shuffle(&mut pairs);
+        pairs.truncate(self.rng.usize(1..=pairs.len()));
+        self.net.clogged.extend(&pairs);
+        self.rng.shuffle(&mut pairs);
+        let mut at = self.now;
+        for (client, broker) in pairs {
+            at += self.rng.u64(..lasts);
+            self.at(at, Event::Unclog { client, broker });
+        }
+    }
+
+    fn answer_wrongly(&mut self) {
+        let (api, codes) = *self.rng.choice(CODES).expect("some");
+        let code = *self.rng.choice(codes).expect("some");
+        if api == Api::Fetch && code == 1 {
+            self.ghost.lied();
+        }
+        let times = self.rng.u32(1..4);
+        self.trace.say(self.now, || format!("* {} answered with {code} {times} times", api.name()));
+        self.mock.inject(api.key(), mock::Fault::Error(code), times);
+    }
+
+    fn retain(&mut self, place: (usize, i32)) -> bool {
+        let name = self.topics[place.0].clone();
+        let Some((start, end)) = self.mock.offsets(&name, place.1).filter(|(start, end)| start < end) else {
+            return false;
+        };
+        let to = self.rng.i64(start + 1..=end);
+        self.observe();
+        let started = self.mock.delete_before(&name, place.1, to);
+        self.ghost.retained(place, started.unwrap_or(to));
+        true
+    }
+
+    /// A partition's leader dies with what only it has; the one that takes over may lack even what was acknowledged.
+    fn lose_tail(&mut self, place: (usize, i32), lasts: u64) -> bool {
+        let name = self.topics[place.0].clone();
+        let Some((start, end)) = self.mock.offsets(&name, place.1).filter(|(start, end)| start < end) else {
+            return false;
+        };
+        if self.rng.bool() {
+            self.mock.truncate(&name, place.1, self.rng.i64(start.max(end - 8)..end));
+            return true;
+        }
+        let Some((leader, _)) = self.mock.leader(&name, place.1) else { return false };
+        self.mock.crash(leader);
+        self.sever_all(leader);
+        self.at(self.now + lasts, Event::Over { fault: Fault::Crash, broker: leader });
+        true
+    }
+
+    /// Everything works again.
+    pub(super) fn heal(&mut self) {
+        self.trace.say(self.now, || "* the world heals".to_owned());
+        self.healed = true;
+        self.net.rough = false;
+        self.net.refusing.clear();
+        self.release();
+        self.mock.clear_faults();
+        self.mock.set_throttle_ms(0);
+        for broker in self.mock.brokers() {
+            self.mock.set_up(broker);
+            self.mock.set_stale(broker, false);
+        }
+        for name in &self.topics {
+            self.mock.set_batch_bytes_max(name, 1 << 20);
+        }
+        for pair in self.net.clogged.clone() {
+            self.unclog(pair);
+        }
+        self.observe();
+        self.poll_mock();
+    }
+}

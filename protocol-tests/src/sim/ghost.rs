@@ -1,0 +1,443 @@
+//! What must hold at every moment, known by one who sees all sides: the logs, what was sent, what was said, what was read.
+//!
+//! Nothing here knows how the client works. The first promise that is broken ends the run.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use ottla::error::Written;
+use ottla::metadata::Snapshot;
+use ottla::mock;
+use ottla::producer::core::Entry;
+use ottla::types::LeaderEpoch;
+use ottla::types::TopicId;
+use ottla::types::TopicName;
+
+use super::reading::Follow;
+use super::trace::fingerprint;
+
+/// How late after its deadline a delivery may be decided, in microseconds: timers have that much slack.
+const SLACK_US: u64 = 200;
+
+/// Batches that may be in flight for a partition: as many as a broker remembers.
+const IN_FLIGHT_MAX: usize = 5;
+
+/// Requests of one client that brought it nothing, in one virtual second.
+const STORM: u64 = 600;
+
+/// A partition, by the number of its topic.
+pub(super) type Place = (usize, i32);
+
+/// What was said of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Acknowledged(Option<i64>),
+    NotWritten,
+    MaybeWritten,
+}
+
+impl From<Written> for Said {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::No => Self::NotWritten,
+            Written::Maybe => Self::MaybeWritten,
+        }
+    }
+}
+
+/// Where a record came to be in a log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placing {
+    incarnation: u32,
+    pub(super) offset: i64,
+    /// The record before it, as it was then.
+    pub(super) before: Option<(i64, u64)>,
+    /// It is there still, or retention took it.
+    live: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Record {
+    /// The producer's number, and how often it was started.
+    writer: (usize, u32),
+    pub(super) place: Place,
+    deadline: u64,
+    said: Option<Said>,
+    pub(super) placings: Vec<Placing>,
+    /// The cluster lost part of the log while it was on its way: nobody promises its order.
+    disturbed: bool,
+}
+
+/// A partition's log.
+#[derive(Debug, Default)]
+pub(super) struct Shadow {
+    incarnation: u32,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// Where what all replicas have ends, which is all that consumers see.
+    pub(super) high_watermark: i64,
+    entries: Vec<(i64, u64)>,
+    last_of: BTreeMap<(usize, u32), u64>,
+    /// How often part of it was deleted, cut off or replaced.
+    pub(super) upheavals: u32,
+    /// It forgot producers, so that it took any sequence: an order that nobody can promise.
+    forgetful: bool,
+    /// How often it was cut off or replaced.
+    pub(super) breaks: u32,
+}
+
+/// The batches of one producer identity in one partition.
+#[derive(Debug, Default)]
+struct Stream {
+    next: u32,
+    sent: BTreeMap<u32, u64>,
+}
+
+#[derive(Debug, Default)]
+struct Asking {
+    second: u64,
+    vain: i64,
+}
+
+/// The one who sees all.
+#[derive(Debug, Default)]
+pub(super) struct Ghost {
+    broken: Option<String>,
+    pub(super) records: Vec<Record>,
+    pub(super) logs: BTreeMap<Place, Shadow>,
+    due: BTreeSet<(u64, u64)>,
+    /// Nothing could be done before this.
+    grace: u64,
+    streams: BTreeMap<(i64, i16, Place), Stream>,
+    in_flight: BTreeMap<(usize, Place), usize>,
+    requests: BTreeMap<(usize, u64), Vec<Place>>,
+    budgets: BTreeMap<usize, i64>,
+    epochs: BTreeMap<(usize, TopicName, i32), (TopicId, LeaderEpoch)>,
+    asking: BTreeMap<usize, Asking>,
+    pub(super) follows: BTreeMap<(usize, Place), Follow>,
+    pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,
+    /// Records appended from here on must be acknowledged.
+    pub(super) healthy_from: Option<u64>,
+}
+
+impl Ghost {
+    /// Notes that a promise was broken; the first one counts.
+    pub(super) fn fail(&mut self, what: impl FnOnce() -> String) {
+        self.broken.get_or_insert_with(what);
+    }
+
+    pub(super) fn broken(&mut self) -> Option<String> {
+        self.broken.take()
+    }
+
+    // The logs.
+
+    /// Looks at what was appended to the logs since the last look.
+    pub(super) fn observe(&mut self, mock: &mock::Cluster, topics: &[String], partitions: i32) {
+        for (topic, name) in topics.iter().enumerate() {
+            for partition in 0..partitions {
+                let Some((start, end)) = mock.offsets(name, partition) else { continue };
+                let shadow = self.logs.entry((topic, partition)).or_default();
+                shadow.start = start;
+                if end < shadow.end {
+                    self.truncated((topic, partition), end);
+                }
+                let shadow = self.logs.entry((topic, partition)).or_default();
+                shadow.high_watermark = mock.high_watermark(name, partition).unwrap_or(end);
+                if end > shadow.end {
+                    let from = shadow.end;
+                    shadow.end = end;
+                    let fresh = mock.log_from(name, partition, from);
+                    for record in fresh.iter().filter(|record| record.offset >= from) {
+                        self.appended((topic, partition), record);
+                    }
+                }
+            }
+        }
+    }
+
+    fn appended(&mut self, place: Place, stored: &mock::StoredRecord) {
+        let offset = stored.offset;
+        let Some(value) = stored.value.as_ref().and_then(|value| parse(value)) else {
+            return self.fail(|| format!("a record at {place:?}@{offset} that nobody sent"));
+        };
+        let index = usize::try_from(value).unwrap_or(usize::MAX);
+        let Some(record) = self.records.get_mut(index).filter(|record| record.place == place) else {
+            return self.fail(|| format!("record {value} is at {place:?}@{offset}, where nobody sent it"));
+        };
+        let shadow = self.logs.entry(place).or_default();
+        let incarnation = shadow.incarnation;
+        let before = shadow.entries.last().copied();
+        let twice = record.placings.iter().find(|placing| placing.live && placing.incarnation == incarnation).copied();
+        record.placings.push(Placing { incarnation, offset, before, live: true });
+        let (said, disturbed, forgetful) = (record.said, record.disturbed, shadow.forgetful);
+        shadow.entries.push((offset, value));
+        let last = shadow.last_of.insert(record.writer, value);
+        if let Some(twice) = twice.filter(|_| !disturbed) {
+            self.fail(|| format!("record {value} is in {place:?} twice: at {} and {offset}", twice.offset));
+        }
+        if said == Some(Said::NotWritten) {
+            self.fail(|| format!("record {value} was said not to be written and came to be at {place:?}@{offset}"));
+        }
+        if let Some(last) = last.filter(|last| *last > value && !disturbed && !forgetful) {
+            self.fail(|| format!("record {value} is behind {last} in {place:?}"));
+        }
+    }
+
+    /// A topic was replaced by another of its name, with empty logs.
+    pub(super) fn recreated(&mut self, topic: usize) {
+        let places: Vec<Place> = self.logs.keys().copied().filter(|place| place.0 == topic).collect();
+        for place in places {
+            let shadow = self.logs.entry(place).or_default();
+            let fresh = Shadow {
+                incarnation: shadow.incarnation + 1,
+                upheavals: shadow.upheavals + 1,
+                breaks: shadow.breaks + 1,
+                ..Shadow::default()
+            };
+            let lost = std::mem::replace(shadow, fresh).entries;
+            self.lose(place, &lost);
+        }
+    }
+
+    /// A log was cut off.
+    fn truncated(&mut self, place: Place, end: i64) {
+        let shadow = self.logs.entry(place).or_default();
+        let kept = shadow.entries.partition_point(|(offset, _)| *offset < end);
+        let lost = shadow.entries.split_off(kept);
+        shadow.end = end;
+        shadow.upheavals += 1;
+        shadow.breaks += 1;
+        shadow.last_of.clear();
+        let entries = shadow.entries.clone();
+        for (_, value) in &entries {
+            let writer = self.record(*value).writer;
+            self.logs.entry(place).or_default().last_of.insert(writer, *value);
+        }
+        self.lose(place, &lost);
+    }
+
+    fn lose(&mut self, place: Place, lost: &[(i64, u64)]) {
+        for (_, value) in lost {
+            for placing in &mut self.record(*value).placings {
+                placing.live = false;
+            }
+        }
+        let undecided = self.records.iter_mut().filter(|record| record.place == place && record.said.is_none());
+        undecided.for_each(|record| record.disturbed = true);
+    }
+
+    /// The oldest records of a partition were deleted.
+    pub(super) fn retained(&mut self, place: Place, start: i64) {
+        let shadow = self.logs.entry(place).or_default();
+        shadow.start = start;
+        shadow.upheavals += 1;
+    }
+
+    /// A partition forgot its producers.
+    pub(super) fn forgot(&mut self, place: Place) {
+        self.logs.entry(place).or_default().forgetful = true;
+    }
+
+    /// A broker lied about where a partition's log begins or ends.
+    pub(super) fn lied(&mut self) {
+        self.logs.values_mut().for_each(|shadow| shadow.upheavals += 1);
+    }
+
+    fn record(&mut self, value: u64) -> &mut Record {
+        &mut self.records[usize::try_from(value).expect("values count records")]
+    }
+
+    // What is written.
+
+    /// A record is accepted under the next number.
+    pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, deadline: u64, bytes: usize) {
+        let value = self.records.len() as u64;
+        self.records.push(Record { writer, place, deadline, said: None, placings: Vec::new(), disturbed: false });
+        self.due.insert((deadline, value));
+        *self.budgets.entry(writer.0).or_default() += signed(bytes);
+    }
+
+    /// The number that the next record gets.
+    pub(super) fn next_value(&self) -> u64 {
+        self.records.len() as u64
+    }
+
+    /// Something was said of a record.
+    pub(super) fn decided(&mut self, now: u64, value: u64, said: Said) {
+        let healthy_from = self.healthy_from;
+        let record = self.record(value);
+        let (place, before, deadline) = (record.place, record.said.replace(said), record.deadline);
+        let placings = record.placings.clone();
+        self.due.remove(&(deadline, value));
+        if let Some(before) = before {
+            return self.fail(|| format!("record {value} was decided twice: {before:?}, then {said:?}"));
+        }
+        match said {
+            Said::Acknowledged(offset) => {
+                if !placings.iter().any(|placing| offset.is_none_or(|offset| offset == placing.offset)) {
+                    self.fail(|| {
+                        format!("record {value} was said to be at {place:?}@{offset:?} and is at {placings:?}")
+                    });
+                }
+            }
+            Said::NotWritten if placings.iter().any(|placing| placing.live) => {
+                self.fail(|| format!("record {value} was said not to be written and is at {place:?} {placings:?}"));
+            }
+            Said::NotWritten | Said::MaybeWritten => {}
+        }
+        let must = healthy_from.is_some_and(|from| deadline >= from);
+        if must && !matches!(said, Said::Acknowledged(_)) {
+            self.fail(|| {
+                format!("record {value} could have been written since the world healed, and at {now} was {said:?}")
+            });
+        }
+    }
+
+    /// Room was given back to a producer's budget.
+    pub(super) fn released(&mut self, writer: usize, bytes: usize) {
+        let used = self.budgets.entry(writer).or_default();
+        *used -= signed(bytes);
+        if *used < 0 {
+            let used = *used;
+            self.fail(|| format!("the budget of producer {writer} got back more than it gave: {used}"));
+        }
+    }
+
+    /// Bytes of a producer that are not decided.
+    pub(super) fn held(&self, writer: usize) -> i64 {
+        self.budgets.get(&writer).copied().unwrap_or_default()
+    }
+
+    /// Whether a producer has nothing in flight for a partition, and nothing undecided.
+    pub(super) fn is_quiet(&self, place: Place) -> bool {
+        let in_flight = self.in_flight.iter().any(|((_, of), count)| *of == place && *count > 0);
+        let undecided =
+            self.due.iter().any(|(_, value)| self.records[usize::try_from(*value).expect("small")].place == place);
+        !in_flight && !undecided
+    }
+
+    /// A batch goes into a request.
+    pub(super) fn sent(&mut self, writer: usize, request: u64, place: Place, entry: &Entry) {
+        let in_flight = self.in_flight.entry((writer, place)).or_default();
+        *in_flight += 1;
+        let count = *in_flight;
+        self.requests.entry((writer, request)).or_default().push(place);
+        if count > IN_FLIGHT_MAX {
+            self.fail(|| format!("{count} batches of producer {writer} in flight for {place:?}"));
+        }
+        let Some((identity, sequence)) = entry.stamp.identity else {
+            return self.fail(|| format!("a batch of producer {writer} for {place:?} without identity"));
+        };
+        let first = u32::try_from(sequence.to_wire()).expect("a sequence is not negative");
+        let print = fingerprint(&entry.batch.to_bytes(&entry.stamp));
+        let stream = self.streams.entry((identity.id, identity.epoch, place)).or_default();
+        let known = stream.sent.insert(first, print);
+        let next = stream.next;
+        if known.is_none() {
+            stream.next = sequence.advance(entry.batch.count()).to_wire().unsigned_abs();
+        }
+        match known {
+            Some(known) if known != print => {
+                self.fail(|| format!("the batch {identity:?} {first} of {place:?} was sent again with other bytes"));
+            }
+            None if first != next => {
+                self.fail(|| format!("{identity:?} continues in {place:?} with sequence {first} where {next} is next"));
+            }
+            _ => {}
+        }
+    }
+
+    /// A request is answered or lost.
+    pub(super) fn landed(&mut self, writer: usize, request: u64) {
+        for place in self.requests.remove(&(writer, request)).unwrap_or_default() {
+            *self.in_flight.entry((writer, place)).or_default() -= 1;
+        }
+    }
+
+    /// A producer was given up with all its requests.
+    pub(super) fn abandoned(&mut self, writer: usize) {
+        let requests: Vec<u64> =
+            self.requests.range((writer, 0)..=(writer, u64::MAX)).map(|((_, request), _)| *request).collect();
+        requests.into_iter().for_each(|request| self.landed(writer, request));
+    }
+
+    // What is known, and asked.
+
+    /// A client's idea of who leads has changed.
+    pub(super) fn knows(&mut self, client: usize, snapshot: &Snapshot) {
+        for topic in snapshot.topics().filter(|topic| !topic.id.is_zero()) {
+            for (index, partition) in (0..).zip(&topic.partitions) {
+                let Some(epoch) = partition.epoch else { continue };
+                let fresh = (topic.id, epoch);
+                let known = self.epochs.entry((client, topic.name.clone(), index)).or_insert(fresh);
+                if known.0 == topic.id && known.1 > epoch {
+                    let known = known.1;
+                    let name = topic.name.clone();
+                    return self.fail(|| {
+                        format!("client {client} goes back from epoch {known} to {epoch} of {name}[{index}]")
+                    });
+                }
+                *known = fresh;
+            }
+        }
+    }
+
+    /// A client sends a request.
+    pub(super) fn asked(&mut self, now: u64, client: usize) {
+        let asking = self.asking.entry(client).or_default();
+        if asking.second != now / 1_000_000 {
+            *asking = Asking { second: now / 1_000_000, vain: 0 };
+        }
+        asking.vain += 1;
+        let vain = asking.vain;
+        if vain > signed(usize::try_from(STORM).expect("small")) {
+            self.fail(|| format!("client {client} sent {vain} requests in a second that brought it nothing"));
+        }
+    }
+
+    /// A request was worth it.
+    pub(super) fn gained(&mut self, client: usize, worth: i64) {
+        self.asking.entry(client).or_default().vain -= worth;
+    }
+
+    // Time.
+
+    /// Nothing could happen before `now`.
+    pub(super) fn jumped(&mut self, now: u64) {
+        self.grace = now;
+    }
+
+    /// Looks whether something is overdue.
+    pub(super) fn check_time(&mut self, now: u64) {
+        let Some((deadline, value)) = self.due.first().copied() else { return };
+        if now > deadline.max(self.grace) + SLACK_US {
+            self.fail(|| format!("record {value} was due at {deadline} and is not decided at {now}"));
+        }
+    }
+
+    /// Whether every accepted record is decided.
+    pub(super) fn is_all_decided(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    /// How many records were acknowledged, surely not written, and in doubt.
+    pub(super) fn tally(&self) -> [u64; 3] {
+        let count =
+            |said: fn(&Said) -> bool| self.records.iter().filter_map(|record| record.said).filter(said).count() as u64;
+        [
+            count(|said| matches!(said, Said::Acknowledged(_))),
+            count(|said| *said == Said::NotWritten),
+            count(|said| *said == Said::MaybeWritten),
+        ]
+    }
+}
+
+/// The number in a record's value.
+pub(super) fn parse(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.split('.').next()?.parse().ok()
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).expect("small")
+}

@@ -1,0 +1,421 @@
+//! What every client has, whatever it does: connections, a metadata cache that is refreshed, answers on their way to a core.
+//!
+//! It stands for `net::connection`, `client::cluster` and `client::refresher`, which are not driven here, and does as they do.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use ottla::conn::backoff::Backoff;
+use ottla::conn::pipeline::Pipeline;
+use ottla::conn::pipeline::Write;
+use ottla::error::Code;
+use ottla::error::Error;
+use ottla::metadata::Cache;
+use ottla::types::TopicName;
+use ottla::wire::Api;
+use ottla::wire::Request;
+use ottla::wire::Response;
+use ottla::wire::Versions;
+use ottla::wire::message as m;
+
+use super::Context;
+use super::event::Event;
+use super::net::Link;
+use super::net::Phase;
+
+/// Requests of different kinds have connections of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lane {
+    Control,
+    /// Of one line: fetches of different lines do not wait for each other.
+    Fetch(usize),
+    Produce,
+}
+
+impl Lane {
+    fn of(api: Api) -> Self {
+        match api {
+            Api::Produce => Self::Produce,
+            _ => Self::Control,
+        }
+    }
+
+    pub(super) fn number(self) -> u64 {
+        match self {
+            Self::Control => 0,
+            Self::Produce => 1,
+            Self::Fetch(line) => 2 + line as u64,
+        }
+    }
+}
+
+/// Whose answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// The core's, under its number.
+    Core(u64),
+    /// Where the coordinator is, for an operation.
+    Find(u64),
+    Identity,
+    Metadata,
+    /// An operation's.
+    Operation(u64),
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Any,
+    Broker(i32),
+}
+
+#[derive(Debug)]
+struct Slot {
+    link: Option<u64>,
+    dialling: bool,
+    waiting: Vec<(Request, Instant, Tag)>,
+    not_before: u64,
+    backoff: Backoff,
+}
+
+/// The part of a client that is the same for all.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) client: usize,
+    pub(super) rng: Rng,
+    pub(super) cache: Cache,
+    pub(super) news: bool,
+    pub(super) answers: VecDeque<(Tag, Result<Response, Error>)>,
+    slots: BTreeMap<(i32, Lane), Slot>,
+    request_timeout: Duration,
+    in_flight_max: usize,
+    turn: usize,
+    topics: Vec<TopicName>,
+    refreshing: bool,
+    wanted: bool,
+    refresh_after: u64,
+    /// Metadata questions in a row that were not answered.
+    unanswered: usize,
+}
+
+/// Two questions about metadata are at least this far apart, in microseconds.
+const REFRESH_PAUSE_US: u64 = 10_000;
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
+
+impl Peer {
+    pub(super) fn new(client: usize, mut rng: Rng, request_timeout: Duration, topics: Vec<TopicName>) -> Self {
+        let in_flight_max = *rng.choice(&[5, 5, 64, 1]).expect("some");
+        Self {
+            client,
+            turn: rng.usize(..100),
+            rng,
+            cache: Cache::default(),
+            news: false,
+            answers: VecDeque::new(),
+            slots: BTreeMap::new(),
+            request_timeout,
+            in_flight_max,
+            topics,
+            refreshing: false,
+            wanted: false,
+            refresh_after: 0,
+            unanswered: 0,
+        }
+    }
+
+    // Requests.
+
+    /// Sends a request, over a connection that is made if need be.
+    pub(super) fn submit(&mut self, ctx: &mut Context, target: Target, request: Request, tag: Tag) {
+        let broker = match target {
+            Target::Broker(broker) => broker,
+            Target::Any => self.any(ctx),
+        };
+        let lane = Lane::of(request.api());
+        self.submit_over(ctx, (broker, lane), request, tag, Duration::ZERO);
+    }
+
+    /// Sends a request over a certain connection. It may take so much longer than others.
+    pub(super) fn submit_over(
+        &mut self,
+        ctx: &mut Context,
+        at: (i32, Lane),
+        request: Request,
+        tag: Tag,
+        more: Duration,
+    ) {
+        let (broker, lane) = at;
+        let deadline = ctx.instant() + self.request_timeout + more;
+        let slot = self.slots.entry((broker, lane)).or_insert_with(|| Slot {
+            link: None,
+            dialling: false,
+            waiting: Vec::new(),
+            not_before: 0,
+            backoff: Backoff::new(RECONNECT.0, RECONNECT.1),
+        });
+        if let Some(number) = slot.link
+            && let Some(Link { phase: Phase::Up(pipeline), .. }) = ctx.net.links.get_mut(&number)
+        {
+            pipeline.submit(request, deadline, tag);
+            return self.write(ctx, number);
+        }
+        slot.waiting.push((request, deadline, tag));
+        if slot.link.is_none() && !slot.dialling {
+            slot.dialling = true;
+            let at = slot.not_before.max(ctx.now);
+            let wait = ctx.latency() * 2;
+            ctx.at(at + wait, Event::Dialled { client: self.client, broker, lane });
+        }
+    }
+
+    fn any(&mut self, ctx: &Context) -> i32 {
+        self.turn += 1;
+        let snapshot = self.cache.snapshot();
+        let known: Vec<i32> = snapshot.brokers().map(|broker| broker.id).collect();
+        let all = if known.is_empty() { ctx.mock.brokers() } else { known };
+        all[self.turn % all.len()]
+    }
+
+    /// An attempt to connect comes to something.
+    pub(super) fn dialled(&mut self, ctx: &mut Context, broker: i32, lane: Lane) {
+        let Some(slot) = self.slots.get_mut(&(broker, lane)).filter(|slot| slot.dialling) else { return };
+        if ctx.net.clogged.contains(&(self.client, broker)) {
+            // Nobody answers; the attempt lasts.
+            return ctx.at(ctx.now + 2_000, Event::Dialled { client: self.client, broker, lane });
+        }
+        slot.dialling = false;
+        match ctx.open(self.client, broker, lane) {
+            Some(number) => {
+                slot.link = Some(number);
+                self.agree(ctx, number, Api::ApiVersions.versions().1);
+            }
+            None => self.lost(ctx, broker, lane),
+        }
+    }
+
+    fn agree(&mut self, ctx: &mut Context, number: u64, version: i16) {
+        let parts = Request::ApiVersions.encode(version, 0, "sim").expect("it has no content");
+        ctx.transmit(number, gather(parts));
+    }
+
+    /// Answers those who waited for a connection that was not made.
+    fn lost(&mut self, ctx: &mut Context, broker: i32, lane: Lane) {
+        let Some(slot) = self.slots.get_mut(&(broker, lane)) else { return };
+        slot.link = None;
+        let pause = slot.backoff.next(&mut self.rng);
+        slot.not_before = ctx.now + micros(pause);
+        let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1);
+        for (request, deadline, tag) in slot.waiting.drain(..) {
+            nowhere.submit(request, deadline, tag);
+        }
+        self.answers.extend(nowhere.lost().into_iter().map(|(tag, error)| (tag, Err(error))));
+    }
+
+    /// Writes what may be written.
+    fn write(&mut self, ctx: &mut Context, number: u64) {
+        loop {
+            let now = ctx.instant();
+            let Some(Link { phase: Phase::Up(pipeline), .. }) = ctx.net.links.get_mut(&number) else { return };
+            match pipeline.poll_write(now) {
+                Some(Write::Frame(parts, written)) => {
+                    assert!(written.is_none(), "acknowledgements are always asked for");
+                    ctx.transmit(number, gather(parts));
+                }
+                Some(Write::Refused(tag, error)) => self.answers.push_back((tag, Err(error))),
+                None => break,
+            }
+        }
+        self.arm(ctx, number);
+    }
+
+    fn arm(&mut self, ctx: &mut Context, number: u64) {
+        let Some(Link { phase: Phase::Up(pipeline), timer, .. }) = ctx.net.links.get_mut(&number) else { return };
+        let Some(due) = pipeline.poll_timeout().filter(|_| !pipeline.is_idle()) else { return };
+        let due = micros(due.saturating_duration_since(ctx.base));
+        if timer.is_none_or(|armed| armed > due || armed < ctx.now) {
+            *timer = Some(due);
+            ctx.at(due.max(ctx.now), Event::LinkTimer { link: number });
+        }
+    }
+
+    /// A connection's deadline.
+    pub(super) fn link_timer(&mut self, ctx: &mut Context, number: u64) {
+        let now = ctx.instant();
+        let Some(Link { phase: Phase::Up(pipeline), timer, .. }) = ctx.net.links.get_mut(&number) else { return };
+        *timer = None;
+        let expired = pipeline.handle_timeout(now);
+        let overdue = pipeline.is_overdue(now);
+        self.answers.extend(expired.into_iter().map(|(tag, error)| (tag, Err(error))));
+        if overdue {
+            ctx.trace.count("request timed out");
+            return self.end(ctx, number, Some(&timed_out(ctx)));
+        }
+        self.write(ctx, number);
+    }
+
+    /// Bytes arrive.
+    pub(super) fn bytes(&mut self, ctx: &mut Context, number: u64, bytes: &Bytes) {
+        let Some(link) = ctx.net.links.get_mut(&number) else { return };
+        link.arrived.extend_from_slice(bytes);
+        loop {
+            let now = ctx.instant();
+            let Some(link) = ctx.net.links.get_mut(&number) else { return };
+            let frame = match link.frames.next(&mut link.arrived) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(_) => return self.end(ctx, number, None),
+            };
+            let (broker, lane) = (link.broker, link.lane);
+            match &mut link.phase {
+                Phase::Agreeing(version) => {
+                    let version = *version;
+                    self.agreed(ctx, number, (broker, lane), version, frame);
+                }
+                Phase::Up(pipeline) => match pipeline.handle_frame(now, frame) {
+                    Ok((tag, response)) => self.answers.push_back((tag, Ok(response))),
+                    Err((tag, error)) => {
+                        ctx.trace.count("answer that did not fit");
+                        if let Some(tag) = tag {
+                            self.answers.push_back((tag, Err(error.clone())));
+                        }
+                        return self.end(ctx, number, Some(&error));
+                    }
+                },
+            }
+        }
+        self.write(ctx, number);
+    }
+
+    fn agreed(&mut self, ctx: &mut Context, number: u64, at: (i32, Lane), version: i16, frame: Bytes) {
+        // A correlation id of another question.
+        if frame[..4] != [0; 4] {
+            return self.end(ctx, number, None);
+        }
+        let Ok(Response::ApiVersions(response)) = Response::decode(Api::ApiVersions, version, frame) else {
+            return self.end(ctx, number, None);
+        };
+        if response.error == Some(Code::UnsupportedVersion) {
+            let spoken = response.apis.iter().find(|(key, _, _)| *key == Api::ApiVersions.key());
+            let next = spoken.map_or(0, |(_, _, last)| *last).min(version - 1).max(0);
+            if let Some(link) = ctx.net.links.get_mut(&number) {
+                link.phase = Phase::Agreeing(next);
+            }
+            return self.agree(ctx, number, next);
+        }
+        let mut pipeline = Pipeline::new("sim".into(), Versions::agree(&response), self.in_flight_max);
+        let Some(slot) = self.slots.get_mut(&at) else { return };
+        slot.backoff.reset();
+        for (request, deadline, tag) in slot.waiting.drain(..) {
+            pipeline.submit(request, deadline, tag);
+        }
+        if let Some(link) = ctx.net.links.get_mut(&number) {
+            link.phase = Phase::Up(Box::new(pipeline));
+        }
+    }
+
+    /// The connection is gone, or is given up.
+    pub(super) fn end(&mut self, ctx: &mut Context, number: u64, error: Option<&Error>) {
+        let Some(link) = ctx.let_go(number) else { return };
+        ctx.trace.count("connection lost");
+        if let Phase::Up(mut pipeline) = link.phase {
+            let answers = match error {
+                Some(error) => pipeline.close(error),
+                None => pipeline.lost(),
+            };
+            self.answers.extend(answers.into_iter().map(|(tag, error)| (tag, Err(error))));
+        }
+        self.lost(ctx, link.broker, link.lane);
+    }
+
+    /// Lets go of every connection; nobody wants the answers.
+    pub(super) fn drop_all(&mut self, ctx: &mut Context) {
+        for slot in std::mem::take(&mut self.slots).into_values() {
+            slot.link.map(|number| ctx.let_go(number));
+        }
+        self.answers.clear();
+        if std::mem::take(&mut self.refreshing) && std::mem::take(&mut self.wanted) {
+            self.refresh(ctx);
+        }
+    }
+
+    // Metadata.
+
+    /// Asks for metadata soon.
+    pub(super) fn refresh(&mut self, ctx: &mut Context) {
+        if self.refreshing || std::mem::replace(&mut self.wanted, true) {
+            self.wanted = true;
+            return;
+        }
+        ctx.at(self.refresh_after.max(ctx.now), Event::Refresh { client: self.client });
+    }
+
+    pub(super) fn refresh_now(&mut self, ctx: &mut Context) {
+        if self.refreshing || !std::mem::take(&mut self.wanted) {
+            return;
+        }
+        self.refreshing = true;
+        let request =
+            Request::Metadata(m::MetadataRequest { topics: Some(self.topics.clone()), allow_auto_create: false });
+        self.submit(ctx, Target::Any, request, Tag::Metadata);
+    }
+
+    pub(super) fn refreshed(&mut self, ctx: &mut Context, answer: Result<Response, Error>) {
+        self.refreshing = false;
+        self.refresh_after = ctx.now + REFRESH_PAUSE_US;
+        ctx.trace.say(ctx.now, || format!("client {} hears of metadata: {answer:?}", self.client));
+        match answer {
+            Ok(Response::Metadata(response)) => {
+                self.unanswered = 0;
+                self.cache.handle_response(response);
+                self.learnt(ctx);
+            }
+            _ => {
+                self.wanted = true;
+                self.unanswered += 1;
+                let known = self.cache.snapshot().brokers().count();
+                if known > 0 && self.unanswered > known {
+                    ctx.trace.count("started over from the bootstrap addresses");
+                    self.cache.forget_brokers();
+                    self.learnt(ctx);
+                }
+            }
+        }
+        if std::mem::take(&mut self.wanted) {
+            self.refresh(ctx);
+        }
+    }
+
+    /// Something about the cluster was learnt.
+    pub(super) fn learnt(&mut self, ctx: &mut Context) {
+        self.news = true;
+        ctx.ghost.knows(self.client, &self.cache.snapshot());
+    }
+}
+
+fn gather(parts: VecDeque<Bytes>) -> Bytes {
+    let mut whole = Vec::with_capacity(parts.iter().map(Bytes::len).sum());
+    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    whole.into()
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000)).expect("a run is short")
+}
+
+/// The error of a request whose deadline passed.
+fn timed_out(ctx: &Context) -> Error {
+    let mut late = Pipeline::new(String::new(), Versions::default(), 1);
+    late.submit(Request::ApiVersions, ctx.instant(), ());
+    late.handle_timeout(ctx.instant()).pop().expect("it was due").1
+}
+
+/// The error of a connection that was lost.
+pub(super) fn disconnected(ctx: &Context) -> Error {
+    let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1);
+    nowhere.submit(Request::ApiVersions, ctx.instant(), ());
+    nowhere.lost().pop().expect("it waited").1
+}

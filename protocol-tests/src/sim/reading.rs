@@ -1,0 +1,176 @@
+//! What a consumer may hand out: each record after the one that was before it in the log, unless it said why not.
+
+use super::ghost::Ghost;
+use super::ghost::Place;
+
+/// Where reading began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Begin {
+    Earliest,
+    Latest,
+    Offset(i64),
+    /// At what was committed; at the earliest record where nothing was.
+    Stored,
+}
+
+/// What one consumer has handed out of one partition.
+#[derive(Debug)]
+pub(super) struct Follow {
+    begin: Begin,
+    /// Where the log started and ended, and how much had happened to it, when reading began.
+    start: i64,
+    end: i64,
+    breaks: u32,
+    upheavals: u32,
+    /// How many commits had been made then.
+    commits: usize,
+    /// The next offset; unknown until the consumer has found where to begin.
+    position: Option<i64>,
+    /// The record that was handed out last, if it follows that the next one is the one behind it.
+    last: Option<u64>,
+}
+
+impl Ghost {
+    /// A consumer begins, or goes elsewhere.
+    pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
+        let commits = self.committed.get(&(reader, place)).map_or(0, Vec::len);
+        let shadow = self.logs.entry(place).or_default();
+        let (start, end, breaks, upheavals) = (shadow.start, shadow.high_watermark, shadow.breaks, shadow.upheavals);
+        let follow = Follow { begin, start, end, breaks, upheavals, commits, position: None, last: None };
+        self.follows.insert((reader, place), follow);
+    }
+
+    /// The consumer's own idea of the position after what it handed out.
+    pub(super) fn position(&mut self, reader: usize, place: Place, told: Option<i64>) {
+        let Some(follow) = self.follows.get(&(reader, place)) else { return };
+        match (follow.position, told) {
+            (Some(known), Some(told)) if known == told => {}
+            (None, None) => {}
+            (None, Some(told)) => self.found(reader, place, told),
+            (Some(known), told) => {
+                self.fail(|| format!("consumer {reader} handed out up to {known} of {place:?} and is at {told:?}"));
+            }
+        }
+    }
+
+    fn found(&mut self, reader: usize, place: Place, told: i64) {
+        let none = Vec::new();
+        let commits = self.committed.get(&(reader, place)).unwrap_or(&none);
+        let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
+        let Some(shadow) = self.logs.get(&place) else { return };
+        follow.position = Some(told);
+        let earliest = told >= follow.start && told <= shadow.start;
+        let fits = match follow.begin {
+            Begin::Earliest => earliest,
+            Begin::Latest => told >= follow.end && told <= shadow.end,
+            Begin::Offset(offset) => told == offset,
+            Begin::Stored => {
+                let known = follow.commits.saturating_sub(1);
+                commits[known..].contains(&told) || follow.commits == 0 && earliest
+            }
+        };
+        // What a partition was before it was replaced or cut says nothing about what it is.
+        let excused = follow.begin != Begin::Stored && follow.breaks != shadow.breaks
+            || follow.begin == Begin::Stored && shadow.breaks > 0;
+        if !fits && !excused {
+            let begin = follow.begin.clone();
+            let (start, end) = (follow.start, follow.end);
+            let log = (shadow.start, shadow.end);
+            let commits = commits.clone();
+            self.fail(|| {
+                format!(
+                    "consumer {reader} was to begin {begin:?} in {place:?} and begins at {told}: the log was {start}..{end} and \
+                     is {log:?}, committed {commits:?}"
+                )
+            });
+        }
+    }
+
+    /// A record is handed out.
+    pub(super) fn handed(&mut self, reader: usize, place: Place, offset: i64, value: Option<u64>) {
+        let Some(value) = value else {
+            return self.fail(|| format!("consumer {reader} handed out what nobody wrote, at {place:?}@{offset}"));
+        };
+        let Some(record) = self.records.get(usize::try_from(value).unwrap_or(usize::MAX)) else {
+            return self.fail(|| format!("consumer {reader} handed out record {value}, which does not exist"));
+        };
+        let was_at = record.place;
+        let befores: Vec<_> =
+            record.placings.iter().filter(|placing| placing.offset == offset).map(|placing| placing.before).collect();
+        let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
+        let (last, position) = (follow.last.replace(value), follow.position.replace(offset + 1));
+        if was_at != place || befores.is_empty() {
+            return self.fail(|| {
+                format!("consumer {reader} handed out record {value} at {place:?}@{offset}, where it never was")
+            });
+        }
+        let Some(position) = position else {
+            return self
+                .fail(|| format!("consumer {reader} handed out {place:?}@{offset} before it knew where to begin"));
+        };
+        let follows = befores.iter().any(|before| match (last, before) {
+            (Some(last), Some((_, before))) => last == *before,
+            (Some(_), None) => false,
+            (None, Some((before, _))) => *before < position,
+            (None, None) => true,
+        });
+        if offset < position || !follows {
+            self.fail(|| {
+                format!(
+                    "consumer {reader} at {position} of {place:?} (after record {last:?}) handed out record {value} at \
+                     {offset}, before which there was {befores:?}"
+                )
+            });
+        }
+    }
+
+    /// The consumer said that it moved a position.
+    pub(super) fn reset(&mut self, reader: usize, place: Place, from: i64, to: i64) {
+        let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
+        let Some(shadow) = self.logs.get(&place) else { return };
+        let before = follow.position.replace(to);
+        follow.last = None;
+        let reason = shadow.upheavals > 0 || from < shadow.start || from > follow.end;
+        let state = (follow.upheavals, shadow.upheavals, shadow.start, shadow.end);
+        if before.is_some_and(|before| before != from) {
+            self.fail(|| format!("consumer {reader} at {before:?} of {place:?} says it was moved from {from} to {to}"));
+        }
+        if !reason {
+            self.fail(|| {
+                format!("consumer {reader} was moved from {from} to {to} in {place:?} for no reason: {state:?}")
+            });
+        }
+    }
+
+    /// The consumer said that the end is reached.
+    pub(super) fn ended(&mut self, reader: usize, place: Place, offset: i64) {
+        let Some(follow) = self.follows.get(&(reader, place)) else { return };
+        let known = follow.position;
+        if known.is_some_and(|known| known != offset) {
+            self.fail(|| format!("consumer {reader} at {known:?} of {place:?} says that it ends at {offset}"));
+        }
+    }
+
+    /// Whether the consumer has handed out all there is.
+    pub(super) fn is_at_end(&self, reader: usize, place: Place) -> bool {
+        let end = self.logs.get(&place).map_or(0, |shadow| shadow.end);
+        self.follows.get(&(reader, place)).is_none_or(|follow| follow.position == Some(end))
+    }
+
+    /// A commit is made of what was handed out.
+    pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
+        let Some(follow) = self.follows.get(&(reader, place)) else { return };
+        let position = follow.position;
+        if position != Some(offset) {
+            self.fail(|| format!("consumer {reader} at {position:?} of {place:?} commits {offset}"));
+        }
+    }
+
+    /// A commit came to be.
+    pub(super) fn stored(&mut self, reader: usize, place: Place, offset: i64) {
+        let commits = self.committed.entry((reader, place)).or_default();
+        if commits.last() != Some(&offset) {
+            commits.push(offset);
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What a seed stands for: how many of what, which faults may strike, how the clients are set up. It can be made smaller.
+
+use std::fmt;
+
+use fastrand::Rng;
+
+macro_rules! kinds {
+    ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$about])* $variant,)* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name on the command line and in reports.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            fn bit(self) -> u64 {
+                1 << self as u32
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+kinds! {
+    /// What may go wrong in the network and in the brokers.
+    Fault {
+        /// Refuses batches above a small size for a while.
+        BatchLimit = "batch-limit",
+        /// Stops all bytes between some clients and brokers, in random order, and lets them go in another.
+        Clog = "clog",
+        /// The process is not scheduled for a while: everything that was due happens late, at once.
+        ClockJump = "clock-jump",
+        /// Another broker coordinates the groups.
+        CoordinatorMove = "coordinator-move",
+        /// A broker dies and comes back; what it led is led by another.
+        Crash = "crash",
+        /// A leader dies with the end of its log, which no other replica has (an unclean election).
+        CrashWithLoss = "crash-with-loss",
+        /// The connection is lost with the request, which has had its effect.
+        CutAfter = "cut-after",
+        /// The connection is lost with the request, which has had no effect.
+        CutBefore = "cut-before",
+        /// The connection is lost inside the reply.
+        CutInside = "cut-inside",
+        /// A reply comes much later; those behind it wait.
+        Delay = "delay",
+        /// A request is answered with an error code and has no effect.
+        ErrorCode = "error-code",
+        /// Partitions forget producers that are idle.
+        Expiry = "expiry",
+        /// Replies arrive in pieces.
+        HalfFrames = "half-frames",
+        /// Followers stop fetching: what is written is not committed for a while, and may be lost with its leader.
+        HoldReplication = "hold-replication",
+        /// One broker answers questions about metadata as it did before.
+        Lag = "lag",
+        /// Frames take longer, each connection at its own pace.
+        Latency = "latency",
+        /// Another broker leads.
+        LeaderMove = "leader-move",
+        /// The reply is lost and the connection stays.
+        LostReply = "lost-reply",
+        /// A topic is deleted and created again.
+        Recreate = "recreate",
+        /// A broker takes no connections.
+        Refuse = "refuse",
+        /// The oldest records are deleted.
+        Retention = "retention",
+        /// Replies arrive a few bytes at a time.
+        SlowDrip = "slow-drip",
+        /// The request is lost and the connection stays.
+        Swallow = "swallow",
+        /// Replies say that the client was held back.
+        Throttle = "throttle",
+        /// The wall clock is wrong.
+        WallClock = "wall-clock",
+        /// A reply carries another request's correlation id.
+        WrongCorrelation = "wrong-correlation",
+    }
+}
+
+kinds! {
+    /// How clients are set up, or used, in ways that are allowed and rare.
+    Odd {
+        /// Commits are given up before they are answered.
+        CancelCommits = "cancel-commits",
+        /// Few fetch sessions fit a broker.
+        FewSessions = "few-sessions",
+        /// Fetches ask for a byte.
+        OneByteFetches = "one-byte-fetches",
+        /// Batches have one record.
+        OneRecordBatches = "one-record-batches",
+        /// Brokers speak older versions.
+        OldVersions = "old-versions",
+        /// Partitions are paused and resumed.
+        Pauses = "pauses",
+        /// Readers are dropped and started again at what they committed.
+        ReaderRestarts = "reader-restarts",
+        /// Readers go elsewhere.
+        Seeks = "seeks",
+        /// Requests and deliveries have a millisecond.
+        ShortTimeouts = "short-timeouts",
+        /// Readers take their time.
+        SlowReader = "slow-reader",
+        /// Timers go off that nobody set.
+        SpuriousTimers = "spurious-timers",
+        /// Buffers and budgets hold next to nothing.
+        TinyBudgets = "tiny-budgets",
+        /// Writers are closed in the middle of their work and started again.
+        WriterRestarts = "writer-restarts",
+    }
+}
+
+/// What a run goes by. All of it is drawn from the seed; a smaller one may be tried with the same seed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What everything else is drawn from.
+    pub seed: u64,
+    /// How many brokers.
+    pub brokers: i32,
+    /// How many topics.
+    pub topics: usize,
+    /// How many partitions each topic has.
+    pub partitions: i32,
+    /// How many producers.
+    pub writers: usize,
+    /// How many consumers.
+    pub readers: usize,
+    /// How many records are written in all.
+    pub records: u64,
+    /// How long faults may strike, in milliseconds.
+    pub fault_ms: u64,
+    faults: u64,
+    odds: u64,
+}
+
+impl Setting {
+    /// What a seed stands for.
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let rate = *rng.choice(&[0, 20, 40, 40, 60, 90]).expect("some");
+        let faults = Fault::ALL.iter().filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
+        let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
+        let odds = Odd::ALL.iter().filter(|_| rng.u32(..100) < odd).map(|kind| kind.bit()).sum();
+        let mut setting = Self {
+            seed,
+            brokers: *rng.choice(&[1, 2, 3, 3, 3, 4]).expect("some"),
+            topics: *rng.choice(&[1, 1, 2]).expect("some"),
+            partitions: rng.i32(1..=3),
+            writers: *rng.choice(&[1, 1, 1, 2, 3]).expect("some"),
+            readers: *rng.choice(&[0, 1, 1, 1, 2, 3]).expect("some"),
+            records: rng.u64(5..=90),
+            fault_ms: rng.u64(50..3_000),
+            faults,
+            odds,
+        };
+        if setting.has_odd(Odd::OldVersions) {
+            // Names alone cannot tell a topic from its successor, nor a log from one that was cut.
+            setting = setting.without(Fault::Recreate).without(Fault::CrashWithLoss);
+        }
+        // The mock forgets, when it cuts a log, the producers whose batches retention took; Kafka remembers them by snapshots.
+        if rng.bool() {
+            setting.without(Fault::Retention)
+        } else {
+            setting.without(Fault::CrashWithLoss).without(Fault::HoldReplication)
+        }
+    }
+
+    /// Whether a fault may strike.
+    pub fn has(&self, fault: Fault) -> bool {
+        self.faults & fault.bit() != 0
+    }
+
+    /// Whether clients are odd in this way.
+    pub fn has_odd(&self, odd: Odd) -> bool {
+        self.odds & odd.bit() != 0
+    }
+
+    /// The same, but this fault never strikes.
+    #[must_use]
+    pub fn without(mut self, fault: Fault) -> Self {
+        self.faults &= !fault.bit();
+        self
+    }
+
+    /// The same, but clients are not odd in this way.
+    #[must_use]
+    pub fn without_odd(mut self, odd: Odd) -> Self {
+        self.odds &= !odd.bit();
+        self
+    }
+
+    /// The faults that may strike.
+    pub fn faults(&self) -> impl Iterator<Item = Fault> + '_ {
+        Fault::ALL.iter().copied().filter(|fault| self.has(*fault))
+    }
+
+    /// In which ways clients are odd.
+    pub fn odds(&self) -> impl Iterator<Item = Odd> + '_ {
+        Odd::ALL.iter().copied().filter(|odd| self.has_odd(*odd))
+    }
+
+    /// Reads what [`Setting`] displays, back into a setting.
+    pub fn parse(words: &[String]) -> Result<Self, String> {
+        let mut words = words.iter();
+        let mut setting: Option<Self> = None;
+        while let Some(word) = words.next() {
+            let value = words.next().ok_or_else(|| format!("{word} needs a value"))?;
+            let number = || value.parse::<u64>().map_err(|_| format!("{word} needs a number, not {value:?}"));
+            if word == "--seed" {
+                setting = Some(Self::draw(number()?));
+                continue;
+            }
+            let setting = setting.as_mut().ok_or("--seed comes first")?;
+            match word.as_str() {
+                "--records" => setting.records = number()?,
+                "--writers" => setting.writers = usize::try_from(number()?).map_err(|error| error.to_string())?,
+                "--readers" => setting.readers = usize::try_from(number()?).map_err(|error| error.to_string())?,
+                "--faults" => setting.faults = bits(value, Fault::ALL, Fault::name)?,
+                "--odds" => setting.odds = bits(value, Odd::ALL, Odd::name)?,
+                other => return Err(format!("{other} is not known")),
+            }
+        }
+        setting.ok_or_else(|| "--seed is missing".to_owned())
+    }
+}
+
+fn bits<K: Copy>(list: &str, all: &[K], name: fn(K) -> &'static str) -> Result<u64, String> {
+    let mut bits = 0;
+    for word in list.split(',').filter(|word| *word != "none") {
+        let at = all.iter().position(|kind| name(*kind) == word).ok_or_else(|| format!("{word} is not known"))?;
+        bits |= 1 << at;
+    }
+    Ok(bits)
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(",") };
+        write!(
+            f,
+            "--seed {} --records {} --writers {} --readers {} --faults {} --odds {}",
+            self.seed,
+            self.records,
+            self.writers,
+            self.readers,
+            list(self.faults().map(Fault::name).collect()),
+            list(self.odds().map(Odd::name).collect()),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_read_as_it_is_written() {
+        for seed in 0..100 {
+            let setting = Setting::draw(seed);
+            let smaller = Setting { records: 1, ..setting.clone() }.without(Fault::Clog).without_odd(Odd::Seeks);
+            for one in [setting, smaller] {
+                let words: Vec<String> = one.to_string().split(' ').map(str::to_owned).collect();
+                assert_eq!(Setting::parse(&words), Ok(one));
+            }
+        }
+    }
+}
