@@ -55,7 +55,6 @@ fn what_is_promised_holds_for_every_seed() {
 
 const RECOVERIES: &[&str] = &[
     "acknowledged",
-    "acknowledged as a duplicate",
     "batch split",
     "commit",
     "commit given up",
