@@ -277,7 +277,9 @@ impl World {
             }
             match finished {
                 None if self.is_done() => finished = Some(now + LATE_US),
-                Some(until) if now >= until => break,
+                Some(until) if now >= until && self.is_done() => break,
+                // An error that was told late made a reader begin anew.
+                Some(until) if now >= until => finished = None,
                 _ => {}
             }
             if now > self.ctx.setting.fault_ms * 1_000 + FINISH_US + LATE_US * 20 || self.steps > STEPS_MAX {

@@ -247,7 +247,8 @@ impl Context {
         }
         if self.rolls(Fault::WrongCorrelation, 8) {
             let mut bytes = BytesMut::from(&reply[..]);
-            bytes[7] ^= 1 << self.rng.u32(..3);
+            // One that is not asked for either: nobody could tell the answer to a lost question's neighbour from its own.
+            bytes[5] ^= 1 << self.rng.u32(..3);
             reply = bytes.freeze();
         }
         if self.rolls(Fault::CutInside, 15) {
