@@ -2,7 +2,7 @@
 //! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
 //!
 //! Each file in `mutations` says what is wrong, in which file, and what stands there instead of what. One that no longer fits
-//! the source fails the test, also the quick one that plants nothing.
+//! the source fails the test, also the quick one that plants nothing. `OTTLA_PLANT=NAME` plants one.
 
 use std::fs;
 use std::path::Path;
@@ -14,6 +14,11 @@ const SEEDS: &str = "0..500";
 struct Mutation {
     name: String,
     what: String,
+    changes: Vec<Change>,
+}
+
+/// What stands in a file instead of what.
+struct Change {
     path: String,
     before: String,
     after: String,
@@ -34,28 +39,33 @@ fn mutations() -> Vec<Mutation> {
 fn read(file: &Path) -> Mutation {
     let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
     let text = fs::read_to_string(file).expect("a readable file");
-    let part = |from: &str, to: &str| {
-        let rest = text.split_once(from).unwrap_or_else(|| panic!("{name}: no {from:?}")).1;
-        rest.split_once(to).unwrap_or_else(|| panic!("{name}: no {to:?}")).0.to_owned()
+    let (what, rest) = text.split_once('\n').expect("what is wrong");
+    let blocks = rest.split(">>>>>>>\n").filter(|block| !block.is_empty());
+    Mutation { what: what.to_owned(), changes: blocks.map(|block| change(&name, block)).collect(), name }
+}
+
+fn change(name: &str, block: &str) -> Change {
+    let cut = |text: &str, at: &str| {
+        let (one, other) = text.split_once(at).unwrap_or_else(|| panic!("{name}: no {at:?}"));
+        // Without the last line's end, so that a part of a line can be given.
+        (one.trim_end_matches('\n').to_owned(), other.trim_end_matches('\n').to_owned())
     };
-    let mut head = text.lines();
-    let what = head.next().expect("what is wrong").to_owned();
-    let path = head.next().expect("a path").to_owned();
-    // Without the last line's end, so that a part of a line can be given.
-    let trimmed = |text: String| text.trim_end_matches('\n').to_owned();
-    Mutation {
-        before: trimmed(part("<<<<<<<\n", "=======\n")),
-        after: trimmed(part("=======\n", ">>>>>>>")),
-        name,
-        what,
-        path,
-    }
+    let (path, rest) = cut(block, "<<<<<<<\n");
+    let (before, after) = cut(&rest, "=======\n");
+    Change { path, before, after }
 }
 
 impl Mutation {
-    fn planted(&self, source: &str) -> String {
-        assert_eq!(source.matches(&self.before).count(), 1, "{} no longer fits {}", self.name, self.path);
-        source.replacen(&self.before, &self.after, 1)
+    /// Each file it changes, as it is and as it is to be.
+    fn planted(&self, root: &Path) -> Vec<(PathBuf, String, String)> {
+        let planted = |change: &Change| {
+            let path = root.join(&change.path);
+            let source = fs::read_to_string(&path).expect("the source");
+            assert_eq!(source.matches(&change.before).count(), 1, "{} no longer fits {}", self.name, change.path);
+            let changed = source.replacen(&change.before, &change.after, 1);
+            (path, source, changed)
+        };
+        self.changes.iter().map(planted).collect()
     }
 }
 
@@ -64,8 +74,9 @@ fn every_planted_bug_fits_the_source() {
     let mutations = mutations();
     assert_eq!(mutations.len(), 10);
     for mutation in mutations {
-        let source = fs::read_to_string(root().join(&mutation.path)).expect("the source");
-        assert_ne!(mutation.planted(&source), source, "{} changes nothing", mutation.name);
+        for (path, source, changed) in mutation.planted(&root()) {
+            assert_ne!(source, changed, "{} changes nothing in {}", mutation.name, path.display());
+        }
     }
 }
 
@@ -111,12 +122,12 @@ fn every_planted_bug_is_found() {
     let (clean, said) = simulate(folder.path());
     assert!(clean, "without a planted bug: {said}");
     let mut missed = Vec::new();
-    for mutation in mutations() {
-        let path = folder.path().join(&mutation.path);
-        let source = fs::read_to_string(&path).expect("the source");
-        fs::write(&path, mutation.planted(&source)).expect("a file to write");
+    let only = std::env::var("OTTLA_PLANT").ok();
+    for mutation in mutations().iter().filter(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name)) {
+        let files = mutation.planted(folder.path());
+        files.iter().for_each(|(path, _, changed)| fs::write(path, changed).expect("a file to write"));
         let (clean, said) = simulate(folder.path());
-        fs::write(&path, source).expect("a file to write");
+        files.iter().for_each(|(path, source, _)| fs::write(path, source).expect("a file to write"));
         let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or_default();
         println!("{}: {} {last}", mutation.name, if clean { "MISSED" } else { "found:" });
         if clean {

@@ -1,6 +1,7 @@
 //! Produce and InitProducerId.
 
 use bytes::Bytes;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::messages::InitProducerIdRequest;
 use kafka_protocol::messages::ProduceRequest;
@@ -72,9 +73,15 @@ fn say(peer: &mut Peer, question: String, answer: Result<ProduceResponse, &'stat
 
 fn identity(peer: &mut Peer) -> i64 {
     let ask = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
-    let told = peer.ask(4, &ask).expect("a reply");
-    assert_eq!(told.error_code, 0);
-    told.producer_id.0
+    // A broker that has just started has no ids to hand out yet.
+    loop {
+        let told = peer.ask(4, &ask).expect("a reply");
+        if told.error_code != ResponseError::CoordinatorLoadInProgress.code() {
+            assert_eq!(told.error_code, 0);
+            return told.producer_id.0;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// Every batch that is no good, with its name. Null is not among them: 4.3.1 never answers it.
