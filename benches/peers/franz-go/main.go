@@ -1,16 +1,19 @@
 // Produces to, or consumes from, a topic with franz-go, and prints what it cost as one line of JSON.
 //
-//	peer produce|consume BROKERS TOPIC RECORDS SIZE
+//	peer produce|consume BROKERS TOPIC RECORDS SIZE PARTITIONS equal|defaults
 //
-// Producing: acks = all, idempotent, 256 KiB batches, 5 ms of linger, a promise called for each record. Consuming: manual
-// assignment of all partitions, until RECORDS are read; their values' lengths are summed.
+// Producing: acks = all, idempotent, a promise called for each record; when settings are equal 256 KiB batches and 5 ms of
+// linger. Measured after a warm-up, as in ../rust/common. Consuming: manual assignment of all partitions, until RECORDS are
+// read; their values' lengths are summed.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,47 +21,71 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
 	batchBytes = 256 << 10
 	// Records that wait to be acknowledged, at most: 64 MiB of 100 bytes, about.
-	bufferedRecordsMax = 500_000
+	bufferedRecordsMax = 600_000
+	// Acknowledged before the clock starts.
+	warmUp = 20_000
 )
 
 func main() {
-	if len(os.Args) != 6 {
-		fatal("usage: peer produce|consume BROKERS TOPIC RECORDS SIZE")
+	if len(os.Args) != 8 {
+		fatal("usage: peer produce|consume BROKERS TOPIC RECORDS SIZE PARTITIONS equal|defaults")
 	}
 	brokers, topic := strings.Split(os.Args[2], ","), os.Args[3]
-	records, size := number(os.Args[4]), number(os.Args[5])
-	start := time.Now()
-	var done int64
+	records, size, partitions := number(os.Args[4]), number(os.Args[5]), number(os.Args[6])
+	equal := os.Args[7] == "equal"
 	switch os.Args[1] {
 	case "produce":
-		done = produce(brokers, topic, records, size)
+		produce(brokers, topic, records, size, equal)
 	case "consume":
-		done = consume(brokers, topic, records)
+		consume(brokers, topic, records, size, partitions, equal)
 	default:
 		fatal("produce or consume, not " + os.Args[1])
 	}
-	report(start, done, size)
 }
 
-func produce(brokers []string, topic string, records, size int64) int64 {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic),
-		kgo.ProducerBatchMaxBytes(batchBytes), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(bufferedRecordsMax))
+// Values that differ, at most 16 MB of them: the same as the Rust peers' in size and number.
+func values(size int64) [][]byte {
+	all := make([][]byte, min(max(16_000_000/size, 1), 65_536))
+	for index := range all {
+		var text strings.Builder
+		for int64(text.Len()) < size {
+			fmt.Fprintf(&text, `{"host":"node-%d","metric":"cpu.load","value":%d.%d,"ok":true}`,
+				rand.IntN(1_000), rand.IntN(10_000), rand.IntN(100_000))
+		}
+		all[index] = []byte(text.String())[:size]
+	}
+	return all
+}
+
+func produce(brokers []string, topic string, records, size int64, equal bool) {
+	options := []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.DefaultProduceTopic(topic),
+		kgo.ProducerBatchCompression(kgo.NoCompression())}
+	if equal {
+		options = append(options, kgo.ProducerBatchMaxBytes(batchBytes), kgo.ProducerLinger(5*time.Millisecond),
+			kgo.MaxBufferedRecords(bufferedRecordsMax))
+	}
+	client, err := kgo.NewClient(options...)
 	check(err)
 	defer client.Close()
-	value := []byte(strings.Repeat("x", int(size)))
+	values := values(size)
+	send(client, values, warmUp)
+	meter := startMeter()
+	acknowledged := send(client, values, records)
+	meter.report(records, acknowledged, acknowledged*size, size)
+}
+
+func send(client *kgo.Client, values [][]byte, records int64) int64 {
 	var acknowledged atomic.Int64
 	var waiting sync.WaitGroup
-	for range records {
+	for index := range records {
 		waiting.Add(1)
-		client.Produce(context.Background(), &kgo.Record{Value: value}, func(_ *kgo.Record, err error) {
+		client.Produce(context.Background(), &kgo.Record{Value: values[index%int64(len(values))]}, func(_ *kgo.Record, err error) {
 			check(err)
 			acknowledged.Add(1)
 			waiting.Done()
@@ -68,18 +95,17 @@ func produce(brokers []string, topic string, records, size int64) int64 {
 	return acknowledged.Load()
 }
 
-func consume(brokers []string, topic string, records int64) int64 {
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
-	check(err)
-	defer client.Close()
-	ends, err := kadm.NewClient(client).ListEndOffsets(context.Background(), topic)
-	check(err)
-	check(ends.Error())
+func consume(brokers []string, topic string, records, size, partitions int64, equal bool) {
+	meter := startMeter()
 	offsets := map[int32]kgo.Offset{}
-	ends.Each(func(end kadm.ListedOffset) { offsets[end.Partition] = kgo.NewOffset().AtStart() })
-	reader, err := kgo.NewClient(kgo.SeedBrokers(brokers...),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets}),
-		kgo.FetchMaxPartitionBytes(1<<20), kgo.FetchMaxWait(500*time.Millisecond))
+	for partition := range partitions {
+		offsets[int32(partition)] = kgo.NewOffset().AtStart()
+	}
+	options := []kgo.Opt{kgo.SeedBrokers(brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: offsets})}
+	if equal {
+		options = append(options, kgo.FetchMaxPartitionBytes(1<<20), kgo.FetchMaxWait(500*time.Millisecond))
+	}
+	reader, err := kgo.NewClient(options...)
 	check(err)
 	defer reader.Close()
 	var read, bytes int64
@@ -91,24 +117,51 @@ func consume(brokers []string, topic string, records int64) int64 {
 			bytes += int64(len(record.Value))
 		})
 	}
-	if bytes == 0 {
-		fatal("records without values")
-	}
-	return read
+	meter.report(records, read, bytes, size)
 }
 
-func report(start time.Time, done, size int64) {
-	wall := time.Since(start).Seconds()
+// The clock and the process's CPU time, from its making on.
+type meter struct {
+	started      time.Time
+	user, system float64
+}
+
+func startMeter() meter {
+	user, system, _ := usage()
+	return meter{time.Now(), user, system}
+}
+
+func usage() (user, system, residentMB float64) {
 	var usage syscall.Rusage
 	check(syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
 	seconds := func(of syscall.Timeval) float64 { return float64(of.Sec) + float64(of.Usec)/1e6 }
-	user, system := seconds(usage.Utime), seconds(usage.Stime)
+	return seconds(usage.Utime), seconds(usage.Stime), float64(usage.Maxrss) / 1024
+}
+
+func (meter meter) report(records, done, bytes, size int64) {
+	wall := time.Since(meter.started).Seconds()
+	user, system, resident := usage()
+	user, system = user-meter.user, system-meter.system
+	if done != records || bytes != records*size {
+		fatal(fmt.Sprintf("%d records of %d bytes, not %d of %d", done, bytes, records, size))
+	}
 	line, err := json.Marshal(map[string]any{
-		"client": "franz-go", "records": done, "size": size, "wall_s": wall, "user_s": user, "sys_s": system,
-		"cpu_s_per_million": (user + system) * 1e6 / float64(done), "max_rss_mb": float64(usage.Maxrss) / 1024, "acked": done,
+		"client": "franz-go", "version": version(), "records": records, "size": size, "wall_s": wall, "user_s": user,
+		"sys_s": system, "cpu_s_per_million": (user + system) * 1e6 / float64(done), "max_rss_mb": resident, "acked": done,
 	})
 	check(err)
 	fmt.Println(string(line))
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == "github.com/twmb/franz-go" {
+				return module.Version
+			}
+		}
+	}
+	return "unknown"
 }
 
 func number(text string) int64 {
