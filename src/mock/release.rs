@@ -45,8 +45,8 @@ impl Release {
 
 /// The last version in 2.1, 2.8, 3.9, 4.1 and 4.3, −1 for none, and the first one since 4.0 (KIP-896; before that it is 0).
 ///
-/// 2.8.2, 3.9.1 and 4.3.1 were asked; the others are from `common/message/*.json` and, for 2.1, `Protocol.java` of their
-/// releases. Brokers since 4.0 announce Produce from 0 on for librdkafka's sake (KAFKA-18659), and close the connection on
+/// 2.8.2, 3.9.1 and 4.3.1 were asked; 2.1 and 4.1 are what `ApiKeys` of kafka-clients 2.1.1 and 4.1.1 calls stable.
+/// Brokers since 4.0 announce Produce from 0 on for librdkafka's sake (KAFKA-18659), and close the connection on
 /// what is below 3; the mock announces what it takes.
 const ANNOUNCED: &[(i16, [i16; 5], i16)] = &[
     (key::PRODUCE, [7, 9, 11, 13, 13], 3),

@@ -234,6 +234,7 @@ impl Context {
     pub(super) fn heal(&mut self) {
         self.trace.say(self.now, || "* the world heals".to_owned());
         self.healed = true;
+        self.ghost.healed(self.now);
         self.net.rough = false;
         self.net.refusing.clear();
         self.release();

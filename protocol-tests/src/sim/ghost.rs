@@ -21,6 +21,9 @@ const SLACK_US: u64 = 200;
 
 /// Batches that may be in flight for a partition: as many as a broker remembers.
 const IN_FLIGHT_MAX: usize = 5;
+/// How long a client may take, in virtual microseconds, to find its way in a world that has healed: the longest request timeout
+/// of a request that was lost before, twice over, and the back-offs between.
+const RECOVERY_US: u64 = 8_000_000;
 
 /// Requests of one client that brought it nothing, in one virtual second.
 const STORM: u64 = 600;
@@ -62,6 +65,8 @@ pub(super) struct Record {
     writer: (usize, u32),
     pub(super) place: Place,
     deadline: u64,
+    /// It must be acknowledged.
+    must: bool,
     said: Option<Said>,
     pub(super) placings: Vec<Placing>,
     /// The cluster lost part of the log while it was on its way: nobody promises its order.
@@ -116,8 +121,8 @@ pub(super) struct Ghost {
     asking: BTreeMap<usize, Asking>,
     pub(super) follows: BTreeMap<(usize, Place), Follow>,
     pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,
-    /// Records appended from here on must be acknowledged.
-    pub(super) healthy_from: Option<u64>,
+    /// Once the world has healed: records accepted since, and due after this, must be acknowledged.
+    healthy_from: Option<u64>,
 }
 
 impl Ghost {
@@ -248,12 +253,18 @@ impl Ghost {
         &mut self.records[usize::try_from(value).expect("values count records")]
     }
 
+    /// The world heals at `now`: whoever is given the time to recover from what was must succeed.
+    pub(super) fn healed(&mut self, now: u64) {
+        self.healthy_from = Some(now + RECOVERY_US);
+    }
+
     // What is written.
 
     /// A record is accepted under the next number.
     pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, deadline: u64, bytes: usize) {
         let value = self.records.len() as u64;
-        self.records.push(Record { writer, place, deadline, said: None, placings: Vec::new(), disturbed: false });
+        let must = self.healthy_from.is_some_and(|from| deadline >= from);
+        self.records.push(Record { writer, place, deadline, must, said: None, placings: Vec::new(), disturbed: false });
         self.due.insert((deadline, value));
         *self.budgets.entry(writer.0).or_default() += signed(bytes);
     }
@@ -265,9 +276,9 @@ impl Ghost {
 
     /// Something was said of a record.
     pub(super) fn decided(&mut self, now: u64, value: u64, said: Said) {
-        let healthy_from = self.healthy_from;
         let record = self.record(value);
         let (place, before, deadline) = (record.place, record.said.replace(said), record.deadline);
+        let (must, writer) = (record.must, record.writer);
         let placings = record.placings.clone();
         self.due.remove(&(deadline, value));
         if let Some(before) = before {
@@ -286,10 +297,11 @@ impl Ghost {
             }
             Said::NotWritten | Said::MaybeWritten => {}
         }
-        let must = healthy_from.is_some_and(|from| deadline >= from);
-        if must && !matches!(said, Said::Acknowledged(_)) {
+        // Where a log lost its tail, or what it knew of producers, doubt can be for good.
+        let whole = self.logs.get(&place).is_none_or(|shadow| !shadow.forgetful && shadow.breaks == 0);
+        if must && whole && !matches!(said, Said::Acknowledged(_)) {
             self.fail(|| {
-                format!("record {value} could have been written since the world healed, and at {now} was {said:?}")
+                format!("record {value} of {writer:?} was accepted in a healed world, and at {now} was {said:?}")
             });
         }
     }

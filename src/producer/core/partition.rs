@@ -84,6 +84,8 @@ pub(super) struct Partition<T> {
     pub(super) next_sequence: Sequence,
     /// The log that took a batch under this identity, if nothing failed since.
     proven: Option<Home>,
+    /// The last batch that was acknowledged.
+    acknowledged: BatchId,
     /// A sequence was given out that no broker will see: what follows needs a new epoch.
     pub(super) hole: bool,
     /// A batch came back to be sent again: nothing new is sent until all are back.
@@ -113,6 +115,7 @@ impl<T> Partition<T> {
             identity: None,
             next_sequence: Sequence::ZERO,
             proven: None,
+            acknowledged: 0,
             hole: false,
             recovering: false,
             failures: 0,
@@ -225,7 +228,8 @@ impl<T> Partition<T> {
     }
 
     /// The leader accepted a batch: nothing stands in the way of more.
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self, id: BatchId) {
+        self.acknowledged = self.acknowledged.max(id);
         self.failures = 0;
         self.retry_at = None;
         if self.in_flight.is_empty() {
@@ -234,6 +238,18 @@ impl<T> Partition<T> {
         if !self.recovering {
             self.proven = self.at;
         }
+    }
+
+    /// The last batch that is in the log, or may be.
+    pub(super) fn last_maybe_written(&self) -> BatchId {
+        let doubtful = self.ready.iter().rev().find(|batch| batch.fate == Fate::Doubtful);
+        doubtful.map_or(self.acknowledged, |batch| batch.id.max(self.acknowledged))
+    }
+
+    /// Takes all batches up to this one out of line.
+    pub(super) fn take_until(&mut self, last: BatchId) -> VecDeque<Batch<T>> {
+        let after = self.ready.split_off(self.ready.partition_point(|batch| batch.id <= last));
+        std::mem::replace(&mut self.ready, after)
     }
 
     /// Whether every stamped batch is back and known not to be in the log, so that stamps may be given anew.

@@ -34,6 +34,11 @@ enum Attempt<'a> {
     Omitted,
 }
 
+/// Whether asking again may help. An answer that makes no sense ends its connection like any other loss.
+fn may_pass(error: &Error) -> bool {
+    error.is_retriable() || matches!(error.kind(), Kind::Connect | Kind::Protocol)
+}
+
 impl<T: Clone> ProducerCore<T> {
     /// Takes the answer to a request.
     pub fn handle_response(&mut self, now: Instant, request: u64, response: &Result<ProduceResponse, Error>) {
@@ -90,10 +95,8 @@ impl<T: Clone> ProducerCore<T> {
             }
             Attempt::Lost(error) => {
                 let unclear = error.is_written() != Some(Written::No);
-                // An answer that makes no sense ends its connection like any other loss; a stamp makes asking again safe.
-                let passes = error.is_retriable() || error.kind() == Kind::Protocol && self.mode == Mode::Idempotent;
                 // What is sent once is not sent again unless it surely was not sent.
-                if passes && !(unclear && self.mode == Mode::Unanswered) {
+                if may_pass(error) && !(unclear && self.mode == Mode::Unanswered) {
                     self.refresh(key.topic);
                     self.retry(now, key, batch, unclear);
                 } else {
@@ -112,7 +115,7 @@ impl<T: Clone> ProducerCore<T> {
 
     fn acknowledged(&mut self, key: Key, batch: Batch<T>, base_offset: Option<i64>, log_append_time: Option<i64>) {
         if let Some(partition) = self.partitions.get_mut(key) {
-            partition.succeeded();
+            partition.succeeded(batch.id);
         }
         self.complete(batch, Outcome::Acknowledged { base_offset, log_append_time });
     }
@@ -198,15 +201,22 @@ impl<T: Clone> ProducerCore<T> {
             // An earlier batch is on its way again: this one is out of order only until that has arrived.
             return self.retry(now, key, batch, false);
         }
+        partition.hole = true;
         if code == Code::OutOfOrderSequenceNumber {
             // Had an earlier attempt been written, the broker would have called it a duplicate.
             batch.fate = Fate::Absent;
-        } else if batch.fate == DOUBTFUL {
-            // The broker forgot this producer: nobody can say any more whether the lost attempt was written.
-            return self.fail(key, batch, true, Error::broker(code, "the broker forgot the producer"));
         }
-        partition.hole = true;
-        self.retry(now, key, batch, false);
+        // A broker that has forgotten a producer takes any sequence for the first, so that later batches may be in the log without
+        // this one: written now, it would stand behind them. Nor can their doubt, or its own, be cleared up any more.
+        let last = partition.last_maybe_written();
+        if batch.id > last && batch.fate != DOUBTFUL {
+            return self.retry(now, key, batch, false);
+        }
+        let overtaken = partition.take_until(last);
+        let error = Error::broker(code, "the broker does not know this producer's last batches any more");
+        for batch in std::iter::once(batch).chain(overtaken) {
+            self.fail(key, batch, false, error.clone());
+        }
     }
 
     fn fail(&mut self, key: Key, batch: Batch<T>, unclear: bool, error: Error) {
@@ -273,7 +283,7 @@ impl<T: Clone> ProducerCore<T> {
                 self.identity = Identity::Known(identity);
                 self.identity_failures = 0;
             }
-            Err(error) if error.is_retriable() || error.kind() == Kind::Connect => {
+            Err(error) if may_pass(&error) => {
                 self.identity_failures += 1;
                 let wait = self.back_off(self.identity_failures);
                 self.identity = Identity::Failed(now + wait);

@@ -190,6 +190,7 @@ impl Bench {
 
     fn identity(&mut self, word: &str) {
         let answer = match word.strip_prefix('!') {
+            Some("garbled") => Err(Error::protocol("it made no sense")),
             Some(code) => Err(Error::broker(code_of(code), "no identity")),
             None => {
                 let (id, epoch) = word.split_once('e').unwrap_or((word, "0"));

@@ -181,6 +181,37 @@ fn a_sequence_that_is_missing_starts_a_new_epoch_once_all_are_back_and_idle_part
 }
 
 #[test]
+fn what_a_forgetful_broker_may_have_overtaken_is_given_up_and_the_rest_goes_on() {
+    check_on(
+        "put t0 3x900 | answer r2 t0!45 | lost r3 maybe | answer r4 t0!45 | wait 200 | answer r5 t0!45 | wait 400
+         answer r6 t0@1",
+        "send r2 n1 t0#1+1e0
+         send r3 n1 t0#2+1e0
+         send r4 n1 t0#3+1e0
+         refresh t
+         send r5 n1 t0#1+1e0
+         fail b2 0..1 No OUT_OF_ORDER_SEQUENCE_NUMBER
+         fail b3 0..1 Maybe OUT_OF_ORDER_SEQUENCE_NUMBER
+         send r6 n1 t0#0+1e1
+         done b4 0..1 @1",
+    );
+}
+
+#[test]
+fn what_was_acknowledged_out_of_order_is_not_followed_by_what_came_before_it() {
+    check_on(
+        "put t0 2x900 | answer r2 t0!19 | answer r3 t0@1 | wait 200 | answer r4 t0!45 | put t0 | wait 400 | answer r5 t0@2",
+        "send r2 n1 t0#1+1e0
+         send r3 n1 t0#2+1e0
+         done b3 0..1 @1
+         send r4 n1 t0#1+1e0
+         fail b2 0..1 No OUT_OF_ORDER_SEQUENCE_NUMBER
+         send r5 n1 t0#0+1e1
+         done b4 0..1 @2",
+    );
+}
+
+#[test]
 fn a_new_epoch_never_restamps_what_another_partition_has_in_flight() {
     check_on(
         "put t1 | answer r2 t1@0 | put t1 2x900 | put t0 1x900 | answer r5 t0!45 | wait 200
@@ -246,6 +277,16 @@ fn an_identity_that_cannot_be_had_is_asked_for_again_and_records_expire_meanwhil
          id?
          id?
          fail b1 0..1 No Timeout
+         id?
+         send r1 n1 t0#0+1e0",
+    );
+}
+
+#[test]
+fn an_identity_whose_answer_makes_no_sense_is_asked_for_again() {
+    check(
+        "meta t0=1e5 | put t0 | id !garbled | wait 130 | id 7",
+        "id?
          id?
          send r1 n1 t0#0+1e0",
     );
