@@ -96,6 +96,29 @@ pub(super) struct Shadow {
 struct Stream {
     next: u32,
     sent: BTreeMap<u32, u64>,
+    /// Sequences of batches that were refused as too large, up to an end each: parts may have them.
+    free: BTreeMap<u32, u32>,
+}
+
+impl Stream {
+    /// Takes sequences out of those that are free, if all of them are.
+    fn take(&mut self, first: u32, end: u32) -> bool {
+        let Some(free) = self.free.get(&first).copied().filter(|free| end <= *free) else { return false };
+        self.free.remove(&first);
+        if end < free {
+            self.free.insert(end, free);
+        }
+        true
+    }
+}
+
+/// A batch in flight.
+#[derive(Debug)]
+struct Flight {
+    place: Place,
+    identity: (i64, i16),
+    first: u32,
+    end: u32,
 }
 
 #[derive(Debug, Default)]
@@ -115,7 +138,7 @@ pub(super) struct Ghost {
     grace: u64,
     streams: BTreeMap<(i64, i16, Place), Stream>,
     in_flight: BTreeMap<(usize, Place), usize>,
-    requests: BTreeMap<(usize, u64), Vec<Place>>,
+    requests: BTreeMap<(usize, u64), Vec<Flight>>,
     budgets: BTreeMap<usize, i64>,
     epochs: BTreeMap<(usize, TopicName, i32), (TopicId, LeaderEpoch)>,
     asking: BTreeMap<usize, Asking>,
@@ -334,36 +357,43 @@ impl Ghost {
         let in_flight = self.in_flight.entry((writer, place)).or_default();
         *in_flight += 1;
         let count = *in_flight;
-        self.requests.entry((writer, request)).or_default().push(place);
         if count > IN_FLIGHT_MAX {
             self.fail(|| format!("{count} batches of producer {writer} in flight for {place:?}"));
         }
         let Some((identity, sequence)) = entry.stamp.identity else {
             return self.fail(|| format!("a batch of producer {writer} for {place:?} without identity"));
         };
-        let first = u32::try_from(sequence.to_wire()).expect("a sequence is not negative");
+        let first = sequence.to_wire().unsigned_abs();
+        let end = sequence.advance(entry.batch.count()).to_wire().unsigned_abs();
+        let flight = Flight { place, identity: (identity.id, identity.epoch), first, end };
+        self.requests.entry((writer, request)).or_default().push(flight);
         let print = fingerprint(&entry.batch.to_bytes(&entry.stamp));
         let stream = self.streams.entry((identity.id, identity.epoch, place)).or_default();
-        let known = stream.sent.insert(first, print);
-        let next = stream.next;
-        if known.is_none() {
-            stream.next = sequence.advance(entry.batch.count()).to_wire().unsigned_abs();
+        let part = stream.take(first, end);
+        let (known, next) = (stream.sent.insert(first, print), stream.next);
+        if known.is_none() && !part {
+            stream.next = end;
         }
         match known {
             Some(known) if known != print => {
                 self.fail(|| format!("the batch {identity:?} {first} of {place:?} was sent again with other bytes"));
             }
-            None if first != next => {
+            None if !part && first != next => {
                 self.fail(|| format!("{identity:?} continues in {place:?} with sequence {first} where {next} is next"));
             }
             _ => {}
         }
     }
 
-    /// A request is answered or lost.
-    pub(super) fn landed(&mut self, writer: usize, request: u64) {
-        for place in self.requests.remove(&(writer, request)).unwrap_or_default() {
+    /// A request is answered or lost. Only of a batch that was refused as too large may the sequences be sent with other bytes.
+    pub(super) fn landed(&mut self, writer: usize, request: u64, too_large: &[Place]) {
+        for Flight { place, identity, first, end } in self.requests.remove(&(writer, request)).unwrap_or_default() {
             *self.in_flight.entry((writer, place)).or_default() -= 1;
+            if too_large.contains(&place) {
+                let stream = self.streams.entry((identity.0, identity.1, place)).or_default();
+                stream.sent.remove(&first);
+                stream.free.insert(first, end);
+            }
         }
     }
 
@@ -371,7 +401,7 @@ impl Ghost {
     pub(super) fn abandoned(&mut self, writer: usize) {
         let requests: Vec<u64> =
             self.requests.range((writer, 0)..=(writer, u64::MAX)).map(|((_, request), _)| *request).collect();
-        requests.into_iter().for_each(|request| self.landed(writer, request));
+        requests.into_iter().for_each(|request| self.landed(writer, request, &[]));
     }
 
     // What is known, and asked.

@@ -235,7 +235,7 @@ impl Writer {
     fn answered(&mut self, ctx: &mut Context, peer: &mut Peer, tag: Tag, answer: Result<Response, Error>) {
         match (tag, answer) {
             (Tag::Core(request), Ok(Response::Produce(response))) => {
-                ctx.ghost.landed(self.number, request);
+                ctx.ghost.landed(self.number, request, &too_large(ctx, peer, &response));
                 let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
                 for code in partitions.filter_map(|partition| partition.error) {
                     ctx.trace.count(refusal(code));
@@ -244,7 +244,7 @@ impl Writer {
                 self.core.handle_response(ctx.instant(), request, &Ok(response));
             }
             (Tag::Core(request), Err(error)) => {
-                ctx.ghost.landed(self.number, request);
+                ctx.ghost.landed(self.number, request, &[]);
                 self.core.handle_response(ctx.instant(), request, &Err(error));
             }
             (Tag::Identity, answer) => self.identified(ctx, answer),
@@ -392,6 +392,19 @@ fn settings(ctx: &Context, rng: &mut Rng) -> Settings {
         retry_backoff_max: Duration::from_millis(200),
         pool_bytes_max: if tiny { 0 } else { 10_000 },
     }
+}
+
+/// Where a batch was refused because it has too many bytes.
+fn too_large(ctx: &Context, peer: &Peer, response: &m::ProduceResponse) -> Vec<Place> {
+    let snapshot = peer.cache.snapshot();
+    let mut places = Vec::new();
+    for topic in &response.topics {
+        let named = snapshot.topic_by_id(topic.id).map_or(&*topic.name, |topic| &*topic.name);
+        let Some(number) = ctx.topics.iter().position(|name| **name == *named) else { continue };
+        let refused = topic.partitions.iter().filter(|partition| partition.error == Some(Code::MessageTooLarge));
+        places.extend(refused.map(|partition| (number, partition.index)));
+    }
+    places
 }
 
 fn refusal(code: Code) -> &'static str {

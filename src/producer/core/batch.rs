@@ -78,7 +78,8 @@ pub(super) struct Batch<T> {
 }
 
 impl<T> Batch<T> {
-    /// The `number`th of `parts` that take its place, with `count` records from `first` on; its id lies in the parent's room.
+    /// The `number`th of `parts` that take its place, with `count` records from `first` on; its id lies in the parent's room, and
+    /// its sequences are those its records had.
     pub(super) fn part(&self, number: u64, parts: u64, first: u32, count: u32, bytes: usize) -> Self
     where
         T: Clone,
@@ -96,7 +97,7 @@ impl<T> Batch<T> {
             deadline: self.deadline,
             attempts: 0,
             sealed: None,
-            stamp: None,
+            stamp: self.stamp.map(|(identity, sequence)| (identity, sequence.advance(first - self.first))),
             fate: self.fate,
             abandoned: false,
         }

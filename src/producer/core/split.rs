@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::record::ClosedBatch;
 
 impl<T: Clone> ProducerCore<T> {
-    /// Takes a batch that was refused as too large. It waits in line, unsealed, until its parts take its place; its sequences
-    /// go unused.
+    /// Takes a batch that was refused as too large. It waits in line, unsealed, until its parts take its place and its sequences,
+    /// as `ProducerBatch.assignProducerStateToBatches` has it: what was sent behind it needs no other stamp.
     pub(super) fn split(&mut self, key: Key, mut batch: Batch<T>) {
         batch.fate = batch.fate.failed(false);
         let Some(sealed) = batch.sealed.take() else { return };
@@ -23,7 +23,6 @@ impl<T: Clone> ProducerCore<T> {
         let parts = batch.bytes.div_ceil(self.settings.batch_bytes).max(2);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX).min(batch.count);
         if let Some(partition) = self.partitions.get_mut(key) {
-            partition.hole |= batch.stamp.take().is_some();
             partition.recovering = true;
             partition.insert(batch);
         }

@@ -63,6 +63,9 @@ pub(super) fn run(settings: Settings, script: &str) -> String {
     bench.log
 }
 
+/// A batch in a request: its partition and its stamp.
+type Sent = (String, i32, Option<(ProducerIdentity, Sequence)>);
+
 struct Bench {
     core: ProducerCore<u64>,
     cache: Cache,
@@ -76,7 +79,7 @@ struct Bench {
     undecided: BTreeMap<u64, u32>,
     held: usize,
     /// Requests that were not answered, with their partitions.
-    open: BTreeMap<u64, Vec<(String, i32)>>,
+    open: BTreeMap<u64, Vec<Sent>>,
     in_flight: BTreeMap<(String, i32), usize>,
     /// Stamp → the bytes sent under it.
     sent: HashMap<(String, i32, ProducerIdentity, Sequence), Vec<u8>>,
@@ -209,19 +212,19 @@ impl Bench {
         partition.next_sequence = Sequence::from_wire(number.parse().expect("a sequence")).expect("not negative");
     }
 
-    fn closed(&mut self, request: &str) -> u64 {
+    fn closed(&mut self, request: &str) -> (u64, Vec<Sent>) {
         let number = request[1..].parse().expect("r1, r2, …");
         let sent = self.open.remove(&number).unwrap_or_else(|| panic!("no request {request}\n{}", self.log));
-        for key in sent {
-            *self.in_flight.get_mut(&key).expect("it was sent") -= 1;
+        for (topic, partition, _) in &sent {
+            *self.in_flight.get_mut(&(topic.clone(), *partition)).expect("it was sent") -= 1;
         }
-        number
+        (number, sent)
     }
 
     /// `answer r1 t0@10 t1!6;leads=2e6;at=2 u0!87;bad=0,2`: offsets, or codes with a leader (`at` says where it listens) and
     /// with the records that are objected to.
     fn answer(&mut self, request: &str, words: &[&str]) {
-        let number = self.closed(request);
+        let (number, sent) = self.closed(request);
         let mut response = m::ProduceResponse::default();
         for word in words {
             let mut parts = word.split(';');
@@ -230,7 +233,15 @@ impl Bench {
             let (name, index) = key_of(place);
             let mut partition = m::ProducedPartition { index, base_offset: -1, log_append_time: -1, ..Default::default() };
             match answer.strip_prefix('!') {
-                Some(code) => partition.error = Some(code_of(code)),
+                Some(code) => {
+                    partition.error = Some(code_of(code));
+                    if partition.error == Some(Code::MessageTooLarge) {
+                        // The only refusal after which the same sequences may be sent with other bytes.
+                        let refused = sent.iter().find(|sent| sent.0 == name && sent.1 == index).expect("it was sent");
+                        let (identity, sequence) = refused.2.expect("a stamp");
+                        self.sent.remove(&(name.clone(), index, identity, sequence));
+                    }
+                }
                 None => partition.base_offset = answer[1..].parse().expect("an offset"),
             }
             for (what, value) in parts.filter_map(|part| part.split_once('=')) {
@@ -268,7 +279,7 @@ impl Bench {
 
     /// `lost r1 maybe` or `lost r1 no`: whether it was written. `lost r1 garbled`: what came back made no sense.
     fn lost(&mut self, request: &str, how: &str) {
-        let number = self.closed(request);
+        let (number, _) = self.closed(request);
         let kind = if how == "garbled" { Kind::Protocol } else { Kind::Connect };
         let written = if how == "no" { Written::No } else { Written::Maybe };
         self.core.handle_response(self.now, number, &Err(Error::new(kind, "gone").written(written)));
@@ -347,7 +358,7 @@ impl Bench {
                 }
             }
             .expect("a string takes all");
-            self.open.entry(request).or_default().push(key);
+            self.open.entry(request).or_default().push((key.0, key.1, entry.stamp.identity));
         }
         if self.compressed {
             line.push_str(" compressed");

@@ -375,15 +375,36 @@ fn a_batch_that_is_too_large_is_split_until_it_fits_and_order_is_kept() {
          send r4 n1 t0#6+1e0
          done b2 0..1 @1
          split 2
-         send r5 n1 t0#0+2e1
+         send r5 n1 t0#2+2e0
          split 2
-         send r6 n1 t0#0+1e2
+         send r6 n1 t0#2+1e0
          done b3 0..1 @2
-         send r7 n1 t0#1+1e2
-         send r8 n1 t0#2+2e2
+         send r7 n1 t0#3+1e0
+         send r8 n1 t0#4+2e0
          done b3 1..2 @3
          done b3 2..4 @4
-         send r9 n1 t0#4+1e2
+         send r9 n1 t0#6+1e0
+         done b4 0..1 @6",
+    );
+}
+
+#[test]
+fn the_parts_of_what_was_split_do_not_wait_for_a_batch_behind_them_that_is_in_doubt() {
+    check_on(
+        "put t0 | put t0 4x200 | put t0 1x900 | answer r2 t0@1 | answer r3 t0!10 | lost r4 maybe | wait 200 | answer r5 t0@2
+         answer r6 t0@4 | answer r7 t0@6",
+        "send r2 n1 t0#1+1e0
+         wake
+         send r3 n1 t0#2+4e0
+         send r4 n1 t0#6+1e0
+         done b2 0..1 @1
+         split 2
+         refresh t
+         send r5 n1 t0#2+2e0
+         done b3 0..2 @2
+         send r6 n1 t0#4+2e0
+         done b3 2..4 @4
+         send r7 n1 t0#6+1e0
          done b4 0..1 @6",
     );
 }
@@ -417,12 +438,12 @@ fn a_flush_is_over_only_when_the_parts_of_what_was_split_are_decided() {
          done b2 0..1 @1
          split 2
          flushed false
-         send r5 n1 t0#0+1e1
+         send r5 n1 t0#2+1e0
          done b3 0..1 @2
-         send r6 n1 t0#1+1e1
+         send r6 n1 t0#3+1e0
          flushed false
          done b3 1..2 @3
-         send r7 n1 t0#2+1e1
+         send r7 n1 t0#4+1e0
          flushed true",
     );
 }
