@@ -60,15 +60,14 @@ pub(super) struct State {
     budget: Budget,
     /// Those who were let in by what the driver gave back; it wakes them without the lock.
     granted: Granted,
-    after: After,
     /// The topic of the last record, which is most often that of the next.
     last_topic: Option<(TopicName, u32)>,
     pub(super) stopped: bool,
 }
 
 /// What became of a record at the door.
-pub(super) enum Admission {
-    Accepted(Delivery),
+pub(super) enum Admission<T = Delivery> {
+    Accepted(T),
     Full,
     UnknownTopic,
 }
@@ -84,8 +83,8 @@ pub(super) enum Place {
     Unknown,
 }
 
-/// What the last accepted record leaves to be done without the lock.
-#[derive(Clone, Copy, Debug, Default)]
+/// What an accepted record leaves to be done without the lock.
+#[derive(Clone, Copy, Debug)]
 struct After {
     wake: bool,
     bytes: usize,
@@ -133,15 +132,8 @@ impl Shared {
         let mut core = ProducerCore::new(settings, partitioner, clock::seed());
         core.handle_metadata(clock::now(), &cluster.snapshot());
         let budget = Budget::new(limit);
-        let state = State {
-            core,
-            times: Times::new(),
-            budget,
-            granted: Granted::default(),
-            after: After::default(),
-            last_topic: None,
-            stopped: false,
-        };
+        let state =
+            State { core, times: Times::new(), budget, granted: Granted::default(), last_topic: None, stopped: false };
         Self {
             cluster,
             state: Mutex::new(state),
@@ -172,10 +164,8 @@ impl Shared {
         let mut state = self.lock();
         let now = state.times.now();
         let admitted = state.admit(record, bytes, place, now);
-        let after = state.after;
         drop(state);
-        self.tell(record, &admitted, after);
-        admitted
+        Ok(self.told(record, admitted?))
     }
 
     /// Takes a record into its batch, in the room that was waited for.
@@ -189,19 +179,22 @@ impl Shared {
         let now = state.times.now();
         let Some(topic) = state.known(record, place)? else { return Ok(Admission::UnknownTopic) };
         room.spent = true;
-        let admitted = state.append(topic, record, place, now).map(Admission::Accepted);
+        let appended = state.append(topic, record, place, now);
         // The room is what the record needs at most; all of it comes back if it was refused.
-        let kept = if admitted.is_ok() { state.after.bytes } else { 0 };
-        let (granted, after) = (state.budget.release(room.bytes - kept), state.after);
+        let kept = appended.as_ref().map_or(0, |(_, after)| after.bytes);
+        let granted = state.budget.release(room.bytes - kept);
         drop(state);
         granted.wake();
-        self.tell(record, &admitted, after);
-        admitted
+        Ok(self.told(record, Admission::Accepted(appended?)))
     }
 
     /// Wakes the driver, if there is something for it to do, and tells the user's partitioner of a record.
-    fn tell(&self, record: &Record<'_>, admitted: &Result<Admission, Error>, after: After) {
-        let Ok(Admission::Accepted(delivery)) = admitted else { return };
+    fn told(&self, record: &Record<'_>, admitted: Admission<(Delivery, After)>) -> Admission {
+        let (delivery, after) = match admitted {
+            Admission::Accepted(accepted) => accepted,
+            Admission::Full => return Admission::Full,
+            Admission::UnknownTopic => return Admission::UnknownTopic,
+        };
         if after.wake {
             self.work.notify_one();
         }
@@ -209,6 +202,7 @@ impl Shared {
         if let Some(placing) = self.placing.as_ref().filter(|_| record.explicit_partition().is_none()) {
             placing.appended(record.topic(), delivery.partition(), after.bytes, after.full);
         }
+        Admission::Accepted(delivery)
     }
 
     /// Takes records into their batches, under one lock and at one time, as long as there is room and topics are known. Adds
@@ -221,11 +215,11 @@ impl Shared {
         let now = state.times.now();
         for (record, place) in records {
             match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *place, now)) {
-                Ok(Admission::Accepted(delivery)) => {
+                Ok(Admission::Accepted((delivery, after))) => {
                     if self.placing.is_some() && record.explicit_partition().is_none() {
-                        told.push((record.topic(), delivery.partition(), state.after));
+                        told.push((record.topic(), delivery.partition(), after));
                     }
-                    wake |= state.after.wake;
+                    wake |= after.wake;
                     into.push(delivery);
                 }
                 Ok(Admission::Full | Admission::UnknownTopic) => break,
@@ -365,17 +359,23 @@ impl State {
         Ok(self.topic(record.topic()).filter(|_| place != Place::Unknown))
     }
 
-    fn admit(&mut self, record: &Record<'_>, bytes: usize, place: Place, now: Now) -> Result<Admission, Error> {
+    fn admit(
+        &mut self,
+        record: &Record<'_>,
+        bytes: usize,
+        place: Place,
+        now: Now,
+    ) -> Result<Admission<(Delivery, After)>, Error> {
         let Some(topic) = self.known(record, place)? else { return Ok(Admission::UnknownTopic) };
         if !self.budget.fits(bytes) {
             return Ok(Admission::Full);
         }
-        let delivery = self.append(topic, record, place, now)?;
-        self.budget.take(self.after.bytes);
-        Ok(Admission::Accepted(delivery))
+        let (delivery, after) = self.append(topic, record, place, now)?;
+        self.budget.take(after.bytes);
+        Ok(Admission::Accepted((delivery, after)))
     }
 
-    fn append(&mut self, topic: u32, record: &Record<'_>, place: Place, now: Now) -> Result<Delivery, Error> {
+    fn append(&mut self, topic: u32, record: &Record<'_>, place: Place, now: Now) -> Result<(Delivery, After), Error> {
         let partition = match place {
             Place::Chosen(partition) => partition,
             Place::Builtin | Place::Unknown => self.core.choose(topic, record.key_bytes()),
@@ -394,8 +394,7 @@ impl State {
         let key = Key { topic, partition };
         let appended = self.core.append(now.instant, key, &written, || Arc::new(Ticket::new(partition)))?;
         let delivery = Delivery { ticket: appended.ticket, index: appended.index };
-        self.after = After { wake: appended.wake, bytes: appended.bytes, full: appended.full };
-        Ok(delivery)
+        Ok((delivery, After { wake: appended.wake, bytes: appended.bytes, full: appended.full }))
     }
 
     /// Gives bytes back. Who is let in by that hears of it from the driver.
