@@ -152,6 +152,24 @@ async fn a_cluster_whose_brokers_all_moved_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_broker_that_sends_its_clients_away_is_left_for_the_bootstrap_addresses() {
+    let (one, _) = serve(Mock::builder().build()).await;
+    let (other, _) = serve(Mock::builder().build()).await;
+    let client = Client::connect([one.bootstrap(), other.bootstrap()]).await.expect("one answers");
+    let asked = |server: &Server| server.with(|mock| mock.requests_count(METADATA));
+    let (left, joined) = if asked(&one) > 0 { (one, other) } else { (other, one) };
+    assert_eq!(asked(&joined), 0, "nobody asks the second where the first answers");
+    let before = asked(&left);
+    left.with(|mock| mock.inject(METADATA, Fault::Error(Code::RebootstrapRequired.to_wire()), u32::MAX));
+    joined.with(|mock| mock.create_topic("t", 1));
+    let deadline = clock::now() + Duration::from_secs(5);
+    let known = client.cluster().known(&[TopicName::from("t")], deadline).await.expect("the other cluster has it");
+    assert_eq!(known.topic("t").map(|topic| topic.partitions.len()), Some(1));
+    let asked = asked(&left) - before;
+    assert!((1..=2).contains(&asked), "asked {asked} times: as a broker that is known, and as a bootstrap address");
+}
+
+#[tokio::test]
 async fn a_coordinator_that_is_not_ready_is_asked_for_again() {
     let (server, builder) = serve(Mock::builder().brokers(3).topic("t", 1).build()).await;
     let client = builder.retry_backoff(Duration::from_millis(1), Duration::from_millis(5)).connect().await;

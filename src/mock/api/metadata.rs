@@ -26,6 +26,10 @@ use crate::types::TopicId;
 use crate::types::TopicName;
 
 pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest) -> MetadataResponse {
+    // The one error that is about the answer as a whole, and the versions that have a place for it (KIP-1102).
+    if call.version >= 13 && call.errors.whole() == Some(ResponseError::RebootstrapRequired) {
+        return MetadataResponse::default().with_error_code(ResponseError::RebootstrapRequired.code());
+    }
     // Version 0 has no null: an empty list asks for all topics.
     let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let topics = match asked {
