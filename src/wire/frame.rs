@@ -7,22 +7,27 @@ use bytes::BytesMut;
 use super::buf::DecodeError;
 
 /// Takes frames off the front of what arrived.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct FrameReader {
     limit: usize,
     /// Nothing has been read: the peer may be something else altogether.
     fresh: bool,
+    rooms: Rooms,
+    /// Where small frames arrive, while a large one has a room of its own.
+    aside: Option<BytesMut>,
 }
 
 /// The least a response can have: its correlation id.
 const LENGTH_MIN: usize = 4;
 /// Room that is made at once for a frame that has not arrived yet.
 const RESERVE_MAX: usize = 1 << 20;
+/// From here on a frame gets a room of its own: allocators ask the system for it, which clears page by page.
+const LARGE: usize = 128 << 10;
 
 impl FrameReader {
     /// Refuses frames of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, fresh: true }
+        Self { limit, fresh: true, rooms: Rooms::default(), aside: None }
     }
 
     /// The next whole frame, without its length; `None` where more must arrive, for which room is then made.
@@ -38,12 +43,76 @@ impl FrameReader {
             .ok_or(DecodeError::FrameLength { length, limit: self.limit })?;
         self.fresh = false;
         if arrived.len() - 4 < whole {
-            // The length is only a claim: room grows as the bytes come.
-            arrived.reserve((whole + 4 - arrived.len()).min(RESERVE_MAX.max(arrived.len())));
+            self.make_room(arrived, whole + 4);
             return Ok(None);
         }
+        let room = arrived.capacity();
         arrived.advance(4);
-        Ok(Some(arrived.split_to(whole).freeze()))
+        let frame = arrived.split_to(whole).freeze();
+        self.rooms.a_frame_came();
+        if let Some(mut aside) = self.aside.take() {
+            aside.extend_from_slice(arrived);
+            self.rooms.keep(std::mem::replace(arrived, aside), room);
+        }
+        Ok(Some(frame))
+    }
+
+    /// Makes room for a frame of so many bytes, its length included. That is only a claim: new room grows as the bytes come.
+    fn make_room(&mut self, arrived: &mut BytesMut, whole: usize) {
+        let claimed = (whole - arrived.len()).min(RESERVE_MAX.max(arrived.len()));
+        if whole < LARGE || self.aside.is_some() {
+            return arrived.reserve(claimed);
+        }
+        let mut room = self.rooms.take(whole).unwrap_or_else(|| BytesMut::with_capacity(arrived.len() + claimed));
+        room.extend_from_slice(arrived);
+        arrived.clear();
+        self.aside = Some(std::mem::replace(arrived, room));
+    }
+}
+
+/// Rooms of large frames, to be read into again as soon as nobody holds what was read into them: as many as a consumer that
+/// reads ahead has in turn. They are given up a few frames after they were of use.
+#[derive(Debug, Default)]
+struct Rooms {
+    kept: Vec<Room>,
+    frames: u64,
+}
+
+#[derive(Debug)]
+struct Room {
+    bytes: BytesMut,
+    used: u64,
+}
+
+/// Rooms kept.
+const ROOMS_MAX: usize = 3;
+/// A larger room is not kept.
+const ROOM_MAX: usize = 8 << 20;
+/// Frames after which a room that was of no use is given up. A consumer that waits for records gets one in each fetch wait.
+const ROOM_AGE: u64 = 8;
+
+impl Rooms {
+    fn a_frame_came(&mut self) {
+        self.frames += 1;
+        let frames = self.frames;
+        self.kept.retain(|room| room.used + ROOM_AGE > frames);
+    }
+
+    fn keep(&mut self, mut bytes: BytesMut, room: usize) {
+        if room > ROOM_MAX {
+            return;
+        }
+        if self.kept.len() == ROOMS_MAX {
+            self.kept.remove(0);
+        }
+        bytes.clear();
+        self.kept.push(Room { bytes, used: self.frames });
+    }
+
+    /// A room of at least so many bytes that nobody holds any more.
+    fn take(&mut self, whole: usize) -> Option<BytesMut> {
+        let at = self.kept.iter_mut().position(|room| room.bytes.try_reclaim(whole))?;
+        Some(self.kept.remove(at).bytes)
     }
 }
 
@@ -78,6 +147,64 @@ mod tests {
             }
             assert_eq!(frames, [&[1, 2, 3, 4, 5][..], &[9, 9, 9, 9]], "cut at {cut}");
         }
+    }
+
+    fn large(fill: u8, length: usize) -> Vec<u8> {
+        let mut frame = i32::try_from(length).unwrap().to_be_bytes().to_vec();
+        frame.resize(4 + length, fill);
+        frame
+    }
+
+    /// Reads a stream as a connection does, some bytes at a time.
+    fn read(reader: &mut FrameReader, arrived: &mut BytesMut, stream: &[u8]) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        for piece in stream.chunks(50_000) {
+            arrived.extend_from_slice(piece);
+            while let Some(frame) = reader.next(arrived).unwrap() {
+                frames.push(frame);
+            }
+        }
+        frames
+    }
+
+    #[test]
+    fn a_large_frame_is_read_where_one_was_that_nobody_holds_any_more() {
+        let (mut reader, mut arrived) = (FrameReader::new(1 << 24), BytesMut::with_capacity(65_536));
+        let mut places = Vec::new();
+        let mut held = Vec::new();
+        for fill in 1..=20 {
+            // One is held while the next arrives, as by a consumer that reads ahead.
+            let frames = read(&mut reader, &mut arrived, &[large(fill, 700_000), large(0, 9)].concat());
+            assert_eq!(frames[0], vec![fill; 700_000]);
+            assert_eq!(frames[1], vec![0; 9]);
+            places.push(frames[0].as_ptr());
+            held.push(frames[0].clone());
+            if held.len() > 1 {
+                held.remove(0);
+            }
+            assert!(held.iter().all(|frame| frame.iter().all(|byte| *byte == frame[0])), "what is held stays as it was");
+        }
+        places.sort_unstable();
+        places.dedup();
+        assert!(places.len() <= 3, "{} rooms for twenty frames", places.len());
+    }
+
+    #[test]
+    fn rooms_of_no_use_and_huge_ones_are_given_up() {
+        let (mut reader, mut arrived) = (FrameReader::new(1 << 24), BytesMut::with_capacity(65_536));
+        drop(read(&mut reader, &mut arrived, &large(1, 700_000)));
+        assert_eq!(reader.rooms.kept.len(), 1);
+        for _ in 0..ROOM_AGE {
+            drop(read(&mut reader, &mut arrived, &large(1, 9)));
+        }
+        assert_eq!(reader.rooms.kept.len(), 0);
+        drop(read(&mut reader, &mut arrived, &large(1, ROOM_MAX + 1)));
+        assert_eq!(reader.rooms.kept.len(), 0);
+        let mut held = Vec::new();
+        for _ in 0..9 {
+            held.extend(read(&mut reader, &mut arrived, &large(1, 200_000)));
+        }
+        assert_eq!(reader.rooms.kept.len(), ROOMS_MAX);
     }
 
     #[test]
