@@ -5,6 +5,7 @@
 //! in `protocol-tests/tests/it/fuzz_corpus.rs`.
 
 pub mod peer;
+pub mod settings;
 
 use std::sync::LazyLock;
 
@@ -35,10 +36,12 @@ use ottla::wire::message as m;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets but those that need C.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 16] = [
     ("batch", batch),
+    ("config", settings::config),
     ("connection", peer::connection),
     ("consumer", peer::consumer),
+    ("dsn", settings::dsn),
     ("frames", frames),
     ("hand", hand),
     ("inflate_gzip", inflate_gzip),

@@ -23,11 +23,19 @@ impl fmt::Display for HostPort {
 const PORT: u16 = 9092;
 
 /// Reads `HOST[:PORT]`, each of which may hold several, separated by commas. IPv6 addresses stand in brackets.
+///
+/// An error says which of them is wrong and shows its host at most: what stands where a port should, or before an `@`, may be a
+/// password.
 pub fn parse_bootstrap<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Vec<HostPort>, Error> {
     let mut found = Vec::new();
+    let mut count = 0;
     for list in servers {
+        if list.as_ref().contains('@') {
+            return Err(Error::config("brokers have no user before an @; write HOST:PORT"));
+        }
         for text in list.as_ref().split(',').map(str::trim).filter(|text| !text.is_empty()) {
-            let server = parse(text)?;
+            count += 1;
+            let server = parse(text).map_err(|why| wrong(count, text, why))?;
             if !found.contains(&server) {
                 found.push(server);
             }
@@ -39,23 +47,25 @@ pub fn parse_bootstrap<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> R
     Ok(found)
 }
 
-fn parse(text: &str) -> Result<HostPort, Error> {
-    if text.contains('@') {
-        // What stands before it may be a password.
-        return Err(Error::config("a broker's address has no user before an @; write HOST:PORT"));
-    }
-    let wrong = |why: &str| Error::config(format!("broker {text:?}: {why}; write HOST:PORT"));
+#[cold]
+fn wrong(number: usize, text: &str, why: &str) -> Error {
+    let host = text.split(':').next().filter(|host| !host.is_empty() && !host.starts_with('['));
+    let named = host.map_or(String::new(), |host| format!(" {host:?}"));
+    Error::config(format!("broker {number}{named}: {why}; write HOST:PORT"))
+}
+
+fn parse(text: &str) -> Result<HostPort, &'static str> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
-            let (host, after) = rest.split_once(']').ok_or_else(|| wrong("a bracket is not closed"))?;
+            let (host, after) = rest.split_once(']').ok_or("a bracket is not closed")?;
             let port = if after.is_empty() {
                 None
             } else {
-                Some(after.strip_prefix(':').ok_or_else(|| wrong("something stands between ']' and the port"))?)
+                Some(after.strip_prefix(':').ok_or("something stands between ']' and the port")?)
             };
             (host, port)
         }
-        None if text.matches(':').count() > 1 => return Err(wrong("an IPv6 address needs brackets")),
+        None if text.matches(':').count() > 1 => return Err("an IPv6 address needs brackets"),
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
@@ -63,13 +73,11 @@ fn parse(text: &str) -> Result<HostPort, Error> {
     };
     let legal = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     if host.is_empty() || !host.chars().all(legal) {
-        return Err(wrong("the host is not one"));
+        return Err("the host is not one");
     }
     let port = match port {
         None => PORT,
-        Some(port) => {
-            port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wrong("the port is not from 1 to 65535"))?
-        }
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or("the port is not from 1 to 65535")?,
     };
     Ok(HostPort { host: host.to_owned(), port })
 }
@@ -82,6 +90,18 @@ mod tests {
     fn lists_are_read_and_duplicates_dropped() {
         let read = parse_bootstrap(["a:1, b", "[::1]:3,a:1"]).expect("a list");
         assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), ["a:1", "b:9092", "[::1]:3"]);
+    }
+
+    #[test]
+    fn an_error_says_which_broker_and_shows_no_more_than_its_host() {
+        let cases = [("a, b:hunter2", "broker 2 \"b\": the port"), ("b:hunter2:9", "broker 1 \"b\": an IPv6")];
+        for (list, part) in cases
+            .into_iter()
+            .chain([("[hunter2", "broker 1: a bracket"), ("b:1, hunter2 x,c@a", "no user before an @")])
+        {
+            let error = parse_bootstrap([list]).expect_err(list).to_string();
+            assert!(error.contains(part) && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A whole configuration in one line: `kafka://host:port,…/topic?key=value`.
 
 use super::Properties;
+use super::keys;
 use super::parse_bootstrap;
 use crate::error::Error;
 use crate::types::TopicName;
@@ -21,35 +22,43 @@ pub struct Config {
     topic: Option<TopicName>,
 }
 
+const SERVERS: &str = "bootstrap.servers";
 const FORM: &str = "write it as kafka://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
 
 impl Config {
     /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`]; `%XX` stands for a byte.
     ///
     /// `kafka+ssl://` and `user:password@` are understood and refused: there is neither TLS nor SASL yet. No error repeats what
-    /// may be a password.
+    /// may be a password: where an `@` stands anywhere, errors say which part is wrong and show nothing of it.
     pub fn from_dsn(dsn: &str) -> Result<Self, Error> {
-        let wrong = |why: &str| Error::config(format!("{why}: {FORM}"));
         let (scheme, rest) = dsn.split_once("://").ok_or_else(|| wrong("not a DSN"))?;
         match scheme {
             "kafka" => {}
             "kafka+ssl" => return Err(Error::config("kafka+ssl:// cannot be used: there is no TLS yet")),
             _ => return Err(wrong("the scheme is not kafka")),
         }
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (authority, topic) = rest.split_once('/').unwrap_or((rest, ""));
-        if authority.contains('@') {
+        let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // A password may hold the slash that would end it.
+        if hierarchy.contains('@') {
             return Err(Error::config("a DSN with a user cannot be used: there is no SASL yet"));
         }
-        let servers: Vec<String> = parse_bootstrap([authority])?.iter().map(ToString::to_string).collect();
+        // It may also hold the question mark.
+        let hiding = |part: &str, error: Error| match query.contains('@') {
+            false => error,
+            true => Error::config(format!("{part} of the DSN cannot be used; write %40 for @ to be shown why: {FORM}")),
+        };
+        let (authority, topic) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
+        let servers = parse_bootstrap([authority]).map_err(|error| hiding("a broker", error))?;
+        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let topic = decode(topic).and_then(|topic| named(&topic)).map_err(|error| hiding("the topic", error))?;
         let mut properties = Properties::new();
-        properties.set("bootstrap.servers", &servers.join(","))?;
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
-            properties.set(&decode(key)?, &decode(value)?)?;
+        for (number, pair) in (1..).zip(query.split('&').filter(|pair| !pair.is_empty())) {
+            set(&mut properties, pair).map_err(|error| hiding(&part(number, pair), error))?;
         }
-        let topic = decode(topic)?;
-        let topic = if topic.is_empty() { None } else { Some(named(&topic)?) };
+        if properties.get(SERVERS).is_some() {
+            return Err(wrong("bootstrap.servers stands before the topic and not among the keys"));
+        }
+        properties.set(SERVERS, &servers.join(","))?;
         Ok(Self { properties, topic })
     }
 
@@ -75,11 +84,31 @@ impl Config {
     }
 }
 
-fn named(topic: &str) -> Result<TopicName, Error> {
+#[cold]
+fn wrong(why: &str) -> Error {
+    Error::config(format!("{why}: {FORM}"))
+}
+
+/// What an error calls a key and its value of which nothing may be shown but a name that everybody knows.
+fn part(number: usize, pair: &str) -> String {
+    let name = pair.split('=').next().filter(|name| keys::find(name).is_ok());
+    name.map_or(format!("key {number}"), |name| format!("key {number}, {name},"))
+}
+
+/// Sets what `KEY=VALUE` says.
+fn set(properties: &mut Properties, pair: &str) -> Result<(), Error> {
+    let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
+    properties.set(&decode(key)?, &decode(value)?)
+}
+
+fn named(topic: &str) -> Result<Option<TopicName>, Error> {
+    if topic.is_empty() {
+        return Ok(None);
+    }
     let name = TopicName::from(topic);
     match TopicName::problem(&name) {
         Some(problem) => Err(Error::config(format!("{topic:?} is no name for a topic: {problem}"))),
-        None => Ok(name),
+        None => Ok(Some(name)),
     }
 }
 
@@ -127,6 +156,8 @@ mod tests {
             ("kafka://a?client.id=%4", "two hexadecimal digits"),
             ("kafka://a?client.id=%+1", "two hexadecimal digits"),
             ("kafka+ssl://a", "no TLS yet"),
+            ("kafka://a?metadata.broker.list=b", "bootstrap.servers"),
+            ("kafka://a?acks=all&client.id=me@home&linger.ms=x", "key 3, linger.ms, of"),
         ];
         for (dsn, part) in cases {
             let error = Config::from_dsn(dsn).expect_err(dsn).to_string();
@@ -142,6 +173,13 @@ mod tests {
             "kafka+ssl://user:hunter2@a",
             "user:hunter2@a:9092",
             "kafka:/user:hunter2@a",
+            "kafka://user:hunter2",
+            "kafka://user:hunter2/@a",
+            "kafka://user:pass/hunter2@a",
+            "kafka://user:hunter2?@a",
+            "kafka://user:1?hunter2=@a",
+            "kafka://user:1?linger.ms=hunter2@a",
+            "kafka://user:1/hunter2+?@a",
             "kafka://a?sasl.password=hunter2",
             "kafka://a?sasl.pasword=hunter2",
         ] {

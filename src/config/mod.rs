@@ -57,13 +57,9 @@ impl Properties {
                 return Err(Error::config(format!("{name} cannot be set: {why}")));
             }
         };
-        let value = keys::check(key, value)?;
+        let value = keys::check(key, name, value)?;
         match key.name {
-            "compression.level" => {
-                for codec in ["compression.gzip.level", "compression.lz4.level", "compression.zstd.level"] {
-                    self.set_level(codec, &value);
-                }
-            }
+            "compression.level" => self.set_levels(value.parse().unwrap_or(-1)),
             "queue.buffering.max.kbytes" => {
                 let kilobytes: i64 = value.parse().unwrap_or(0);
                 self.0.insert("buffer.memory", kilobytes.saturating_mul(1024).to_string());
@@ -73,14 +69,18 @@ impl Properties {
         Ok(())
     }
 
-    /// One knob for all codecs: each takes what its own range has room for.
-    fn set_level(&mut self, codec: &'static str, level: &str) {
-        if level == "-1" {
-            self.0.remove(codec);
-        } else if let Ok(keys::Found::Key(key)) = keys::find(codec) {
-            let level = keys::check(key, level).or_else(|_| keys::check(key, "9"));
-            if let Ok(level) = level {
-                self.0.insert(codec, level);
+    /// One knob for all codecs: each takes what is nearest in its own range, and −1 is the codec's own.
+    fn set_levels(&mut self, level: i64) {
+        let levels = [
+            ("compression.gzip.level", level.clamp(1, 9)),
+            ("compression.lz4.level", level.clamp(1, 17)),
+            ("compression.zstd.level", level),
+        ];
+        for (codec, nearest) in levels {
+            if level == -1 {
+                self.0.remove(codec);
+            } else {
+                self.0.insert(codec, nearest.to_string());
             }
         }
     }
@@ -136,6 +136,8 @@ mod tests {
         assert_eq!(properties.number("compression.gzip.level"), Some(9), "gzip's highest");
         assert_eq!(properties.number("compression.zstd.level"), Some(12));
         assert_eq!(properties.millis("linger.ms"), Some(Duration::from_micros(500)));
+        properties.set("compression.level", "0").expect("the least");
+        assert_eq!(properties.number("compression.lz4.level"), Some(1), "LZ4's lowest");
         properties.set("compression.level", "-1").expect("the codec's own");
         assert_eq!(properties.number("compression.zstd.level"), None);
     }

@@ -260,7 +260,10 @@ impl ConsumerBuilder {
         check_start(&self.core.start, self.core.group.is_some())?;
         let core = &self.core;
         if core.fetch_bytes_max < 1 || core.partition_fetch_bytes_max < 1 || core.prefetch_bytes == 0 {
-            return Err(Error::config("a consumer that may fetch no bytes reads nothing"));
+            return Err(Error::config(
+                "a consumer that may fetch no bytes reads nothing: \
+                 fetch.max.bytes, max.partition.fetch.bytes and queued.max.messages.kbytes must be more than zero",
+            ));
         }
         Ok(())
     }

@@ -174,14 +174,17 @@ impl ProducerBuilder {
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
         let idempotence = properties.get("enable.idempotence").map(|word| word == "true");
         self.guarantee = match (properties.get("acks"), idempotence) {
-            (None | Some("all" | "-1"), None | Some(true)) => self.guarantee,
+            (None, None) => self.guarantee,
+            (None | Some("all" | "-1"), None | Some(true)) => Guarantee::Idempotent,
             (Some("1"), None | Some(false)) => Guarantee::LeaderAck,
             (Some("0"), None | Some(false)) => Guarantee::FireAndForget,
             (Some(acks), Some(true)) => {
                 return Err(Error::config(format!("acks = {acks} cannot be idempotent: set acks to all")));
             }
-            (acks, _) => {
-                let acks = acks.unwrap_or("all");
+            (None, Some(false)) => {
+                return Err(Error::config("enable.idempotence = false needs acks: set acks to 1 or 0"));
+            }
+            (Some(acks), _) => {
                 return Err(Error::config(format!("acks = {acks} is idempotent here: for less, set acks to 1 or 0")));
             }
         };

@@ -85,6 +85,19 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         ("inflate_zstd", "window", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x88, 1, 0, 0]),
         ("inflate_zstd", "run", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x50, 0xfb, 0xff, 0x0f, 0x41]),
     ];
+    let settings: [(&str, &str, &[u8]); 6] = [
+        (
+            "config",
+            "producer",
+            b"acks=all\nlinger.ms=0.5\ncompression.type=zstd\ncompression.level=3\nbatch.size=65536",
+        ),
+        ("config", "consumer", b"group.id=g\nauto.offset.reset=latest\nfetch.max.bytes=0\nsession.timeout.ms=45000"),
+        ("config", "refused", b"sasl.password=x\nssl.key.pasword=y\nsasl.password: z\nacks=2\nlinger.ms=soon"),
+        ("config", "by-number", b"\x80\x00\x82\n\x80\x05\x8b"),
+        ("dsn", "whole", b"kafka://a:1,[::1]:2,b/events?acks=all&client.id=a%26b"),
+        ("dsn", "password", b"user\n1/?linger.ms=\n/x\na:9092/t"),
+    ];
+    seeds.extend(settings.map(|(target, name, bytes)| (target, name.to_owned(), bytes.to_vec())));
     seeds.extend(hostile.map(|(target, name, bytes)| (target, name.to_owned(), bytes.to_vec())));
     seeds
 }

@@ -10,14 +10,19 @@ use crate::args::Common;
 pub(crate) fn properties(common: &Common) -> Result<Properties, Failure> {
     let mut properties = Properties::new();
     for pair in &common.properties {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| Failure::Usage(format!("-X {pair}: write it as KEY=VALUE")))?;
+        let (key, value) = pair.split_once('=').ok_or_else(|| no_value(pair))?;
         properties.set(key.trim(), value.trim())?;
     }
     if let Some(brokers) = &common.brokers {
         properties.set("bootstrap.servers", brokers)?;
     }
     Ok(properties)
+}
+
+/// Shows what looks like the name: what follows it may be a password.
+fn no_value(pair: &str) -> Failure {
+    let name: String = pair.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
+    Failure::Usage(format!("-X {name}: write it as KEY=VALUE"))
 }
 
 /// Connects to the brokers named by `-b` or `-X bootstrap.servers=…`.

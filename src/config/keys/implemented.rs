@@ -8,6 +8,8 @@ const fn key(name: &'static str, aliases: &'static [&'static str], kind: Kind, a
 }
 
 const CODECS: &[&str] = &["none", "gzip", "snappy", "lz4", "zstd"];
+/// Zero, which would store what is compressed, is none of Java's.
+const GZIP_LEVELS: &[&str] = &["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 const RESETS: &[&str] = &["earliest", "latest", "none", "smallest", "largest", "error", "beginning", "end"];
 const PARTITIONERS: &[&str] = &["murmur2", "murmur2_random", "round_robin", "consistent_random", "fnv1a_random"];
 
@@ -24,7 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     key("client.dns.lookup", &[], Kind::OneOf(&["use_all_dns_ips"]), "All addresses of a name are tried (KIP-302)."),
     key("client.id", &[], Kind::Text, "How the client names itself to brokers."),
     key("client.rack", &[], Kind::Text, "Which replicas are near (KIP-392)."),
-    key("compression.gzip.level", &[], Kind::From(-1, 9), "Gzip's level (KIP-390)."),
+    key("compression.gzip.level", &[], Kind::OneOf(GZIP_LEVELS), "Gzip's level (KIP-390)."),
     key("compression.level", &[], Kind::From(-1, 12), "The level of whichever codec, as librdkafka has it; -1 is the codec's own."),
     key("compression.lz4.level", &[], Kind::From(1, 17), "LZ4's level; one is as good as another here."),
     key("compression.type", &["compression.codec"], Kind::OneOf(CODECS), "How batches are compressed."),

@@ -71,16 +71,30 @@ pub(super) fn find(name: &str) -> Result<Found, Error> {
     if let Some(family) = FAMILIES.iter().find(|family| family.names.contains(&name)) {
         return Ok(Found::Family(family));
     }
+    let name = shown(name);
+    if name.is_empty() {
+        return Err(Error::config("a property has no name, or one that begins with what no name has"));
+    }
     let names = KEYS.iter().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
     let names = names.chain(FAMILIES.iter().flat_map(|family| family.names));
-    let nearest = names.min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 5);
-    let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
+    let nearest = names.map(|known| (distance(known, name), known)).min().filter(|(distance, _)| *distance <= 5);
+    let hint = nearest.map_or(String::new(), |(_, nearest)| format!("; did you mean {nearest}?"));
     Err(Error::config(format!("no property is named {name}{hint}")))
 }
 
-/// Checks a value, and answers it in the form that is kept.
-pub(super) fn check(key: &Key, value: &str) -> Result<String, Error> {
-    let wrong = |what: &str| Error::config(format!("{} = {value:?}: give {what}", key.name));
+/// As much of what should be a name as may be shown: what stands after a `:` or a space may be a value, and so a secret.
+pub(super) fn shown(name: &str) -> &str {
+    let legal = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    // All before the end are of one byte.
+    &name[..name.chars().take(NAME_LEN_MAX).take_while(legal).count()]
+}
+
+/// Longer than any name, so that what is compared and shown is bounded.
+const NAME_LEN_MAX: usize = 80;
+
+/// Checks a value, and answers it in the form that is kept. Errors call the key by `name`, as the user did.
+pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error> {
+    let wrong = |what: &str| Error::config(format!("{name} = {value:?}: give {what}"));
     let whole = || value.parse::<i64>().ok();
     match key.kind {
         Kind::Bytes => {
@@ -92,8 +106,10 @@ pub(super) fn check(key: &Key, value: &str) -> Result<String, Error> {
             Ok(fits.ok_or_else(|| wrong(&format!("a number from {low} to {high}")))?.to_string())
         }
         Kind::Millis => millis(value).ok_or_else(|| wrong("a number of milliseconds, up to 4294967295")),
-        Kind::MillisOrNever if matches!(value, "-1" | "0") => Ok("-1".to_owned()),
-        Kind::MillisOrNever => millis(value).ok_or_else(|| wrong("a number of milliseconds, or -1 for never")),
+        Kind::MillisOrNever => match value.parse() {
+            Ok(-1.0 | 0.0) => Ok("-1".to_owned()),
+            _ => millis(value).ok_or_else(|| wrong("a number of milliseconds, or -1 for never")),
+        },
         Kind::OneOf(words) => {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(value));
             // A single word is what is done anyway; the table says why there is no other.
@@ -107,7 +123,8 @@ pub(super) fn check(key: &Key, value: &str) -> Result<String, Error> {
 /// librdkafka takes fractions of a millisecond.
 fn millis(value: &str) -> Option<String> {
     let millis: f64 = value.parse().ok()?;
-    (0.0..=f64::from(u32::MAX)).contains(&millis).then(|| value.to_owned())
+    // Adding zero takes the sign from another zero.
+    (0.0..=f64::from(u32::MAX)).contains(&millis).then(|| (millis + 0.0).to_string())
 }
 
 #[cfg(test)]
@@ -161,6 +178,31 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_a_name_that_is_not_one_is_never_shown() {
+        for name in ["sasl.password:hunter2", "sasl.password hunter2", "linger.ms\nhunter2", "", "=hunter2"] {
+            let error = find(name).expect_err(name).to_string();
+            assert!(!error.contains("hunter2") && error.lines().count() == 1, "{error}");
+        }
+        let long = find(&"sasl.".repeat(1_000_000)).expect_err("no name is so long").to_string();
+        assert!(long.len() < 200, "{}", long.len());
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_in_one_form() {
+        let forms = [
+            ("connections.max.idle.ms", "-0.0", "-1"),
+            ("connections.max.idle.ms", "1e3", "1000"),
+            ("linger.ms", "-0", "0"),
+            ("linger.ms", ".50", "0.5"),
+            ("batch.size", "+007", "7"),
+            ("acks", "ALL", "all"),
+        ];
+        for (name, given, kept) in forms {
+            assert_eq!(check(key(name), name, given).expect(given), kept, "{name} = {given}");
+        }
+    }
+
+    #[test]
     fn no_name_stands_in_two_places() {
         let mut seen = BTreeSet::new();
         let names = keys().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
@@ -173,7 +215,7 @@ mod tests {
     fn values_are_held_against_what_the_key_takes() {
         let good = [("linger.ms", "0.5"), ("connections.max.idle.ms", "-1"), ("acks", "ALL"), ("batch.size", "0")];
         for (name, value) in good {
-            assert!(check(key(name), value).is_ok(), "{name} = {value}");
+            assert!(check(key(name), name, value).is_ok(), "{name} = {value}");
         }
         let bad = [
             ("linger.ms", "-1"),
@@ -183,10 +225,12 @@ mod tests {
             ("batch.size", "99999999999"),
             ("connections.max.idle.ms", "-2"),
             ("compression.gzip.level", "10"),
+            ("compression.gzip.level", "0"),
+            ("queue.buffering.max.ms", "soon"),
             ("acks", "2"),
         ];
         for (name, value) in bad {
-            let error = check(key(name), value).expect_err(name).to_string();
+            let error = check(key(name), name, value).expect_err(name).to_string();
             assert!(error.contains(name) && error.contains(value) && error.contains("give "), "{error}");
         }
     }

@@ -1,0 +1,329 @@
+//! Targets in which the bytes are what a user configures: a list of properties, a DSN.
+//!
+//! Whatever is refused says what it is about, in one line, and never shows a secret; whatever is taken is kept in one form, which
+//! is taken again, alone, in another order or in a DSN.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::error::Error as _;
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use ottla::Client;
+use ottla::Error;
+use ottla::config::Config;
+use ottla::config::Properties;
+use ottla::config::families;
+use ottla::config::keys;
+use ottla::config::parse_bootstrap;
+use ottla::mock::Cluster;
+use ottla::mock::Server;
+use tokio::runtime::Builder;
+use tokio::runtime::Runtime;
+
+/// Put where only a secret can be: nothing that is printed may have it.
+const SECRET: &str = "hunter2";
+/// More than any message and any name.
+const ERROR_LEN_MAX: usize = 600;
+
+/// Every name that is known.
+static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let of_keys = keys().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
+    of_keys.chain(families().flat_map(|family| family.names.iter().copied())).collect()
+});
+
+/// Values that a fuzzer would guess slowly.
+const VALUES: [&str; 32] = [
+    "true",
+    "false",
+    "all",
+    "-1",
+    "0",
+    "1",
+    "2",
+    "5",
+    "9",
+    "10",
+    "12",
+    "4096",
+    "65536",
+    "2097151",
+    "4294967295",
+    "4294967296",
+    "0.5",
+    "1e3",
+    "-0",
+    "NaN",
+    "inf",
+    "none",
+    "gzip",
+    "snappy",
+    "lz4",
+    "zstd",
+    "latest",
+    "read_committed",
+    "round_robin",
+    "plaintext",
+    "a:1,[::1]:2",
+    "a:1, b",
+];
+
+struct World {
+    runtime: Runtime,
+    client: Client,
+    _server: Server,
+}
+
+thread_local! {
+    /// Builders belong to a client, and a client to a cluster that answered once.
+    static WORLD: World = {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
+        let (server, client) = runtime.block_on(async {
+            let cluster = Cluster::builder().brokers(1).build();
+            let server = Server::start(cluster, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+            let client = Client::connect([server.bootstrap()]).await.expect("the mock cluster answers");
+            (server, client)
+        });
+        World { runtime, client, _server: server }
+    };
+}
+
+/// Properties, one a line: `NAME=VALUE`, or a byte of 128 or more and another, which choose a name that is known, then the
+/// value. A value that begins with such a byte begins with a likely one.
+pub fn config(data: &[u8]) {
+    if data.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()) {
+        return;
+    }
+    let pairs: Vec<(String, String)> = data.split(|byte| *byte == b'\n').filter_map(pair).collect();
+    let (properties, outcomes) = apply(pairs.iter());
+    for ((name, value), outcome) in pairs.iter().zip(&outcomes) {
+        if let Err(error) = outcome {
+            assert!(error.contains(shown(name)), "{name:?}: {error}");
+        }
+        // What a separator that is none leaves in the name may be the value.
+        for separator in [":", " ", "\t", ";"] {
+            let outcome = Properties::new().set(&format!("{name}{separator}{SECRET}"), value);
+            discreet(&outcome.expect_err("no name has a separator"));
+        }
+    }
+
+    let (backwards, reversed) = apply(pairs.iter().rev());
+    assert!(outcomes.iter().eq(reversed.iter().rev()), "{outcomes:?} {reversed:?}");
+    let slots: Vec<&str> = pairs.iter().filter_map(|(name, _)| slot(name)).collect();
+    if slots.iter().collect::<BTreeSet<_>>().len() == slots.len() {
+        assert_eq!(dump(&backwards), dump(&properties), "order matters");
+    }
+
+    let (again, outcomes) = apply(dump(&properties).iter());
+    assert!(outcomes.iter().all(Result::is_ok), "what was taken is refused: {outcomes:?}");
+    assert_eq!(dump(&again), dump(&properties), "what was taken is taken otherwise");
+    let set: BTreeSet<&str> = dump(&properties).into_keys().collect();
+    assert_eq!(format!("{properties:?}"), format!("Properties {set:?}"), "names and nothing else");
+    in_a_dsn(&pairs);
+    build(&properties);
+}
+
+/// A line of [`config`]. Where nothing takes the value, it is a secret.
+fn pair(line: &[u8]) -> Option<(String, String)> {
+    let (name, value) = match line {
+        [] => return None,
+        [high @ 0x80..=0xff, low, value @ ..] => {
+            let index = usize::from(high & 0x7f) << 8 | usize::from(*low);
+            (NAMES[index % NAMES.len()].to_owned(), value)
+        }
+        _ => {
+            let end = line.iter().position(|byte| *byte == b'=').unwrap_or(line.len());
+            (String::from_utf8_lossy(&line[..end]).into_owned(), line.get(end + 1..).unwrap_or_default())
+        }
+    };
+    let mut value = match value {
+        [first @ 0x80..=0xff, rest @ ..] => {
+            VALUES[usize::from(first & 0x7f) % VALUES.len()].to_owned() + &String::from_utf8_lossy(rest)
+        }
+        _ => String::from_utf8_lossy(value).into_owned(),
+    };
+    if slot(&name).is_none() {
+        value += SECRET;
+    }
+    Some((name, value))
+}
+
+/// What a name sets; two names that set the same, even in part, have one slot. `None` where it sets nothing.
+fn slot(name: &str) -> Option<&'static str> {
+    let key = keys().find(|key| key.name == name || key.aliases.contains(&name))?;
+    Some(match key.name {
+        "queue.buffering.max.kbytes" => "buffer.memory",
+        name if name.starts_with("compression.") && name.ends_with("level") => "compression.level",
+        name => name,
+    })
+}
+
+/// What must be shown of a name: all that can be part of one.
+fn shown(name: &str) -> &str {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let end = name.find(|c| !legal(c)).unwrap_or(name.len());
+    &name[..end.min(40)]
+}
+
+type Outcome = Result<(), String>;
+
+/// Sets all of them, whatever becomes of the others.
+fn apply<'a, N: AsRef<str> + 'a, V: AsRef<str> + 'a>(
+    pairs: impl Iterator<Item = impl Into<Pair<'a, N, V>>>,
+) -> (Properties, Vec<Outcome>) {
+    let mut properties = Properties::new();
+    let set = |pair: Pair<'a, N, V>| properties.set(pair.0.as_ref(), pair.1.as_ref()).map_err(|error| discreet(&error));
+    let outcomes = pairs.map(Into::into).map(set).collect();
+    (properties, outcomes)
+}
+
+/// A name and a value, of a list or of a map.
+struct Pair<'a, N, V>(&'a N, &'a V);
+
+impl<'a, N, V> From<&'a (N, V)> for Pair<'a, N, V> {
+    fn from((name, value): &'a (N, V)) -> Self {
+        Self(name, value)
+    }
+}
+
+impl<'a, N, V> From<(&'a N, &'a V)> for Pair<'a, N, V> {
+    fn from((name, value): (&'a N, &'a V)) -> Self {
+        Self(name, value)
+    }
+}
+
+fn dump(properties: &Properties) -> BTreeMap<&'static str, String> {
+    keys().filter_map(|key| Some((key.name, properties.get(key.name)?.to_owned()))).collect()
+}
+
+/// Holds that an error is one line of reasonable length without a secret, whichever way it is printed; answers what it says.
+fn discreet(error: &Error) -> String {
+    let text = error.to_string();
+    assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
+    assert!(error.source().is_none(), "a configuration is wrong by itself: {error:?}");
+    for printed in [&text, &format!("{error:?}"), &format!("{error:#?}")] {
+        assert!(!printed.contains(SECRET), "{printed}");
+    }
+    text
+}
+
+/// Holds that a DSN of these properties says what the list of them does.
+fn in_a_dsn(pairs: &[(String, String)]) {
+    let listed = Config::from_properties(pairs.iter().map(|(name, value)| (name, value)));
+    // A DSN has its brokers elsewhere; a name that is empty would end up as no key at all.
+    if pairs.iter().any(|(name, _)| slot(name) == Some("bootstrap.servers") || name.is_empty()) {
+        return;
+    }
+    let read = Config::from_dsn(&dsn_of("b:1", "", pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))));
+    match (listed, read) {
+        (Ok(listed), Ok(read)) => {
+            let mut expected = dump(listed.properties());
+            expected.insert("bootstrap.servers", "b:1".to_owned());
+            assert_eq!(dump(read.properties()), expected);
+        }
+        (Err(listed), Err(read)) => assert_eq!(discreet(&listed), discreet(&read)),
+        (listed, read) => panic!("{listed:?} {read:?}"),
+    }
+}
+
+/// Writes a DSN, with every byte escaped that could be.
+fn dsn_of<'a>(servers: &str, topic: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let escape = |text: &str| {
+        text.bytes().fold(String::new(), |mut out, byte| {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' => out.push(char::from(byte)),
+                _ => write!(out, "%{byte:02X}").expect("a string takes it"),
+            }
+            out
+        })
+    };
+    let keys: Vec<String> = pairs.map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    format!("kafka://{servers}/{}?{}", escape(topic), keys.join("&"))
+}
+
+/// Makes a client's, a producer's and a consumer's settings of them: whatever is refused names a property.
+fn build(properties: &Properties) {
+    let named = |error: Error| {
+        let text = discreet(&error);
+        assert!(keys().any(|key| text.contains(key.name)), "names no property: {text}");
+    };
+    let client = Client::builder(["a"]).expect("a broker").properties(properties);
+    assert!(!format!("{client:?}").contains(SECRET));
+    WORLD.with(|World { runtime, client, .. }| {
+        let _inside = runtime.enter();
+        let producer = client.producer().properties(properties).and_then(|builder| builder.build());
+        let consumer = client.consumer().assign(["t"]).properties(properties).and_then(|builder| builder.build());
+        producer.map(drop).unwrap_or_else(named);
+        consumer.map(drop).unwrap_or_else(named);
+        // Their tasks end.
+        runtime.block_on(async {
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+        });
+    });
+}
+
+/// A DSN, with or without its scheme, and a list of brokers; or, of four lines, a user, what stands before and after the secret
+/// in a password, and the rest.
+pub fn dsn(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if text.contains(SECRET) {
+        return;
+    }
+    brokers(text);
+    for dsn in [text, &format!("kafka://{text}"), &format!("kafka://a/t?{text}")] {
+        reread(dsn);
+    }
+    let mut lines = text.splitn(4, '\n');
+    let [user, before, after, rest] = [(); 4].map(|()| lines.next().unwrap_or_default());
+    let login = format!("{user}:{before}{SECRET}{after}");
+    for scheme in ["", "kafka:/", "kafka://", "kafka://a,", "kafka+ssl://"] {
+        // By its grammar it may be one without a user.
+        if let Err(error) = Config::from_dsn(&format!("{scheme}{login}@{rest}")) {
+            discreet(&error);
+        }
+    }
+    if let Err(error) = parse_bootstrap([format!("{login}@{rest}")]) {
+        discreet(&error);
+    }
+    // The host was forgotten; a comma would begin another broker.
+    let alone = format!("user:{}", login.replace([',', '@', '?', '/'], ""));
+    for scheme in ["", "kafka://"] {
+        discreet(&Config::from_dsn(&format!("{scheme}{alone}")).expect_err("a secret is no port"));
+    }
+    discreet(&parse_bootstrap([alone]).expect_err("a secret is no port"));
+}
+
+/// Reads a list of brokers; each is read again as it is printed.
+fn brokers(text: &str) {
+    let servers = match parse_bootstrap([text]) {
+        Ok(servers) => servers,
+        Err(error) => return drop(discreet(&error)),
+    };
+    let printed = servers.iter().map(ToString::to_string);
+    assert_eq!(parse_bootstrap(printed.clone()).expect("what was printed"), servers);
+    let list = printed.collect::<Vec<_>>().join(",");
+    assert_eq!(parse_bootstrap([&list]).expect("what was printed"), servers);
+    let config = Config::from_dsn(&format!("kafka://{list}")).expect("brokers alone");
+    assert_eq!(config.properties().get("bootstrap.servers"), Some(list.as_str()));
+}
+
+/// Reads a DSN; what was read, written as a DSN, is read as the same.
+fn reread(dsn: &str) {
+    let config = match Config::from_dsn(dsn) {
+        Ok(config) => config,
+        Err(error) => {
+            let text = discreet(&error);
+            assert!(text.len() <= ERROR_LEN_MAX + 6 * dsn.len(), "{text}");
+            return;
+        }
+    };
+    let set = dump(config.properties());
+    let others = set.iter().filter(|(name, _)| **name != "bootstrap.servers");
+    let others = others.map(|(name, value)| (*name, value.as_str()));
+    let written = dsn_of(&set["bootstrap.servers"], config.topic().unwrap_or_default(), others);
+    let again = Config::from_dsn(&written).expect("what was just written");
+    assert_eq!(dump(again.properties()), set, "{written}");
+    assert_eq!(again.topic(), config.topic(), "{written}");
+}
