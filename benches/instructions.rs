@@ -4,13 +4,13 @@
 //! the first is the case's own, whatever starting up and making the input cost. Counts do not drift with the load of the
 //! machine, as times do. They differ between compilers and kinds of processor: record and check on the same ones.
 //!
-//! `--record` writes `instructions.tsv`; `--check` fails if a case takes over [`TOLERANCE_PERCENT`] more than
-//! recorded there, or is not there.
+//! `--record` writes `instructions.tsv`, with the compiler and the processor it was recorded on; `--check` fails if a case takes
+//! over [`TOLERANCE_PERCENT`] more than recorded there, or is not there. With another compiler, or another kind of processor,
+//! than the recorded one it says so, prints the counts and holds nothing.
 //! Without `--bench`, as `cargo test` starts it, each case runs once and nothing is counted.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 use std::process::ExitCode;
@@ -44,8 +44,13 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let filter = args.iter().find(|arg| !arg.starts_with('-')).map_or("", String::as_str);
-    match compare(filter, has("--record")) {
-        Ok(worse) if worse.is_empty() || !has("--check") => ExitCode::SUCCESS,
+    let (before, here) = (Recorded::read(), conditions());
+    let alike = before.conditions == here;
+    if !alike && !has("--record") {
+        println!("NOT HELD against {RECORDED}:\n  recorded on {}\n  this is     {here}", before.conditions);
+    }
+    match compare(filter, has("--record"), before, &here) {
+        Ok(worse) if worse.is_empty() || !has("--check") || !alike => ExitCode::SUCCESS,
         Ok(worse) => {
             eprintln!("more instructions than recorded, or never recorded: {}", worse.join(", "));
             ExitCode::FAILURE
@@ -66,38 +71,75 @@ fn run(name: &str, runs: u64) {
 }
 
 /// Counts the cases that `filter` is part of, prints them beside what is recorded, and answers which got worse or are not there.
-fn compare(filter: &str, record: bool) -> Result<Vec<String>, String> {
-    let mut recorded = recorded();
+fn compare(filter: &str, record: bool, mut recorded: Recorded, here: &str) -> Result<Vec<String>, String> {
     let mut worse = Vec::new();
     println!("{:<28} {:>14} {:>12} {:>9}", "case", "instructions", "per byte", "change");
     for case in cases().iter().filter(|case| case.name.contains(filter)) {
         let counted = count(case)?;
-        let change = recorded.get(&case.name).map(|before| percent_more(counted, *before));
+        let change = recorded.counts.get(&case.name).map(|before| percent_more(counted, *before));
         let told = change.map_or("new".to_owned(), |change| format!("{change:+.2} %"));
         println!("{:<28} {counted:>14} {:>12.3} {told:>9}", case.name, ratio(counted, case.prepare().bytes as u64));
         if change.is_none_or(|change| change > TOLERANCE_PERCENT) {
-            worse.push(case.name.clone());
+            worse.push(format!("{} ({told})", case.name));
         }
-        recorded.insert(case.name.clone(), counted);
+        recorded.counts.insert(case.name.clone(), counted);
     }
     if record {
-        let mut lines = String::new();
-        for (name, counted) in &recorded {
-            writeln!(lines, "{name}\t{counted}").expect("a string takes it");
+        if !filter.is_empty() && recorded.conditions != here {
+            return Err(format!("the others were recorded on {}: record all of them", recorded.conditions));
         }
+        let counts = recorded.counts.iter().map(|(name, counted)| format!("{name}\t{counted}\n"));
+        let lines = format!("# {here}\n") + &counts.collect::<String>();
         fs::write(RECORDED, lines).map_err(|error| format!("could not write {RECORDED}: {error}"))?;
     }
     Ok(worse)
 }
 
 /// What is recorded; nothing, if nothing was yet.
-fn recorded() -> BTreeMap<String, u64> {
-    let lines = fs::read_to_string(RECORDED).unwrap_or_default();
-    let line = |line: &str| {
-        let (name, counted) = line.split_once('\t')?;
-        Some((name.to_owned(), counted.parse().ok()?))
-    };
-    lines.lines().filter_map(line).collect()
+#[derive(Default)]
+struct Recorded {
+    conditions: String,
+    counts: BTreeMap<String, u64>,
+}
+
+impl Recorded {
+    fn read() -> Self {
+        let mut recorded = Self::default();
+        for line in fs::read_to_string(RECORDED).unwrap_or_default().lines() {
+            if let Some(conditions) = line.strip_prefix("# ") {
+                conditions.clone_into(&mut recorded.conditions);
+            } else if let Some((name, counted)) = line.split_once('\t') {
+                recorded.counts.extend(counted.parse().ok().map(|counted| (name.to_owned(), counted)));
+            }
+        }
+        recorded
+    }
+}
+
+/// What the counts depend on beside the source: the compiler, and which instructions libraries choose when they start. Those are
+/// the ones that valgrind offers of what the processor has.
+fn conditions() -> String {
+    let rustc = Command::new("rustc").arg("--version").output();
+    let rustc =
+        rustc.map_or("an unknown rustc".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    format!("{rustc}; {}; {}", env::consts::ARCH, offered().join(" "))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn offered() -> Vec<&'static str> {
+    // Valgrind has nothing beyond AVX2.
+    let known = [
+        ("sse4.2", is_x86_feature_detected!("sse4.2")),
+        ("pclmulqdq", is_x86_feature_detected!("pclmulqdq")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("bmi2", is_x86_feature_detected!("bmi2")),
+    ];
+    known.into_iter().filter(|(_, offered)| *offered).map(|(name, _)| name).collect()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn offered() -> Vec<&'static str> {
+    Vec::new()
 }
 
 /// Instructions of one run of a case.

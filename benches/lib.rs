@@ -31,6 +31,10 @@ use ottla::wire::message::ProduceTopic;
 use ottla::wire::message::ProducedPartition;
 use ottla::wire::message::ProducedTopic;
 
+mod values;
+
+use self::values::values;
+
 /// Something to measure.
 pub struct Case {
     /// Its name: what is done, then with what.
@@ -115,7 +119,7 @@ const HEADERS: [Header<'_>; 2] =
 
 /// Writes a batch's worth of records into a buffer that is used again.
 fn append(headers: &'static [Header<'static>]) -> Prepared {
-    let values = values();
+    let values = values(VALUES, VALUE_LEN);
     let key = (!headers.is_empty()).then_some(&b"user-000042"[..]);
     let mut buffer = Vec::with_capacity(BATCH_BYTES);
     Prepared::new(BATCH_BYTES, move || {
@@ -126,7 +130,7 @@ fn append(headers: &'static [Header<'static>]) -> Prepared {
 
 /// What a batch costs from its first record to its buffer coming back, without compression.
 fn append_seal_recycle() -> Prepared {
-    let values = values();
+    let values = values(VALUES, VALUE_LEN);
     let mut buffer = Vec::with_capacity(BATCH_BYTES);
     Prepared::new(BATCH_BYTES, move || {
         let closed = fill(std::mem::take(&mut buffer), &values, None, &[], BATCH_BYTES);
@@ -269,7 +273,7 @@ fn sealed(compression: Compression, bytes: usize) -> SealedBatch {
 }
 
 fn closed(bytes: usize) -> ClosedBatch {
-    fill(Vec::with_capacity(bytes), &values(), None, &[], bytes)
+    fill(Vec::with_capacity(bytes), &values(VALUES, VALUE_LEN), None, &[], bytes)
 }
 
 /// Appends records until the next one would make the batch larger than `bytes`.
@@ -287,28 +291,9 @@ fn fill(buffer: Vec<u8>, values: &[Vec<u8>], key: Option<&[u8]>, headers: &[Head
     batch.close()
 }
 
-/// Values of 100 bytes that compress as JSON does: more distinct ones than a full batch has records.
-fn values() -> Vec<Vec<u8>> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = move || {
-        // Xorshift: the same values on every machine and in every run.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let value = |_| {
-        let (user, session, page) = (next() % 100_000, next(), next() % 500);
-        let text = format!(r#"{{"user":"{user:05}","session":"{session:016x}","page":"/articles/{page:03}","action":"#);
-        let mut text =
-            text + ["\"click\"", "\"scroll\"", "\"leave\""][usize::try_from(next() % 3).expect("below three")];
-        text.extend(std::iter::repeat_n(' ', VALUE_LEN - 1 - text.len()));
-        (text + "}").into_bytes()
-    };
-    (0..4_096).map(value).collect()
-}
-
 const VALUE_LEN: usize = 100;
+/// More than a full batch has records.
+const VALUES: usize = 4_096;
 
 fn stamped() -> Stamp {
     let sequence = Sequence::from_wire(1_000).expect("not negative");
@@ -334,7 +319,7 @@ mod tests {
 
     #[test]
     fn values_are_of_one_length_and_do_not_repeat_within_a_batch() {
-        let values = values();
+        let values = values(VALUES, VALUE_LEN);
         let distinct: std::collections::BTreeSet<&Vec<u8>> = values.iter().collect();
         assert!(values.iter().all(|value| value.len() == VALUE_LEN));
         assert_eq!(distinct.len(), values.len());

@@ -70,9 +70,13 @@ impl Context {
         let name = self.topics[place.0].clone();
         let lasts = self.rng.u64(1_000..400_000);
         match fault {
-            Fault::BatchLimit => {
-                let bytes = self.rng.usize(60..300);
-                self.mock.set_batch_bytes_max(&name, bytes);
+            Fault::BatchLimit
+            | Fault::Crash
+            | Fault::HoldReplication
+            | Fault::Lag
+            | Fault::Refuse
+            | Fault::Throttle => {
+                self.begin(fault, broker, place);
                 self.at(self.now + lasts, Event::Over { fault, broker });
             }
             Fault::Clog => self.swizzle(lasts),
@@ -84,11 +88,6 @@ impl Context {
                 let reader = self.rng.usize(..self.setting.readers.max(1));
                 self.mock.move_coordinator(0, &super::reader::group(reader), broker);
             }
-            Fault::Crash => {
-                self.mock.set_down(broker);
-                self.sever_all(broker);
-                self.at(self.now + lasts, Event::Over { fault, broker });
-            }
             Fault::CrashWithLoss => return self.lose_tail(place, lasts),
             Fault::Delay => {
                 let (api, _) = *self.rng.choice(CODES).expect("some");
@@ -96,23 +95,7 @@ impl Context {
                 self.mock.inject_at(broker, api.key(), mock::Fault::Delay(delay), 1);
             }
             Fault::ErrorCode => self.answer_wrongly(),
-            Fault::Expiry => {
-                // In truth it takes a day. Nothing that was sent before may arrive after it.
-                let waits = self.setting.has(Fault::Delay) || self.setting.has(Fault::HoldReplication);
-                if waits || self.net.writes > 0 || !self.ghost.is_quiet(place) {
-                    return false;
-                }
-                self.mock.expire_producers(&name, place.1);
-                self.ghost.forgot(place);
-            }
-            Fault::HoldReplication => {
-                self.mock.hold_replication(&name, place.1, true);
-                self.at(self.now + lasts, Event::Over { fault, broker });
-            }
-            Fault::Lag => {
-                self.mock.set_stale(broker, true);
-                self.at(self.now + lasts, Event::Over { fault, broker });
-            }
+            Fault::Expiry => return self.expire(place),
             Fault::LeaderMove => return self.mock.is_up(broker) && self.mock.move_leader(&name, place.1, broker),
             Fault::LostReply | Fault::Swallow => {
                 let (api, _) = *self.rng.choice(CODES).expect("some");
@@ -126,16 +109,7 @@ impl Context {
                 self.ghost.recreated(place.0);
                 self.mock.create_topic(&name, self.setting.partitions);
             }
-            Fault::Refuse => {
-                self.net.refusing.insert(broker);
-                self.at(self.now + lasts, Event::Over { fault, broker });
-            }
             Fault::Retention => return self.retain(place),
-            Fault::Throttle => {
-                let throttle_ms = self.rng.i32(1..50);
-                self.mock.set_throttle_ms(throttle_ms);
-                self.at(self.now + lasts, Event::Over { fault, broker });
-            }
             Fault::WallClock => self.wall_ms = self.rng.i64(1..2_000_000),
             Fault::CutAfter
             | Fault::CutBefore
@@ -145,6 +119,39 @@ impl Context {
             | Fault::SlowDrip
             | Fault::WrongCorrelation => return false,
         }
+        true
+    }
+
+    /// A fault begins that lasts.
+    fn begin(&mut self, fault: Fault, broker: i32, place: (usize, i32)) {
+        match fault {
+            Fault::BatchLimit => {
+                let bytes = self.rng.usize(60..300);
+                self.mock.set_batch_bytes_max(&self.topics[place.0], bytes);
+            }
+            Fault::Crash => {
+                self.mock.set_down(broker);
+                self.sever_all(broker);
+            }
+            Fault::HoldReplication => drop(self.mock.hold_replication(&self.topics[place.0], place.1, true)),
+            Fault::Lag => self.mock.set_stale(broker, true),
+            Fault::Refuse => drop(self.net.refusing.insert(broker)),
+            Fault::Throttle => {
+                let throttle_ms = self.rng.i32(1..50);
+                self.mock.set_throttle_ms(throttle_ms);
+            }
+            _ => unreachable!("it does not last"),
+        }
+    }
+
+    /// Brokers forget who has written. In truth it takes a day: nothing that was sent before may arrive after it.
+    fn expire(&mut self, place: (usize, i32)) -> bool {
+        let waits = self.setting.has(Fault::Delay) || self.setting.has(Fault::HoldReplication);
+        if waits || self.net.writes > 0 || !self.ghost.is_quiet(place) {
+            return false;
+        }
+        self.mock.expire_producers(&self.topics[place.0], place.1);
+        self.ghost.forgot(place);
         true
     }
 

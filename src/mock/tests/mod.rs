@@ -1,5 +1,6 @@
 //! Drives the cluster with requests that `kafka-protocol` encodes and batches written here, byte by byte.
 
+mod draft;
 mod faults;
 mod fetch;
 mod groups;
@@ -126,17 +127,9 @@ impl Draft {
     /// The batch; record number n has the key "k", the n-th value, one header and a timestamp n after the first.
     fn bytes(&self) -> Bytes {
         let mut plain = Vec::new();
-        for (index, value) in (0_i64..).zip(&self.values) {
-            let mut record = vec![0];
-            for number in [index, index, 1] {
-                varint(&mut record, number);
-            }
-            record.push(b'k');
-            varint(&mut record, i64::try_from(value.len()).expect("small"));
-            record.extend_from_slice(value.as_bytes());
-            record.extend_from_slice(&[2, 2, b'h', 1]);
-            varint(&mut plain, i64::try_from(record.len()).expect("small"));
-            plain.extend_from_slice(&record);
+        for (delta, value) in (0_i64..).zip(&self.values) {
+            // One header: "h", null.
+            draft::record(&mut plain, delta, Some("k"), value, &[2, 2, b'h', 1]);
         }
         let mut section = Vec::new();
         match Codecs::default().get(self.compression) {
@@ -144,34 +137,16 @@ impl Draft {
             None => section = plain,
         }
         let count = i32::try_from(self.values.len()).expect("small");
-        let mut tail = BytesMut::new();
-        tail.put_i16(i16::from(self.compression.id()) | self.attributes);
-        tail.put_i32(count - 1);
-        tail.put_i64(self.base_timestamp);
-        tail.put_i64(self.base_timestamp + i64::from(count) - 1 + self.max_timestamp_extra);
-        tail.put_i64(self.producer.0);
-        tail.put_i16(self.producer.1);
-        tail.put_i32(self.producer.2);
-        tail.put_i32(count + self.count_extra);
-        tail.extend_from_slice(&section);
-        let mut batch = BytesMut::new();
-        batch.put_i64(0);
-        batch.put_i32(i32::try_from(tail.len() + 9).expect("small"));
-        batch.put_i32(-1);
-        batch.put_i8(2);
-        batch.put_u32(crc32c::crc32c(&tail));
-        batch.extend_from_slice(&tail);
-        batch.freeze()
+        let head = draft::Head {
+            attributes: i16::from(self.compression.id()) | self.attributes,
+            last_delta: count - 1,
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.base_timestamp + i64::from(count) - 1 + self.max_timestamp_extra,
+            producer: self.producer,
+            count: count + self.count_extra,
+        };
+        head.with(&section)
     }
-}
-
-fn varint(out: &mut Vec<u8>, number: i64) {
-    let mut bits = (number << 1 ^ number >> 63).cast_unsigned();
-    while bits > 0x7f {
-        out.push(u8::try_from(bits & 0x7f).expect("seven bits") | 0x80);
-        bits >>= 7;
-    }
-    out.push(u8::try_from(bits).expect("seven bits"));
 }
 
 fn name(text: &'static str) -> kafka_protocol::messages::TopicName {

@@ -22,6 +22,9 @@ use ottla::mock::Cluster;
 use ottla::mock::Outcome;
 use protocol_tests::rig;
 
+#[path = "../../../../src/mock/tests/draft.rs"]
+mod draft;
+
 /// One side, and what it said.
 pub(super) struct Peer {
     wire: Wire,
@@ -211,44 +214,18 @@ impl Draft {
     /// Records without keys, n milliseconds after the first.
     pub(super) fn bytes(&self) -> Bytes {
         let mut section = Vec::new();
-        for (index, value) in (0_i64..).zip(&self.values) {
-            let mut record = vec![0];
-            varint(&mut record, index);
-            varint(&mut record, index);
-            varint(&mut record, -1);
-            varint(&mut record, i64::try_from(value.len()).expect("small"));
-            record.extend_from_slice(value.as_bytes());
-            record.push(0);
-            varint(&mut section, i64::try_from(record.len()).expect("small"));
-            section.extend_from_slice(&record);
+        for (delta, value) in (0_i64..).zip(&self.values) {
+            draft::record(&mut section, delta, None, value, &[0]);
         }
         let count = i32::try_from(self.values.len()).expect("small");
-        let mut tail = BytesMut::new();
-        tail.put_i16(self.attributes);
-        tail.put_i32(count - 1 + self.delta_extra);
-        tail.put_i64(self.timestamp);
-        tail.put_i64(self.timestamp + i64::from(count) - 1 + self.max_timestamp_extra);
-        tail.put_i64(self.producer.0);
-        tail.put_i16(self.producer.1);
-        tail.put_i32(self.producer.2);
-        tail.put_i32(count + self.count_extra);
-        tail.extend_from_slice(&section);
-        let mut batch = BytesMut::new();
-        batch.put_i64(0);
-        batch.put_i32(i32::try_from(tail.len() + 9).expect("small"));
-        batch.put_i32(-1);
-        batch.put_i8(2);
-        batch.put_u32(crc32c::crc32c(&tail));
-        batch.extend_from_slice(&tail);
-        batch.freeze()
+        let head = draft::Head {
+            attributes: self.attributes,
+            last_delta: count - 1 + self.delta_extra,
+            base_timestamp: self.timestamp,
+            max_timestamp: self.timestamp + i64::from(count) - 1 + self.max_timestamp_extra,
+            producer: self.producer,
+            count: count + self.count_extra,
+        };
+        head.with(&section)
     }
-}
-
-fn varint(out: &mut Vec<u8>, number: i64) {
-    let mut bits = (number << 1 ^ number >> 63).cast_unsigned();
-    while bits > 0x7f {
-        out.push(u8::try_from(bits & 0x7f).expect("seven bits") | 0x80);
-        bits >>= 7;
-    }
-    out.push(u8::try_from(bits).expect("seven bits"));
 }

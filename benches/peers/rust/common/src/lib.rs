@@ -14,6 +14,9 @@ use nix::sys::resource::UsageWho;
 use nix::sys::resource::getrusage;
 use nix::sys::time::TimeValLike;
 
+#[path = "../../../../values.rs"]
+mod drawn;
+
 /// What a peer's program returns.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -72,24 +75,7 @@ impl Args {
 
 /// Values that differ, at most 16 MB of them, so that they do not all stay in the innermost cache.
 pub fn values(size: usize) -> Vec<Vec<u8>> {
-    let count = (16_000_000 / size.max(1)).clamp(1, 65_536);
-    let mut state = 7_u64;
-    let mut next = move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
-    let value = |_| {
-        let mut text = String::with_capacity(size + 80);
-        while text.len() < size {
-            let (a, b, c) = (next() % 10_000, next() % 1_000, next() % 100_000);
-            text.push_str(&format!("{{\"host\":\"node-{b}\",\"metric\":\"cpu.load\",\"value\":{a}.{c},\"ok\":true}}"));
-        }
-        text.truncate(size);
-        text.into_bytes()
-    };
-    (0..count).map(value).collect()
+    drawn::values((16_000_000 / size.max(1)).clamp(1, 65_536), size)
 }
 
 /// The clock and the process's CPU time, from its making on.
