@@ -43,9 +43,10 @@ impl Config {
             return Err(Error::config("a DSN with a user cannot be used: there is no SASL yet"));
         }
         // It may also hold the question mark.
-        let hiding = |part: &str, error: Error| match query.contains('@') {
-            false => error,
-            true => Error::config(format!("{part} of the DSN cannot be used; write %40 for @ to be shown why: {FORM}")),
+        let hidden = query.contains('@');
+        let hiding = |part: &str, error: Error| {
+            let text = format!("{part} of the DSN cannot be used; write %40 for @ to be shown why: {FORM}");
+            if hidden { Error::config(text) } else { error }
         };
         let (authority, topic) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
         let servers = parse_bootstrap([authority]).map_err(|error| hiding("a broker", error))?;

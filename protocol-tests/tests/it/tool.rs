@@ -198,15 +198,17 @@ fn who_cannot_be_reached_is_named_with_what_to_do() {
 
 #[test]
 fn malformed_arguments_are_usage_errors() {
-    let cases: [(&[&str], &[&str]); 16] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["topics", "list"], &["no brokers", "-b HOST:PORT"]),
-        (&["-b", "localhost:abc", "cluster"], &["localhost:abc", "HOST:PORT"]),
-        (&["-b", "::1", "cluster"], &["::1", "brackets"]),
-        (&["-b", "http://a:1", "cluster"], &["http://a:1", "HOST:PORT"]),
+        (&["-b", "localhost:abc", "cluster"], &["broker 1", "localhost", "the port", "HOST:PORT"]),
+        (&["-b", "::1", "cluster"], &["broker 1", "brackets"]),
+        (&["-b", "http://a:1", "cluster"], &["http", "HOST:PORT"]),
         (&["-b", "a", "-X", "lingre.ms=5", "cluster"], &["lingre.ms", "did you mean linger.ms"]),
         (&["-b", "a", "-X", "linger.ms", "cluster"], &["linger.ms", "KEY=VALUE"]),
         (&["-b", "a", "-X", "linger.ms=soon", "cluster"], &["linger.ms", "soon", "milliseconds"]),
         (&["-b", "a", "-X", "sasl.password=hunter2", "cluster"], &["sasl.password", "no SASL yet"]),
+        (&["-b", "a", "-X", "sasl.password:hunter2", "cluster"], &["sasl.password", "KEY=VALUE"]),
+        (&["-b", "user:hunter2@a", "cluster"], &["no user", "HOST:PORT"]),
         (&["-b", "a", "consume", "-t", "t", "-o", "xyz"], &["-o xyz", "beginning, end"]),
         (&["-b", "a", "consume", "-t", "t", "-f", "%x"], &["%x", "%t %p"]),
         (&["-b", "a", "consume", "-t", "t", "-f", "%s", "--json"], &["-f", "--json"]),
