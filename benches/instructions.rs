@@ -12,8 +12,10 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
+use std::process::Child;
 use std::process::Command;
 use std::process::ExitCode;
+use std::process::Stdio;
 
 use benches::Case;
 use benches::cases;
@@ -142,22 +144,30 @@ fn offered() -> Vec<&'static str> {
     Vec::new()
 }
 
-/// Instructions of one run of a case.
+/// Instructions of one run of a case. Both processes run at once.
 fn count(case: &Case) -> Result<u64, String> {
-    let few = total(case, RUNS_BEFORE)?;
-    let more = total(case, RUNS_BEFORE + RUNS)?;
-    Ok(more.saturating_sub(few) / RUNS)
+    let few = start(case, RUNS_BEFORE)?;
+    let more = start(case, RUNS_BEFORE + RUNS)?;
+    let few = total(case, few)?;
+    Ok(total(case, more)?.saturating_sub(few) / RUNS)
 }
 
-/// Instructions of a whole process that runs a case.
-fn total(case: &Case, runs: u64) -> Result<u64, String> {
+/// Starts a process that runs a case.
+fn start(case: &Case, runs: u64) -> Result<Child, String> {
     let own = env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
+    Command::new("valgrind")
         .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
         .arg(own)
         .args([CHILD, &case.name, &runs.to_string()])
-        .output()
-        .map_err(|error| format!("could not start valgrind: {error}"))?;
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("could not start valgrind: {error}"))
+}
+
+/// Instructions of the whole process.
+fn total(case: &Case, process: Child) -> Result<u64, String> {
+    let output = process.wait_with_output().map_err(|error| error.to_string())?;
     let told = String::from_utf8_lossy(&output.stderr);
     let refs = told.lines().find(|line| line.contains("refs:"));
     let digits: Option<String> =

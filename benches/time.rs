@@ -1,4 +1,4 @@
-//! Measures every case by the clock: `cargo bench -p benches --bench time [-- FILTER]`.
+//! Measures every case by the clock: `cargo bench -p benches --bench time --features time [-- FILTER]`.
 
 use benches::cases;
 use criterion::Criterion;
