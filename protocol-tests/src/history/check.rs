@@ -27,6 +27,13 @@ pub fn check(history: &History, slack: Duration) -> Vec<Anomaly> {
     anomalies
 }
 
+fn forsaken(event: &Event) -> Option<&TopicPartition> {
+    match &event.body {
+        Body::Forsaken(partition) => Some(partition),
+        _ => None,
+    }
+}
+
 /// A send, with all that is known of it.
 #[derive(Debug)]
 pub(super) struct Send<'h> {
@@ -38,6 +45,8 @@ pub(super) struct Send<'h> {
     /// The event of its invocation. Sends of a process were made in this order.
     pub(super) invoked: u64,
     pub(super) accepted: Option<u64>,
+    /// Its log is not judged.
+    forsaken: bool,
     pub(super) decided: Vec<Decision<'h>>,
 }
 
@@ -51,6 +60,9 @@ pub(super) struct Decision<'h> {
 impl Send<'_> {
     /// Where it was said to be, by which event.
     pub(super) fn acknowledged(&self) -> Option<(TopicPartition, Option<i64>, u64)> {
+        if self.forsaken {
+            return None;
+        }
         self.decided.iter().find_map(|decision| match decision.outcome {
             Outcome::Acknowledged { partition, offset } => {
                 Some((TopicPartition::new(self.topic.clone(), *partition), *offset, decision.event))
@@ -81,6 +93,10 @@ pub(super) struct Index<'h> {
     /// Producers that promise neither order nor uniqueness.
     pub(super) lenient: HashSet<u32>,
     pub(super) groups: HashMap<u32, &'h str>,
+    /// Partitions whose logs are not judged.
+    pub(super) forsaken: HashSet<&'h TopicPartition>,
+    /// Where partitions began in the end, where retention took something.
+    pub(super) starts: HashMap<&'h TopicPartition, i64>,
 }
 
 impl<'h> Index<'h> {
@@ -93,6 +109,8 @@ impl<'h> Index<'h> {
             crashed: HashSet::new(),
             lenient: HashSet::new(),
             groups: HashMap::new(),
+            forsaken: history.events().iter().filter_map(forsaken).collect(),
+            starts: HashMap::new(),
         };
         let mut anomalies = Vec::new();
         for event in history.events() {
@@ -100,6 +118,7 @@ impl<'h> Index<'h> {
                 anomalies.push(Anomaly::new(Rule::Malformed, problem, [event.index]));
             }
         }
+        index.forsake();
         index.place_acknowledged();
         (index, anomalies)
     }
@@ -118,6 +137,7 @@ impl<'h> Index<'h> {
                     deadline: *deadline,
                     invoked: event.index,
                     accepted: None,
+                    forsaken: false,
                     decided: Vec::new(),
                 };
                 if self.by_value.insert(value, self.sends.len()).is_some() {
@@ -135,6 +155,9 @@ impl<'h> Index<'h> {
             }
             Body::Polled { records, .. } => {
                 for record in records {
+                    if self.forsaken.contains(&record.partition) {
+                        continue;
+                    }
                     self.place(&record.partition, record.offset, &record.value, event.index);
                     let places = self.read.entry(&record.value).or_default();
                     let same =
@@ -144,11 +167,13 @@ impl<'h> Index<'h> {
                     }
                 }
             }
+            Body::Retained { partition, start } => drop(self.starts.insert(partition, *start)),
             Body::Opened(_)
             | Body::Moved { .. }
             | Body::CommitInvoked(_)
             | Body::Committed(_)
             | Body::ReadToEnd { .. }
+            | Body::Forsaken(_)
             | Body::Fault(_) => {}
         }
         Ok(())
@@ -166,6 +191,13 @@ impl<'h> Index<'h> {
         let here = self.logs.get_mut(partition).expect("made above").entry(offset).or_default();
         if !here.iter().any(|known| known.value == value) {
             here.push(Known { value, event });
+        }
+    }
+
+    fn forsake(&mut self) {
+        for number in 0..self.sends.len() {
+            let place = self.sends[number].acknowledged();
+            self.sends[number].forsaken = place.is_some_and(|(partition, _, _)| self.forsaken.contains(&partition));
         }
     }
 

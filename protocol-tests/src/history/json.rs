@@ -114,6 +114,8 @@ impl Body {
             Self::Committed(CommitOutcome::InDoubt(error)) => ("commit", "info", json!({ "err": error })),
             Self::ReadToEnd { partition, from, to } => ("end", "ok", json!({ "v": [place(partition), from, to] })),
             Self::Crashed => ("crash", "ok", json!({})),
+            Self::Forsaken(partition) => ("forsaken", "ok", json!({ "v": place(partition) })),
+            Self::Retained { partition, start } => ("retained", "ok", json!({ "v": [place(partition), start] })),
             Self::Fault(what) => ("fault", "ok", json!({ "v": what })),
         }
     }
@@ -157,6 +159,8 @@ impl Body {
             ("commit", "info") => Self::Committed(CommitOutcome::InDoubt(error()?)),
             ("end", _) => Self::ReadToEnd { partition: at(&v[0])?, from: v[1].as_i64()?, to: v[2].as_i64()? },
             ("crash", _) => Self::Crashed,
+            ("forsaken", _) => Self::Forsaken(at(v)?),
+            ("retained", _) => Self::Retained { partition: at(&v[0])?, start: v[1].as_i64()? },
             ("fault", _) => Self::Fault(text(v)?),
             _ => return None,
         })

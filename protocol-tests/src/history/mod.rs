@@ -159,6 +159,17 @@ pub enum Body {
     },
     /// The process was thrown away: sends that are not decided never will be.
     Crashed,
+    /// The system broke its own word about a partition: a leader was elected uncleanly, the topic was made anew under its name,
+    /// brokers forgot who has written. What its log holds and what is read of it is judged no more; who sent is still answered
+    /// once and in time.
+    Forsaken(TopicPartition),
+    /// Retention took what is before an offset of a partition: who had not read it never will.
+    Retained {
+        /// Which partition.
+        partition: TopicPartition,
+        /// Its first offset from now on.
+        start: i64,
+    },
     /// Something was done to the system, for the reader of the history.
     Fault(String),
 }

@@ -83,6 +83,8 @@ impl Readers<'_, '_> {
             | Body::Committed(_)
             | Body::ReadToEnd { .. }
             | Body::Crashed
+            | Body::Forsaken(_)
+            | Body::Retained { .. }
             | Body::Fault(_) => {}
         }
     }
@@ -99,8 +101,11 @@ impl Readers<'_, '_> {
     fn polled(&mut self, event: &Event, records: &[Seen], moved: &[TopicPartition]) {
         for partition in moved {
             self.leave(event.process, partition);
+            if let Some(name) = self.index.groups.get(&event.process) {
+                self.groups.entry((name, partition.clone())).or_default().moved = true;
+            }
         }
-        for record in records {
+        for record in records.iter().filter(|record| !self.index.forsaken.contains(&record.partition)) {
             let key = (event.process, record.partition.clone());
             let next = record.offset + 1;
             // What this poll says before and after a move cannot be told apart, so only where it ends counts.
@@ -159,7 +164,11 @@ impl Readers<'_, '_> {
         for ((name, partition), group) in self.groups.iter().filter(|(_, group)| !group.moved) {
             let (Some(first), Some(last)) = (group.handed.first(), group.handed.last()) else { continue };
             let Some(log) = self.index.logs.get(partition) else { continue };
-            for (offset, known) in log.range(*first..*last).filter(|(offset, _)| !group.handed.contains(*offset)) {
+            let first = *first.max(self.index.starts.get(partition).unwrap_or(first));
+            if first >= *last {
+                continue;
+            }
+            for (offset, known) in log.range(first..*last).filter(|(offset, _)| !group.handed.contains(*offset)) {
                 let detail = format!("group {name} never was handed {} at {partition}@{offset}", known[0].value);
                 self.anomalies.push(Anomaly::new(Rule::GroupSkip, detail, [known[0].event]));
             }

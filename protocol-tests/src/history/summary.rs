@@ -62,7 +62,7 @@ impl Summary {
                 }
                 Body::Polled { records, .. } => summary.handed_out += u64::try_from(records.len()).unwrap_or(u64::MAX),
                 Body::Committed(super::CommitOutcome::Done) => summary.commits += 1,
-                Body::Fault(_) => summary.faults += 1,
+                Body::Forsaken(_) | Body::Retained { .. } | Body::Fault(_) => summary.faults += 1,
                 Body::Opened(_)
                 | Body::Moved { .. }
                 | Body::CommitInvoked(_)

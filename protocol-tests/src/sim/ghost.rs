@@ -13,6 +13,7 @@ use ottla::types::LeaderEpoch;
 use ottla::types::TopicId;
 use ottla::types::TopicName;
 
+use super::chronicle::Chronicle;
 use super::reading::Follow;
 use super::trace::fingerprint;
 
@@ -144,6 +145,8 @@ pub(super) struct Ghost {
     asking: BTreeMap<usize, Asking>,
     pub(super) follows: BTreeMap<(usize, Place), Follow>,
     pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,
+    /// The same run, for another judge.
+    pub(super) chronicle: Chronicle,
     /// Once the world has healed: records accepted since, and due after this, must be acknowledged.
     healthy_from: Option<u64>,
 }
@@ -224,6 +227,7 @@ impl Ghost {
                 ..Shadow::default()
             };
             let lost = std::mem::replace(shadow, fresh).entries;
+            self.chronicle.forsaken(place);
             self.lose(place, &lost);
         }
     }
@@ -237,6 +241,8 @@ impl Ghost {
         shadow.upheavals += 1;
         shadow.breaks += 1;
         shadow.last_of.clear();
+        self.chronicle.forsaken(place);
+        let shadow = self.logs.entry(place).or_default();
         let entries = shadow.entries.clone();
         for (_, value) in &entries {
             let writer = self.record(*value).writer;
@@ -257,6 +263,7 @@ impl Ghost {
 
     /// The oldest records of a partition were deleted.
     pub(super) fn retained(&mut self, place: Place, start: i64) {
+        self.chronicle.retained(place, start);
         let shadow = self.logs.entry(place).or_default();
         shadow.start = start;
         shadow.upheavals += 1;
@@ -265,6 +272,7 @@ impl Ghost {
     /// A partition forgot its producers.
     pub(super) fn forgot(&mut self, place: Place) {
         self.logs.entry(place).or_default().forgetful = true;
+        self.chronicle.forsaken(place);
     }
 
     /// A broker lied about where a partition's log begins or ends.
@@ -286,6 +294,7 @@ impl Ghost {
     /// A record is accepted under the next number.
     pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, deadline: u64, bytes: usize) {
         let value = self.records.len() as u64;
+        self.chronicle.accepted(writer, place, value, deadline);
         let must = self.healthy_from.is_some_and(|from| deadline >= from);
         self.records.push(Record { writer, place, deadline, must, said: None, placings: Vec::new(), disturbed: false });
         self.due.insert((deadline, value));
@@ -303,6 +312,7 @@ impl Ghost {
         let (place, before, deadline) = (record.place, record.said.replace(said), record.deadline);
         let (must, writer) = (record.must, record.writer);
         let placings = record.placings.clone();
+        self.chronicle.decided(writer, place, value, said);
         self.due.remove(&(deadline, value));
         if let Some(before) = before {
             return self.fail(|| format!("record {value} was decided twice: {before:?}, then {said:?}"));
@@ -448,10 +458,12 @@ impl Ghost {
     /// Nothing could happen before `now`.
     pub(super) fn jumped(&mut self, now: u64) {
         self.grace = now;
+        self.chronicle.jumped(now);
     }
 
     /// Looks whether something is overdue.
     pub(super) fn check_time(&mut self, now: u64) {
+        self.chronicle.at(now);
         let Some((deadline, value)) = self.due.first().copied() else { return };
         if now > deadline.max(self.grace) + SLACK_US {
             self.fail(|| format!("record {value} was due at {deadline} and is not decided at {now}"));
@@ -461,6 +473,15 @@ impl Ghost {
     /// Whether every accepted record is decided.
     pub(super) fn is_all_decided(&self) -> bool {
         self.due.is_empty()
+    }
+
+    /// Lets the judge of histories look at the run, which is over.
+    pub(super) fn judge(&mut self) {
+        let chronicle = std::mem::take(&mut self.chronicle);
+        let logs = self.logs.iter().map(|(place, log)| (*place, [log.start, log.end], &*log.entries));
+        if let Some(anomaly) = chronicle.judge(logs, std::time::Duration::from_micros(SLACK_US)) {
+            self.fail(|| format!("the judge of histories says {anomaly}"));
+        }
     }
 
     /// How many records were acknowledged, surely not written, and in doubt.

@@ -4,7 +4,8 @@
 //! user ─> Writer { producer::core } ─┐                                        ┌─ mock::Cluster
 //!                                    ├─ Peer { Cache, Pipeline } ═ frames ═ net ┤
 //! user ─> Reader { consumer::core } ─┘                                        └─ faults
-//!                         Ghost sees all sides and ends the run at the first broken promise
+//!                         Ghost sees all sides and ends the run at the first broken promise;
+//!                         Chronicle writes down what a user saw, for the judge of histories
 //! ```
 //!
 //! The cores, the pipeline, the codecs of requests and the metadata cache are the client's own. What stands between them in
@@ -12,6 +13,7 @@
 //!
 //! Two phases: faults first, of the kinds that the seed allows, then none; then everything must finish, and soon.
 
+mod chronicle;
 mod event;
 mod faults;
 mod ghost;
@@ -288,6 +290,10 @@ impl World {
         }
         if !self.is_done() {
             return self.broken(format!("finished, and then not: {}", self.describe()));
+        }
+        self.ctx.ghost.judge();
+        if let Some(what) = self.ctx.ghost.broken() {
+            return self.broken(what);
         }
         Ok(Report {
             steps: self.steps,

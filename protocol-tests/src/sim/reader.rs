@@ -105,6 +105,7 @@ impl Reader {
 
     fn assign(&mut self, ctx: &mut Context) {
         let begin = begin(&self.config.start);
+        ctx.ghost.chronicle.opened(self.number);
         let places: Vec<Place> = ctx.places().collect();
         for place in &places {
             ctx.ghost.begins(self.number, *place, begin.clone());

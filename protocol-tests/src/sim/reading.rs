@@ -33,6 +33,7 @@ pub(super) struct Follow {
 impl Ghost {
     /// A consumer begins, or goes elsewhere.
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
+        self.chronicle.begins(reader, place, &begin);
         let commits = self.committed.get(&(reader, place)).map_or(0, Vec::len);
         let shadow = self.logs.entry(place).or_default();
         let (start, end, breaks, upheavals) = (shadow.start, shadow.high_watermark, shadow.breaks, shadow.upheavals);
@@ -94,6 +95,7 @@ impl Ghost {
         let Some(record) = self.records.get(usize::try_from(value).unwrap_or(usize::MAX)) else {
             return self.fail(|| format!("consumer {reader} handed out record {value}, which does not exist"));
         };
+        self.chronicle.handed(reader, place, offset, value);
         let was_at = record.place;
         let befores: Vec<_> =
             record.placings.iter().filter(|placing| placing.offset == offset).map(|placing| placing.before).collect();
@@ -126,6 +128,7 @@ impl Ghost {
 
     /// The consumer said that it moved a position.
     pub(super) fn reset(&mut self, reader: usize, place: Place, from: i64, to: i64) {
+        self.chronicle.reset(reader, place, to);
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
         let Some(shadow) = self.logs.get(&place) else { return };
         let before = follow.position.replace(to);
@@ -159,6 +162,7 @@ impl Ghost {
 
     /// A commit is made of what was handed out.
     pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
+        self.chronicle.commits(reader, place, offset);
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
         let position = follow.position;
         if position != Some(offset) {
