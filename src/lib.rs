@@ -1,7 +1,10 @@
 //! Apache Kafka client that needs no C compiler, loses nothing and costs little CPU.
 #![forbid(unsafe_code)]
 
-/// Declares modules that tests, benches and fuzzers of this repository may reach through `unstable-internals`.
+/// Opens modules to the tests, benches and fuzzers of this repository, by the feature `unstable-internals`.
+///
+/// A visibility cannot depend on a feature, so that each is declared twice: here, and by a plain `mod` for everybody else.
+/// That one also shows it to tools that expand no macros: `cargo fmt`, `cargo mutants`.
 macro_rules! internal {
     ($($name:ident),* $(,)?) => {
         $(
@@ -9,14 +12,21 @@ macro_rules! internal {
             #[doc(hidden)]
             #[allow(missing_docs, missing_debug_implementations)]
             pub mod $name;
-            #[cfg(not(feature = "unstable-internals"))]
-            #[allow(dead_code, unreachable_pub, unused_imports, missing_docs, missing_debug_implementations)]
-            mod $name;
         )*
     };
 }
 
 internal! { conn, metadata, net, record, wire }
+#[cfg(not(feature = "unstable-internals"))]
+mod conn;
+#[cfg(not(feature = "unstable-internals"))]
+mod metadata;
+#[cfg(not(feature = "unstable-internals"))]
+mod net;
+#[cfg(not(feature = "unstable-internals"))]
+mod record;
+#[cfg(not(feature = "unstable-internals"))]
+mod wire;
 
 pub mod admin;
 pub mod client;

@@ -18,6 +18,8 @@ use crate::types::TopicPartition;
 internal! { core }
 mod commit;
 mod config;
+#[cfg(not(feature = "unstable-internals"))]
+mod core;
 mod driver;
 mod records;
 #[cfg(all(test, feature = "mock"))]

@@ -139,8 +139,12 @@ mod tests {
     fn response(id: u8, epoch: i32, leader: i32) -> MetadataResponse {
         let partition =
             MetadataPartition { leader, leader_epoch: LeaderEpoch::from_wire(epoch), ..MetadataPartition::default() };
-        let topic =
-            MetadataTopic { name: "t".into(), id: TopicId([id; 16]), partitions: vec![partition], ..Default::default() };
+        let topic = MetadataTopic {
+            name: "t".into(),
+            id: TopicId([id; 16]),
+            partitions: vec![partition],
+            ..Default::default()
+        };
         let node = |id| Node { id, host: "h".into(), port: 9092, rack: None };
         MetadataResponse { brokers: vec![node(1), node(2)], topics: vec![topic], ..MetadataResponse::default() }
     }

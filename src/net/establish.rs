@@ -60,10 +60,12 @@ async fn agree(stream: &mut dyn Stream, settings: &Settings) -> Result<(Versions
         let frame = read_frame(stream, settings.response_bytes_max).await?;
         let answered = correlation(&frame).map_err(Error::from)?;
         if answered != id {
-            let text = format!("answer {answered} arrived where {id} was due: this is not a Kafka broker, or a broken one");
+            let text =
+                format!("answer {answered} arrived where {id} was due: this is not a Kafka broker, or a broken one");
             return Err(Error::protocol(text).in_api(Api::ApiVersions.name()));
         }
-        let Response::ApiVersions(response) = Response::decode(Api::ApiVersions, version, frame).map_err(Error::from)?
+        let Response::ApiVersions(response) =
+            Response::decode(Api::ApiVersions, version, frame).map_err(Error::from)?
         else {
             return Err(Error::protocol("the answer is to another question"));
         };
@@ -91,7 +93,9 @@ async fn read_frame(stream: &mut dyn Stream, limit: usize) -> Result<Bytes, Erro
             if arrived.is_empty() {
                 return Ok(frame);
             }
-            return Err(Error::protocol("more arrived than was asked for: this is not a Kafka broker, or a broken one"));
+            return Err(Error::protocol(
+                "more arrived than was asked for: this is not a Kafka broker, or a broken one",
+            ));
         }
         if stream.read_buf(&mut arrived).await.map_err(|error| lost(Some(error)))? == 0 {
             return Err(lost(None));

@@ -25,6 +25,8 @@ use crate::types::TopicName;
 
 internal! { core }
 mod budget;
+#[cfg(not(feature = "unstable-internals"))]
+mod core;
 mod delivery;
 mod driver;
 mod placing;

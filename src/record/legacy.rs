@@ -61,7 +61,11 @@ pub(super) fn batch(bytes: Bytes) -> Result<Batch, RecordError> {
         leader_epoch: None,
         magic,
         compression,
-        timestamp_type: if magic == 0 { TimestampType::None } else { timestamp_type(attributes & bits::LOG_APPEND_TIME) },
+        timestamp_type: if magic == 0 {
+            TimestampType::None
+        } else {
+            timestamp_type(attributes & bits::LOG_APPEND_TIME)
+        },
         is_control: false,
         is_transactional: false,
         base_timestamp: timestamp,
@@ -114,10 +118,12 @@ fn decompress(
     limit: usize,
     plain: &mut Vec<u8>,
 ) -> Result<(), RecordError> {
-    if batch.compression == Compression::Lz4 && batch.magic == 0
-        && let Some(mended) = mend_lz4(wrapped) {
-            return Ok(codecs.decompress(batch.compression, &mended, limit, plain)?);
-        }
+    if batch.compression == Compression::Lz4
+        && batch.magic == 0
+        && let Some(mended) = mend_lz4(wrapped)
+    {
+        return Ok(codecs.decompress(batch.compression, &mended, limit, plain)?);
+    }
     Ok(codecs.decompress(batch.compression, wrapped, limit, plain)?)
 }
 
@@ -158,7 +164,9 @@ fn read_set(mut plain: Bytes, magic: i8, messages: &mut VecDeque<Message>) -> Re
             return Err(RecordError::Length(i64::from(declared)));
         }
         let bytes = plain.split_to(at::LEADER_EPOCH + length);
-        if bytes[at::MAGIC].cast_signed() != magic || compression(i16::from(bytes[at::MAGIC + 1])) != Some(Compression::None) {
+        if bytes[at::MAGIC].cast_signed() != magic
+            || compression(i16::from(bytes[at::MAGIC + 1])) != Some(Compression::None)
+        {
             return Err(RecordError::Attributes(i16::from(bytes[at::MAGIC + 1])));
         }
         messages.push_back(message(&bytes, magic)?);

@@ -326,12 +326,7 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn without_headers(
-        offset: i64,
-        timestamp: i64,
-        key: Option<&'a [u8]>,
-        value: Option<&'a [u8]>,
-    ) -> Self {
+    pub(super) fn without_headers(offset: i64, timestamp: i64, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         Self { offset, timestamp, key, value, headers: Headers { left: 0, rest: &[] } }
     }
 

@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 
+use super::BatchBuilder;
 use super::Batches;
 use super::ClosedBatch;
-use super::BatchBuilder;
 use super::HEADER_LEN;
 use super::Header;
 use super::RecordError;

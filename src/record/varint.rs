@@ -149,7 +149,8 @@ mod tests {
 
     #[test]
     fn numbers_survive_and_take_the_length_that_was_said() {
-        let edges = [0, -1, 1, 63, 64, -64, -65, 8_191, 8_192, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN];
+        let edges =
+            [0, -1, 1, 63, 64, -64, -65, 8_191, 8_192, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN];
         for value in edges {
             let mut out = Vec::new();
             put(&mut out, value);

@@ -476,10 +476,7 @@ mod tests {
     #[test]
     fn a_count_that_the_frame_cannot_hold_is_refused_before_anything_is_reserved() {
         let mut reader = Reader::new(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]), false);
-        assert_eq!(
-            reader.count(4),
-            Err(DecodeError::CountExceedsFrame { count: 0x7fff_ffff, remaining: 0 })
-        );
+        assert_eq!(reader.count(4), Err(DecodeError::CountExceedsFrame { count: 0x7fff_ffff, remaining: 0 }));
     }
 
     #[test]

@@ -117,7 +117,8 @@ pub(super) fn api_versions(version: i16, body: Bytes) -> Result<ApiVersionsRespo
 
 impl MetadataRequest {
     pub(super) fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let topic = |name: &TopicName| kp::metadata_request::MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+        let topic =
+            |name: &TopicName| kp::metadata_request::MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let mut topics: Option<Vec<_>> = self.topics.as_ref().map(|topics| topics.iter().map(topic).collect());
         if version == 0 {
             // Version 0 has no null: an empty list asks for all.
@@ -179,8 +180,7 @@ impl ListOffsetsRequest {
             });
             ListOffsetsTopic::default().with_name(topic_name(&topic.name)).with_partitions(partitions.collect())
         });
-        let mut request =
-            kp::ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(topics.collect());
+        let mut request = kp::ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(topics.collect());
         if version >= 2 {
             request = request.with_isolation_level(self.isolation);
         }

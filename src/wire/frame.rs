@@ -182,7 +182,10 @@ mod tests {
             if held.len() > 1 {
                 held.remove(0);
             }
-            assert!(held.iter().all(|frame| frame.iter().all(|byte| *byte == frame[0])), "what is held stays as it was");
+            assert!(
+                held.iter().all(|frame| frame.iter().all(|byte| *byte == frame[0])),
+                "what is held stays as it was"
+            );
         }
         places.sort_unstable();
         places.dedup();

@@ -5,13 +5,13 @@
 //! reserves whatever a count declares. A batch of records is only bytes here.
 
 pub mod buf;
+mod control;
 mod fetch;
+pub mod frame;
 pub mod message;
 mod offset_commit;
 mod offset_fetch;
 mod produce;
-mod control;
-pub mod frame;
 pub mod request;
 pub mod shape;
 pub mod version;

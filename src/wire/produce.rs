@@ -182,8 +182,7 @@ pub(super) fn put_nodes(nodes: &[Node]) -> Vec<u8> {
 
 pub(super) fn read_nodes(field: &mut Reader) -> Result<Vec<Node>, DecodeError> {
     field.array(11, |field| {
-        let node =
-            Node { id: field.i32()?, host: field.string()?, port: field.i32()?, rack: field.nullable_string()? };
+        let node = Node { id: field.i32()?, host: field.string()?, port: field.i32()?, rack: field.nullable_string()? };
         field.skip_tags()?;
         Ok(node)
     })

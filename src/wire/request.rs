@@ -211,7 +211,8 @@ mod tests {
             let (low, high) = api.versions();
             for version in low..=high {
                 for _ in 0..300 {
-                    let frame: Vec<u8> = (0..rng.usize(4..80)).map(|_| *rng.choice(&[0, 1, 2, 0x7f, 0xff]).unwrap()).collect();
+                    let frame: Vec<u8> =
+                        (0..rng.usize(4..80)).map(|_| *rng.choice(&[0, 1, 2, 0x7f, 0xff]).unwrap()).collect();
                     let _ = Response::decode(api, version, frame.into());
                 }
             }
@@ -222,13 +223,19 @@ mod tests {
     fn every_version_of_every_request_can_be_encoded() {
         let requests = [
             Request::ApiVersions,
-            Request::CreateTopics(m::CreateTopicsRequest { topics: vec![m::NewTopic::default()], ..Default::default() }),
+            Request::CreateTopics(m::CreateTopicsRequest {
+                topics: vec![m::NewTopic::default()],
+                ..Default::default()
+            }),
             Request::DeleteTopics(m::DeleteTopicsRequest { names: vec!["t".into()], timeout_ms: 1 }),
             Request::DescribeCluster,
             Request::FindCoordinator(m::FindCoordinatorRequest { key: "g".into(), kind: 0 }),
             Request::InitProducerId(m::InitProducerIdRequest::default()),
             Request::ListOffsets(m::ListOffsetsRequest {
-                topics: vec![m::ListOffsetsTopic { name: "t".into(), partitions: vec![m::ListOffsetsPartition::default()] }],
+                topics: vec![m::ListOffsetsTopic {
+                    name: "t".into(),
+                    partitions: vec![m::ListOffsetsPartition::default()],
+                }],
                 ..Default::default()
             }),
             Request::Metadata(m::MetadataRequest { topics: Some(vec!["t".into()]), allow_auto_create: false }),

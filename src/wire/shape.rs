@@ -72,10 +72,8 @@ const METADATA: &[Field] = &[
     since(13, Fixed(2)),
 ];
 
-const LIST_OFFSETS: &[Field] = &[
-    since(2, Fixed(4)),
-    always(Array(&[always(Text), always(Array(&[always(Fixed(22)), since(4, Fixed(4))]))])),
-];
+const LIST_OFFSETS: &[Field] =
+    &[since(2, Fixed(4)), always(Array(&[always(Text), always(Array(&[always(Fixed(22)), since(4, Fixed(4))]))]))];
 
 const FIND_COORDINATOR: &[Field] = &[
     since(1, Fixed(4)),
@@ -100,10 +98,8 @@ const CREATE_TOPICS: &[Field] = &[
     ])),
 ];
 
-const DELETE_TOPICS: &[Field] = &[
-    since(1, Fixed(4)),
-    always(Array(&[always(Text), since(6, Fixed(16)), always(Fixed(2)), since(5, Text)])),
-];
+const DELETE_TOPICS: &[Field] =
+    &[since(1, Fixed(4)), always(Array(&[always(Text), since(6, Fixed(16)), always(Fixed(2)), since(5, Text)]))];
 
 const INIT_PRODUCER_ID: &[Field] = &[always(Fixed(16))];
 
@@ -158,7 +154,8 @@ fn walk(layout: &[Field], version: i16, flexible: bool, reader: &mut Reader) -> 
         }
     }
     reader.tags(|tag, content| {
-        let differs = |field: &Field| matches!(field.shape, Tagged(known, size) if known == tag && size != content.remaining());
+        let differs =
+            |field: &Field| matches!(field.shape, Tagged(known, size) if known == tag && size != content.remaining());
         if present(layout, version).any(differs) { Err(DecodeError::Truncated) } else { Ok(()) }
     })
 }

@@ -142,9 +142,8 @@ impl Versions {
         for (slot, api) in agreed.iter_mut().zip(Api::ALL) {
             let theirs = response.apis.iter().find(|(key, _, _)| *key == api.key());
             let (low, high) = api.versions();
-            *slot = theirs
-                .map(|(_, first, last)| (low.max(*first), high.min(*last)))
-                .filter(|(first, last)| first <= last);
+            *slot =
+                theirs.map(|(_, first, last)| (low.max(*first), high.min(*last))).filter(|(first, last)| first <= last);
         }
         Self { agreed }
     }

@@ -79,10 +79,7 @@ const BATCH_BYTES_MAX: i32 = 1 << 30;
 
 impl Node {
     fn new(config: &Config) -> Self {
-        Self {
-            lines: Default::default(),
-            trouble: Trouble::new(config.retry_backoff, config.retry_backoff_max),
-        }
+        Self { lines: Default::default(), trouble: Trouble::new(config.retry_backoff, config.retry_backoff_max) }
     }
 
     /// The first line that is free, if any is.

@@ -267,9 +267,9 @@ impl Partition {
             None => self.handed = Some(position),
             // A reset moves the position when its turn comes.
             Some((from, reason)) => {
-            let (topic, partition) = (self.key.topic.clone(), self.key.partition);
-            tracing::warn!(%topic, partition, from, to = position.offset, reason, "position reset");
-            self.queue.push_back(Item::Reset(Reset { topic, partition, from, to: position.offset, reason }));
+                let (topic, partition) = (self.key.topic.clone(), self.key.partition);
+                tracing::warn!(%topic, partition, from, to = position.offset, reason, "position reset");
+                self.queue.push_back(Item::Reset(Reset { topic, partition, from, to: position.offset, reason }));
             }
         }
         self.state = State::Fetching;

@@ -19,11 +19,7 @@ impl Ratio {
     /// Learns what became of a batch.
     pub(super) fn observe(&mut self, raw: usize, compressed: usize) {
         let observed = share(compressed, raw);
-        self.0 = if observed > self.0 {
-            observed.max(self.0 + WORSE_BY)
-        } else {
-            observed.max(self.0 - BETTER_BY)
-        };
+        self.0 = if observed > self.0 { observed.max(self.0 + WORSE_BY) } else { observed.max(self.0 - BETTER_BY) };
     }
 
     /// A broker refused a batch as too large: no more optimism than its own records give reason for.

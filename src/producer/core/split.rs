@@ -40,7 +40,11 @@ impl<T: Clone> ProducerCore<T> {
                 return self.service(now, key);
             }
         };
-        debug_assert_eq!(parts.iter().map(|part| part.count).sum::<u32>(), parent.count, "no record is lost in a split");
+        debug_assert_eq!(
+            parts.iter().map(|part| part.count).sum::<u32>(),
+            parent.count,
+            "no record is lost in a split"
+        );
         self.outstanding.remove(&id);
         let of = u64::try_from(parts.len()).unwrap_or(1);
         let (mut first, mut left) = (parent.first, parent.bytes);

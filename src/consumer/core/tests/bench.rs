@@ -214,7 +214,8 @@ impl Bench {
 
     /// Makes the records slices of one frame, as a connection gives them.
     fn share_frame(&mut self, partitions: &mut [m::FetchedPartition]) {
-        let whole: Vec<u8> = partitions.iter().filter_map(|partition| partition.records.as_deref()).flatten().copied().collect();
+        let whole: Vec<u8> =
+            partitions.iter().filter_map(|partition| partition.records.as_deref()).flatten().copied().collect();
         self.frame = whole.into();
         let mut rest = self.frame.clone();
         for records in partitions.iter_mut().filter_map(|partition| partition.records.as_mut()) {

@@ -35,7 +35,9 @@ fn a_partition_that_comes_back_waits_for_nobody_elses_silence() {
 #[test]
 fn a_second_seek_while_both_lines_are_busy_goes_over_the_first_that_is_free() {
     check(
-        &format!("{BEGIN} | seek t0 50 | seek t0 70 | fetched n1 s7 t0:5+3;hw=99 | fetched n1b s8 t0:50+1;hw=99 | take"),
+        &format!(
+            "{BEGIN} | seek t0 50 | seek t0 70 | fetched n1 s7 t0:5+3;hw=99 | fetched n1b s8 t0:50+1;hw=99 | take"
+        ),
         "fetch n1 s0/0 t0@5
          fetch n1b s0/0 t0@50
          fetch n1 s7/1 t0@70",
@@ -113,7 +115,9 @@ fn what_comes_for_a_partition_that_was_paused_meanwhile_holds_nothing_else_eithe
 #[test]
 fn a_broker_that_throttles_is_left_alone_for_as_long_as_it_said() {
     check(
-        &format!("{BEGIN} | fetched n1 s7 throttle=500 t0:5+1;hw=9 | take | seek t0 50 | wait 499 | position t0 | wait 1"),
+        &format!(
+            "{BEGIN} | fetched n1 s7 throttle=500 t0:5+1;hw=9 | take | seek t0 50 | wait 499 | position t0 | wait 1"
+        ),
         "fetch n1 s0/0 t0@5
          t0 5
          position Some(50)
@@ -151,7 +155,9 @@ fn a_session_that_went_wrong_is_closed_by_a_full_request_after_a_pause() {
     // INVALID_FETCH_SESSION_EPOCH and FETCH_SESSION_TOPIC_ID_ERROR; the second says that ids are not what we know.
     for (code, refresh) in [(71, ""), (106, "refresh t")] {
         check(
-            &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | refuse n1 {code} | position t0 | wait 200 | fetched n1 s8 t0:-;hw=5"),
+            &format!(
+                "{BEGIN} | fetched n1 s7 t0:-;hw=5 | refuse n1 {code} | position t0 | wait 200 | fetched n1 s8 t0:-;hw=5"
+            ),
             &format!(
                 "fetch n1 s0/0 t0@5
                  fetch n1 s7/1
@@ -180,7 +186,9 @@ fn a_position_that_is_in_range_after_all_is_fetched_and_nobody_is_told() {
     let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
     check_with(
         config,
-        &format!("{BEGIN} | fetched n1 s7 t0:!1 | list t0=0e5 | list t0=90e5 | take | fetched n1 s7 t0:5+1;hw=90 | take"),
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:!1 | list t0=0e5 | list t0=90e5 | take | fetched n1 s7 t0:5+1;hw=90 | take"
+        ),
         "fetch n1 s0/0 t0@5
          list n1 t0=-2
          list n1 t0=-1

@@ -151,7 +151,8 @@ impl Bench {
             let (name, index) = partition.split_at(1);
             let (leader, epoch) = leader.split_once('e').unwrap_or(("-1", "0"));
             let id = TopicId([name.as_bytes()[0] + self.anew; 16]);
-            let topic = topics.entry(name).or_insert_with(|| m::MetadataTopic { name: name.into(), id, ..Default::default() });
+            let topic =
+                topics.entry(name).or_insert_with(|| m::MetadataTopic { name: name.into(), id, ..Default::default() });
             topic.partitions.push(m::MetadataPartition {
                 index: index.parse().expect("an index"),
                 leader: leader.parse().expect("a broker"),
@@ -231,7 +232,8 @@ impl Bench {
             let head = parts.next().expect("split gives one");
             let (place, answer) = head.split_at(head.find(['@', '!']).expect("t0@10 or t0!6"));
             let (name, index) = key_of(place);
-            let mut partition = m::ProducedPartition { index, base_offset: -1, log_append_time: -1, ..Default::default() };
+            let mut partition =
+                m::ProducedPartition { index, base_offset: -1, log_append_time: -1, ..Default::default() };
             match answer.strip_prefix('!') {
                 Some(code) => {
                     partition.error = Some(code_of(code));
@@ -351,7 +353,8 @@ impl Bench {
                 None => write!(line, " {topic}{partition}+{}", entry.batch.count()),
                 Some((identity, sequence)) => {
                     let bytes = entry.batch.to_bytes(&entry.stamp).to_vec();
-                    let before = self.sent.entry((key.0.clone(), key.1, identity, sequence)).or_insert_with(|| bytes.clone());
+                    let before =
+                        self.sent.entry((key.0.clone(), key.1, identity, sequence)).or_insert_with(|| bytes.clone());
                     assert!(*before == bytes, "another batch under the stamp of one that was sent\n{}", self.log);
                     let sequence = sequence.to_wire();
                     write!(line, " {topic}{partition}#{sequence}+{}e{}", entry.batch.count(), identity.epoch)

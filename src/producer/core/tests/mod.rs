@@ -585,7 +585,9 @@ fn partitions_share_requests_in_turn_and_none_is_left_out() {
     let many = "put t0 3x900 | put t1 2x900 | put t2 1x900";
     check_with(
         settings,
-        &format!("meta t0=1e5 t1=1e5 t2=1e5 | {many} | id 7 | answer r1 t0@0 t1@0 | answer r2 t2@0 | answer r3 t0@1 t1@1"),
+        &format!(
+            "meta t0=1e5 t1=1e5 t2=1e5 | {many} | id 7 | answer r1 t0@0 t1@0 | answer r2 t2@0 | answer r3 t0@1 t1@1"
+        ),
         "id?
          send r1 n1 t0#0+1e0 t1#0+1e0
          send r2 n1 t2#0+1e0
@@ -669,8 +671,10 @@ fn giving_up_says_of_each_record_whether_it_may_be_written() {
 #[test]
 fn batches_that_compress_well_hold_more_records_and_one_that_is_refused_ends_the_optimism() {
     let settings = Settings { compressed: true, linger: std::time::Duration::from_secs(1), ..settings() };
-    let log = run(settings, &format!("{} | put t0 1x100z", "meta t0=1e5 | put t0 200x100z | seal | put t0 400x100z | seal"));
-    let raw: Vec<usize> = log.lines().filter_map(|line| line.strip_prefix("sealed smaller of ")?.parse().ok()).collect();
+    let log =
+        run(settings, &format!("{} | put t0 1x100z", "meta t0=1e5 | put t0 200x100z | seal | put t0 400x100z | seal"));
+    let raw: Vec<usize> =
+        log.lines().filter_map(|line| line.strip_prefix("sealed smaller of ")?.parse().ok()).collect();
     assert!(raw.len() > 20, "{log}");
     assert!(raw.windows(2).skip(1).all(|two| two[0] <= two[1] + 110), "{raw:?}");
     assert!(raw[raw.len() - 1] > raw[1] + 100, "{raw:?}");
