@@ -38,7 +38,9 @@ fn main() -> ExitCode {
     }
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     if !has("--bench") {
-        cases().iter().for_each(|case| case.prepare().run());
+        for case in cases() {
+            case.prepare().run();
+        }
         return ExitCode::SUCCESS;
     }
     if cfg!(debug_assertions) && (has("--check") || has("--record")) {
@@ -69,7 +71,9 @@ fn run(name: &str, runs: u64) {
     let cases = cases();
     let case = cases.iter().find(|case| case.name == name).expect("the parent passes a case's name");
     let mut prepared = case.prepare();
-    (0..runs).for_each(|_| prepared.run());
+    for _ in 0..runs {
+        prepared.run();
+    }
 }
 
 /// Counts the cases that `filter` is part of, prints them beside what is recorded, and answers which got worse or are not there.

@@ -286,7 +286,7 @@ fn fill(buffer: Vec<u8>, values: &[Vec<u8>], key: Option<&[u8]>, headers: &[Head
             break;
         }
         batch.append(&record);
-        timestamp += i64::from(batch.len() % 8 == 0);
+        timestamp += i64::from(batch.len().is_multiple_of(8));
     }
     batch.close()
 }
