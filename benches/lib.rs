@@ -19,6 +19,7 @@ use ottla::record::SealedBatch;
 use ottla::record::Stamp;
 use ottla::types::ProducerIdentity;
 use ottla::types::Sequence;
+use ottla::types::TopicId;
 use ottla::wire::Api;
 use ottla::wire::Request;
 use ottla::wire::Response;
@@ -96,6 +97,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("request/64x16KiB", || request(64, 16 << 10)),
         Case::new("request/64x1KiB", || request(64, 1 << 10)),
         Case::new("response/64", || response(64)),
+        Case::new("metadata/1000", || metadata(1000)),
         Case::new("read/none", || read(Compression::None)),
     ];
     for compression in &Compression::ALL[1..] {
@@ -114,6 +116,7 @@ const BATCH_BYTES: usize = 256 << 10;
 const INFLATED_MAX: usize = 8 << 20;
 /// The newest version that needs no topic id.
 const PRODUCE_VERSION: i16 = 12;
+const METADATA_VERSION: i16 = 12;
 const HEADERS: [Header<'_>; 2] =
     [Header { key: b"trace", value: Some(b"4bf92f3577b34da6") }, Header { key: b"source", value: Some(b"bench") }];
 
@@ -240,6 +243,51 @@ fn request(partitions: i32, batch_bytes: usize) -> Prepared {
     let request = Request::Produce(ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 30_000, topics });
     Prepared::new(bytes, move || {
         black_box(black_box(&request).encode(PRODUCE_VERSION, 7, "bench").expect("a request that fits"));
+    })
+}
+
+/// Decodes a Metadata response of one topic with `partitions` partitions, each on three of five brokers.
+fn metadata(partitions: i32) -> Prepared {
+    let mut out = Chunks::default();
+    out.set_flexible(true);
+    out.put_i32(7);
+    out.put_no_tags();
+    out.put_i32(0);
+    out.put_array(&[0, 1, 2, 3, 4], |out, id| {
+        out.put_i32(*id);
+        out.put_string("broker.example.org");
+        out.put_i32(9092);
+        out.put_nullable_string(None);
+        out.put_no_tags();
+    });
+    out.put_string("a-cluster-of-five-nodes");
+    out.put_i32(0);
+    out.put_array(&["events"], |out, topic| {
+        out.put_code(None);
+        out.put_string(topic);
+        out.put_id(TopicId([7; 16]));
+        out.put_bool(false);
+        let partitions: Vec<i32> = (0..partitions).collect();
+        out.put_array(&partitions, |out, index| {
+            out.put_code(None);
+            out.put_i32(*index);
+            out.put_i32(index % 5);
+            out.put_i32(12);
+            let replicas: Vec<i32> = (0..3).map(|replica| (index + replica) % 5).collect();
+            for _ in ["replicas", "in sync"] {
+                out.put_array(&replicas, |out, replica| out.put_i32(*replica));
+            }
+            out.put_array(&[], |out, offline| out.put_i32(*offline));
+            out.put_no_tags();
+        });
+        out.put_i32(i32::MIN);
+        out.put_no_tags();
+    });
+    out.put_no_tags();
+    let frame = out.into_bytes();
+    Prepared::new(frame.len(), move || {
+        let decoded = Response::decode(Api::Metadata, METADATA_VERSION, black_box(frame.clone()));
+        black_box(decoded.expect("what was just encoded"));
     })
 }
 

@@ -37,7 +37,8 @@ impl TopicName {
 
 impl Default for TopicName {
     fn default() -> Self {
-        Self("".into())
+        // Shares one allocation: responses that go by ids have no names.
+        Self(Arc::default())
     }
 }
 

@@ -5,7 +5,9 @@
 //! in `protocol-tests/tests/it/fuzz_corpus.rs`.
 
 pub mod peer;
+pub mod second;
 pub mod settings;
+pub mod shape;
 
 use std::sync::LazyLock;
 
@@ -30,6 +32,7 @@ use ottla::wire::DecodeError;
 use ottla::wire::FrameReader;
 use ottla::wire::Response;
 use ottla::wire::buf::Chunks;
+use ottla::wire::buf::Reader;
 use ottla::wire::message as m;
 
 /// A target: its name, which is that of its corpus too, and what it does.
@@ -89,15 +92,38 @@ fn split(stream: &[u8], piece: usize) -> (Vec<Bytes>, Option<DecodeError>) {
 }
 
 /// A response: the number of its API, the version it was written for, then the frame without its length. It is read in
-/// every version spoken: a fuzzer keeps only inputs that do something new, and would leave most versions out.
+/// every version spoken: a fuzzer keeps only inputs that do something new, and would leave most versions out. Each time
+/// `kafka-protocol` must understand the same, or refuse it too.
 pub fn response(data: &[u8]) {
+    response_by(data, Response::decode);
+}
+
+/// As [`response`], read by `decode`.
+pub fn response_by(data: &[u8], decode: impl Fn(Api, i16, Bytes) -> Result<Response, DecodeError>) {
     let [key, _, frame @ ..] = data else { return };
     let Some(api) = Api::ALL.into_iter().find(|api| api.key() == i16::from(*key)) else { return };
     let (low, high) = api.versions();
     let frame = Bytes::copy_from_slice(frame);
     for version in low..=high {
-        let _ = Response::decode(api, version, frame.clone());
+        let ours = decode(api, version, frame.clone());
+        if shape::covers(api)
+            && let Some(body) = body(&frame, api.flexible_response(version))
+        {
+            match (ours, second::opinion(api, version, &body)) {
+                (Ok(ours), Some(theirs)) => assert_eq!(ours, theirs, "{api:?} version {version}"),
+                // The crate takes tagged fields in any order, and a known one twice.
+                (Err(_), None) | (Err(DecodeError::TagOrder(_)), _) => {}
+                (ours, theirs) => panic!("{api:?} version {version}: {ours:?}, and the crate: {theirs:?}"),
+            }
+        }
     }
+}
+
+/// What follows a frame's header.
+fn body(frame: &Bytes, flexible: bool) -> Option<Bytes> {
+    let mut header = Reader::new(frame.clone(), flexible);
+    header.i32().and_then(|_| header.skip_tags()).ok()?;
+    header.take(header.remaining()).ok()
 }
 
 /// The version itself where it is spoken, else one that is.

@@ -43,134 +43,175 @@ struct Crowd {
     after: Vec<u8>,
 }
 
-fn zeros(count: usize) -> Vec<u8> {
-    vec![0; count]
+fn crowd(api: Api, version: i16, before: &[&[u8]], element: &[&[u8]], after: &[&[u8]]) -> Crowd {
+    Crowd { api, version, before: before.concat(), element: element.concat(), after: after.concat() }
 }
 
+const TWO: &[u8] = &[0; 2];
+const FOUR: &[u8] = &[0; 4];
+const EIGHT: &[u8] = &[0; 8];
+const SIXTEEN: &[u8] = &[0; 16];
+/// Null, or false, in a flexible version.
+const NONE: &[u8] = &[0];
+const NO_TEXT: &[u8] = &[1];
+const NO_ELEMENTS: &[u8] = &[1];
+const NO_TAGS: &[u8] = &[0];
+const ONE: &[u8] = &[2];
+/// A name as short as one can be.
+const NAME: &[u8] = &[2, b't'];
+
 fn crowds() -> Vec<Crowd> {
-    let crowd = |api, version, before: &[&[u8]], element: &[&[u8]], after: &[&[u8]]| Crowd {
-        api,
-        version,
-        before: before.concat(),
-        element: element.concat(),
-        after: after.concat(),
-    };
-    let (two, four, eight, sixteen) = (&zeros(2)[..], &zeros(4)[..], &zeros(8)[..], &zeros(16)[..]);
-    let (none, no_text, no_elements, no_tags): (&[u8], &[u8], &[u8], &[u8]) = (&[0], &[1], &[1], &[0]);
-    let one: &[u8] = &[2];
+    [records(), offsets(), cluster(), classic()].into_iter().flatten().collect()
+}
+
+fn records() -> Vec<Crowd> {
     vec![
-        crowd(Api::Produce, 9, &[], &[no_text, no_elements, no_tags], &[four, no_tags]),
-        crowd(Api::Produce, 13, &[], &[sixteen, no_elements, no_tags], &[four, no_tags]),
+        crowd(Api::Produce, 9, &[], &[NO_TEXT, NO_ELEMENTS, NO_TAGS], &[FOUR, NO_TAGS]),
+        crowd(Api::Produce, 13, &[], &[SIXTEEN, NO_ELEMENTS, NO_TAGS], &[FOUR, NO_TAGS]),
         // One topic of many partitions: index, error, offset, time, start, errors of records, message.
         crowd(
             Api::Produce,
             9,
-            &[one, no_text],
-            &[four, two, eight, eight, eight, no_elements, none, no_tags],
-            &[no_tags, four, no_tags],
+            &[ONE, NO_TEXT],
+            &[FOUR, TWO, EIGHT, EIGHT, EIGHT, NO_ELEMENTS, NONE, NO_TAGS],
+            &[NO_TAGS, FOUR, NO_TAGS],
         ),
         // One partition of many record errors.
         crowd(
             Api::Produce,
             9,
-            &[one, no_text, one, four, two, eight, eight, eight],
-            &[four, none, no_tags],
-            &[none, no_tags, no_tags, four, no_tags],
+            &[ONE, NO_TEXT, ONE, FOUR, TWO, EIGHT, EIGHT, EIGHT],
+            &[FOUR, NONE, NO_TAGS],
+            &[NONE, NO_TAGS, NO_TAGS, FOUR, NO_TAGS],
         ),
-        crowd(Api::Fetch, 12, &[four, two, four], &[no_text, no_elements, no_tags], &[no_tags]),
-        crowd(Api::Fetch, 13, &[four, two, four], &[sixteen, no_elements, no_tags], &[no_tags]),
+        crowd(Api::Fetch, 12, &[FOUR, TWO, FOUR], &[NO_TEXT, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::Fetch, 13, &[FOUR, TWO, FOUR], &[SIXTEEN, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
         // Partitions: index, error, high watermark, last stable, start, aborted, preferred, records.
         crowd(
             Api::Fetch,
             12,
-            &[four, two, four, one, no_text],
-            &[four, two, eight, eight, eight, none, four, none, no_tags],
-            &[no_tags, no_tags],
+            &[FOUR, TWO, FOUR, ONE, NO_TEXT],
+            &[FOUR, TWO, EIGHT, EIGHT, EIGHT, NONE, FOUR, NONE, NO_TAGS],
+            &[NO_TAGS, NO_TAGS],
         ),
         crowd(
             Api::Fetch,
             12,
-            &[four, two, four, one, no_text, one, four, two, eight, eight, eight],
-            &[eight, eight, no_tags],
-            &[four, none, no_tags, no_tags, no_tags],
+            &[FOUR, TWO, FOUR, ONE, NO_TEXT, ONE, FOUR, TWO, EIGHT, EIGHT, EIGHT],
+            &[EIGHT, EIGHT, NO_TAGS],
+            &[FOUR, NONE, NO_TAGS, NO_TAGS, NO_TAGS],
         ),
-        crowd(Api::OffsetCommit, 8, &[four], &[no_text, no_elements, no_tags], &[no_tags]),
-        crowd(Api::OffsetCommit, 8, &[four, one, no_text], &[four, two, no_tags], &[no_tags, no_tags]),
-        crowd(Api::OffsetFetch, 8, &[four], &[no_text, no_elements, two, no_tags], &[no_tags]),
-        crowd(Api::OffsetFetch, 8, &[four, one, no_text], &[no_text, no_elements, no_tags], &[two, no_tags, no_tags]),
+    ]
+}
+
+fn offsets() -> Vec<Crowd> {
+    vec![
+        crowd(Api::OffsetCommit, 8, &[FOUR], &[NO_TEXT, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::OffsetCommit, 8, &[FOUR, ONE, NO_TEXT], &[FOUR, TWO, NO_TAGS], &[NO_TAGS, NO_TAGS]),
+        crowd(Api::OffsetFetch, 8, &[FOUR], &[NO_TEXT, NO_ELEMENTS, TWO, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::OffsetFetch, 8, &[FOUR, ONE, NO_TEXT], &[NO_TEXT, NO_ELEMENTS, NO_TAGS], &[TWO, NO_TAGS, NO_TAGS]),
         crowd(
             Api::OffsetFetch,
             8,
-            &[four, one, no_text, one, no_text],
-            &[four, eight, four, none, two, no_tags],
-            &[no_tags, two, no_tags, no_tags],
+            &[FOUR, ONE, NO_TEXT, ONE, NO_TEXT],
+            &[FOUR, EIGHT, FOUR, NONE, TWO, NO_TAGS],
+            &[NO_TAGS, TWO, NO_TAGS, NO_TAGS],
         ),
-        crowd(
-            Api::Metadata,
-            9,
-            &[four],
-            &[four, no_text, four, none, no_tags],
-            &[none, four, no_elements, four, no_tags],
-        ),
-        crowd(
-            Api::Metadata,
-            9,
-            &[four, no_elements, none, four],
-            &[two, no_text, none, no_elements, four, no_tags],
-            &[four, no_tags],
-        ),
-        crowd(
-            Api::Metadata,
-            9,
-            &[four, no_elements, none, four, one, two, no_text, none],
-            &[two, four, four, four, no_elements, no_elements, no_elements, no_tags],
-            &[four, no_tags, four, no_tags],
-        ),
-        crowd(Api::ListOffsets, 6, &[four], &[no_text, no_elements, no_tags], &[no_tags]),
+        crowd(Api::ListOffsets, 6, &[FOUR], &[NO_TEXT, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
         crowd(
             Api::ListOffsets,
             6,
-            &[four, one, no_text],
-            &[four, two, eight, eight, four, no_tags],
-            &[no_tags, no_tags],
+            &[FOUR, ONE, NO_TEXT],
+            &[FOUR, TWO, EIGHT, EIGHT, FOUR, NO_TAGS],
+            &[NO_TAGS, NO_TAGS],
         ),
-        crowd(Api::FindCoordinator, 4, &[four], &[no_text, four, no_text, four, two, none, no_tags], &[no_tags]),
-        crowd(Api::CreateTopics, 5, &[four], &[no_text, two, none, four, two, no_elements, no_tags], &[no_tags]),
-        crowd(
-            Api::CreateTopics,
-            5,
-            &[four, one, no_text, two, none, four, two],
-            &[no_text, none, none, none, none, no_tags],
-            &[no_tags, no_tags],
-        ),
-        crowd(Api::DeleteTopics, 6, &[four], &[none, sixteen, two, none, no_tags], &[no_tags]),
-        crowd(Api::OffsetForLeaderEpoch, 4, &[four], &[no_text, no_elements, no_tags], &[no_tags]),
+        crowd(Api::OffsetForLeaderEpoch, 4, &[FOUR], &[NO_TEXT, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
         crowd(
             Api::OffsetForLeaderEpoch,
             4,
-            &[four, one, no_text],
-            &[two, four, four, eight, no_tags],
-            &[no_tags, no_tags],
+            &[FOUR, ONE, NO_TEXT],
+            &[TWO, FOUR, FOUR, EIGHT, NO_TAGS],
+            &[NO_TAGS, NO_TAGS],
         ),
+        crowd(Api::OffsetCommit, 8, &[FOUR], &[NAME, ONE, FOUR, TWO, NO_TAGS, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::OffsetFetch, 8, &[FOUR], &[NAME, NO_ELEMENTS, TWO, NO_TAGS], &[NO_TAGS]),
+    ]
+}
+
+fn cluster() -> Vec<Crowd> {
+    vec![
+        crowd(
+            Api::Metadata,
+            9,
+            &[FOUR],
+            &[FOUR, NO_TEXT, FOUR, NONE, NO_TAGS],
+            &[NONE, FOUR, NO_ELEMENTS, FOUR, NO_TAGS],
+        ),
+        crowd(
+            Api::Metadata,
+            9,
+            &[FOUR, NO_ELEMENTS, NONE, FOUR],
+            &[TWO, NO_TEXT, NONE, NO_ELEMENTS, FOUR, NO_TAGS],
+            &[FOUR, NO_TAGS],
+        ),
+        crowd(
+            Api::Metadata,
+            9,
+            &[FOUR, NO_ELEMENTS, NONE, FOUR, ONE, TWO, NO_TEXT, NONE],
+            &[TWO, FOUR, FOUR, FOUR, NO_ELEMENTS, NO_ELEMENTS, NO_ELEMENTS, NO_TAGS],
+            &[FOUR, NO_TAGS, FOUR, NO_TAGS],
+        ),
+        crowd(Api::FindCoordinator, 4, &[FOUR], &[NO_TEXT, FOUR, NO_TEXT, FOUR, TWO, NONE, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::CreateTopics, 5, &[FOUR], &[NO_TEXT, TWO, NONE, FOUR, TWO, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
+        crowd(
+            Api::CreateTopics,
+            5,
+            &[FOUR, ONE, NO_TEXT, TWO, NONE, FOUR, TWO],
+            &[NO_TEXT, NONE, NONE, NONE, NONE, NO_TAGS],
+            &[NO_TAGS, NO_TAGS],
+        ),
+        crowd(Api::DeleteTopics, 6, &[FOUR], &[NONE, SIXTEEN, TWO, NONE, NO_TAGS], &[NO_TAGS]),
         crowd(
             Api::DescribeCluster,
             0,
-            &[four, two, none, no_text, four],
-            &[four, no_text, four, none, no_tags],
-            &[four, no_tags],
+            &[FOUR, TWO, NONE, NO_TEXT, FOUR],
+            &[FOUR, NO_TEXT, FOUR, NONE, NO_TAGS],
+            &[FOUR, NO_TAGS],
         ),
-        crowd(Api::ApiVersions, 3, &[two], &[two, two, two, no_tags], &[four, no_tags]),
+        crowd(Api::ApiVersions, 3, &[TWO], &[TWO, TWO, TWO, NO_TAGS], &[FOUR, NO_TAGS]),
+        crowd(Api::CreateTopics, 7, &[FOUR], &[NAME, SIXTEEN, TWO, NAME, FOUR, TWO, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
+    ]
+}
+
+/// Versions without compact lengths, in which the smallest elements are other ones.
+fn classic() -> Vec<Crowd> {
+    let letter: &[u8] = &[0, 1, b't'];
+    vec![
+        crowd(Api::Metadata, 0, &[], &[FOUR, TWO, FOUR], &[FOUR]),
+        crowd(Api::Metadata, 0, &[FOUR], &[TWO, TWO, FOUR], &[]),
+        crowd(Api::Metadata, 0, &[FOUR], &[TWO, letter, FOUR], &[]),
+        crowd(Api::Metadata, 0, &[FOUR, &[0, 0, 0, 1], TWO, TWO], &[TWO, FOUR, FOUR, FOUR, FOUR], &[]),
+        crowd(Api::DeleteTopics, 1, &[FOUR], &[TWO, TWO], &[]),
+        crowd(Api::DeleteTopics, 1, &[FOUR], &[letter, TWO], &[]),
+        crowd(Api::CreateTopics, 2, &[FOUR], &[TWO, TWO, TWO], &[]),
+        crowd(Api::ApiVersions, 0, &[TWO], &[TWO, TWO, TWO], &[]),
+        crowd(Api::ListOffsets, 1, &[&[0, 0, 0, 1], TWO], &[FOUR, TWO, EIGHT, EIGHT], &[]),
+        crowd(Api::OffsetFetch, 1, &[&[0, 0, 0, 1], TWO], &[FOUR, EIGHT, TWO, TWO], &[]),
     ]
 }
 
 fn frame(crowd: &Crowd, count: usize, claim: usize) -> Bytes {
     let header: &[u8] = if crowd.api.flexible_response(crowd.version) { &[0; 5] } else { &[0; 4] };
-    [header, &crowd.before, &compact(claim), &crowd.element.repeat(count), &crowd.after].concat().into()
+    let claim = if crowd.version >= crowd.api.flexible_from() {
+        compact(claim)
+    } else {
+        i32::try_from(claim).unwrap_or(i32::MAX).to_be_bytes().to_vec()
+    };
+    [header, &crowd.before, &claim, &crowd.element.repeat(count), &crowd.after].concat().into()
 }
 
-/// What the smallest elements cost in memory, by their size on the wire: an empty topic of three bytes is a name, an id and a
-/// list. The largest are those of `kafka-protocol`, whose structs keep unknown tagged fields.
-const COST_MAX: usize = 32;
+/// What the smallest elements cost in memory, by their size on the wire: an empty topic of three bytes is a name and a list.
+const COST_MAX: usize = 8;
 
 #[test]
 fn a_response_costs_a_small_multiple_of_its_size() {

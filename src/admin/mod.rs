@@ -294,13 +294,15 @@ fn note(
     let mut again = None;
     let mut answered = Vec::new();
     for topic in topics {
-        answered.push(topic.name.clone());
+        // What was not asked about decides nothing.
+        let Some(name) = open.iter().find(|name| ***name == *topic.name) else { continue };
+        answered.push(name);
         match topic.error {
             // Neither did anything.
             Some(code @ (Code::NotController | Code::ThrottlingQuotaExceeded)) => {
-                again = Some(Error::broker(code, failed).in_topic(&topic.name));
+                again = Some(Error::broker(code, failed).in_topic(name));
             }
-            _ => drop(decided.insert(topic.name.clone(), outcome(topic, failed))),
+            _ => drop(decided.insert(name.clone(), outcome(name, topic, failed))),
         }
     }
     for name in open.iter().filter(|name| !answered.contains(name)) {
@@ -314,10 +316,10 @@ fn mixed_up() -> Error {
     Error::protocol("the answer is to another question")
 }
 
-fn outcome(topic: m::TopicOutcome, failed: &str) -> Result<(), Error> {
+fn outcome(name: &TopicName, topic: m::TopicOutcome, failed: &str) -> Result<(), Error> {
     let Some(code) = topic.error else { return Ok(()) };
     let why = topic.message.map_or(failed.to_owned(), |message| format!("{failed}: {message}"));
-    Err(Error::broker(code, why).in_topic(&topic.name))
+    Err(Error::broker(code, why).in_topic(name))
 }
 
 fn describe(topic: m::MetadataTopic) -> TopicDescription {
@@ -329,5 +331,5 @@ fn describe(topic: m::MetadataTopic) -> TopicDescription {
     };
     let mut partitions: Vec<_> = topic.partitions.into_iter().map(partition).collect();
     partitions.sort_by_key(|partition| partition.index);
-    TopicDescription { name: topic.name, id: topic.id, error: topic.error, partitions }
+    TopicDescription { name: (&*topic.name).into(), id: topic.id, error: topic.error, partitions }
 }

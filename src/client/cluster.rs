@@ -414,13 +414,13 @@ impl Cluster {
         else {
             return Err(Error::protocol("the answer is to another question"));
         };
-        if found.key.as_deref().is_some_and(|key| key != group) {
-            return Err(Error::protocol(format!("the coordinator of another group than {group} was answered")));
-        }
+        let Some(found) = found.of(group) else {
+            return Err(Error::protocol(format!("the coordinator of group {group} is not in the answer")));
+        };
         if let Some(code) = found.error {
             return Err(Error::broker(code, format!("could not find the coordinator of group {group}")));
         }
-        let id = found.node.id;
+        let id = found.id;
         if self.snapshot().broker(id).is_none() {
             self.refresh(&[]);
             return Err(Error::new(Kind::Connect, format!("coordinator {id} is not known yet")));

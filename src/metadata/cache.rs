@@ -83,44 +83,57 @@ fn update(snapshot: &mut Snapshot, heard: MetadataTopic) {
     if heard.name.is_empty() {
         return;
     }
-    let before = snapshot.topics.get(&heard.name).cloned();
-    let before_id = before.as_ref().map(|topic| topic.id);
-    if let Some(error) = heard.error {
-        let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
-        let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
-        if gone {
-            // It may be that a broker has not heard of the topic yet: epochs do not go back for that.
-            partitions.iter_mut().for_each(|partition| partition.leader = None);
-        }
-        let known = before_id.filter(|_| heard.id.is_zero());
-        let topic = Topic { name: heard.name.clone(), id: known.unwrap_or(heard.id), error: Some(error), partitions };
-        snapshot.topics.insert(heard.name, Arc::new(topic));
-        return;
+    let before = snapshot.topics.get(&*heard.name).cloned();
+    let name = before.as_ref().map_or_else(|| TopicName::from(&*heard.name), |topic| topic.name.clone());
+    let topic = match heard.error {
+        Some(error) => refused(name, &heard, error, before.as_deref()),
+        None => described(name, &heard, before.as_deref()),
+    };
+    // Another id is another topic of the same name: what was known by the old one is not kept for good.
+    if let Some(before) = before.filter(|before| before.id != topic.id)
+        && snapshot.names.get(&before.id) == Some(&topic.name)
+    {
+        snapshot.names.remove(&before.id);
     }
+    if topic.error.is_none() && !topic.id.is_zero() {
+        snapshot.names.insert(topic.id, topic.name.clone());
+    }
+    snapshot.topics.insert(topic.name.clone(), Arc::new(topic));
+}
+
+/// A topic about which the broker says `error` instead of partitions.
+fn refused(name: TopicName, heard: &MetadataTopic, error: Code, before: Option<&Topic>) -> Topic {
+    let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
+    let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
+    if gone {
+        // It may be that a broker has not heard of the topic yet: epochs do not go back for that.
+        partitions.iter_mut().for_each(|partition| partition.leader = None);
+    }
+    let known = before.map(|topic| topic.id).filter(|_| heard.id.is_zero());
+    Topic { name, id: known.unwrap_or(heard.id), error: Some(error), partitions }
+}
+
+fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> Topic {
     // Another id is another topic of the same name: nothing of the old one counts.
     let before = before.filter(|before| before.id == heard.id || before.id.is_zero() || heard.id.is_zero());
-    let old = before.as_ref().map_or(&[][..], |topic| &topic.partitions);
-    let mut partitions: Vec<Partition> = Vec::new();
+    let old = before.map_or(&[][..], |topic| &topic.partitions);
     // Indexes have no holes, so none is as large as their number; one that is would only cost memory.
     let count = heard.partitions.len().max(old.len());
-    for partition in heard.partitions {
+    let mut partitions: Vec<Partition> = Vec::with_capacity(count);
+    for partition in &heard.partitions {
         let Some(index) = usize::try_from(partition.index).ok().filter(|index| *index < count) else {
             continue;
         };
         if partitions.len() <= index {
             partitions.resize(index + 1, Partition::default());
         }
-        partitions[index] = newer(old.get(index).copied(), &partition);
+        partitions[index] = newer(old.get(index).copied(), partition);
     }
     // A response that leaves out partitions does not unmake them.
     if partitions.len() < old.len() {
         partitions.extend_from_slice(&old[partitions.len()..]);
     }
-    if !heard.id.is_zero() {
-        snapshot.names.insert(heard.id, heard.name.clone());
-    }
-    let topic = Topic { name: heard.name.clone(), id: heard.id, error: None, partitions };
-    snapshot.topics.insert(heard.name, Arc::new(topic));
+    Topic { name, id: heard.id, error: None, partitions }
 }
 
 fn newer(old: Option<Partition>, heard: &MetadataPartition) -> Partition {
@@ -161,6 +174,16 @@ mod tests {
         assert_eq!(leader(&cache), Some(1));
         cache.handle_response(response(2, 0, 2));
         assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn the_id_of_a_topic_that_was_made_anew_is_forgotten() {
+        let mut cache = Cache::default();
+        for id in 1..=3 {
+            cache.handle_response(response(id, 5, 1));
+        }
+        let known = |id| cache.snapshot().topic_by_id(TopicId([id; 16])).is_some();
+        assert_eq!([1, 2, 3].map(known), [false, false, true]);
     }
 
     #[test]

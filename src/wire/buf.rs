@@ -1,6 +1,7 @@
 //! Reading and writing the protocol's primitives.
 //!
-//! A count or a length from the wire is held against the bytes that are really there before anything is reserved for it.
+//! A count or a length from the wire is held against the bytes that are really there before anything is reserved for it, and
+//! no byte vouches for two counts: what is made for a frame is in proportion to its size, whatever it claims.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -39,6 +40,8 @@ pub enum DecodeError {
     NotKafka(&'static str),
     /// The bytes end in the middle of something.
     Truncated,
+    /// A tagged field whose size is not that of what it holds, by its number.
+    TagSize(u32),
     /// A tagged field that does not come after the one before it, as KIP-482 has them.
     TagOrder(u32),
     /// A string is not UTF-8.
@@ -63,6 +66,7 @@ impl fmt::Display for DecodeError {
             Self::Negative(number) => write!(f, "the length {number} where there must be a value"),
             Self::NotKafka(what) => write!(f, "the peer does not speak Kafka: {what}"),
             Self::Truncated => f.write_str("the response ends too early"),
+            Self::TagSize(tag) => write!(f, "tagged field {tag} is not of the size that it declares"),
             Self::TagOrder(tag) => write!(f, "tagged field {tag} does not come after the one before it"),
             Self::Utf8 => f.write_str("a string is not UTF-8"),
             Self::Varint => f.write_str("a variable-length number is too long"),
@@ -80,17 +84,23 @@ impl From<DecodeError> for Error {
     }
 }
 
+/// The most that one byte of an array's smallest element may cost in memory: what [`Reader`] bounds counts by, and tests hold.
+pub const COST_MAX: usize = 8;
+
 /// Reads primitives off a frame; what it hands out borrows from the frame.
 #[derive(Debug)]
 pub struct Reader {
     rest: Bytes,
     flexible: bool,
+    /// Bytes of `rest` that elements still to come of the arrays being read need at least. Nothing else may use them, so that
+    /// an array within an array cannot claim what the outer one has claimed already.
+    promised: usize,
 }
 
 impl Reader {
     /// Reads `bytes`; `flexible` versions have compact lengths and tagged fields (KIP-482).
     pub fn new(bytes: Bytes, flexible: bool) -> Self {
-        Self { rest: bytes, flexible }
+        Self { rest: bytes, flexible, promised: 0 }
     }
 
     /// What has not been read.
@@ -98,27 +108,19 @@ impl Reader {
         self.rest.len()
     }
 
+    /// What has not been read and is not promised to elements still to come.
+    fn free(&self) -> usize {
+        self.rest.len().saturating_sub(self.promised)
+    }
+
     fn need(&self, length: usize) -> Result<(), DecodeError> {
-        if self.rest.len() < length { Err(DecodeError::Truncated) } else { Ok(()) }
+        if self.free() < length { Err(DecodeError::Truncated) } else { Ok(()) }
     }
 
     /// Takes `length` bytes without copying them.
     pub fn take(&mut self, length: usize) -> Result<Bytes, DecodeError> {
         self.need(length)?;
         Ok(self.rest.split_to(length))
-    }
-
-    /// Passes over `length` bytes.
-    pub fn skip(&mut self, length: usize) -> Result<(), DecodeError> {
-        self.need(length)?;
-        self.rest.advance(length);
-        Ok(())
-    }
-
-    /// Passes over a string that may be null.
-    pub fn skip_text(&mut self) -> Result<(), DecodeError> {
-        let length = self.length(true)?.unwrap_or(0);
-        self.skip(length)
     }
 
     pub fn i8(&mut self) -> Result<i8, DecodeError> {
@@ -194,21 +196,31 @@ impl Reader {
     }
 
     /// An element count, refusing one the frame cannot hold. `min_len` is the fewest bytes an element can occupy.
-    pub fn nullable_count(&mut self, min_len: usize) -> Result<Option<usize>, DecodeError> {
+    fn nullable_count(&mut self, min_len: usize) -> Result<Option<usize>, DecodeError> {
         let Some(count) = self.length(false)? else { return Ok(None) };
-        let remaining = self.rest.len();
-        if count > remaining / min_len.max(1) {
+        let remaining = self.free();
+        if count > remaining / min_len {
             return Err(DecodeError::CountExceedsFrame { count, remaining });
         }
         Ok(Some(count))
     }
 
-    /// As [`Self::nullable_count`], where null is an error.
-    pub fn count(&mut self, min_len: usize) -> Result<usize, DecodeError> {
-        self.nullable_count(min_len)?.ok_or(DecodeError::Negative(-1))
+    /// Reads `count` elements, each of at least `min_len` bytes, which are kept for it meanwhile.
+    fn each(
+        &mut self,
+        count: usize,
+        min_len: usize,
+        mut read: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        self.promised += count * min_len;
+        for _ in 0..count {
+            self.promised -= min_len;
+            read(self)?;
+        }
+        Ok(())
     }
 
-    /// An array, each element read by `read`.
+    /// An array, each element read by `read`, which finds at least `min_len` bytes in any element that is whole.
     pub fn array<T>(
         &mut self,
         min_len: usize,
@@ -226,27 +238,87 @@ impl Reader {
         let Some(count) = self.nullable_count(min_len)? else { return Ok(None) };
         // Exactly: growing by doubling would hold up to three times as much when a frame is full of the smallest elements.
         let mut elements = Vec::with_capacity(count);
-        for _ in 0..count {
-            elements.push(read(self)?);
-        }
+        self.each(count, min_len, |reader| {
+            elements.push(read(reader)?);
+            Ok(())
+        })?;
         Ok(Some(elements))
     }
 
-    pub fn nullable_string(&mut self) -> Result<Option<String>, DecodeError> {
+    /// An array of which `read` leaves out, by `None`, elements that say nothing. Those it keeps have at least `kept_len` bytes.
+    pub fn array_of_kept<T>(
+        &mut self,
+        min_len: usize,
+        kept_len: usize,
+        mut read: impl FnMut(&mut Self) -> Result<Option<T>, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let count = self.nullable_count(min_len)?.ok_or(DecodeError::Negative(-1))?;
+        let mut elements = Vec::with_capacity(count.min(self.free() / kept_len));
+        self.each(count, min_len, |reader| {
+            elements.extend(read(reader)?);
+            Ok(())
+        })?;
+        Ok(elements)
+    }
+
+    /// Passes over an array that may be null, each element passed over by `skip`.
+    pub fn skip_array(
+        &mut self,
+        min_len: usize,
+        skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let count = self.nullable_count(min_len)?.unwrap_or(0);
+        self.each(count, min_len, skip)
+    }
+
+    /// An array of numbers.
+    pub fn i32s(&mut self) -> Result<Vec<i32>, DecodeError> {
+        let count = self.nullable_count(4)?.ok_or(DecodeError::Negative(-1))?;
+        let (numbers, _) = self.rest[..count * 4].as_chunks();
+        let numbers = numbers.iter().map(|bytes| i32::from_be_bytes(*bytes)).collect();
+        self.rest.advance(count * 4);
+        Ok(numbers)
+    }
+
+    /// What `make` makes of a string that may be null.
+    fn text<T>(&mut self, make: impl FnOnce(&str) -> T) -> Result<Option<T>, DecodeError> {
         let Some(length) = self.length(true)? else { return Ok(None) };
-        let bytes = self.take(length)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| DecodeError::Utf8)?;
-        Ok(Some(text.to_owned()))
+        self.need(length)?;
+        let made = std::str::from_utf8(&self.rest[..length]).map(make).map_err(|_| DecodeError::Utf8)?;
+        self.rest.advance(length);
+        Ok(Some(made))
+    }
+
+    pub fn nullable_string(&mut self) -> Result<Option<String>, DecodeError> {
+        self.text(str::to_owned)
     }
 
     pub fn string(&mut self) -> Result<String, DecodeError> {
         self.nullable_string()?.ok_or(DecodeError::Negative(-1))
     }
 
+    /// A string that may be null, in the least memory.
+    pub fn nullable_str(&mut self) -> Result<Option<Box<str>>, DecodeError> {
+        self.text(|text| Box::from(text))
+    }
+
+    /// A string in the least memory.
+    pub fn str(&mut self) -> Result<Box<str>, DecodeError> {
+        self.nullable_str()?.ok_or(DecodeError::Negative(-1))
+    }
+
     pub fn topic(&mut self) -> Result<TopicName, DecodeError> {
-        let length = self.length(true)?.ok_or(DecodeError::Negative(-1))?;
-        let bytes = self.take(length)?;
-        Ok(std::str::from_utf8(&bytes).map_err(|_| DecodeError::Utf8)?.into())
+        self.text(|text| TopicName::from(text))?.ok_or(DecodeError::Negative(-1))
+    }
+
+    /// Passes over a string.
+    pub fn skip_string(&mut self) -> Result<(), DecodeError> {
+        self.text(|_| ())?.ok_or(DecodeError::Negative(-1))
+    }
+
+    /// Passes over a string that may be null.
+    pub fn skip_nullable_string(&mut self) -> Result<(), DecodeError> {
+        self.text(|_| ()).map(drop)
     }
 
     /// Bytes that may be null, without copying them.
@@ -255,8 +327,8 @@ impl Reader {
         self.take(length).map(Some)
     }
 
-    /// Reads the tagged fields of a flexible version, which ascend; `known` reads those it knows, and skips the others by
-    /// leaving them.
+    /// Reads the tagged fields of a flexible version, which ascend; `known` reads those it knows to their ends, and skips the
+    /// others by leaving them.
     pub fn tags(
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<(), DecodeError>,
@@ -265,8 +337,8 @@ impl Reader {
             return Ok(());
         }
         let count = self.uvarint()?;
-        if count as usize > self.rest.len() / 2 {
-            return Err(DecodeError::CountExceedsFrame { count: count as usize, remaining: self.rest.len() });
+        if count as usize > self.free() / 2 {
+            return Err(DecodeError::CountExceedsFrame { count: count as usize, remaining: self.free() });
         }
         let mut before = None;
         for _ in 0..count {
@@ -275,8 +347,11 @@ impl Reader {
                 return Err(DecodeError::TagOrder(tag));
             }
             let size = self.uvarint()? as usize;
-            let mut field = Self { rest: self.take(size)?, flexible: true };
+            let mut field = Self::new(self.take(size)?, true);
             known(tag, &mut field)?;
+            if !field.rest.is_empty() && field.rest.len() < size {
+                return Err(DecodeError::TagSize(tag));
+            }
         }
         Ok(())
     }
@@ -476,7 +551,32 @@ mod tests {
     #[test]
     fn a_count_that_the_frame_cannot_hold_is_refused_before_anything_is_reserved() {
         let mut reader = Reader::new(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]), false);
-        assert_eq!(reader.count(4), Err(DecodeError::CountExceedsFrame { count: 0x7fff_ffff, remaining: 0 }));
+        let refused = DecodeError::CountExceedsFrame { count: 0x7fff_ffff, remaining: 0 };
+        assert_eq!(reader.i32s(), Err(refused.clone()));
+        let mut reader = Reader::new(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]), false);
+        assert_eq!(reader.array(4, Reader::i32), Err(refused));
+    }
+
+    /// Two elements of at least five bytes, the first of which claims eight numbers where the second has its bytes.
+    #[test]
+    fn an_array_within_an_array_cannot_claim_what_the_outer_one_has_claimed() {
+        let read = |inner: u8| {
+            let frame = [&[3, inner][..], &[0; 4], &[2], &[0; 4]].concat();
+            Reader::new(frame.into(), true).array(5, Reader::i32s)
+        };
+        assert_eq!(read(2), Ok(vec![vec![0], vec![0]]));
+        assert_eq!(read(3), Err(DecodeError::CountExceedsFrame { count: 2, remaining: 4 }));
+    }
+
+    #[test]
+    fn a_tagged_field_that_is_known_has_the_size_of_what_it_holds() {
+        let read = |size: u8| {
+            let frame = [&[1, 0, size][..], &[0; 3]].concat();
+            Reader::new(frame.into(), true).tags(|_, field| field.i16().map(drop))
+        };
+        assert_eq!(read(2), Ok(()));
+        assert_eq!(read(1), Err(DecodeError::Truncated));
+        assert_eq!(read(3), Err(DecodeError::TagSize(0)));
     }
 
     #[test]

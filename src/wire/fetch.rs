@@ -19,6 +19,7 @@ use super::produce::put_topic;
 use super::produce::read_leader;
 use super::produce::read_nodes;
 use super::produce::topic;
+use super::produce::topics;
 
 const FLEXIBLE: i16 = 12;
 /// Topics go by id.
@@ -27,6 +28,8 @@ const BY_ID: i16 = 13;
 const REPLICA_STATE: i16 = 15;
 /// The first version whose response hints at leaders (KIP-951).
 const NODES: i16 = 16;
+/// The fewest bytes of a partition in a response, in version 4.
+const PARTITION_MIN: usize = 30;
 
 impl FetchRequest {
     pub fn encode(&self, version: i16, out: &mut Chunks) {
@@ -106,7 +109,10 @@ impl FetchRequest {
         reader.tags(|tag, field| {
             match tag {
                 0 => request.cluster_id = field.nullable_string()?,
-                1 => request.replica = Replica { id: field.i32()?, epoch: field.i64()? },
+                1 => {
+                    request.replica = Replica { id: field.i32()?, epoch: field.i64()? };
+                    field.skip_tags()?;
+                }
                 _ => {}
             }
             Ok(())
@@ -183,12 +189,13 @@ impl FetchResponse {
             response.error = reader.code()?;
             response.session_id = reader.i32()?;
         }
-        response.topics = reader.array(2, |reader| {
-            let (name, id) = topic(reader, version >= BY_ID)?;
-            let partitions = reader.array(24, |reader| partition(reader, version))?;
-            reader.skip_tags()?;
-            Ok(FetchedTopic { name, id, partitions })
-        })?;
+        response.topics = topics(
+            &mut reader,
+            version >= BY_ID,
+            PARTITION_MIN,
+            |reader| partition(reader, version),
+            |name, id, partitions| FetchedTopic { name, id, partitions },
+        )?;
         reader.tags(|tag, field| {
             if tag == 0 {
                 response.nodes = read_nodes(field)?;
@@ -261,9 +268,15 @@ fn partition(reader: &mut Reader, version: i16) -> Result<FetchedPartition, Deco
     partition.records = reader.nullable_bytes()?;
     reader.tags(|tag, field| {
         match tag {
-            0 => partition.diverging = Some((field.i32()?, field.i64()?)),
+            0 => {
+                partition.diverging = Some((field.i32()?, field.i64()?));
+                field.skip_tags()?;
+            }
             1 => partition.current_leader = Some(read_leader(field)?),
-            2 => partition.snapshot = Some((field.i64()?, field.i32()?)),
+            2 => {
+                partition.snapshot = Some((field.i64()?, field.i32()?));
+                field.skip_tags()?;
+            }
             _ => {}
         }
         Ok(())

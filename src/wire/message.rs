@@ -215,9 +215,10 @@ pub struct OffsetFetchResponse {
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchedGroup {
-    pub group: String,
+    /// Empty below version 8, which answers about the one that was asked about.
+    pub group: Box<str>,
     pub error: Option<Code>,
-    pub topics: Vec<FetchedOffsets>,
+    pub topics: Box<[FetchedOffsets]>,
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FetchedOffsets {
@@ -253,7 +254,8 @@ pub struct MetadataResponse {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetadataTopic {
     pub error: Option<Code>,
-    pub name: TopicName,
+    /// Empty where a broker does not say it.
+    pub name: Box<str>,
     pub id: TopicId,
     pub internal: bool,
     pub partitions: Vec<MetadataPartition>,
@@ -345,12 +347,26 @@ pub struct FindCoordinatorRequest {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FindCoordinatorResponse {
     pub throttle_time_ms: i32,
+    pub coordinators: Vec<Coordinator>,
+}
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Coordinator {
+    /// Whose coordinator it is; below version 4 nobody's but that of the key that was asked about.
+    pub key: Option<String>,
     pub error: Option<Code>,
     pub error_message: Option<String>,
-    /// Whose coordinator it is, from version 4 on.
-    pub key: Option<String>,
-    pub node: Node,
+    pub id: i32,
+    pub host: String,
+    pub port: i32,
 }
+
+impl FindCoordinatorResponse {
+    /// The answer about `key`, whatever else is answered (KIP-699).
+    pub fn of(&self, key: &str) -> Option<&Coordinator> {
+        self.coordinators.iter().find(|found| found.key.as_deref().is_none_or(|found| found == key))
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitProducerIdRequest {
     pub transactional_id: Option<String>,
@@ -383,7 +399,6 @@ pub struct NewTopic {
     pub replication: i16,
     pub configs: Vec<(String, Option<String>)>,
 }
-/// Each topic as (name, id, error, message).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CreateTopicsResponse {
     pub throttle_time_ms: i32,
@@ -391,10 +406,11 @@ pub struct CreateTopicsResponse {
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicOutcome {
-    pub name: TopicName,
-    pub id: TopicId,
+    /// Empty where a broker says only an id, as none does that was asked about names.
+    pub name: Box<str>,
     pub error: Option<Code>,
-    pub message: Option<String>,
+    /// Never empty. Boxed twice: most have none, and the smallest outcome on the wire has four bytes.
+    pub message: Option<Box<Box<str>>>,
 }
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DeleteTopicsRequest {

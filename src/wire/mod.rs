@@ -1,19 +1,24 @@
 //! The only door to `kafka-protocol`: frames, versions, and what is asked and answered.
 //!
-//! Produce, Fetch, OffsetCommit and OffsetFetch are coded by hand, without a copy of record bytes. The other messages go
-//! through `kafka-protocol`, each response only after [`shape`] has seen that its counts fit the frame: that crate
-//! reserves whatever a count declares. A batch of records is only bytes here.
+//! Responses are decoded by hand, all of them: `kafka-protocol` reserves room for whatever a count declares, and what it decodes
+//! takes up to 32 times the frame. Here a frame costs at most [`buf::COST_MAX`] times its size, whatever it claims. Requests of
+//! the control plane are encoded by the crate, those that carry records or offsets by hand, without a copy of record bytes.
+//! A batch of records is only bytes here.
 
+mod api_versions;
 pub mod buf;
 mod control;
+mod coordinator;
 mod fetch;
 pub mod frame;
 pub mod message;
+mod metadata;
 mod offset_commit;
 mod offset_fetch;
+mod offsets;
 mod produce;
 pub mod request;
-pub mod shape;
+mod topics;
 pub mod version;
 
 pub use self::buf::DecodeError;

@@ -12,10 +12,13 @@ use super::message::OffsetCommitRequest;
 use super::message::OffsetCommitResponse;
 use super::produce::put_topic;
 use super::produce::topic;
+use super::produce::topics;
 
 const FLEXIBLE: i16 = 8;
 /// Topics go by id.
 const BY_ID: i16 = 10;
+/// The fewest bytes of a partition in a response, before version 8.
+const PARTITION_MIN: usize = 6;
 
 impl OffsetCommitRequest {
     pub fn encode(&self, version: i16, out: &mut Chunks) {
@@ -93,15 +96,13 @@ impl OffsetCommitResponse {
     pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body, version >= FLEXIBLE);
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
-        let topics = reader.array(2, |reader| {
-            let (name, id) = topic(reader, version >= BY_ID)?;
-            let partitions = reader.array(6, |reader| {
-                let partition = (reader.i32()?, reader.code()?);
-                reader.skip_tags()?;
-                Ok(partition)
-            })?;
+        let partition = |reader: &mut Reader| {
+            let partition = (reader.i32()?, reader.code()?);
             reader.skip_tags()?;
-            Ok(CommittedTopic { name, id, partitions })
+            Ok(partition)
+        };
+        let topics = topics(&mut reader, version >= BY_ID, PARTITION_MIN, partition, |name, id, partitions| {
+            CommittedTopic { name, id, partitions }
         })?;
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, topics })

@@ -14,12 +14,17 @@ use super::message::OffsetFetchResponse;
 use super::message::OffsetFetchTopic;
 use super::produce::put_topic;
 use super::produce::topic;
+use super::produce::topics;
 
 const FLEXIBLE: i16 = 6;
 /// Several groups in one request (KIP-709).
 const GROUPS: i16 = 8;
 /// Topics go by id.
 const BY_ID: i16 = 10;
+/// The fewest bytes of a group in a response.
+const GROUP_MIN: usize = 5;
+/// The fewest bytes of a partition in a response, in version 1.
+const PARTITION_MIN: usize = 16;
 
 impl OffsetFetchRequest {
     /// Refuses several groups where the version carries one: the others would be left out in silence.
@@ -120,17 +125,17 @@ impl OffsetFetchResponse {
         let mut reader = Reader::new(body, version >= FLEXIBLE);
         let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
         let groups = if version >= GROUPS {
-            reader.array(4, |reader| {
-                let group = reader.string()?;
-                let topics = read_offsets(reader, version)?;
+            reader.array(GROUP_MIN, |reader| {
+                let group = reader.str()?;
+                let topics = read_offsets(reader, version)?.into();
                 let group = FetchedGroup { group, topics, error: reader.code()? };
                 reader.skip_tags()?;
                 Ok(group)
             })?
         } else {
-            let topics = read_offsets(&mut reader, version)?;
+            let topics = read_offsets(&mut reader, version)?.into();
             let error = if version >= 2 { reader.code()? } else { None };
-            vec![FetchedGroup { group: String::new(), error, topics }]
+            vec![FetchedGroup { group: Box::default(), error, topics }]
         };
         reader.skip_tags()?;
         Ok(Self { throttle_time_ms, groups })
@@ -155,21 +160,21 @@ fn put_offsets(out: &mut Chunks, version: i16, topics: &[FetchedOffsets]) {
 }
 
 fn read_offsets(reader: &mut Reader, version: i16) -> Result<Vec<FetchedOffsets>, DecodeError> {
-    reader.array(2, |reader| {
-        let (name, id) = topic(reader, version >= BY_ID)?;
-        let partitions = reader.array(15, |reader| {
-            let partition = FetchedOffset {
-                index: reader.i32()?,
-                offset: reader.i64()?,
-                leader_epoch: if version >= 5 { reader.epoch()? } else { None },
-                metadata: reader.nullable_string()?,
-                error: reader.code()?,
-            };
-            reader.skip_tags()?;
-            Ok(partition)
-        })?;
+    let partition = |reader: &mut Reader| {
+        let partition = FetchedOffset {
+            index: reader.i32()?,
+            offset: reader.i64()?,
+            leader_epoch: if version >= 5 { reader.epoch()? } else { None },
+            metadata: reader.nullable_string()?,
+            error: reader.code()?,
+        };
         reader.skip_tags()?;
-        Ok(FetchedOffsets { name, id, partitions })
+        Ok(partition)
+    };
+    topics(reader, version >= BY_ID, PARTITION_MIN, partition, |name, id, partitions| FetchedOffsets {
+        name,
+        id,
+        partitions,
     })
 }
 

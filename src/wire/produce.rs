@@ -22,6 +22,14 @@ const FLEXIBLE: i16 = 9;
 const BY_ID: i16 = 13;
 /// The first version whose response hints at leaders (KIP-951).
 const LEADERS: i16 = 10;
+/// The fewest bytes of a topic in a response: an empty name, an empty array, no tags.
+const TOPIC_MIN: usize = 3;
+/// The fewest bytes of a partition in a response, in version 3.
+const PARTITION_MIN: usize = 22;
+/// The fewest bytes of a record's error, from version 9 on.
+const RECORD_ERROR_MIN: usize = 6;
+/// The fewest bytes of a broker in a tagged field.
+const NODE_MIN: usize = 11;
 
 impl ProduceRequest {
     pub fn encode(&self, version: i16, out: &mut Chunks) {
@@ -80,12 +88,13 @@ impl ProduceResponse {
 
     pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body, version >= FLEXIBLE);
-        let topics = reader.array(2, |reader| {
-            let (name, id) = topic(reader, version >= BY_ID)?;
-            let partitions = reader.array(22, |reader| partition(reader, version))?;
-            reader.skip_tags()?;
-            Ok(ProducedTopic { name, id, partitions })
-        })?;
+        let topics = topics(
+            &mut reader,
+            version >= BY_ID,
+            PARTITION_MIN,
+            |reader| partition(reader, version),
+            |name, id, partitions| ProducedTopic { name, id, partitions },
+        )?;
         let throttle_time_ms = reader.i32()?;
         let mut nodes = Vec::new();
         reader.tags(|tag, field| {
@@ -128,7 +137,7 @@ fn partition(reader: &mut Reader, version: i16) -> Result<ProducedPartition, Dec
         ..ProducedPartition::default()
     };
     if version >= 8 {
-        partition.record_errors = reader.array(5, |reader| {
+        partition.record_errors = reader.array(RECORD_ERROR_MIN, |reader| {
             let error = (reader.i32()?, reader.nullable_string()?);
             reader.skip_tags()?;
             Ok(error)
@@ -152,6 +161,23 @@ pub(super) fn put_topic(out: &mut Chunks, by_id: bool, name: &TopicName, id: Top
 /// Reads what [`put_topic`] writes.
 pub(super) fn topic(reader: &mut Reader, by_id: bool) -> Result<(TopicName, TopicId), DecodeError> {
     if by_id { Ok((TopicName::default(), reader.id()?)) } else { Ok((reader.topic()?, TopicId::ZERO)) }
+}
+
+/// Reads a response's topics, each with what is said of its partitions. One without partitions says nothing and is left out:
+/// three bytes of a frame would be a name, an id and a list.
+pub(super) fn topics<P, T>(
+    reader: &mut Reader,
+    by_id: bool,
+    partition_min: usize,
+    mut partition: impl FnMut(&mut Reader) -> Result<P, DecodeError>,
+    make: impl Fn(TopicName, TopicId, Vec<P>) -> T,
+) -> Result<Vec<T>, DecodeError> {
+    reader.array_of_kept(TOPIC_MIN, TOPIC_MIN + partition_min, |reader| {
+        let (name, id) = topic(reader, by_id)?;
+        let partitions = reader.array(partition_min, &mut partition)?;
+        reader.skip_tags()?;
+        Ok((!partitions.is_empty()).then(|| make(name, id, partitions)))
+    })
 }
 
 pub(super) fn put_leader(leader: Leader) -> Vec<u8> {
@@ -181,7 +207,7 @@ pub(super) fn put_nodes(nodes: &[Node]) -> Vec<u8> {
 }
 
 pub(super) fn read_nodes(field: &mut Reader) -> Result<Vec<Node>, DecodeError> {
-    field.array(11, |field| {
+    field.array(NODE_MIN, |field| {
         let node = Node { id: field.i32()?, host: field.string()?, port: field.i32()?, rack: field.nullable_string()? };
         field.skip_tags()?;
         Ok(node)

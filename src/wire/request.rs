@@ -164,18 +164,20 @@ impl Response {
         header.skip_tags()?;
         let body = header.take(header.remaining())?;
         Ok(match api {
-            Api::ApiVersions => Self::ApiVersions(control::api_versions(version, body)?),
-            Api::CreateTopics => Self::CreateTopics(control::create_topics(version, body)?),
-            Api::DeleteTopics => Self::DeleteTopics(control::delete_topics(version, body)?),
-            Api::DescribeCluster => Self::DescribeCluster(control::describe_cluster(version, body)?),
+            Api::ApiVersions => Self::ApiVersions(m::ApiVersionsResponse::decode(version, body)?),
+            Api::CreateTopics => Self::CreateTopics(m::CreateTopicsResponse::decode(version, body)?),
+            Api::DeleteTopics => Self::DeleteTopics(m::DeleteTopicsResponse::decode(version, body)?),
+            Api::DescribeCluster => Self::DescribeCluster(m::DescribeClusterResponse::decode(version, body)?),
             Api::Fetch => Self::Fetch(m::FetchResponse::decode(version, body)?),
-            Api::FindCoordinator => Self::FindCoordinator(control::find_coordinator(version, body)?),
-            Api::InitProducerId => Self::InitProducerId(control::init_producer_id(version, body)?),
-            Api::ListOffsets => Self::ListOffsets(control::list_offsets(version, body)?),
-            Api::Metadata => Self::Metadata(control::metadata(version, body)?),
+            Api::FindCoordinator => Self::FindCoordinator(m::FindCoordinatorResponse::decode(version, body)?),
+            Api::InitProducerId => Self::InitProducerId(m::InitProducerIdResponse::decode(version, body)?),
+            Api::ListOffsets => Self::ListOffsets(m::ListOffsetsResponse::decode(version, body)?),
+            Api::Metadata => Self::Metadata(m::MetadataResponse::decode(version, body)?),
             Api::OffsetCommit => Self::OffsetCommit(m::OffsetCommitResponse::decode(version, body)?),
             Api::OffsetFetch => Self::OffsetFetch(m::OffsetFetchResponse::decode(version, body)?),
-            Api::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(control::offset_for_leader_epoch(version, body)?),
+            Api::OffsetForLeaderEpoch => {
+                Self::OffsetForLeaderEpoch(m::OffsetForLeaderEpochResponse::decode(version, body)?)
+            }
             Api::Produce => Self::Produce(m::ProduceResponse::decode(version, body)?),
         })
     }

@@ -460,12 +460,16 @@ impl Reader {
 
     fn located(&mut self, ctx: &mut Context, peer: &mut Peer, number: u64, answer: Result<Response, Error>) {
         match answer {
-            Ok(Response::FindCoordinator(found)) if found.error.is_none() => {
-                if peer.cache.snapshot().broker(found.node.id).is_none() {
+            Ok(Response::FindCoordinator(found)) => {
+                let found = found.of(&group(self.number)).filter(|found| found.error.is_none());
+                let Some(id) = found.map(|found| found.id) else {
+                    return self.try_again(ctx, number, disconnected(ctx));
+                };
+                if peer.cache.snapshot().broker(id).is_none() {
                     peer.refresh(ctx);
                     return self.try_again(ctx, number, disconnected(ctx));
                 }
-                self.coordinator = Some(found.node.id);
+                self.coordinator = Some(id);
                 self.ask(ctx, peer, number);
             }
             Ok(_) => self.try_again(ctx, number, disconnected(ctx)),

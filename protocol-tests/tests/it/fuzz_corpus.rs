@@ -11,7 +11,7 @@ use super::golden::unhex;
 // The fuzz workspace links libFuzzer, which needs a C++ compiler; what its targets do needs none.
 #[path = "../../../fuzz/src/lib.rs"]
 #[allow(unreachable_pub)]
-mod targets;
+pub(super) mod targets;
 
 use targets::TARGETS;
 

@@ -1,4 +1,4 @@
-//! The layouts of `wire::shape` and the requests of `wire::request`, against what `kafka-protocol` writes and reads.
+//! The responses and requests of the control plane, against what `kafka-protocol` writes and reads.
 //!
 //! Values are random, from numbered seeds: texts and lists of every length, nulls, and tagged fields that nobody knows.
 
@@ -15,7 +15,6 @@ use kafka_protocol::protocol::Encodable;
 use kafka_protocol::protocol::Message;
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::protocol::decode_request_header_from_buffer;
-use ottla::error::Code;
 use ottla::types::LeaderEpoch;
 use ottla::types::ProducerIdentity;
 use ottla::types::TopicId;
@@ -24,7 +23,9 @@ use ottla::wire::Api;
 use ottla::wire::Request;
 use ottla::wire::Response;
 use ottla::wire::message as m;
-use ottla::wire::shape;
+
+use super::fuzz_corpus::targets::second;
+use super::fuzz_corpus::targets::shape;
 
 mod requests;
 mod responses;

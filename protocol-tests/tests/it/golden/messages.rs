@@ -1,4 +1,5 @@
-//! Messages: those coded by hand decode to the JSON and encode back to the same bytes; the others do so through the crate.
+//! Messages: those coded by hand both ways decode to the JSON and encode back to the same bytes; the others do so through the crate,
+//! and what is read of their responses is in the JSON.
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -13,6 +14,7 @@ use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
+use super::control;
 use super::hex;
 use super::rows;
 use super::unhex;
@@ -137,6 +139,9 @@ fn golden_messages_survive_decoding_and_encoding() {
         let expected: Value = serde_json::from_str(&row[6]).expect("JSON");
         let again =
             by_hand(api, kind, version, &body, &expected).unwrap_or_else(|| through_crate(api, kind, version, &body));
+        if kind == "response" {
+            control::understood(api, version, &body, &expected);
+        }
         assert_eq!(hex(&again), row[5], "{api} {kind} version {version} {}", row[4]);
         spoken += 1;
     }
@@ -198,11 +203,11 @@ fn normalise(value: &mut Value) {
     }
 }
 
-fn code(error: Option<Code>) -> Value {
+pub(super) fn code(error: Option<Code>) -> Value {
     json!(error.map_or(0, Code::to_wire))
 }
 
-fn epoch(epoch: Option<LeaderEpoch>) -> Value {
+pub(super) fn epoch(epoch: Option<LeaderEpoch>) -> Value {
     json!(LeaderEpoch::to_wire(epoch))
 }
 
@@ -220,7 +225,7 @@ fn topic(by_id: bool, key: &str, name: &str, id: ottla::types::TopicId, rest: Va
 }
 
 /// Keeps the fields whose condition holds.
-fn object(fields: Vec<(&str, bool, Value)>) -> Value {
+pub(super) fn object(fields: Vec<(&str, bool, Value)>) -> Value {
     let kept = fields.into_iter().filter(|(_, there, _)| *there).map(|(name, _, value)| (name.to_owned(), value));
     Value::Object(kept.collect())
 }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+mod control;
 mod hashes;
 mod messages;
 mod records;

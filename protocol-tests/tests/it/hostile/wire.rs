@@ -180,7 +180,7 @@ fn class_2_elements_of_a_large_frame_take_memory_in_proportion() {
     body.extend([1, 1, 0].repeat(usize::try_from(count).unwrap()));
     body.extend([0; 16]);
     let Response::Produce(response) = decode(Api::Produce, 9, &body).unwrap() else { panic!("not what was asked") };
-    assert_eq!(response.topics.len(), usize::try_from(count).unwrap());
+    assert!(response.topics.is_empty(), "a topic without partitions says nothing");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn class_3_negative_lengths_of_strings_and_bytes_are_refused() {
         let refused = DecodeError::Negative(i64::from(length));
         assert_eq!(reader(&bytes).nullable_string(), Err(refused.clone()));
         assert_eq!(reader(&bytes).topic(), Err(refused.clone()));
-        assert_eq!(reader(&bytes).skip_text(), Err(refused));
+        assert_eq!(reader(&bytes).skip_nullable_string(), Err(refused));
     }
     for length in [-2, i32::MIN] {
         let bytes = [&length.to_be_bytes()[..], b"abc"].concat();
@@ -244,9 +244,8 @@ fn class_5_text_that_is_not_utf_8_is_refused_in_every_place() {
         assert_eq!(Reader::new(bytes.clone(), true).string(), Err(DecodeError::Utf8));
         assert_eq!(Reader::new(bytes, true).topic(), Err(DecodeError::Utf8));
     }
-    // A name inside a Metadata response goes through the message crate.
     let body = [&[0; 4][..], &[0, 0, 0, 1], &[0, 0, 0, 1], &[0, 2, 0xff, 0xff], &[0; 40]].concat();
-    assert!(matches!(decode(Api::Metadata, 3, &body), Err(DecodeError::Message(_))));
+    assert_eq!(decode(Api::Metadata, 3, &body), Err(DecodeError::Utf8));
 }
 
 /// A Produce response of version 10 with these bytes for its tagged fields.

@@ -185,7 +185,7 @@ impl Bench {
             m::FetchedOffset { index, offset, leader_epoch, ..m::FetchedOffset::default() }
         });
         let topics = vec![m::FetchedOffsets { name: "t".into(), id: ID, partitions: partitions.collect() }];
-        let groups = vec![m::FetchedGroup { group: "g".into(), error: None, topics }];
+        let groups = vec![m::FetchedGroup { group: "g".into(), error: None, topics: topics.into() }];
         let response = m::OffsetFetchResponse { throttle_time_ms: 0, groups };
         self.answer("stored", Ok(Response::OffsetFetch(response)));
     }

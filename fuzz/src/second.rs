@@ -1,0 +1,213 @@
+//! A second opinion on responses: what `kafka-protocol` understands, in this client's words.
+
+use bytes::Bytes;
+use kafka_protocol::messages as kp;
+use kafka_protocol::messages::api_versions_response::FinalizedFeatureKey;
+use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
+use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
+use kafka_protocol::messages::find_coordinator_response::Coordinator;
+use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
+use kafka_protocol::messages::list_offsets_response::ListOffsetsTopicResponse;
+use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
+use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::offset_for_leader_epoch_response::EpochEndOffset;
+use kafka_protocol::messages::offset_for_leader_epoch_response::OffsetForLeaderTopicResult;
+use kafka_protocol::protocol::Decodable;
+use kafka_protocol::protocol::StrBytes;
+use ottla::error::Code;
+use ottla::types::LeaderEpoch;
+use ottla::types::ProducerIdentity;
+use ottla::types::TopicId;
+use ottla::wire::Api;
+use ottla::wire::Response;
+use ottla::wire::message as m;
+
+use super::shape;
+
+/// What the crate makes of a body; `None` where it refuses it, or would reserve more than the frame can hold.
+pub fn opinion(api: Api, version: i16, body: &Bytes) -> Option<Response> {
+    // A broker that does not speak the version answers error 35 in the form of version 0 (KIP-511).
+    let version = if api == Api::ApiVersions && body.starts_with(&[0, 35]) { 0 } else { version };
+    shape::walk(api, version, body)?;
+    Some(match api {
+        Api::ApiVersions => Response::ApiVersions(api_versions(decoded(version, body)?)),
+        Api::CreateTopics => Response::CreateTopics(create_topics(decoded(version, body)?)),
+        Api::DeleteTopics => Response::DeleteTopics(delete_topics(decoded(version, body)?)),
+        Api::DescribeCluster => Response::DescribeCluster(describe_cluster(decoded(version, body)?)),
+        Api::FindCoordinator => Response::FindCoordinator(find_coordinator(version, decoded(version, body)?)),
+        Api::InitProducerId => Response::InitProducerId(init_producer_id(&decoded(version, body)?)),
+        Api::ListOffsets => Response::ListOffsets(list_offsets(decoded(version, body)?)),
+        Api::Metadata => Response::Metadata(metadata(decoded(version, body)?)),
+        Api::OffsetForLeaderEpoch => Response::OffsetForLeaderEpoch(offset_for_leader_epoch(decoded(version, body)?)),
+        Api::Produce | Api::Fetch | Api::OffsetCommit | Api::OffsetFetch => return None,
+    })
+}
+
+fn decoded<M: Decodable>(version: i16, body: &Bytes) -> Option<M> {
+    M::decode(&mut body.clone(), version).ok()
+}
+
+fn owned(text: Option<StrBytes>) -> Option<String> {
+    text.map(|text| text.to_string())
+}
+
+/// Of an outcome: an empty text says nothing.
+fn message(text: Option<StrBytes>) -> Option<Box<Box<str>>> {
+    text.filter(|text| !text.is_empty()).map(|text| Box::new(Box::from(&*text)))
+}
+
+fn ids(nodes: &[kp::BrokerId]) -> Vec<i32> {
+    nodes.iter().map(|node| node.0).collect()
+}
+
+fn api_versions(response: kp::ApiVersionsResponse) -> m::ApiVersionsResponse {
+    let features = response.finalized_features.into_iter();
+    let feature = |key: FinalizedFeatureKey| (key.name.to_string(), key.max_version_level);
+    m::ApiVersionsResponse {
+        error: Code::from_wire(response.error_code),
+        apis: response.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect(),
+        throttle_time_ms: response.throttle_time_ms,
+        finalized_features: features.map(feature).collect(),
+    }
+}
+
+fn create_topics(response: kp::CreateTopicsResponse) -> m::CreateTopicsResponse {
+    let topic = |topic: CreatableTopicResult| m::TopicOutcome {
+        name: Box::from(&**topic.name),
+        error: Code::from_wire(topic.error_code),
+        message: message(topic.error_message),
+    };
+    m::CreateTopicsResponse {
+        throttle_time_ms: response.throttle_time_ms,
+        topics: response.topics.into_iter().map(topic).collect(),
+    }
+}
+
+fn delete_topics(response: kp::DeleteTopicsResponse) -> m::DeleteTopicsResponse {
+    let topic = |topic: DeletableTopicResult| m::TopicOutcome {
+        name: topic.name.map(|name| Box::from(&**name)).unwrap_or_default(),
+        error: Code::from_wire(topic.error_code),
+        message: message(topic.error_message),
+    };
+    m::DeleteTopicsResponse {
+        throttle_time_ms: response.throttle_time_ms,
+        topics: response.responses.into_iter().map(topic).collect(),
+    }
+}
+
+fn describe_cluster(response: kp::DescribeClusterResponse) -> m::DescribeClusterResponse {
+    let broker = |broker: DescribeClusterBroker| m::Node {
+        id: broker.broker_id.0,
+        host: broker.host.to_string(),
+        port: broker.port,
+        rack: owned(broker.rack),
+    };
+    m::DescribeClusterResponse {
+        throttle_time_ms: response.throttle_time_ms,
+        error: Code::from_wire(response.error_code),
+        cluster_id: response.cluster_id.to_string(),
+        controller: response.controller_id.0,
+        brokers: response.brokers.into_iter().map(broker).collect(),
+    }
+}
+
+fn find_coordinator(version: i16, response: kp::FindCoordinatorResponse) -> m::FindCoordinatorResponse {
+    let several = |found: Coordinator| m::Coordinator {
+        key: Some(found.key.to_string()),
+        error: Code::from_wire(found.error_code),
+        error_message: owned(found.error_message),
+        id: found.node_id.0,
+        host: found.host.to_string(),
+        port: found.port,
+    };
+    let coordinators = if version >= 4 {
+        response.coordinators.into_iter().map(several).collect()
+    } else {
+        vec![m::Coordinator {
+            key: None,
+            error: Code::from_wire(response.error_code),
+            error_message: owned(response.error_message).filter(|_| version >= 1),
+            id: response.node_id.0,
+            host: response.host.to_string(),
+            port: response.port,
+        }]
+    };
+    m::FindCoordinatorResponse { throttle_time_ms: response.throttle_time_ms, coordinators }
+}
+
+fn init_producer_id(response: &kp::InitProducerIdResponse) -> m::InitProducerIdResponse {
+    let identity = ProducerIdentity { id: response.producer_id.0, epoch: response.producer_epoch };
+    m::InitProducerIdResponse {
+        throttle_time_ms: response.throttle_time_ms,
+        error: Code::from_wire(response.error_code),
+        identity: (identity.id >= 0 && identity.epoch >= 0).then_some(identity),
+    }
+}
+
+fn list_offsets(response: kp::ListOffsetsResponse) -> m::ListOffsetsResponse {
+    let partition = |partition: ListOffsetsPartitionResponse| m::ListedPartition {
+        index: partition.partition_index,
+        error: Code::from_wire(partition.error_code),
+        timestamp: partition.timestamp,
+        offset: partition.offset,
+        leader_epoch: LeaderEpoch::from_wire(partition.leader_epoch),
+    };
+    let topic = |topic: ListOffsetsTopicResponse| m::ListedTopic {
+        name: (&**topic.name).into(),
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+    };
+    // A topic without partitions says nothing.
+    let topics = response.topics.into_iter().filter(|topic| !topic.partitions.is_empty());
+    m::ListOffsetsResponse { throttle_time_ms: response.throttle_time_ms, topics: topics.map(topic).collect() }
+}
+
+fn metadata(response: kp::MetadataResponse) -> m::MetadataResponse {
+    let broker = |broker: MetadataResponseBroker| m::Node {
+        id: broker.node_id.0,
+        host: broker.host.to_string(),
+        port: broker.port,
+        rack: owned(broker.rack),
+    };
+    let partition = |partition: MetadataResponsePartition| m::MetadataPartition {
+        error: Code::from_wire(partition.error_code),
+        index: partition.partition_index,
+        leader: partition.leader_id.0,
+        leader_epoch: LeaderEpoch::from_wire(partition.leader_epoch),
+        replicas: ids(&partition.replica_nodes),
+        isr: ids(&partition.isr_nodes),
+        offline: ids(&partition.offline_replicas),
+    };
+    let topic = |topic: MetadataResponseTopic| m::MetadataTopic {
+        error: Code::from_wire(topic.error_code),
+        name: topic.name.map(|name| Box::from(&**name)).unwrap_or_default(),
+        id: TopicId(topic.topic_id.into_bytes()),
+        internal: topic.is_internal,
+        partitions: topic.partitions.into_iter().map(partition).collect(),
+    };
+    m::MetadataResponse {
+        throttle_time_ms: response.throttle_time_ms,
+        error: Code::from_wire(response.error_code),
+        brokers: response.brokers.into_iter().map(broker).collect(),
+        cluster_id: owned(response.cluster_id),
+        controller: response.controller_id.0,
+        topics: response.topics.into_iter().map(topic).collect(),
+    }
+}
+
+fn offset_for_leader_epoch(response: kp::OffsetForLeaderEpochResponse) -> m::OffsetForLeaderEpochResponse {
+    let end = |end: EpochEndOffset| m::EpochEnd {
+        index: end.partition,
+        error: Code::from_wire(end.error_code),
+        leader_epoch: LeaderEpoch::from_wire(end.leader_epoch),
+        end_offset: end.end_offset,
+    };
+    let topic = |topic: OffsetForLeaderTopicResult| m::EpochEndTopic {
+        name: (&**topic.topic).into(),
+        partitions: topic.partitions.into_iter().map(end).collect(),
+    };
+    // A topic without partitions says nothing.
+    let topics = response.topics.into_iter().filter(|topic| !topic.partitions.is_empty());
+    m::OffsetForLeaderEpochResponse { throttle_time_ms: response.throttle_time_ms, topics: topics.map(topic).collect() }
+}

@@ -1,0 +1,196 @@
+//! Responses of the control plane, of which this client reads what it uses: each field that it keeps equals Java's JSON.
+
+use bytes::Bytes;
+use ottla::wire::Api;
+use ottla::wire::Response;
+use ottla::wire::message as m;
+use serde_json::Value;
+use serde_json::json;
+
+use super::messages::code;
+use super::messages::epoch;
+use super::messages::object;
+
+/// Reads a response as a connection does, and compares what was understood.
+pub(super) fn understood(name: &str, version: i16, body: &Bytes, expected: &Value) {
+    let Some(api) = Api::ALL.into_iter().find(|api| format!("{api:?}") == name) else { return };
+    let header: &[u8] = if api.flexible_response(version) { &[0; 5] } else { &[0; 4] };
+    let response = Response::decode(api, version, [header, body].concat().into()).expect("a response that Java wrote");
+    let Some(ours) = kept(&response, version) else { return };
+    assert!(agrees(&ours, expected), "{name} version {version}: {ours} is not what is in {expected}");
+}
+
+/// Whether all that is in `ours` is in `theirs`, which may have more fields.
+fn agrees(ours: &Value, theirs: &Value) -> bool {
+    match (ours, theirs) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            // Java's JSON leaves out tagged fields that have their default.
+            let default = json!([]);
+            ours.iter().all(|(name, value)| agrees(value, theirs.get(name).unwrap_or(&default)))
+        }
+        (Value::Array(ours), Value::Array(theirs)) => {
+            // A topic without partitions says nothing where only partitions matter.
+            let bare = |value: &&Value| {
+                value.get("partitions").is_none_or(|all| all.as_array().is_none_or(|all| !all.is_empty()))
+            };
+            let strict = ours.len() == theirs.len();
+            let theirs: Vec<&Value> = theirs.iter().filter(|value| strict || bare(value)).collect();
+            ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(ours, theirs)| agrees(ours, theirs))
+        }
+        (ours, theirs) => ours == theirs,
+    }
+}
+
+fn kept(response: &Response, version: i16) -> Option<Value> {
+    Some(match response {
+        Response::ApiVersions(response) => api_versions(response, version),
+        Response::CreateTopics(response) => {
+            json!({ "throttleTimeMs": response.throttle_time_ms, "topics": outcomes(&response.topics, true) })
+        }
+        Response::DeleteTopics(response) => {
+            json!({ "throttleTimeMs": response.throttle_time_ms, "responses": outcomes(&response.topics, version >= 5) })
+        }
+        Response::DescribeCluster(response) => json!({
+            "throttleTimeMs": response.throttle_time_ms, "errorCode": code(response.error),
+            "clusterId": response.cluster_id, "controllerId": response.controller,
+            "brokers": nodes("brokerId", &response.brokers, true),
+        }),
+        Response::FindCoordinator(response) => find_coordinator(response, version),
+        Response::InitProducerId(response) => {
+            let identity = response.identity.map_or((-1, -1), |identity| (identity.id, identity.epoch));
+            object(vec![
+                ("throttleTimeMs", true, json!(response.throttle_time_ms)),
+                ("errorCode", true, code(response.error)),
+                ("producerId", response.identity.is_some(), json!(identity.0)),
+                ("producerEpoch", response.identity.is_some(), json!(identity.1)),
+            ])
+        }
+        Response::ListOffsets(response) => list_offsets(response, version),
+        Response::Metadata(response) => metadata(response, version),
+        Response::OffsetForLeaderEpoch(response) => epoch_ends(response),
+        Response::Produce(_) | Response::Fetch(_) | Response::OffsetCommit(_) | Response::OffsetFetch(_) => {
+            return None;
+        }
+    })
+}
+
+fn api_versions(response: &m::ApiVersionsResponse, version: i16) -> Value {
+    let api = |api: &(i16, i16, i16)| json!({ "apiKey": api.0, "minVersion": api.1, "maxVersion": api.2 });
+    let feature = |feature: &(String, i16)| json!({ "name": feature.0, "maxVersionLevel": feature.1 });
+    object(vec![
+        ("errorCode", true, code(response.error)),
+        ("apiKeys", true, response.apis.iter().map(api).collect()),
+        ("throttleTimeMs", version >= 1, json!(response.throttle_time_ms)),
+        ("finalizedFeatures", version >= 3, response.finalized_features.iter().map(feature).collect()),
+    ])
+}
+
+fn outcomes(topics: &[m::TopicOutcome], messages: bool) -> Value {
+    let outcome = |topic: &m::TopicOutcome| {
+        object(vec![
+            // Of a topic that was named by its id, the name is null.
+            ("name", !topic.name.is_empty(), json!(topic.name)),
+            ("errorCode", true, code(topic.error)),
+            ("errorMessage", messages && topic.message.is_some(), json!(topic.message)),
+        ])
+    };
+    topics.iter().map(outcome).collect()
+}
+
+fn nodes(id: &str, nodes: &[m::Node], racks: bool) -> Value {
+    let node = |node: &m::Node| {
+        object(vec![
+            (id, true, json!(node.id)),
+            ("host", true, json!(node.host)),
+            ("port", true, json!(node.port)),
+            ("rack", racks, json!(node.rack)),
+        ])
+    };
+    nodes.iter().map(node).collect()
+}
+
+fn find_coordinator(response: &m::FindCoordinatorResponse, version: i16) -> Value {
+    let one = |found: &m::Coordinator| {
+        object(vec![
+            ("key", version >= 4, json!(found.key)),
+            ("errorCode", true, code(found.error)),
+            ("errorMessage", version >= 1, json!(found.error_message)),
+            ("nodeId", true, json!(found.id)),
+            ("host", true, json!(found.host)),
+            ("port", true, json!(found.port)),
+        ])
+    };
+    if version < 4 {
+        return one(&response.coordinators[0]);
+    }
+    let coordinators: Vec<Value> = response.coordinators.iter().map(one).collect();
+    json!({ "throttleTimeMs": response.throttle_time_ms, "coordinators": coordinators })
+}
+
+fn list_offsets(response: &m::ListOffsetsResponse, version: i16) -> Value {
+    let partition = |partition: &m::ListedPartition| {
+        object(vec![
+            ("partitionIndex", true, json!(partition.index)),
+            ("errorCode", true, code(partition.error)),
+            ("timestamp", true, json!(partition.timestamp)),
+            ("offset", true, json!(partition.offset)),
+            ("leaderEpoch", version >= 4, epoch(partition.leader_epoch)),
+        ])
+    };
+    let topic = |topic: &m::ListedTopic| {
+        let partitions: Vec<Value> = topic.partitions.iter().map(partition).collect();
+        json!({ "name": &*topic.name, "partitions": partitions })
+    };
+    object(vec![
+        ("throttleTimeMs", version >= 2, json!(response.throttle_time_ms)),
+        ("topics", true, response.topics.iter().map(topic).collect()),
+    ])
+}
+
+fn metadata(response: &m::MetadataResponse, version: i16) -> Value {
+    let partition = |partition: &m::MetadataPartition| {
+        object(vec![
+            ("errorCode", true, code(partition.error)),
+            ("partitionIndex", true, json!(partition.index)),
+            ("leaderId", true, json!(partition.leader)),
+            ("leaderEpoch", version >= 7, epoch(partition.leader_epoch)),
+            ("replicaNodes", true, json!(partition.replicas)),
+            ("isrNodes", true, json!(partition.isr)),
+            ("offlineReplicas", version >= 5, json!(partition.offline)),
+        ])
+    };
+    let topic = |topic: &m::MetadataTopic| {
+        let partitions: Vec<Value> = topic.partitions.iter().map(partition).collect();
+        object(vec![
+            ("errorCode", true, code(topic.error)),
+            ("name", !topic.name.is_empty(), json!(topic.name)),
+            ("topicId", version >= 10, json!(topic.id.to_string())),
+            ("isInternal", version >= 1, json!(topic.internal)),
+            ("partitions", true, json!(partitions)),
+        ])
+    };
+    object(vec![
+        ("throttleTimeMs", version >= 3, json!(response.throttle_time_ms)),
+        ("brokers", true, nodes("nodeId", &response.brokers, version >= 1)),
+        ("clusterId", version >= 2, json!(response.cluster_id)),
+        ("controllerId", version >= 1, json!(response.controller)),
+        ("topics", true, response.topics.iter().map(topic).collect()),
+        ("errorCode", version >= 13, code(response.error)),
+    ])
+}
+
+fn epoch_ends(response: &m::OffsetForLeaderEpochResponse) -> Value {
+    let end = |end: &m::EpochEnd| {
+        json!({
+            "errorCode": code(end.error), "partition": end.index, "leaderEpoch": epoch(end.leader_epoch),
+            "endOffset": end.end_offset,
+        })
+    };
+    let topic = |topic: &m::EpochEndTopic| {
+        let partitions: Vec<Value> = topic.partitions.iter().map(end).collect();
+        json!({ "topic": &*topic.name, "partitions": partitions })
+    };
+    json!({
+        "throttleTimeMs": response.throttle_time_ms, "topics": response.topics.iter().map(topic).collect::<Vec<_>>(),
+    })
+}
