@@ -68,11 +68,11 @@ impl Chronicle {
     }
 
     /// A record is accepted.
-    pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, number: u64, deadline: u64) {
+    pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, number: u64, deadline: u64, once: bool) {
         let process = match self.writers.get(&writer) {
             Some(process) => *process,
             None => {
-                let process = self.open(Role::Producer { idempotent: true });
+                let process = self.open(Role::Producer { idempotent: once });
                 *self.writers.entry(writer).or_insert(process)
             }
         };

@@ -15,6 +15,7 @@ use ottla::types::TopicName;
 
 use super::chronicle::Chronicle;
 use super::reading::Follow;
+use super::setting::Promise;
 use super::trace::fingerprint;
 
 /// How late after its deadline a delivery may be decided, in microseconds: timers have that much slack.
@@ -64,6 +65,7 @@ pub(super) struct Placing {
 pub(super) struct Record {
     /// The producer's number, and how often it was started.
     writer: (usize, u32),
+    promise: Promise,
     pub(super) place: Place,
     deadline: u64,
     /// It must be acknowledged.
@@ -117,9 +119,8 @@ impl Stream {
 #[derive(Debug)]
 struct Flight {
     place: Place,
-    identity: (i64, i16),
-    first: u32,
-    end: u32,
+    /// Under which identity, and from which sequence up to which.
+    stamp: Option<((i64, i16), u32, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -139,6 +140,8 @@ pub(super) struct Ghost {
     grace: u64,
     streams: BTreeMap<(i64, i16, Place), Stream>,
     in_flight: BTreeMap<(usize, Place), usize>,
+    /// What each producer promises.
+    promises: Vec<Promise>,
     requests: BTreeMap<(usize, u64), Vec<Flight>>,
     budgets: BTreeMap<usize, i64>,
     epochs: BTreeMap<(usize, TopicName, i32), (TopicId, LeaderEpoch)>,
@@ -202,15 +205,16 @@ impl Ghost {
         let twice = record.placings.iter().find(|placing| placing.live && placing.incarnation == incarnation).copied();
         record.placings.push(Placing { incarnation, offset, before, live: true });
         let (said, disturbed, forgetful) = (record.said, record.disturbed, shadow.forgetful);
+        let promise = record.promise;
         shadow.entries.push((offset, value));
         let last = shadow.last_of.insert(record.writer, value);
-        if let Some(twice) = twice.filter(|_| !disturbed) {
+        if let Some(twice) = twice.filter(|_| !disturbed && !promise.repeats()) {
             self.fail(|| format!("record {value} is in {place:?} twice: at {} and {offset}", twice.offset));
         }
         if said == Some(Said::NotWritten) {
             self.fail(|| format!("record {value} was said not to be written and came to be at {place:?}@{offset}"));
         }
-        if let Some(last) = last.filter(|last| *last > value && !disturbed && !forgetful) {
+        if let Some(last) = last.filter(|last| *last > value && promise == Promise::Once && !disturbed && !forgetful) {
             self.fail(|| format!("record {value} is behind {last} in {place:?}"));
         }
     }
@@ -291,12 +295,20 @@ impl Ghost {
 
     // What is written.
 
+    /// What the next producer promises.
+    pub(super) fn promised(&mut self, writer: usize, promise: Promise) {
+        debug_assert_eq!(writer, self.promises.len(), "producers come in the order of their numbers");
+        self.promises.push(promise);
+    }
+
     /// A record is accepted under the next number.
     pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, deadline: u64, bytes: usize) {
         let value = self.records.len() as u64;
-        self.chronicle.accepted(writer, place, value, deadline);
+        let promise = self.promises[writer.0];
+        self.chronicle.accepted(writer, place, value, deadline, promise == Promise::Once);
         let must = self.healthy_from.is_some_and(|from| deadline >= from);
-        self.records.push(Record { writer, place, deadline, must, said: None, placings: Vec::new(), disturbed: false });
+        let placings = Vec::new();
+        self.records.push(Record { writer, promise, place, deadline, must, said: None, placings, disturbed: false });
         self.due.insert((deadline, value));
         *self.budgets.entry(writer.0).or_default() += signed(bytes);
     }
@@ -310,14 +322,17 @@ impl Ghost {
     pub(super) fn decided(&mut self, now: u64, value: u64, said: Said) {
         let record = self.record(value);
         let (place, before, deadline) = (record.place, record.said.replace(said), record.deadline);
-        let (must, writer) = (record.must, record.writer);
+        let (must, writer, promise) = (record.must, record.writer, record.promise);
         let placings = record.placings.clone();
-        self.chronicle.decided(writer, place, value, said);
+        // Who asks for no answer says no more than that it was sent.
+        let unanswered = promise == Promise::Sent && said == Said::Acknowledged(None);
+        self.chronicle.decided(writer, place, value, if unanswered { Said::MaybeWritten } else { said });
         self.due.remove(&(deadline, value));
         if let Some(before) = before {
             return self.fail(|| format!("record {value} was decided twice: {before:?}, then {said:?}"));
         }
         match said {
+            Said::Acknowledged(_) if unanswered => {}
             Said::Acknowledged(offset) => {
                 if !placings.iter().any(|placing| offset.is_none_or(|offset| offset == placing.offset)) {
                     self.fail(|| {
@@ -370,12 +385,22 @@ impl Ghost {
         if count > IN_FLIGHT_MAX {
             self.fail(|| format!("{count} batches of producer {writer} in flight for {place:?}"));
         }
-        let Some((identity, sequence)) = entry.stamp.identity else {
-            return self.fail(|| format!("a batch of producer {writer} for {place:?} without identity"));
+        let promise = self.promises[writer];
+        if promise.repeats() && count > 1 {
+            self.fail(|| {
+                format!("{count} batches of producer {writer}, which has no identity, in flight for {place:?}")
+            });
+        }
+        let Some((identity, sequence)) = entry.stamp.identity.filter(|_| promise == Promise::Once) else {
+            if promise == Promise::Once || entry.stamp.identity.is_some() {
+                let identity = entry.stamp.identity;
+                self.fail(|| format!("a batch of producer {writer} ({promise:?}) for {place:?} has {identity:?}"));
+            }
+            return self.requests.entry((writer, request)).or_default().push(Flight { place, stamp: None });
         };
         let first = sequence.to_wire().unsigned_abs();
         let end = sequence.advance(entry.batch.count()).to_wire().unsigned_abs();
-        let flight = Flight { place, identity: (identity.id, identity.epoch), first, end };
+        let flight = Flight { place, stamp: Some(((identity.id, identity.epoch), first, end)) };
         self.requests.entry((writer, request)).or_default().push(flight);
         let print = fingerprint(&entry.batch.to_bytes(&entry.stamp));
         let stream = self.streams.entry((identity.id, identity.epoch, place)).or_default();
@@ -397,9 +422,9 @@ impl Ghost {
 
     /// A request is answered or lost. Only of a batch that was refused as too large may the sequences be sent with other bytes.
     pub(super) fn landed(&mut self, writer: usize, request: u64, too_large: &[Place]) {
-        for Flight { place, identity, first, end } in self.requests.remove(&(writer, request)).unwrap_or_default() {
+        for Flight { place, stamp } in self.requests.remove(&(writer, request)).unwrap_or_default() {
             *self.in_flight.entry((writer, place)).or_default() -= 1;
-            if too_large.contains(&place) {
+            if let Some((identity, first, end)) = stamp.filter(|_| too_large.contains(&place)) {
                 let stream = self.streams.entry((identity.0, identity.1, place)).or_default();
                 stream.sent.remove(&first);
                 stream.free.insert(first, end);

@@ -222,8 +222,11 @@ impl Peer {
             let Some(Link { phase: Phase::Up(pipeline), .. }) = ctx.net.links.get_mut(&number) else { return };
             match pipeline.poll_write(now) {
                 Some(Write::Frame(parts, written)) => {
-                    assert!(written.is_none(), "acknowledgements are always asked for");
                     ctx.transmit(number, gather(parts));
+                    if let Some(tag) = written {
+                        ctx.trace.count("sent for no answer");
+                        self.answers.push_back((tag, Ok(Response::Produce(m::ProduceResponse::default()))));
+                    }
                 }
                 Some(Write::Refused(tag, error)) => self.answers.push_back((tag, Err(error))),
                 None => break,

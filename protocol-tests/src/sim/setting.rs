@@ -119,6 +119,46 @@ kinds! {
         TinyBudgets = "tiny-budgets",
         /// Writers are closed in the middle of their work and started again.
         WriterRestarts = "writer-restarts",
+        /// Some producers ask for no answer.
+        AcksNone = "acks-none",
+        /// Some producers ask for the leader's answer.
+        AcksLeader = "acks-leader",
+        /// Some producers have no identity, and ask for everybody's answer.
+        AcksPlain = "acks-plain",
+    }
+}
+
+impl Odd {
+    /// Drawn after all else, so that a seed of old is what it was in everything else.
+    const LATER: &[Self] = &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain];
+}
+
+/// What a producer promises of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// That it was handed to a connection, once.
+    Sent,
+    /// That the leader has it, maybe more than once.
+    Taken,
+    /// That all replicas have it, maybe more than once.
+    Kept,
+    /// That all replicas have it once, and in order.
+    Once,
+}
+
+impl Promise {
+    /// How many acknowledgements are asked for, as the wire has it.
+    pub(super) fn acks(self) -> i16 {
+        match self {
+            Self::Sent => 0,
+            Self::Taken => 1,
+            Self::Kept | Self::Once => -1,
+        }
+    }
+
+    /// Whether records may be in the log twice: what is sent without an answer is sent once.
+    pub(super) fn repeats(self) -> bool {
+        matches!(self, Self::Taken | Self::Kept)
     }
 }
 
@@ -152,7 +192,8 @@ impl Setting {
         let rate = *rng.choice(&[0, 20, 40, 40, 60, 90]).expect("some");
         let faults = Fault::ALL.iter().filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
         let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
-        let odds = Odd::ALL.iter().filter(|_| rng.u32(..100) < odd).map(|kind| kind.bit()).sum();
+        let early = Odd::ALL.iter().filter(|kind| !Odd::LATER.contains(kind));
+        let odds = early.filter(|_| rng.u32(..100) < odd).map(|kind| kind.bit()).sum();
         let mut setting = Self {
             seed,
             brokers: *rng.choice(&[1, 2, 3, 3, 3, 4]).expect("some"),
@@ -170,11 +211,17 @@ impl Setting {
             setting = setting.without(Fault::Recreate).without(Fault::CrashWithLoss);
         }
         // The mock forgets, when it cuts a log, the producers whose batches retention took; Kafka remembers them by snapshots.
-        if rng.bool() {
+        setting = if rng.bool() {
             setting.without(Fault::Retention)
         } else {
             setting.without(Fault::CrashWithLoss).without(Fault::HoldReplication)
+        };
+        for odd in Odd::LATER {
+            if rng.u8(..10) == 0 {
+                setting.odds |= odd.bit();
+            }
         }
+        setting
     }
 
     /// Whether a fault may strike.
@@ -199,6 +246,14 @@ impl Setting {
     pub fn without_odd(mut self, odd: Odd) -> Self {
         self.odds &= !odd.bit();
         self
+    }
+
+    /// What producers promise: one of these each.
+    pub(super) fn promises(&self) -> Vec<Promise> {
+        let weaker =
+            [(Odd::AcksNone, Promise::Sent), (Odd::AcksLeader, Promise::Taken), (Odd::AcksPlain, Promise::Kept)];
+        let drawn = weaker.into_iter().filter(|(odd, _)| self.has_odd(*odd)).map(|(_, promise)| promise);
+        std::iter::once(Promise::Once).chain(drawn).collect()
     }
 
     /// The faults that may strike.

@@ -33,6 +33,7 @@ use super::peer::Target;
 use super::peer::disconnected;
 use super::peer::micros;
 use super::setting::Odd;
+use super::setting::Promise;
 
 /// A batch's ticket: its records, by their numbers.
 #[derive(Debug, Default)]
@@ -66,6 +67,10 @@ impl Writer {
     pub(super) fn new(ctx: &mut Context, number: usize, left: u64) -> Self {
         let mut rng = ctx.rng.fork();
         let settings = settings(ctx, &mut rng);
+        let promises = ctx.setting.promises();
+        let promise = if promises.len() > 1 { *rng.choice(&promises).expect("some") } else { Promise::Once };
+        ctx.ghost.promised(number, promise);
+        let settings = Settings { acks: promise.acks(), idempotent: promise == Promise::Once, ..settings };
         let budget = if ctx.setting.has_odd(Odd::TinyBudgets) { rng.i64(60..200) } else { 1 << 20 };
         let core = ProducerCore::new(settings.clone(), Arc::new(Builtin::RoundRobin), rng.u64(..));
         Self {
