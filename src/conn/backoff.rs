@@ -52,4 +52,14 @@ mod tests {
         backoff.reset();
         assert!(backoff.next(&mut rng).as_millis() <= 60);
     }
+
+    #[test]
+    fn failures_in_a_row_are_counted_until_a_success() {
+        let mut rng = Rng::with_seed(1);
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
+        (0..3).for_each(|_| drop(backoff.next(&mut rng)));
+        assert_eq!(backoff.failures(), 3);
+        backoff.reset();
+        assert_eq!(backoff.failures(), 0);
+    }
 }

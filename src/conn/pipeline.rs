@@ -305,4 +305,32 @@ mod tests {
         assert!(pipeline.handle_timeout(now + 6 * second).is_empty());
         assert_eq!(pipeline.handle_timeout(now + 7 * second).len(), 1);
     }
+
+    #[test]
+    fn a_connection_is_idle_when_nothing_waits_and_nothing_is_due() {
+        let now = Instant::now();
+        let mut pipeline = pipeline();
+        pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), 7);
+        assert!(!pipeline.is_idle(), "it waits");
+        assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7]);
+        assert!(pipeline.poll_write(now).is_some());
+        assert!(!pipeline.is_idle(), "its answer is due");
+        pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), 8);
+        assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7, &8]);
+        let lost: Vec<_> = pipeline.lost().into_iter().map(|(reply, error)| (reply, error.kind())).collect();
+        assert_eq!(lost, [(7, Kind::Connect), (8, Kind::Connect)]);
+        assert!(pipeline.is_idle());
+    }
+
+    #[test]
+    fn correlation_ids_count_up_and_start_over_before_those_that_sasl_uses() {
+        let now = Instant::now();
+        let mut pipeline = pipeline();
+        pipeline.next_correlation = 0x3fff_ffff;
+        for (reply, id) in [(1, 0x3fff_ffff), (2, 0), (3, 1)] {
+            pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), reply);
+            assert!(pipeline.poll_write(now).is_some());
+            assert!(matches!(pipeline.handle_frame(now, answer(id)), Ok((whose, _)) if whose == reply));
+        }
+    }
 }

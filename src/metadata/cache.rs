@@ -220,4 +220,71 @@ mod tests {
         cache.handle_response(odd);
         assert_eq!(cache.snapshot().brokers().map(|broker| broker.id).collect::<Vec<_>>(), [1, 2]);
     }
+
+    #[test]
+    fn a_broker_that_knows_no_other_leaves_those_that_are_known_until_they_are_forgotten() {
+        let mut cache = Cache::default();
+        cache.handle_response(MetadataResponse { controller: 0, ..response(1, 5, 1) });
+        assert_eq!(cache.snapshot().controller(), Some(0));
+        cache.handle_response(MetadataResponse { brokers: Vec::new(), controller: -1, ..response(1, 5, 1) });
+        assert_eq!((cache.snapshot().brokers().count(), cache.snapshot().controller()), (2, None));
+        cache.forget_brokers();
+        assert_eq!(cache.snapshot().brokers().count(), 0);
+    }
+
+    #[test]
+    fn two_states_say_the_same_only_if_nothing_in_them_differs() {
+        let told = |response: MetadataResponse| {
+            let mut cache = Cache::default();
+            cache.handle_response(response);
+            cache.snapshot()
+        };
+        let first = response(1, 5, 1);
+        let same = told(first.clone());
+        let mut often = Cache { current: Arc::clone(&same) };
+        often.handle_response(first.clone());
+        assert!(often.snapshot().generation() > same.generation());
+        assert!(same.says_the_same_as(&often.snapshot()));
+        for other in [
+            MetadataResponse { brokers: vec![first.brokers[0].clone()], ..first.clone() },
+            MetadataResponse { controller: 1, ..first.clone() },
+            MetadataResponse { cluster_id: Some("another".into()), ..first.clone() },
+            response(1, 5, 2),
+        ] {
+            assert!(!same.says_the_same_as(&told(other.clone())), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn partitions_may_come_in_any_order_and_none_that_is_left_out_is_forgotten() {
+        let mut cache = Cache::default();
+        let partition = |index, leader| MetadataPartition {
+            index,
+            leader,
+            leader_epoch: LeaderEpoch::from_wire(5),
+            ..MetadataPartition::default()
+        };
+        let mut several = response(1, 5, 1);
+        several.topics[0].partitions = vec![partition(2, 3), partition(0, 1), partition(1, 2), partition(9, 9)];
+        cache.handle_response(several);
+        let leaders = |cache: &Cache| -> Vec<Option<i32>> {
+            let snapshot = cache.snapshot();
+            let topic = snapshot.topic("t").expect("it was told of");
+            topic.partitions.iter().map(|partition| partition.leader).collect()
+        };
+        assert_eq!(leaders(&cache), [Some(1), Some(2), Some(3)], "one beyond their number makes no sense");
+        cache.handle_response(response(1, 6, 7));
+        assert_eq!(leaders(&cache), [Some(7), Some(2), Some(3)]);
+        assert_eq!(cache.snapshot().topics().count(), 1);
+    }
+
+    #[test]
+    fn a_topic_that_gets_an_id_is_the_one_that_had_none() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(0, 5, 1));
+        cache.handle_response(response(1, 4, 2));
+        assert_eq!(leader(&cache), Some(1), "its epochs do not go back");
+        cache.handle_response(response(0, 4, 2));
+        assert_eq!(leader(&cache), Some(1), "nor where a broker is too old for ids");
+    }
 }

@@ -138,4 +138,27 @@ mod tests {
         budget.give_up(third, 20).wake();
         assert_eq!(budget.used(), 10);
     }
+
+    #[test]
+    fn at_the_end_everybody_is_let_in_and_gives_back_what_was_taken_for_them() {
+        let mut budget = Budget::new(100);
+        budget.take(90);
+        let (first, mut receiver) = budget.wait(50);
+        let (second, mut other) = budget.wait(20);
+        let mut granted = budget.release(0);
+        granted.add(budget.end());
+        granted.wake();
+        assert!(is_in(&mut receiver) && is_in(&mut other));
+        assert_eq!(budget.used(), 160);
+        budget.give_up(first, 50).wake();
+        budget.give_up(second, 20).wake();
+        assert_eq!(budget.used(), 90);
+    }
+
+    #[test]
+    fn nobody_is_let_in_beyond_the_limit() {
+        let mut budget = Budget::new(100);
+        budget.take(60);
+        assert!(budget.fits(40) && !budget.fits(41));
+    }
 }

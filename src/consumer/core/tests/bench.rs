@@ -43,6 +43,8 @@ pub(super) struct Bench {
     open: BTreeMap<String, VecDeque<u64>>,
     /// The last response's, of which records are slices.
     frame: Bytes,
+    /// What was asked of brokers and not looked at.
+    asked: Vec<m::FetchRequest>,
 }
 
 impl Bench {
@@ -51,7 +53,16 @@ impl Bench {
         let now = Instant::now();
         let log = String::new();
         let (open, frame) = (BTreeMap::new(), Bytes::new());
-        Self { held: None, core: ConsumerCore::new(config), cache: Cache::default(), now, log, open, frame }
+        Self {
+            held: None,
+            core: ConsumerCore::new(config),
+            cache: Cache::default(),
+            now,
+            log,
+            open,
+            frame,
+            asked: Vec::new(),
+        }
     }
 
     pub(super) fn run(&mut self, script: &str) {
@@ -64,6 +75,11 @@ impl Bench {
     /// What was asked for, handed out and told.
     pub(super) fn log(&self) -> &str {
         &self.log
+    }
+
+    /// The fetches since it was asked last, as they go to brokers.
+    pub(super) fn fetches(&mut self) -> Vec<m::FetchRequest> {
+        std::mem::take(&mut self.asked)
     }
 
     fn step(&mut self, step: &str) {
@@ -109,9 +125,13 @@ impl Bench {
                 writeln!(self.log, "{line}").expect("a string takes all");
             }
             "take" => while self.take() {},
+            "unsupported" => self.answer(words[0], Err(Error::new(Kind::Unsupported, "too old"))),
             "wait" => {
                 self.now += Duration::from_millis(words[0].parse().expect("milliseconds"));
-                self.core.handle_timeout(self.now);
+                // As the driver does, who sleeps until he is told.
+                if self.core.poll_timeout().is_some_and(|at| at <= self.now) {
+                    self.core.handle_timeout(self.now);
+                }
             }
             other => panic!("no step is called {other}"),
         }
@@ -269,6 +289,9 @@ impl Bench {
 
     fn act(&mut self) {
         while let Some(action) = self.core.poll_action() {
+            if let Action::Fetch { request, .. } = &action {
+                self.asked.push(request.clone());
+            }
             let (line, open) = describe(action);
             writeln!(self.log, "{line}").expect("a string takes all");
             if let Some((what, tag)) = open {

@@ -231,7 +231,7 @@ fn a_replica_that_was_preferred_is_left_when_its_time_is_over_and_what_it_still_
     check_with(
         config,
         &format!(
-            "{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=2 | fetched n2 s8 t0:5+1;hw=9 | wait 1000
+            "{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=2 | fetched n2 s8 t0:5+1;hw=9 | wait 1000 | meta t0=1e5
              fetched n1 s7 t0:6+1;hw=9 | fetched n2 s8 t0:6+1;hw=9 | take"
         ),
         "fetch n1 s0/0 t0@5

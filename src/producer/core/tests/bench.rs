@@ -87,6 +87,8 @@ struct Bench {
     mark: BatchId,
     /// How often the topics were created anew.
     anew: u8,
+    /// Answers name topics, as before version 13, instead of giving their ids.
+    by_name: bool,
 }
 
 macro_rules! say {
@@ -113,6 +115,7 @@ impl Bench {
             unsealed: VecDeque::new(),
             mark: 0,
             anew: 0,
+            by_name: false,
         }
     }
 
@@ -130,13 +133,17 @@ impl Bench {
             "id" => self.identity(words[0]),
             "lost" => self.lost(words[0], words[1]),
             "meta" => self.metadata(&words),
+            "named" => self.by_name = true,
             "old" => self.core.handle_metadata(self.now, &self.old),
             "put" => self.put(key_of(words[0]), words.get(1).copied().unwrap_or("1")),
             "seal" => self.seal(),
             "sequence" => self.sequence(words[0], words[1]),
             "wait" => {
                 self.now += Duration::from_millis(words[0].parse().expect("milliseconds"));
-                self.core.handle_timeout(self.now);
+                // As the driver does, who sleeps until he is told.
+                if self.core.poll_timeout().is_some_and(|at| at <= self.now) {
+                    self.core.handle_timeout(self.now);
+                }
             }
             other => panic!("no step is called {other}"),
         }
@@ -222,8 +229,8 @@ impl Bench {
         (number, sent)
     }
 
-    /// `answer r1 t0@10 t1!6;leads=2e6;at=2 u0!87;bad=0,2`: offsets, or codes with a leader (`at` says where it listens) and
-    /// with the records that are objected to.
+    /// `answer r1 t0@10 t1!6;leads=2e6;at=2 u0!87;bad=0,2 u1@3;time=9`: offsets, or codes with a leader (`at` says where it
+    /// listens) and with the records that are objected to.
     fn answer(&mut self, request: &str, words: &[&str]) {
         let (number, sent) = self.closed(request);
         let mut response = m::ProduceResponse::default();
@@ -263,15 +270,19 @@ impl Bench {
                         let (id, epoch) = (id.parse().expect("a broker"), epoch.parse().expect("an epoch"));
                         partition.current_leader = Some(Leader { id, epoch });
                     }
+                    "time" => partition.log_append_time = value.parse().expect("a time"),
                     other => panic!("an answer has no {other}"),
                 }
             }
-            // By id, as from version 13 on.
-            let id = TopicId([name.as_bytes()[0] + self.anew; 16]);
-            match response.topics.iter_mut().find(|topic| topic.id == id) {
+            let (name, id) = match self.by_name {
+                true => (TopicName::from(name.as_str()), TopicId::default()),
+                // As from version 13 on.
+                false => (TopicName::default(), TopicId([name.as_bytes()[0] + self.anew; 16])),
+            };
+            match response.topics.iter_mut().find(|topic| topic.name == name && topic.id == id) {
                 Some(topic) => topic.partitions.push(partition),
                 None => {
-                    let (name, partitions) = (TopicName::default(), vec![partition]);
+                    let partitions = vec![partition];
                     response.topics.push(m::ProducedTopic { name, id, partitions });
                 }
             }
@@ -329,6 +340,9 @@ impl Bench {
         *left = left.checked_sub(count).expect("each record is told of once");
         let range = format!("b{ticket} {first}..{}", first + count);
         match outcome {
+            Outcome::Acknowledged { base_offset: Some(offset), log_append_time: Some(time) } => {
+                say!(self, "done {range} @{offset} at {time}");
+            }
             Outcome::Acknowledged { base_offset: Some(offset), .. } => say!(self, "done {range} @{offset}"),
             Outcome::Acknowledged { base_offset: None, .. } => say!(self, "done {range}"),
             Outcome::Failed(error) => {

@@ -1,5 +1,6 @@
 //! The producer's decisions, by scripts. The invariants of our reference that each holds are in `docs/TESTING.md`.
 
+mod answers;
 mod bench;
 
 use self::bench::check;
@@ -480,7 +481,7 @@ fn trouble_with_one_partition_delays_no_other() {
 #[test]
 fn refused_records_tell_their_own_reason_and_the_others_that_they_were_in_bad_company() {
     check_on(
-        "put t0 | put t0 5 | answer r2 t0@1 | answer r3 t0!87;bad=3,1,3,99,-1 | put t0 | answer r4 t0@2",
+        "put t0 | put t0 5 | answer r2 t0@1 | answer r3 t0!87;bad=3,1,3,5,99,-1 | put t0 | answer r4 t0@2",
         "send r2 n1 t0#1+1e0
          wake
          done b2 0..1 @1
@@ -553,7 +554,7 @@ fn without_a_hint_that_is_of_use_metadata_is_asked_for_at_once() {
     let asked = "send r2 n1 t0#1+1e0
                  refresh t
                  send r3 n2 t0#1+1e0";
-    for answer in ["t0!6", "t0!6;leads=2e5;at=2", "t0!74;leads=-1e6", "t0!6;leads=9e6", "t0!5;leads=2e6;at=2"] {
+    for answer in ["t0!6", "t0!6;leads=2e5;at=2", "t0!74;leads=-1e6", "t0!6;leads=9e6;at=2", "t0!5;leads=2e6;at=2"] {
         check_on(&format!("put t0 | answer r2 {answer} | meta t0=2e6"), asked);
     }
 }

@@ -1,0 +1,171 @@
+//! What is asked for and how often: scripts that mutants of the core asked for.
+
+use super::bench::Bench;
+use super::*;
+
+#[test]
+fn a_broker_that_cannot_say_where_an_epoch_ends_is_read_from_without_that() {
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3;hw=8 | meta t0=2e6 | unsupported epoch | take",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         epoch n2 t0@e5
+         fetch n2 s0/0 t0@8
+         t0 5 6 7 end @8",
+    );
+}
+
+#[test]
+fn metadata_is_asked_for_once_in_a_while_however_many_brokers_fail() {
+    check(
+        "meta t0=1e5 t1=2e5 | assign t0 t1 | fail n1 | fail n2 | wait 20 | position t0 | wait 200",
+        "fetch n1 s0/0 t0@5
+         fetch n2 s0/0 t1@5
+         refresh t
+         position Some(5)
+         fetch n1 s0/0 t0@5
+         fetch n2 s0/0 t1@5
+         refresh t",
+    );
+}
+
+#[test]
+fn what_passes_by_itself_is_not_told_at_once() {
+    for code in ["-1", "7"] {
+        check(
+            &format!("meta t0=1e5 | assign t0 | fetched n1 s7 t0:!{code} | take | position t0"),
+            "fetch n1 s0/0 t0@5
+         position Some(5)",
+        );
+    }
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:!29 | take",
+        "fetch n1 s0/0 t0@5
+         error t0 Broker @Some(5)",
+    );
+    for code in ["5", "6", "74", "100"] {
+        check(
+            &format!("meta t0=1e5 | assign t0 | fetched n1 s7 t0:!{code} | take | position t0"),
+            "fetch n1 s0/0 t0@5
+         refresh t
+         position Some(5)",
+        );
+    }
+}
+
+#[test]
+fn offsets_that_cannot_be_had_for_long_are_told() {
+    check_with(
+        Config { start: Start::Earliest, patience: Duration::from_secs(1), ..Config::default() },
+        "meta t0=1e5 | assign t0 | fail list | wait 2000 | fail list | take",
+        "list n1 t0=-2
+         refresh t
+         list n1 t0=-2
+         refresh t
+         error - Connect @None",
+    );
+}
+
+#[test]
+fn batches_from_before_the_position_move_it_nowhere() {
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:2+2;hw=9 | take | position t0",
+        "fetch n1 s0/0 t0@5
+         error t0 Protocol @Some(5)
+         position Some(5)",
+    );
+}
+
+#[test]
+fn a_session_that_says_it_knows_another_topic_is_a_reason_to_ask_for_metadata() {
+    for code in ["106", "103"] {
+        check(
+            &format!("meta t0=1e5 | assign t0 | fetched n1 s7 t0:-;hw=5 | refuse n1 {code}"),
+            "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         refresh t",
+        );
+    }
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:-;hw=5 | refuse n1 71",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1",
+    );
+}
+
+#[test]
+fn committed_records_end_at_the_high_watermark_where_the_broker_knows_no_other_end() {
+    check_with(
+        Config { start: Start::Offset(5), isolation: Isolation::ReadCommitted, until_end: true, ..Config::default() },
+        "meta t0=1e5 | assign t0 | list t0=7 | fetched n1 s7 t0:5+2;hw=7 | take | finished",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         t0 5 6 end @7
+         finished true",
+    );
+}
+
+#[test]
+fn brokers_that_do_not_wait_are_left_alone_for_a_while() {
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:-;hw=9 | fetched n1 s7 | fetched n1 s7 | wait 20 | position t0 | wait 40",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2
+         position Some(5)
+         fetch n1 s7/3",
+    );
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:-;hw=9 | wait 400 | fetched n1 s7 | wait 400 | fetched n1 s7 | wait 400
+         fetched n1 s7",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2
+         fetch n1 s7/3
+         fetch n1 s7/4",
+    );
+}
+
+#[test]
+fn what_was_given_up_of_a_paused_partition_costs_another_nothing() {
+    check_with(
+        Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+3;hw=99 t1:5+1;hw=99 | pause t0 | wait 10 | take",
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1 t1@6 -t0
+         t1 5",
+    );
+}
+
+#[test]
+fn a_fetch_says_what_the_settings_say_and_no_more_than_there_is_room_for() {
+    let config = Config {
+        start: Start::Offset(5),
+        isolation: Isolation::ReadCommitted,
+        fetch_bytes_min: 3,
+        fetch_wait_max: Duration::from_millis(70),
+        prefetch_bytes: 1_000,
+        rack: "r".into(),
+        ..Config::default()
+    };
+    let max = config.partition_fetch_bytes_max;
+    let mut bench = Bench::new(config);
+    bench.run("meta t0=1e5 t1=2e6 | assign t0 t1");
+    let requests = bench.fetches();
+    assert_eq!(requests.len(), 2);
+    for (request, epoch) in requests.iter().zip([5, 6]) {
+        assert_eq!(
+            (request.max_wait_ms, request.min_bytes, request.max_bytes),
+            (70, 3, 500),
+            "half of the budget each"
+        );
+        assert_eq!((request.isolation, &*request.rack), (1, "r"));
+        let asked = &request.topics[0].partitions[0];
+        assert_eq!((asked.current_leader_epoch, asked.last_fetched_epoch), (LeaderEpoch::from_wire(epoch), None));
+        assert_eq!((asked.log_start_offset, asked.partition_max_bytes), (-1, max));
+    }
+    bench.run("seek t0 50");
+    assert_eq!(bench.fetches()[0].max_bytes, 1, "what is awaited over the other line has the room");
+    bench.run("fetched n1 s7 t0:5+1;hw=99 | close");
+    assert!(bench.fetches().iter().all(|request| request.max_wait_ms == 0 || request.session_epoch >= 0));
+}

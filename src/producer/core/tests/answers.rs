@@ -1,0 +1,150 @@
+//! What answers mean, and which batch each is about: scripts that mutants of the core asked for.
+
+use super::*;
+
+#[test]
+fn a_partition_that_an_answer_leaves_out_is_sent_again_as_it_was() {
+    check_on(
+        "put t0 | answer r2 | wait 120 | answer r3 t0!46",
+        "send r2 n1 t0#1+1e0
+         refresh t
+         send r3 n1 t0#1+1e0
+         done b2 0..1",
+    );
+}
+
+#[test]
+fn an_answer_is_about_the_topic_that_it_names_whatever_the_order() {
+    for named in ["", "named |"] {
+        check(
+            &format!("{named} meta t0=1e5 u0=1e5 | put t0 | put u0 | id 7 | answer r1 u0@7 t0@3"),
+            "id?
+             send r1 n1 t0#0+1e0 u0#0+1e0
+             done b1 0..1 @3
+             done b2 0..1 @7",
+        );
+    }
+}
+
+#[test]
+fn an_answer_is_about_the_partition_that_it_names_whatever_the_order() {
+    check(
+        "meta t0=1e5 t1=1e5 t2=1e5 | put t0 | put t1 | put t2 | id 7 | answer r1 t2@9 t0@3 t1@7",
+        "id?
+         send r1 n1 t0#0+1e0 t1#0+1e0 t2#0+1e0
+         done b1 0..1 @3
+         done b2 0..1 @7
+         done b3 0..1 @9",
+    );
+}
+
+#[test]
+fn a_broker_with_room_again_takes_what_other_partitions_have_in_line() {
+    check_on(
+        "put t0 5x900 | put t1 1x900 | answer r2 t0@1",
+        "send r2 n1 t0#1+1e0
+         send r3 n1 t0#2+1e0
+         send r4 n1 t0#3+1e0
+         send r5 n1 t0#4+1e0
+         send r6 n1 t0#5+1e0
+         done b2 0..1 @1
+         send r7 n1 t1#0+1e0",
+    );
+}
+
+#[test]
+fn a_producer_that_is_refused_an_identity_says_so_of_every_record() {
+    check(
+        "meta t0=1e5 | put t0 | id !31 | put t0",
+        "id?
+         fail b1 0..1 No CLUSTER_AUTHORIZATION_FAILED
+         refused No Broker",
+    );
+}
+
+#[test]
+fn without_sequences_an_answer_about_them_is_a_refusal() {
+    let settings = Settings { acks: 1, idempotent: false, ..settings() };
+    check_with(
+        settings,
+        "meta t0=1e5 | put t0 | answer r1 t0!45 | wait 200",
+        "send r1 n1 t0+1
+         fail b1 0..1 No OUT_OF_ORDER_SEQUENCE_NUMBER",
+    );
+}
+
+#[test]
+fn a_hint_needs_no_address_where_the_broker_is_known_and_one_where_it_is_not() {
+    check_on(
+        "put t0 | answer r2 t0!6;leads=2e6",
+        "send r2 n1 t0#1+1e0
+         hint t0 n2 e6
+         send r3 n2 t0#1+1e0",
+    );
+    check_on(
+        "put t0 | answer r2 t0!6;leads=9e6;at=9",
+        "send r2 n1 t0#1+1e0
+         hint t0 n9 e6
+         send r3 n9 t0#1+1e0",
+    );
+}
+
+#[test]
+fn the_brokers_time_is_told_where_it_gives_one() {
+    check_on(
+        "put t0 | answer r2 t0@1;time=0",
+        "send r2 n1 t0#1+1e0
+         done b2 0..1 @1 at 0",
+    );
+}
+
+#[test]
+fn a_batch_takes_records_up_to_its_size_to_the_byte() {
+    // The header of a batch has 61 bytes, a record of one byte 8.
+    let settings = Settings { batch_bytes: 61 + 3 * 8, ..settings() };
+    check_with(
+        settings,
+        "meta t0=1e5 | put t0 4 | id 7 | answer r1 t0@0",
+        "id?
+         send r1 n1 t0#0+3e0
+         done b1 0..3 @0
+         send r2 n1 t0#3+1e0",
+    );
+}
+
+#[test]
+fn what_is_refused_again_waits_longer() {
+    check_on(
+        "put t0 | answer r2 t0!19 | wait 70 | held | wait 60 | answer r3 t0!19 | wait 140 | held | wait 110",
+        "send r2 n1 t0#1+1e0
+         held 8
+         send r3 n1 t0#1+1e0
+         held 8
+         send r4 n1 t0#1+1e0",
+    );
+}
+
+#[test]
+fn an_identity_that_is_refused_again_is_waited_for_longer() {
+    check(
+        "meta t0=1e5 | put t0 | id !15 | wait 70 | held | wait 60 | id !15 | wait 140 | held | wait 110",
+        "id?
+         held 8
+         id?
+         held 8
+         id?",
+    );
+}
+
+#[test]
+fn what_has_expired_is_not_told_again_when_it_is_objected_to() {
+    check_on(
+        "put t0 | put t0 2 | answer r2 t0@1 | wait 1000 | answer r3 t0!87;bad=1 | held",
+        "send r2 n1 t0#1+1e0
+         wake
+         done b2 0..1 @1
+         send r3 n1 t0#2+2e0
+         fail b3 0..2 Maybe Timeout
+         held 0",
+    );
+}
