@@ -114,6 +114,20 @@ mod tests {
         sticky.current = Some(9);
         let topic = Partitions { count: 2, available: &[], queued: &[] };
         assert!(sticky.current(&topic, &mut Rng::with_seed(1)) < 2);
+        sticky.current = Some(2);
+        assert!(sticky.current(&topic, &mut Rng::with_seed(1)) < 2, "the first that there is not");
+    }
+
+    #[test]
+    fn a_stay_in_a_batch_that_is_never_full_ends_with_the_second_batch() {
+        let topic = Partitions { count: 1_000, available: &[], queued: &[] };
+        let mut rng = Rng::with_seed(5);
+        let mut sticky = Sticky::new(1_000);
+        let stay = sticky.current(&topic, &mut rng);
+        sticky.on_appended(stay, 1_999, false);
+        assert_eq!(sticky.current(&topic, &mut rng), stay);
+        sticky.on_appended(stay, 1, false);
+        assert_eq!(sticky.current, None);
     }
 
     #[test]

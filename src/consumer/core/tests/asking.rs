@@ -169,3 +169,33 @@ fn a_fetch_says_what_the_settings_say_and_no_more_than_there_is_room_for() {
     bench.run("fetched n1 s7 t0:5+1;hw=99 | close");
     assert!(bench.fetches().iter().all(|request| request.max_wait_ms == 0 || request.session_epoch >= 0));
 }
+
+#[test]
+fn nothing_is_handed_out_of_a_bounded_read_before_its_bound_is_known() {
+    check_with(
+        Config { start: Start::Offset(5), until_end: true, ..Config::default() },
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+9;hw=14 | take | position t0 | list t0=7 | take | finished",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@14
+         position Some(5)
+         t0 5 6
+         finished true",
+    );
+}
+
+#[test]
+fn where_a_corrupt_batch_lies_about_its_end_the_next_one_says_where_to_go_on() {
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3_9?,8+2;hw=10 | take",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@10
+         t0 then Corrupt @Some(7)",
+    );
+    check(
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3?,9+2;hw=11 | take",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@11
+         t0 then Corrupt @Some(7)",
+    );
+}

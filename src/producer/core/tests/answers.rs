@@ -148,3 +148,14 @@ fn what_has_expired_is_not_told_again_when_it_is_objected_to() {
          held 0",
     );
 }
+
+#[test]
+fn the_sequences_of_what_expired_in_line_are_not_missed_under_the_same_epoch() {
+    check_on(
+        "put t0 | lost r2 maybe | meta t0=- | wait 1000 | put t0 | meta t0=1e6",
+        "send r2 n1 t0#1+1e0
+         refresh t
+         fail b2 0..1 Maybe Timeout
+         send r3 n1 t0#0+1e1",
+    );
+}
