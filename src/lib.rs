@@ -1,5 +1,7 @@
 //! Apache Kafka client that needs no C compiler, loses nothing and costs little CPU.
 #![forbid(unsafe_code)]
+// What only tests reach is public and unused without their feature; with it, all of it is held to the lints.
+#![cfg_attr(not(feature = "unstable-internals"), allow(dead_code, unreachable_pub, unused_imports))]
 
 /// Opens modules to the tests, benches and fuzzers of this repository, by the feature `unstable-internals`.
 ///
