@@ -66,10 +66,6 @@ impl Snapshot {
         self.controller
     }
 
-    pub fn cluster_id(&self) -> Option<&str> {
-        self.cluster_id.as_deref()
-    }
-
     pub fn generation(&self) -> u64 {
         self.generation
     }

@@ -199,3 +199,16 @@ fn where_a_corrupt_batch_lies_about_its_end_the_next_one_says_where_to_go_on() {
          t0 then Corrupt @Some(7)",
     );
 }
+
+#[test]
+fn positions_and_how_far_they_are_behind_are_told_for_all_that_is_assigned() {
+    let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
+    bench.run("meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+3;hw=10 t1:-;hw=2 | take");
+    let of = |partition| TopicPartition::new("t", partition);
+    let core = bench.core();
+    assert_eq!(core.assignment().collect::<Vec<_>>(), [&of(0), &of(1)]);
+    let offsets: Vec<_> = core.positions().into_iter().map(|(key, position)| (key, position.offset)).collect();
+    assert_eq!(offsets, [(of(0), 8), (of(1), 5)]);
+    assert_eq!((core.lag(&of(0)), core.lag(&of(1)), core.lag(&of(2))), (Some(2), Some(0), None));
+    assert!(!core.has_actions(), "the bench takes them all");
+}

@@ -82,6 +82,10 @@ impl Bench {
         std::mem::take(&mut self.asked)
     }
 
+    pub(super) fn core(&self) -> &ConsumerCore {
+        &self.core
+    }
+
     fn step(&mut self, step: &str) {
         let mut words = step.split_whitespace();
         let verb = words.next().expect("a step has a verb");

@@ -159,3 +159,26 @@ fn the_sequences_of_what_expired_in_line_are_not_missed_under_the_same_epoch() {
          send r3 n1 t0#0+1e1",
     );
 }
+
+#[test]
+fn no_more_than_five_requests_to_a_broker_are_on_their_way() {
+    let settings = Settings { request_bytes_max: 1_500, ..settings() };
+    let each = |step: fn(i32) -> String| (0..7).map(step).collect::<Vec<_>>().join(" ");
+    let script = format!(
+        "meta {} | {} id 7 | answer r1 t0@0",
+        each(|index| format!("t{index}=1e5")),
+        each(|index| format!("put t{index} 1x900 |"))
+    );
+    check_with(
+        settings,
+        &script,
+        "id?
+         send r1 n1 t0#0+1e0
+         send r2 n1 t1#0+1e0
+         send r3 n1 t2#0+1e0
+         send r4 n1 t3#0+1e0
+         send r5 n1 t4#0+1e0
+         done b1 0..1 @0
+         send r6 n1 t5#0+1e0",
+    );
+}
