@@ -2,6 +2,7 @@
 
 mod chaos;
 mod conformance;
+mod dump;
 mod fuzz_corpus;
 mod golden;
 mod history;
