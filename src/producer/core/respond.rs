@@ -194,7 +194,7 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     /// The broker's idea of the sequence is another one.
-    fn new_epoch(&mut self, now: Instant, key: Key, mut batch: Batch<T>, code: Code) {
+    fn new_epoch(&mut self, now: Instant, key: Key, batch: Batch<T>, code: Code) {
         let Some(partition) = self.partitions.get_mut(key) else { return };
         let mut others = partition.in_flight.iter().chain(&partition.ready);
         if others.any(|other| other.stamp.is_some() && other.id < batch.id) {
@@ -202,10 +202,8 @@ impl<T: Clone> ProducerCore<T> {
             return self.retry(now, key, batch, false);
         }
         partition.hole = true;
-        if code == Code::OutOfOrderSequenceNumber {
-            // Had an earlier attempt been written, the broker would have called it a duplicate.
-            batch.fate = Fate::Absent;
-        }
+        // What an earlier attempt came to, this refusal does not say: that one, and what was sent before it, may still be on the way
+        // from a connection that was lost, and then all of it is accepted.
         // A broker that has forgotten a producer takes any sequence for the first, so that later batches may be in the log without
         // this one: written now, it would stand behind them. Nor can their doubt, or its own, be cleared up any more.
         let last = partition.last_maybe_written();
