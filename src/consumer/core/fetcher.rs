@@ -149,12 +149,8 @@ impl ConsumerCore {
     fn drop_parked(&mut self) {
         for slot in 0..self.partitions.len() {
             let generation = self.generation();
-            // A move that the caller has not heard of yet cannot be gone back behind.
-            let drops = |partition: &&mut Partition| {
-                partition.paused && !partition.queue.iter().any(|item| matches!(item, Item::Reset(_)))
-            };
-            if let Some(partition) = self.partitions[slot].as_mut().filter(drops) {
-                partition.rewind(generation);
+            if let Some(partition) = self.partitions[slot].as_mut().filter(|partition| partition.paused) {
+                partition.go_back(generation);
             }
         }
     }
@@ -331,6 +327,8 @@ impl ConsumerCore {
         let Some(partition) = self.partitions[slot].as_mut() else { return false };
         let is_stale = partition.generation != sent.generation
             || partition.fetch.offset != sent.offset
+            // What one leader had, the next may not have: it is asked itself.
+            || partition.era() != (sent.topic_id, sent.leader_epoch)
             || partition.state != State::Fetching;
         if let Some(leader) = answer.current_leader {
             let TopicPartition { topic, partition } = partition.key.clone();

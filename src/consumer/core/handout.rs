@@ -83,8 +83,8 @@ impl ConsumerCore {
                 }
                 Item::End(offset) => Next::End(partition.key.clone(), offset),
                 Item::Error(error) => Next::Error(error),
-                Item::Reset(reset) => {
-                    partition.handed = Some(Position::from(reset.to));
+                Item::Reset(reset, epoch) => {
+                    partition.handed = Some(Position { offset: reset.to, epoch });
                     Next::Reset(reset)
                 }
             };

@@ -59,6 +59,7 @@ pub use self::position::Start;
 
 use self::fetcher::Node;
 use self::position::Bound;
+use self::position::Era;
 use self::position::Partition;
 use self::position::State;
 use self::position::Target;
@@ -147,11 +148,12 @@ pub enum Action {
     RefreshMetadata { topics: Vec<TopicName> },
 }
 
-/// A partition that was asked about, and its generation then.
+/// A partition that was asked about, and its generation and era then.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     slot: usize,
     generation: u64,
+    era: Era,
 }
 
 /// Errors kept for a caller who does not poll.
@@ -482,13 +484,16 @@ impl ConsumerCore {
         let Some(topic) = self.snapshot.topic(&partition.key.topic) else { return };
         if !topic.id.is_zero() && topic.id != partition.topic_id {
             let before = std::mem::replace(&mut partition.topic_id, topic.id);
-            if !before.is_zero() && partition.handed.is_some() {
+            if !before.is_zero() {
                 // Another topic of the same name: no offset of the old one means anything in it. The caller is told from
                 // where it was, even if it had not heard yet of an earlier move.
                 partition.rewind(generation);
                 (partition.leader, partition.leader_epoch) = (None, None);
                 partition.fetch.epoch = None;
-                partition.lost(policy, "the topic was deleted and created again");
+                partition.bound_anew();
+                if partition.handed.is_some() {
+                    partition.lost(policy, "the topic was deleted and created again");
+                }
             }
         }
         let known = usize::try_from(partition.key.partition).ok().and_then(|index| topic.partitions.get(index));
@@ -529,7 +534,7 @@ impl ConsumerCore {
     /// The partition, if it is still as it was when it was asked about.
     fn asked(&mut self, asked: Asked) -> Option<&mut Partition> {
         let partition = self.partitions.get_mut(asked.slot)?.as_mut()?;
-        (partition.generation == asked.generation).then_some(partition)
+        (partition.generation == asked.generation && partition.era() == asked.era).then_some(partition)
     }
 
     fn generation(&mut self) -> u64 {

@@ -37,6 +37,9 @@ impl From<i64> for Position {
     }
 }
 
+/// Which log a partition has, and under which leader. What is said of it in one era says nothing of it in another.
+pub(super) type Era = (TopicId, Option<LeaderEpoch>);
+
 /// Where reading starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -133,7 +136,18 @@ pub(super) enum Item {
     /// The end of the partition was reached at this offset.
     End(i64),
     Error(Error),
-    Reset(Reset),
+    /// A move that the caller has not heard of, and the epoch that goes with where it leads.
+    Reset(Reset, Option<LeaderEpoch>),
+}
+
+impl Item {
+    /// Where a move leads.
+    fn leads_to(&self) -> Option<Position> {
+        match self {
+            Self::Reset(reset, epoch) => Some(Position { offset: reset.to, epoch: *epoch }),
+            Self::Chunk(_) | Self::End(_) | Self::Error(_) => None,
+        }
+    }
 }
 
 /// A replica that the leader prefers us to read from (KIP-392).
@@ -236,10 +250,35 @@ impl Partition {
 
     /// Goes back to what was handed out.
     pub(super) fn rewind(&mut self, generation: u64) {
+        let was_moved = self.queue.iter().any(|item| item.leads_to().is_some());
         self.drop_queue(generation);
         if let Some(handed) = self.handed {
             self.fetch = handed;
         }
+        if was_moved {
+            // There was a reason, which the caller will not hear of: it is found again.
+            self.go_on();
+        }
+    }
+
+    /// The position that nothing which is queued can be dropped before: what was handed out, or where a move led that the
+    /// caller has not heard of. What is handed out before such a move means nothing after it.
+    pub(super) fn base(&self) -> Option<Position> {
+        self.queue.iter().rev().find_map(Item::leads_to).or(self.handed)
+    }
+
+    /// Goes back there.
+    pub(super) fn go_back(&mut self, generation: u64) {
+        let Some(at) = self.queue.iter().rposition(|item| item.leads_to().is_some()) else {
+            return self.rewind(generation);
+        };
+        let bytes = |item: &Item| if let Item::Chunk(chunk) = item { chunk.bytes } else { 0 };
+        self.buffered -= self.queue.drain(at + 1..).map(|item| bytes(&item)).sum::<usize>();
+        self.blocked = false;
+        self.asking = false;
+        // What came before the move is still good, so the generation stays; answers about what was behind it are known by
+        // their offsets.
+        self.fetch = self.base().unwrap_or(self.fetch);
     }
 
     /// Stops handing out. What is queued may wait for long, so it must not hold what came with it.
@@ -269,7 +308,8 @@ impl Partition {
             Some((from, reason)) => {
                 let (topic, partition) = (self.key.topic.clone(), self.key.partition);
                 tracing::warn!(%topic, partition, from, to = position.offset, reason, "position reset");
-                self.queue.push_back(Item::Reset(Reset { topic, partition, from, to: position.offset, reason }));
+                let reset = Reset { topic, partition, from, to: position.offset, reason };
+                self.queue.push_back(Item::Reset(reset, position.epoch));
             }
         }
         self.state = State::Fetching;
@@ -280,6 +320,7 @@ impl Partition {
 
     /// The position is gone. Follows the policy, or says so once and waits for a seek.
     pub(super) fn lost(&mut self, policy: ResetPolicy, reason: &'static str) {
+        self.bound_anew();
         let from = self.fetch.offset;
         let target = match policy {
             ResetPolicy::Earliest => Target::Earliest,
@@ -299,13 +340,19 @@ impl Partition {
     /// The log has these offsets. Fetching goes on where the position is among them after all.
     pub(super) fn measured(&mut self, start: i64, end: i64) {
         if (start..=end).contains(&self.fetch.offset) {
-            self.state = State::Fetching;
+            self.go_on();
         } else {
             self.halt(&format!("the position is out of the log's range, which is {start} to {end}"));
         }
     }
 
+    /// Goes on where it is, once the leader, which may be another than before, says that what came before is still there.
+    pub(super) fn go_on(&mut self) {
+        self.state = if self.fetch.epoch.is_some() { State::AwaitValidation } else { State::Fetching };
+    }
+
     pub(super) fn halt(&mut self, reason: &str) {
+        self.bound_anew();
         let error = Error::new(crate::error::Kind::Truncated, reason);
         let error = self.place(error).at_offset(self.fetch.offset);
         // Nothing else says that a seek is waited for, so an error that was not told yet gives way.
@@ -316,6 +363,17 @@ impl Partition {
         self.state = State::Halted;
     }
 
+    pub(super) fn era(&self) -> Era {
+        (self.topic_id, self.leader_epoch)
+    }
+
+    /// The log lost what the bound was found by: the read ends where it ends now.
+    pub(super) fn bound_anew(&mut self) {
+        if self.bound != Bound::None {
+            self.bound = Bound::Unknown;
+        }
+    }
+
     /// Takes what the metadata says. A leader of a later epoch may have less of the log than the last one had.
     pub(super) fn led_by(&mut self, leader: Option<i32>, epoch: Option<LeaderEpoch>) {
         if (leader, epoch) == (self.leader, self.leader_epoch) {
@@ -324,9 +382,10 @@ impl Partition {
         let is_new = epoch > self.leader_epoch;
         (self.leader, self.leader_epoch) = (leader, epoch);
         self.trouble.hurry();
+        // Answers of the last leader count no more.
+        self.asking &= !is_new;
         if is_new && self.fetch.epoch.is_some() && self.state == State::Fetching {
             self.state = State::AwaitValidation;
-            self.asking = false;
         }
     }
 

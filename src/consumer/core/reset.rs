@@ -118,7 +118,7 @@ impl ConsumerCore {
         for (slot, _) in questions {
             let Some(partition) = &mut self.partitions[*slot] else { continue };
             partition.asking_bound = true;
-            asked.push(Asked { slot: *slot, generation: partition.generation });
+            asked.push(Asked { slot: *slot, generation: partition.generation, era: partition.era() });
         }
         let tag = self.tag(Pending::Bounds(asked));
         self.actions.push_back(Action::ListOffsets { node, tag, request });
@@ -135,7 +135,7 @@ impl ConsumerCore {
     pub(super) fn ask(&mut self, slot: usize) -> Option<Asked> {
         let partition = self.partitions[slot].as_mut()?;
         partition.asking = true;
-        Some(Asked { slot, generation: partition.generation })
+        Some(Asked { slot, generation: partition.generation, era: partition.era() })
     }
 
     fn list_offsets(&self, questions: &[Question]) -> ListOffsetsRequest {
@@ -159,6 +159,9 @@ impl ConsumerCore {
         for asked in asked {
             let Some(partition) = self.partitions[asked.slot].as_mut() else { continue };
             partition.asking_bound = false;
+            if partition.era() != asked.era {
+                continue;
+            }
             match self.find(asked.slot, response) {
                 Ok(listed) => {
                     let bound = Bound::At(listed.offset);

@@ -1,7 +1,7 @@
 //! Whether a new leader has what was read from the last one (KIP-320).
 //!
 //! The position to fetch from is asked about. Where the leader has less, what is queued is dropped and the position that
-//! was handed out is asked about; only where that is lost too, records that were read are gone from the log.
+//! was handed out, or moved to, is asked about; only where that is lost too, records that were read are gone from the log.
 
 use std::time::Instant;
 
@@ -81,9 +81,9 @@ impl ConsumerCore {
             partition.trouble.clear();
             return;
         }
-        if partition.handed.is_some_and(|handed| handed != partition.fetch) {
-            partition.rewind(generation);
-            partition.state = if partition.fetch.epoch.is_some() { State::AwaitValidation } else { State::Fetching };
+        if partition.base().is_some_and(|base| base != partition.fetch) {
+            partition.go_back(generation);
+            partition.go_on();
             return;
         }
         match (policy, is_known) {
@@ -91,7 +91,8 @@ impl ConsumerCore {
             (_, false) => partition.lost(policy, TRUNCATED),
             (_, true) => {
                 let to = Position { offset: end.end_offset, epoch: end.leader_epoch };
-                partition.drop_queue(generation);
+                partition.go_back(generation);
+                partition.bound_anew();
                 partition.found(to, Some((partition.fetch.offset, TRUNCATED)));
             }
         }

@@ -44,7 +44,7 @@ pub(super) struct Bench {
     /// The last response's, of which records are slices.
     frame: Bytes,
     /// What was asked of brokers and not looked at.
-    asked: Vec<m::FetchRequest>,
+    asked: Vec<FetchRequest>,
 }
 
 impl Bench {
@@ -78,7 +78,7 @@ impl Bench {
     }
 
     /// The fetches since it was asked last, as they go to brokers.
-    pub(super) fn fetches(&mut self) -> Vec<m::FetchRequest> {
+    pub(super) fn fetches(&mut self) -> Vec<FetchRequest> {
         std::mem::take(&mut self.asked)
     }
 

@@ -10,6 +10,7 @@ use crate::types::LeaderEpoch;
 
 mod asking;
 mod bench;
+mod eras;
 mod fetching;
 mod transactions;
 

@@ -1,0 +1,137 @@
+//! What was asked of one leader, or of one log, says nothing about the next: scripts that the simulator asked for.
+
+use super::*;
+
+const BOUNDED: &str = "meta t0=1e5 | assign t0 | list t0=9e5 | fetched n1 s7 t0:5+3;hw=9 | take";
+const BOUNDED_SO_FAR: &str = "list n1 t0=-1
+     fetch n1 s0/0 t0@5
+     fetch n1 s7/1 t0@8
+     t0 5 6 7";
+
+fn bounded(script: &str, expected: &str) {
+    check_with(
+        Config { start: Start::Offset(5), until_end: true, ..Config::default() },
+        &format!("{BOUNDED} | {script}"),
+        &format!("{BOUNDED_SO_FAR}\n{expected}"),
+    );
+}
+
+#[test]
+fn what_an_earlier_leader_still_brings_is_dropped() {
+    // Seed 279452: it has what the new leader never had, and no epoch was known yet to ask about.
+    check(
+        &format!("{BEGIN} | meta t0=1e6 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1b s8 t0:5+1;hw=6 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1b s0/0 t0@5
+         fetch n1 s7/1 t0@6
+         t0 5 end @6",
+    );
+}
+
+#[test]
+fn where_an_earlier_leader_says_that_the_log_begins_is_asked_again() {
+    check_with(
+        Config { start: Start::Latest, ..Config::default() },
+        "meta t0=1e5 | assign t0 | meta t0=2e6 | list t0=9e5 | position t0 | list t0=7e6 | position t0",
+        "list n1 t0=-1
+         list n2 t0=-1
+         position None
+         fetch n2 s0/0 t0@7
+         position Some(7)",
+    );
+}
+
+#[test]
+fn what_an_earlier_leader_says_of_an_epoch_is_asked_again() {
+    check(
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | take | meta t0=2e6 | meta t0=3e7 | epoch t0=8e5 | epoch t0=6e5 | take"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7 end @8
+         epoch n2 t0@e5
+         epoch n3 t0@e5
+         fetch n3 s0/0 t0@6
+         reset t0 8->6",
+    );
+}
+
+#[test]
+fn a_position_that_is_in_range_after_all_is_held_against_the_leader_of_now() {
+    // Seed 339866: the leader changed while the range was asked for.
+    check_with(
+        Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() },
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | fetched n1 s7 t0:!1 | take | meta t0=2e6 | list t0=0e5 | list t0=0e5
+             list t0=90e6 | epoch t0=6e5 | take"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         list n1 t0=-2
+         t0 5 6 7
+         list n2 t0=-2
+         list n2 t0=-1
+         epoch n2 t0@e5
+         error t0 Truncated @Some(8)",
+    );
+}
+
+#[test]
+fn a_move_that_nobody_has_heard_of_is_not_gone_back_behind() {
+    // Seed 93281: the log of the new topic is cut while the move into it waits to be told.
+    check(
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | take | meta id=8 t0=1e0 | list t0=0e0 | fetched n1b id=8 s8 t0:0+4;hw=4
+             meta id=8 t0=2e1 | epoch t0=2e0 | epoch t0=2e0 | take | position t0"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7 end @8
+         list n1 t0=-2
+         fetch n1b s0/0 t0@0
+         fetch n1b s8/1 t0@4
+         epoch n2 t0@e5
+         epoch n2 t0@e0
+         fetch n2 s0/0 t0@0
+         reset t0 8->0
+         position Some(0)",
+    );
+}
+
+#[test]
+fn a_bounded_read_ends_where_a_log_that_was_cut_ends() {
+    bounded(
+        "meta t0=2e6 | epoch t0=6e5 | list t0=7e6 | take | fetched n2 s8 t0:6+1;hw=7 | take | finished",
+        "epoch n2 t0@e5
+         list n2 t0=-1
+         fetch n2 s0/0 t0@6
+         reset t0 8->6
+         t0 6 end @7
+         finished true",
+    );
+}
+
+#[test]
+fn a_bounded_read_ends_where_a_topic_that_was_made_anew_ends() {
+    bounded(
+        "meta id=8 t0=1e0 | list t0=1e0 | list t0=0e0 | take | fetched n1b id=8 s8 t0:0+1;hw=1 | take | finished",
+        "list n1 t0=-1
+         list n1 t0=-2
+         fetch n1b s0/0 t0@0
+         reset t0 8->0
+         t0 0 end @1
+         finished true",
+    );
+}
+
+#[test]
+fn a_bounded_read_ends_where_a_log_that_is_out_of_range_ends() {
+    bounded(
+        "fetched n1 s7 t0:!1 | list t0=3e5 | list t0=3e5 | take | finished",
+        "list n1 t0=-1
+         list n1 t0=-2
+         reset t0 8->3
+         finished true",
+    );
+}
