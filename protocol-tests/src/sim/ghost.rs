@@ -313,6 +313,12 @@ impl Ghost {
         *self.budgets.entry(writer.0).or_default() += signed(bytes);
     }
 
+    /// A producer is told that it may do nothing any more.
+    pub(super) fn doomed(&mut self, writer: (usize, u32)) {
+        let undecided = self.records.iter_mut().filter(|record| record.writer == writer && record.said.is_none());
+        undecided.for_each(|record| record.must = false);
+    }
+
     /// The number that the next record gets.
     pub(super) fn next_value(&self) -> u64 {
         self.records.len() as u64
@@ -344,6 +350,12 @@ impl Ghost {
                 self.fail(|| format!("record {value} was said not to be written and is at {place:?} {placings:?}"));
             }
             Said::NotWritten | Said::MaybeWritten => {}
+        }
+        if !must && !matches!(said, Said::Acknowledged(_)) {
+            // What it leaves behind, a sequence that is missing, may put what follows it in doubt.
+            let follows =
+                |record: &&mut Record| record.writer == writer && record.place == place && record.said.is_none();
+            self.records.iter_mut().filter(follows).for_each(|record| record.must = false);
         }
         // Where a log lost its tail, or what it knew of producers, doubt can be for good.
         let whole = self.logs.get(&place).is_none_or(|shadow| !shadow.forgetful && shadow.breaks == 0);

@@ -180,7 +180,8 @@ impl Context {
     pub(super) fn unclog(&mut self, pair: (usize, i32)) {
         self.net.clogged.remove(&pair);
         for event in self.net.held.remove(&pair).unwrap_or_default() {
-            self.at(self.now, event);
+            // Before what came behind it and is overdue, as much is where the clock has jumped.
+            self.queue.push(0, event);
         }
     }
 

@@ -243,12 +243,19 @@ impl Writer {
                 ctx.ghost.landed(self.number, request, &too_large(ctx, peer, &response));
                 let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
                 for code in partitions.filter_map(|partition| partition.error) {
+                    ctx.trace
+                        .say(ctx.now, || format!("producer {} is refused in answer to {request}: {code}", self.number));
                     ctx.trace.count(refusal(code));
+                    if code == Code::ClusterAuthorizationFailed {
+                        // From before the world healed: it ends the producer, with what it took since.
+                        ctx.ghost.doomed((self.number, self.life));
+                    }
                 }
                 ctx.ghost.gained(peer.client, 1);
                 self.core.handle_response(ctx.instant(), request, &Ok(response));
             }
             (Tag::Core(request), Err(error)) => {
+                ctx.trace.say(ctx.now, || format!("producer {} has no answer to {request}: {error}", self.number));
                 ctx.ghost.landed(self.number, request, &[]);
                 self.core.handle_response(ctx.instant(), request, &Err(error));
             }
