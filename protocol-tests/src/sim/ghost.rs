@@ -14,6 +14,7 @@ use ottla::types::TopicId;
 use ottla::types::TopicName;
 
 use super::chronicle::Chronicle;
+use super::reading::Asked;
 use super::reading::Follow;
 use super::setting::Promise;
 use super::trace::fingerprint;
@@ -148,6 +149,7 @@ pub(super) struct Ghost {
     asking: BTreeMap<usize, Asking>,
     pub(super) follows: BTreeMap<(usize, Place), Follow>,
     pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,
+    pub(super) asked: BTreeMap<(usize, Place), Asked>,
     /// The same run, for another judge.
     pub(super) chronicle: Chronicle,
     /// Once the world has healed: records accepted since, and due after this, must be acknowledged.

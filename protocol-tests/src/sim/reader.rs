@@ -421,6 +421,13 @@ impl Reader {
             Some(Code::FetchSessionIdNotFound) => ctx.trace.count("fetch session forgotten"),
             _ => {}
         }
+        for partition in partitions() {
+            let brought = partition.records.as_ref().map_or(0, bytes::Bytes::len);
+            let (index, error, end) = (partition.index, partition.error, partition.high_watermark);
+            ctx.trace.say(ctx.now, || {
+                format!("consumer {} is brought {brought} bytes of [{index}] ({error:?}, up to {end})", self.number)
+            });
+        }
         for code in partitions().filter_map(|partition| partition.error) {
             ctx.trace.count(match code {
                 Code::OffsetOutOfRange => "fetch: out of range",

@@ -24,10 +24,28 @@ pub(super) struct Follow {
     upheavals: u32,
     /// How many commits had been made then.
     commits: usize,
+    /// How many that were asked for were settled then.
+    settled: usize,
     /// The next offset; unknown until the consumer has found where to begin.
     position: Option<i64>,
     /// The record that was handed out last, if it follows that the next one is the one behind it.
     last: Option<u64>,
+}
+
+/// The offsets that a consumer asked to commit.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    offsets: Vec<i64>,
+    /// Those before this one were carried out, or came too late.
+    settled: usize,
+}
+
+impl Asked {
+    /// This one was carried out.
+    fn settle(&mut self, offset: i64) {
+        let at = self.offsets[self.settled..].iter().position(|asked| *asked == offset);
+        self.settled += at.map_or(0, |at| at + 1);
+    }
 }
 
 impl Ghost {
@@ -35,9 +53,10 @@ impl Ghost {
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
         self.chronicle.begins(reader, place, &begin);
         let commits = self.committed.get(&(reader, place)).map_or(0, Vec::len);
+        let settled = self.asked.get(&(reader, place)).map_or(0, |asked| asked.settled);
         let shadow = self.logs.entry(place).or_default();
         let (start, end, breaks, upheavals) = (shadow.start, shadow.high_watermark, shadow.breaks, shadow.upheavals);
-        let follow = Follow { begin, start, end, breaks, upheavals, commits, position: None, last: None };
+        let follow = Follow { begin, start, end, breaks, upheavals, commits, settled, position: None, last: None };
         self.follows.insert((reader, place), follow);
     }
 
@@ -58,6 +77,7 @@ impl Ghost {
         let none = Vec::new();
         let commits = self.committed.get(&(reader, place)).unwrap_or(&none);
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
+        let asked = self.asked.get(&(reader, place)).map_or(&[][..], |asked| &asked.offsets[follow.settled..]);
         let Some(shadow) = self.logs.get(&place) else { return };
         follow.position = Some(told);
         let earliest = told >= follow.start && told <= shadow.start;
@@ -67,7 +87,8 @@ impl Ghost {
             Begin::Offset(offset) => told == offset,
             Begin::Stored => {
                 let known = follow.commits.saturating_sub(1);
-                commits[known..].contains(&told) || follow.commits == 0 && earliest
+                // A broker that was held up may carry out several at once, of which only the last is seen.
+                commits[known..].contains(&told) || asked.contains(&told) || follow.commits == 0 && earliest
             }
         };
         // What a partition was before it was replaced or cut says nothing about what it is.
@@ -163,6 +184,7 @@ impl Ghost {
     /// A commit is made of what was handed out.
     pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
         self.chronicle.commits(reader, place, offset);
+        self.asked.entry((reader, place)).or_default().offsets.push(offset);
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
         let position = follow.position;
         if position != Some(offset) {
@@ -175,6 +197,7 @@ impl Ghost {
         let commits = self.committed.entry((reader, place)).or_default();
         if commits.last() != Some(&offset) {
             commits.push(offset);
+            self.asked.entry((reader, place)).or_default().settle(offset);
         }
     }
 }

@@ -149,7 +149,8 @@ impl ConsumerCore {
     fn drop_parked(&mut self) {
         for slot in 0..self.partitions.len() {
             let generation = self.generation();
-            if let Some(partition) = self.partitions[slot].as_mut().filter(|partition| partition.paused) {
+            let parks = |partition: &&mut Partition| partition.paused && partition.buffered > 0;
+            if let Some(partition) = self.partitions[slot].as_mut().filter(parks) {
                 partition.go_back(generation);
             }
         }

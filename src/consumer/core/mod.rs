@@ -482,6 +482,7 @@ impl ConsumerCore {
         let policy = self.config.reset;
         let Some(partition) = self.partitions.get_mut(slot).and_then(Option::as_mut) else { return };
         let Some(topic) = self.snapshot.topic(&partition.key.topic) else { return };
+        let era = partition.era();
         if !topic.id.is_zero() && topic.id != partition.topic_id {
             let before = std::mem::replace(&mut partition.topic_id, topic.id);
             if !before.is_zero() {
@@ -499,6 +500,8 @@ impl ConsumerCore {
         let known = usize::try_from(partition.key.partition).ok().and_then(|index| topic.partitions.get(index));
         let known = known.copied().unwrap_or_default();
         partition.led_by(known.leader, known.epoch);
+        // The answer to what was asked in another era will count no more.
+        partition.asking &= partition.era() == era;
         self.make_ready(slot);
     }
 

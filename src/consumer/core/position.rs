@@ -255,10 +255,15 @@ impl Partition {
         if let Some(handed) = self.handed {
             self.fetch = handed;
         }
-        if was_moved {
-            // There was a reason, which the caller will not hear of: it is found again.
+        if was_moved || self.is_lost() {
             self.go_on();
         }
+    }
+
+    /// Whether the position that is fetched from is gone. Of one that is gone back from, the caller does not hear: if the one
+    /// that is gone back to is gone as well, that is found out again.
+    fn is_lost(&self) -> bool {
+        matches!(self.state, State::Halted | State::AwaitReset { reset: Some(_), .. })
     }
 
     /// The position that nothing which is queued can be dropped before: what was handed out, or where a move led that the
@@ -279,6 +284,9 @@ impl Partition {
         // What came before the move is still good, so the generation stays; answers about what was behind it are known by
         // their offsets.
         self.fetch = self.base().unwrap_or(self.fetch);
+        if self.is_lost() {
+            self.go_on();
+        }
     }
 
     /// Stops handing out. What is queued may wait for long, so it must not hold what came with it.
@@ -382,8 +390,6 @@ impl Partition {
         let is_new = epoch > self.leader_epoch;
         (self.leader, self.leader_epoch) = (leader, epoch);
         self.trouble.hurry();
-        // Answers of the last leader count no more.
-        self.asking &= !is_new;
         if is_new && self.fetch.epoch.is_some() && self.state == State::Fetching {
             self.state = State::AwaitValidation;
         }

@@ -87,6 +87,44 @@ fn what_is_parked_is_given_up_for_others_and_fetched_again() {
 }
 
 #[test]
+fn what_made_a_position_stop_is_found_again_when_what_came_before_it_is_given_up() {
+    // Seeds 402963, 509871 and 553106: without its error, nobody would know that a seek is waited for.
+    let stops = "fetched n1 s7 t0:5+3;hw=99 t1:-;hw=5 | fetched n1 s7 t0:!1 t1:5+3;hw=99";
+    check_with(
+        Config { reset: ResetPolicy::None, ..small_budget() },
+        &format!(
+            "{TWO} | {stops} | list t0=90e5 | list t0=99e5 | pause t0 | pause t1 | resume t0 | fetched n1b s8 t0:!1 | wait 300
+             list t0=90e5 | list t0=99e5 | take"
+        ),
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1 t0@8
+         list n1 t0=-2
+         fetch n1 s7/2 t1@8 -t0
+         list n1 t0=-1
+         fetch n1b s0/0 t0@5
+         list n1 t0=-2
+         list n1 t0=-1
+         error t0 Truncated @Some(5) 90 to 99",
+    );
+    // With a policy: the move is told from where the caller is.
+    check_with(
+        small_budget(),
+        &format!(
+            "{TWO} | {stops} | pause t0 | pause t1 | resume t0 | list t0=80e5 | fetched n1b s8 t0:!1 | wait 300
+             list t0=90e5 | take"
+        ),
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1 t0@8
+         list n1 t0=-2
+         fetch n1 s7/2 t1@8 -t0
+         fetch n1b s0/0 t0@5
+         list n1 t0=-2
+         fetch n1b s8/1 t0@90
+         reset t0 5->90",
+    );
+}
+
+#[test]
 fn a_paused_partition_holds_nothing_of_what_came_with_it() {
     let expected = "fetch n1 s0/0 t0@5 t1@5
          fetch n1 s7/1 t0@6 t1@6
