@@ -252,9 +252,11 @@ impl<T> Partition<T> {
         std::mem::replace(&mut self.ready, after)
     }
 
-    /// Whether every stamped batch is back and known not to be in the log, so that stamps may be given anew.
+    /// Whether every stamped batch is back and known not to be in the log, nor anything behind it, so that stamps may be given
+    /// anew.
     pub(super) fn may_restamp(&self) -> bool {
-        self.in_flight.is_empty() && !self.ready.iter().any(|batch| batch.fate == Fate::Doubtful)
+        let is_bound = |batch: &Batch<T>| batch.fate == Fate::Doubtful || batch.id < self.acknowledged;
+        self.in_flight.is_empty() && !self.ready.iter().any(is_bound)
     }
 
     /// Starts over under another identity.

@@ -213,6 +213,22 @@ fn what_was_acknowledged_out_of_order_is_not_followed_by_what_came_before_it() {
 }
 
 #[test]
+fn what_was_refused_gets_no_new_stamp_behind_what_was_acknowledged_after_it() {
+    // Simulator, seed 1056904: a log that lost its tail, and with it the producer, takes the second for the first.
+    check_on(
+        "put t0 2x900 | answer r2 t0!47 | answer r3 t0@0 | put t0 | wait 200 | answer r4 t0!45 | wait 400 | answer r5 t0@1",
+        "send r2 n1 t0#1+1e0
+         send r3 n1 t0#2+1e0
+         done b3 0..1 @0
+         send r4 n1 t0#1+1e0
+         wake
+         fail b2 0..1 No OUT_OF_ORDER_SEQUENCE_NUMBER
+         send r5 n1 t0#0+1e1
+         done b4 0..1 @1",
+    );
+}
+
+#[test]
 fn a_new_epoch_never_restamps_what_another_partition_has_in_flight() {
     check_on(
         "put t1 | answer r2 t1@0 | put t1 2x900 | put t0 1x900 | answer r5 t0!45 | wait 200
