@@ -10,6 +10,7 @@ use ottla::metadata::Snapshot;
 use ottla::mock;
 use ottla::producer::core::Entry;
 use ottla::types::LeaderEpoch;
+use ottla::types::Sequence;
 use ottla::types::TopicId;
 use ottla::types::TopicName;
 
@@ -141,8 +142,8 @@ pub(super) struct Ghost {
     grace: u64,
     streams: BTreeMap<(i64, i16, Place), Stream>,
     in_flight: BTreeMap<(usize, Place), usize>,
-    /// What each producer promises.
-    promises: Vec<Promise>,
+    /// What each producer promises, and the sequence with which it begins under a new id.
+    promises: Vec<(Promise, Sequence)>,
     requests: BTreeMap<(usize, u64), Vec<Flight>>,
     budgets: BTreeMap<usize, i64>,
     epochs: BTreeMap<(usize, TopicName, i32), (TopicId, LeaderEpoch)>,
@@ -297,16 +298,16 @@ impl Ghost {
 
     // What is written.
 
-    /// What the next producer promises.
-    pub(super) fn promised(&mut self, writer: usize, promise: Promise) {
+    /// What the next producer promises, and the sequence with which it begins under a new id.
+    pub(super) fn promised(&mut self, writer: usize, promise: Promise, first: Sequence) {
         debug_assert_eq!(writer, self.promises.len(), "producers come in the order of their numbers");
-        self.promises.push(promise);
+        self.promises.push((promise, first));
     }
 
     /// A record is accepted under the next number.
     pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, deadline: u64, bytes: usize) {
         let value = self.records.len() as u64;
-        let promise = self.promises[writer.0];
+        let (promise, _) = self.promises[writer.0];
         self.chronicle.accepted(writer, place, value, deadline, promise == Promise::Once);
         let must = self.healthy_from.is_some_and(|from| deadline >= from);
         let placings = Vec::new();
@@ -399,7 +400,7 @@ impl Ghost {
         if count > IN_FLIGHT_MAX {
             self.fail(|| format!("{count} batches of producer {writer} in flight for {place:?}"));
         }
-        let promise = self.promises[writer];
+        let (promise, begin) = self.promises[writer];
         if promise.repeats() && count > 1 {
             self.fail(|| {
                 format!("{count} batches of producer {writer}, which has no identity, in flight for {place:?}")
@@ -412,8 +413,10 @@ impl Ghost {
             }
             return self.requests.entry((writer, request)).or_default().push(Flight { place, stamp: None });
         };
-        let first = sequence.to_wire().unsigned_abs();
-        let end = sequence.advance(entry.batch.count()).to_wire().unsigned_abs();
+        // Counted from where the identity began, so that nothing here wraps.
+        let begin = if identity.epoch == 0 { begin } else { Sequence::ZERO };
+        let first = since(begin, sequence);
+        let end = since(begin, sequence.advance(entry.batch.count()));
         let flight = Flight { place, stamp: Some(((identity.id, identity.epoch), first, end)) };
         self.requests.entry((writer, request)).or_default().push(flight);
         let print = fingerprint(&entry.batch.to_bytes(&entry.stamp));
@@ -538,6 +541,11 @@ impl Ghost {
 /// The number in a record's value.
 pub(super) fn parse(value: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.split('.').next()?.parse().ok()
+}
+
+/// How far a sequence is behind another, of 31 bits that wrap.
+fn since(begin: Sequence, sequence: Sequence) -> u32 {
+    sequence.to_wire().unsigned_abs().wrapping_sub(begin.to_wire().unsigned_abs()) & 0x7fff_ffff
 }
 
 fn signed(bytes: usize) -> i64 {

@@ -125,12 +125,14 @@ kinds! {
         AcksLeader = "acks-leader",
         /// Some producers have no identity, and ask for everybody's answer.
         AcksPlain = "acks-plain",
+        /// Producers are near their largest sequence.
+        LateSequences = "late-sequences",
     }
 }
 
 impl Odd {
     /// Drawn after all else, so that a seed of old is what it was in everything else.
-    const LATER: &[Self] = &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain];
+    const LATER: &[Self] = &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain, Self::LateSequences];
 }
 
 /// What a producer promises of a record.

@@ -19,6 +19,7 @@ use ottla::producer::core::ProducerCore;
 use ottla::producer::core::Settings;
 use ottla::record::ClosedBatch;
 use ottla::record::RecordRef;
+use ottla::types::Sequence;
 use ottla::wire::Request;
 use ottla::wire::Response;
 use ottla::wire::message as m;
@@ -49,6 +50,8 @@ pub(super) struct Writer {
     life: u32,
     rng: Rng,
     settings: Settings,
+    /// What it begins with under a new id.
+    first: Sequence,
     core: ProducerCore<u64>,
     tickets: HashMap<u64, Ticket>,
     next_ticket: u64,
@@ -69,15 +72,18 @@ impl Writer {
         let settings = settings(ctx, &mut rng);
         let promises = ctx.setting.promises();
         let promise = if promises.len() > 1 { *rng.choice(&promises).expect("some") } else { Promise::Once };
-        ctx.ghost.promised(number, promise);
+        let late = ctx.setting.has_odd(Odd::LateSequences).then(|| i32::MAX - rng.i32(0..12));
+        let first = late.and_then(Sequence::from_wire).unwrap_or(Sequence::ZERO);
+        ctx.ghost.promised(number, promise, first);
         let settings = Settings { acks: promise.acks(), idempotent: promise == Promise::Once, ..settings };
         let budget = if ctx.setting.has_odd(Odd::TinyBudgets) { rng.i64(60..200) } else { 1 << 20 };
-        let core = ProducerCore::new(settings.clone(), Arc::new(Builtin::RoundRobin), rng.u64(..));
+        let core = core(&settings, first, &mut rng);
         Self {
             number,
             life: 0,
             rng,
             settings,
+            first,
             core,
             tickets: HashMap::new(),
             next_ticket: 0,
@@ -181,7 +187,7 @@ impl Writer {
             ctx.ghost.fail(|| format!("producer {} was closed and still holds {held} bytes", self.number));
         }
         self.life += 1;
-        self.core = ProducerCore::new(self.settings.clone(), Arc::new(Builtin::RoundRobin), self.rng.u64(..));
+        self.core = core(&self.settings, self.first, &mut self.rng);
         self.tickets.clear();
         self.timer = None;
         self.flushing = None;
@@ -382,6 +388,12 @@ impl Writer {
             self.number, self.left, self.flushing
         )
     }
+}
+
+fn core(settings: &Settings, first: Sequence, rng: &mut Rng) -> ProducerCore<u64> {
+    let mut core = ProducerCore::new(settings.clone(), Arc::new(Builtin::RoundRobin), rng.u64(..));
+    core.begin_with(first);
+    core
 }
 
 fn settings(ctx: &Context, rng: &mut Rng) -> Settings {

@@ -50,6 +50,7 @@ use crate::record::RecordRef;
 use crate::record::SealedBatch;
 use crate::record::Stamp;
 use crate::types::ProducerIdentity;
+use crate::types::Sequence;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::wire::message::Leader;
@@ -190,6 +191,8 @@ pub struct ProducerCore<T> {
     snapshot: Arc<Snapshot>,
     identity: Identity,
     identity_failures: u32,
+    /// What a new producer id begins with.
+    first_sequence: Sequence,
     brokers: BTreeMap<i32, Broker>,
     requests: HashMap<u64, (i32, Vec<(Key, BatchId)>)>,
     actions: VecDeque<Action<T>>,
@@ -233,6 +236,7 @@ impl<T: Clone> ProducerCore<T> {
             snapshot: Arc::default(),
             identity: Identity::Missing,
             identity_failures: 0,
+            first_sequence: Sequence::ZERO,
             brokers: BTreeMap::new(),
             requests: HashMap::new(),
             actions: VecDeque::new(),
@@ -247,6 +251,13 @@ impl<T: Clone> ProducerCore<T> {
             told: None,
             fatal: None,
         }
+    }
+
+    /// Lets producer ids that are new begin with another sequence than zero, which brokers take of whom they do not know
+    /// (`ProducerAppendInfo.checkSequence`): close to the largest, it wraps within a test.
+    #[cfg(feature = "unstable-internals")]
+    pub fn begin_with(&mut self, first: Sequence) {
+        self.first_sequence = first;
     }
 
     /// The core's number for a topic whose partitions are known; `None` where they are not.

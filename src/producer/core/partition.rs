@@ -259,11 +259,11 @@ impl<T> Partition<T> {
         self.in_flight.is_empty() && !self.ready.iter().any(is_bound)
     }
 
-    /// Starts over under another identity.
-    pub(super) fn adopt(&mut self, identity: ProducerIdentity) {
+    /// Starts over under another identity, with this sequence.
+    pub(super) fn adopt(&mut self, identity: ProducerIdentity, first: Sequence) {
         debug_assert!(self.in_flight.is_empty(), "a stamp is replaced only when all batches are back");
         self.identity = Some(identity);
-        self.next_sequence = Sequence::ZERO;
+        self.next_sequence = first;
         self.proven = None;
         self.hole = false;
         self.recovering = false;

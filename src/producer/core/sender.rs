@@ -17,6 +17,7 @@ use crate::error::Written;
 use crate::record::SealedBatch;
 use crate::record::Stamp;
 use crate::types::ProducerIdentity;
+use crate::types::Sequence;
 
 /// Bytes of a request around its batches, generously: header, client id and a topic's name.
 const ENVELOPE: usize = 512;
@@ -230,7 +231,8 @@ impl<T: Clone> ProducerCore<T> {
             return true;
         }
         if stale {
-            partition.adopt(current);
+            // Brokers that know the id want its next epoch to begin with zero.
+            partition.adopt(current, if current.epoch == 0 { self.first_sequence } else { Sequence::ZERO });
             return true;
         }
         self.bump(key, current)
@@ -245,7 +247,7 @@ impl<T: Clone> ProducerCore<T> {
         };
         self.identity = Identity::Known(next);
         if let Some(partition) = self.partitions.get_mut(key) {
-            partition.adopt(next);
+            partition.adopt(next, Sequence::ZERO);
         }
         true
     }
