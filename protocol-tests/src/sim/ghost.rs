@@ -151,6 +151,8 @@ pub(super) struct Ghost {
     pub(super) follows: BTreeMap<(usize, Place), Follow>,
     pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,
     pub(super) asked: BTreeMap<(usize, Place), Asked>,
+    /// Where a log ended when a consumer began, and how often it had been cut by then.
+    pub(super) bounds: BTreeMap<(usize, Place), (i64, u32)>,
     /// The same run, for another judge.
     pub(super) chronicle: Chronicle,
     /// Once the world has healed: records accepted since, and due after this, must be acknowledged.

@@ -54,6 +54,8 @@ pub(super) struct Reader {
     coordinator: Option<i32>,
     /// It has done what it does at random.
     settled: bool,
+    /// A bounded read said that it is over, and was looked at.
+    finished: bool,
 }
 
 /// Something asked of the coordinator.
@@ -97,6 +99,7 @@ impl Reader {
             next_operation: 0,
             coordinator: None,
             settled: false,
+            finished: false,
         };
         reader.assign(ctx);
         peer.refresh(ctx);
@@ -109,6 +112,7 @@ impl Reader {
         let places: Vec<Place> = ctx.places().collect();
         for place in &places {
             ctx.ghost.begins(self.number, *place, begin.clone());
+            ctx.ghost.bounded(self.number, *place);
         }
         if self.rng.bool() {
             let topics: Vec<TopicName> = ctx.topics.iter().map(|name| name.as_str().into()).collect();
@@ -186,9 +190,12 @@ impl Reader {
         ctx.trace.count("consumer started again");
         ctx.trace.say(ctx.now, || format!("consumer {} starts again", self.number));
         if self.rng.bool() {
+            // One that is closed is over wherever it is.
+            self.finished = true;
             self.core.close();
             self.pump(ctx, peer);
         }
+        self.finished = false;
         peer.drop_all(ctx);
         self.operations.clear();
         self.config.start = Start::Stored { otherwise: Box::new(Start::Earliest) };
@@ -357,6 +364,13 @@ impl Reader {
                 ctx.ghost.position(self.number, place, self.core.position(&key).map(|position| position.offset));
             }
         }
+        let finished = self.config.until_end && self.held.is_none() && self.core.is_finished();
+        if finished && !self.finished {
+            ctx.trace.count("bounded read finished");
+            ctx.trace.say(ctx.now, || format!("consumer {} is finished", self.number));
+            ctx.places().for_each(|place| ctx.ghost.finished(self.number, place));
+        }
+        self.finished |= finished;
     }
 
     fn act(&mut self, ctx: &mut Context, peer: &mut Peer, action: Action) {
@@ -518,13 +532,16 @@ impl Reader {
 
     /// Whether everything was handed out.
     pub(super) fn is_done(&self, ctx: &Context) -> bool {
+        if self.config.until_end {
+            return self.core.is_finished();
+        }
         ctx.places().all(|place| ctx.ghost.is_at_end(self.number, place))
     }
 
     pub(super) fn describe(&self, ctx: &Context) -> String {
         let behind: Vec<String> = ctx
             .places()
-            .filter(|place| !ctx.ghost.is_at_end(self.number, *place))
+            .filter(|place| self.config.until_end || !ctx.ghost.is_at_end(self.number, *place))
             .map(|place| {
                 format!(
                     "{place:?} {:?} of {:?}",
@@ -564,6 +581,7 @@ fn config(ctx: &Context, rng: &mut Rng, number: usize, start: Start) -> Config {
         patience: Duration::from_millis(rng.u64(1..5_000)),
         topic_patience: Duration::from_millis(rng.u64(1..1_000)),
         seed: rng.u64(..),
+        until_end: ctx.setting.has_odd(Odd::BoundedReads) && rng.bool(),
         ..Config::default()
     }
 }

@@ -181,6 +181,24 @@ impl Ghost {
         self.follows.get(&(reader, place)).is_none_or(|follow| follow.position == Some(end))
     }
 
+    /// Notes what a bounded read that begins now has to hand out at least.
+    pub(super) fn bounded(&mut self, reader: usize, place: Place) {
+        let shadow = self.logs.entry(place).or_default();
+        self.bounds.insert((reader, place), (shadow.high_watermark, shadow.breaks));
+    }
+
+    /// A bounded read says that it is over.
+    pub(super) fn finished(&mut self, reader: usize, place: Place) {
+        let Some((end, breaks)) = self.bounds.get(&(reader, place)).copied() else { return };
+        let whole = self.logs.get(&place).is_some_and(|shadow| shadow.breaks == breaks);
+        let position = self.follows.get(&(reader, place)).and_then(|follow| follow.position);
+        if whole && position.is_none_or(|position| position < end) {
+            self.fail(|| {
+                format!("consumer {reader} is finished at {position:?} of {place:?}, which had {end} when it began")
+            });
+        }
+    }
+
     /// A commit is made of what was handed out.
     pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
         self.chronicle.commits(reader, place, offset);

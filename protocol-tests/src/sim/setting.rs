@@ -127,12 +127,15 @@ kinds! {
         AcksPlain = "acks-plain",
         /// Producers are near their largest sequence.
         LateSequences = "late-sequences",
+        /// Some readers stop at what was the end when they began.
+        BoundedReads = "bounded-reads",
     }
 }
 
 impl Odd {
     /// Drawn after all else, so that a seed of old is what it was in everything else.
-    const LATER: &[Self] = &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain, Self::LateSequences];
+    const LATER: &[Self] =
+        &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain, Self::LateSequences, Self::BoundedReads];
 }
 
 /// What a producer promises of a record.

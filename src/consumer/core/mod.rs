@@ -458,7 +458,7 @@ impl ConsumerCore {
     fn add(&mut self, key: TopicPartition, start: &Start, bounded: bool) {
         let Ok(at) = usize::try_from(key.partition) else { return };
         let generation = self.generation();
-        let bound = if bounded { Bound::Unknown } else { Bound::None };
+        let bound = if bounded { Bound::Unknown(i64::MAX) } else { Bound::None };
         let trouble = Trouble::new(self.config.retry_backoff, self.config.retry_backoff_max);
         let bytes_max = self.config.partition_fetch_bytes_max;
         let mut partition = Partition::new(key.clone(), generation, bytes_max, bound, trouble);
@@ -491,7 +491,9 @@ impl ConsumerCore {
                 partition.rewind(generation);
                 (partition.leader, partition.leader_epoch) = (None, None);
                 partition.fetch.epoch = None;
-                partition.bound_anew();
+                if partition.bound != Bound::None {
+                    partition.bound = Bound::Unknown(i64::MAX);
+                }
                 if partition.handed.is_some() {
                     partition.lost(policy, "the topic was deleted and created again");
                 }

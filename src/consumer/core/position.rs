@@ -124,8 +124,8 @@ pub(super) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bound {
     None,
-    /// The end offset is to be asked for; nothing is handed out before it is known.
-    Unknown,
+    /// The end offset is to be asked for, of which no more than this counts; nothing is handed out before it is known.
+    Unknown(i64),
     At(i64),
 }
 
@@ -375,10 +375,18 @@ impl Partition {
         (self.topic_id, self.leader_epoch)
     }
 
-    /// The log lost what the bound was found by: the read ends where it ends now.
+    /// The log may be shorter than it was when the bound was found: the read ends where it ends now, or where it was to end. A
+    /// leader that does not know yet how much is committed does not answer (KIP-207).
     pub(super) fn bound_anew(&mut self) {
-        if self.bound != Bound::None {
-            self.bound = Bound::Unknown;
+        if let Bound::At(bound) = self.bound {
+            self.bound = Bound::Unknown(bound);
+        }
+    }
+
+    /// The log ends here.
+    pub(super) fn bound_found(&mut self, end: i64) {
+        if let Bound::Unknown(most) = self.bound {
+            self.bound = Bound::At(end.min(most));
         }
     }
 
@@ -390,6 +398,9 @@ impl Partition {
         let is_new = epoch > self.leader_epoch;
         (self.leader, self.leader_epoch) = (leader, epoch);
         self.trouble.hurry();
+        if is_new && !self.is_done() {
+            self.bound_anew();
+        }
         if is_new && self.fetch.epoch.is_some() && self.state == State::Fetching {
             self.state = State::AwaitValidation;
         }
@@ -428,7 +439,7 @@ impl Partition {
 
     /// Whether something can be handed out.
     pub(super) fn has_next(&self) -> bool {
-        !self.paused && !self.queue.is_empty() && (self.bound != Bound::Unknown || !self.chunk_is_next())
+        !self.paused && !self.queue.is_empty() && (!matches!(self.bound, Bound::Unknown(_)) || !self.chunk_is_next())
     }
 
     fn chunk_is_next(&self) -> bool {

@@ -54,7 +54,7 @@ impl ConsumerCore {
         for slot in 0..self.partitions.len() {
             let Some(partition) = &self.partitions[slot] else { continue };
             let asks = !partition.asking && !matches!(partition.state, State::Fetching | State::Halted);
-            let asks_bound = !partition.asking_bound && partition.bound == Bound::Unknown;
+            let asks_bound = !partition.asking_bound && matches!(partition.bound, Bound::Unknown(_));
             if partition.trouble.is_waiting() || !asks && !asks_bound {
                 continue;
             }
@@ -164,9 +164,8 @@ impl ConsumerCore {
             }
             match self.find(asked.slot, response) {
                 Ok(listed) => {
-                    let bound = Bound::At(listed.offset);
                     if let Some(partition) = self.partitions[asked.slot].as_mut() {
-                        partition.bound = bound;
+                        partition.bound_found(listed.offset);
                     }
                     self.make_ready(asked.slot);
                 }

@@ -103,11 +103,38 @@ fn a_move_that_nobody_has_heard_of_is_not_gone_back_behind() {
 fn a_bounded_read_ends_where_a_log_that_was_cut_ends() {
     bounded(
         "meta t0=2e6 | epoch t0=6e5 | list t0=7e6 | take | fetched n2 s8 t0:6+1;hw=7 | take | finished",
-        "epoch n2 t0@e5
-         list n2 t0=-1
+        "list n2 t0=-1
+         epoch n2 t0@e5
          fetch n2 s0/0 t0@6
          reset t0 8->6
          t0 6 end @7
+         finished true",
+    );
+}
+
+#[test]
+fn a_bounded_read_does_not_wait_for_records_that_a_new_leader_does_not_have() {
+    // Seed 7314: what was read is all still there.
+    bounded(
+        "meta t0=2e6 | epoch t0=8e5 | finished | list t0=8e6 | finished",
+        "list n2 t0=-1
+         epoch n2 t0@e5
+         fetch n2 s0/0 t0@8
+         finished false
+         finished true",
+    );
+}
+
+#[test]
+fn a_bounded_read_is_not_extended_by_a_new_leader_and_one_that_is_over_stays_so() {
+    bounded(
+        "meta t0=2e6 | list t0=20e6 | epoch t0=20e6 | fetched n2 s8 t0:8+3;hw=20 | take | finished | meta t0=1e7 | finished",
+        "list n2 t0=-1
+         epoch n2 t0@e5
+         fetch n2 s0/0 t0@8
+         t0 8
+         finished true
+         epoch n1 t0@e5
          finished true",
     );
 }
