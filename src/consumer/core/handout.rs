@@ -76,6 +76,11 @@ impl ConsumerCore {
                 Item::Chunk(mut chunk) => {
                     partition.buffered -= chunk.bytes;
                     if let Bound::At(bound) = partition.bound {
+                        if chunk.position().offset >= bound {
+                            // It came before the bound was known.
+                            self.make_ready(slot);
+                            continue;
+                        }
                         chunk.stop_before(bound);
                     }
                     let TopicPartition { topic, partition } = partition.key.clone();

@@ -351,6 +351,24 @@ fn a_bounded_read_stops_in_the_middle_of_a_batch_and_is_finished() {
 }
 
 #[test]
+fn what_came_beyond_the_bound_before_it_was_known_moves_no_position() {
+    // Simulator, seed 3817: a commit would have skipped what nobody was handed.
+    let config = Config { start: Start::Offset(5), until_end: true, ..Config::default() };
+    check_with(
+        config,
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+2;hw=9 | fetched n1 s7 t0:7+2;hw=9 | list t0=6e5 | take | finished
+         position t0",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@7
+         fetch n1 s7/2 t0@9
+         t0 5
+         finished true
+         position Some(6)",
+    );
+}
+
+#[test]
 fn a_stored_offset_is_validated_and_a_missing_one_starts_otherwise() {
     let start = Start::Stored { otherwise: Box::new(Start::FromEnd(3)) };
     let config = Config { start, group: Some("g".into()), ..Config::default() };
