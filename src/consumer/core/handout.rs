@@ -72,15 +72,17 @@ impl ConsumerCore {
                 continue;
             }
             let Some(item) = partition.queue.pop_front() else { continue };
+            if partition.is_beyond_bound(&item) {
+                let generation = self.generation();
+                if let Some(partition) = &mut self.partitions[slot] {
+                    partition.rewind(generation);
+                }
+                continue;
+            }
             let next = match item {
                 Item::Chunk(mut chunk) => {
                     partition.buffered -= chunk.bytes;
                     if let Bound::At(bound) = partition.bound {
-                        if chunk.position().offset >= bound {
-                            // It came before the bound was known.
-                            self.make_ready(slot);
-                            continue;
-                        }
                         chunk.stop_before(bound);
                     }
                     let TopicPartition { topic, partition } = partition.key.clone();

@@ -437,6 +437,15 @@ impl Partition {
         }
     }
 
+    /// Whether this came from beyond the bound, before that was known: records, or that a position further on had to be moved.
+    pub(super) fn is_beyond_bound(&self, item: &Item) -> bool {
+        match (self.bound, item) {
+            (Bound::At(bound), Item::Chunk(chunk)) => chunk.position().offset >= bound,
+            (Bound::At(_), Item::Reset(reset, _)) => self.handed.is_some_and(|handed| handed.offset != reset.from),
+            _ => false,
+        }
+    }
+
     /// Whether something can be handed out.
     pub(super) fn has_next(&self) -> bool {
         !self.paused && !self.queue.is_empty() && (!matches!(self.bound, Bound::Unknown(_)) || !self.chunk_is_next())

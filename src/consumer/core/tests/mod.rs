@@ -366,6 +366,21 @@ fn what_came_beyond_the_bound_before_it_was_known_moves_no_position() {
          finished true
          position Some(6)",
     );
+    // Nor does it if there was no more beyond it.
+    let config = Config { start: Start::Offset(5), until_end: true, ..Config::default() };
+    check_with(
+        config,
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+2;hw=9 | fetched n1 s7 t0:!1 | list t0=6e5 | list t0=0e5
+         take | finished | position t0",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@7
+         list n1 t0=-2
+         fetch n1 s7/2 t0@0
+         t0 5
+         finished true
+         position Some(6)",
+    );
 }
 
 #[test]
