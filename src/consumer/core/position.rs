@@ -9,7 +9,8 @@
 //!
 //! There are two positions. `handed` is what a commit would store: the offset after the last record handed out. `fetch`
 //! is the offset to fetch next, ahead of it by what is queued. A generation is drawn whenever `fetch` moves other than by
-//! taking what was fetched, so that late answers are known for what they are.
+//! taking what was fetched, and each answer counts only in the era it was asked in, under one leader of one log, so that
+//! late answers are known for what they are.
 
 use std::collections::VecDeque;
 use std::time::Instant;
