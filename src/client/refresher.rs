@@ -135,15 +135,15 @@ pub(super) enum News {
     None,
 }
 
-/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899).
+/// Asks about `topics`, which are in order: brokers that are known first, then the bootstrap addresses (KIP-899).
 pub(super) async fn once(cluster: &Weak, topics: Vec<TopicName>) -> Result<News, Error> {
-    let request = Request::Metadata(MetadataRequest { topics: Some(topics), allow_auto_create: false });
+    let request = Request::Metadata(MetadataRequest { topics: Some(topics.clone()), allow_auto_create: false });
     let (known, bootstrap) = strong(cluster)?.everybody();
     let mut last = None;
     for target in &known {
         match ask(cluster, *target, &request, true).await {
             Ok(response) if response.error == Some(Code::RebootstrapRequired) => break,
-            Ok(response) => return Ok(learn(&strong(cluster)?, response)),
+            Ok(response) => return Ok(learn(&strong(cluster)?, &topics, response)),
             Err(error) => last = Some(error),
         }
     }
@@ -164,7 +164,7 @@ pub(super) async fn once(cluster: &Weak, topics: Vec<TopicName>) -> Result<News,
             Ok(MetadataResponse { error: Some(code), .. }) => {
                 last = Some(Error::broker(code, "could not learn of the cluster"));
             }
-            Ok(response) => return Ok(learn(&strong(cluster)?, response)),
+            Ok(response) => return Ok(learn(&strong(cluster)?, &topics, response)),
             Err(error) => last = Some(error),
         }
     }
@@ -197,10 +197,10 @@ async fn ask(cluster: &Weak, target: Target, request: &Request, others: bool) ->
 }
 
 /// Takes an answer, and tells whether it changed anything.
-fn learn(cluster: &Cluster, response: MetadataResponse) -> News {
+fn learn(cluster: &Cluster, topics: &[TopicName], response: MetadataResponse) -> News {
     let before = cluster.snapshot();
     cluster.edit(|cache| {
-        cache.handle_response(response);
+        cache.handle_answer(topics, response);
         true
     });
     if before.says_the_same_as(&cluster.snapshot()) { News::None } else { News::Some }

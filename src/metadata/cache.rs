@@ -48,6 +48,13 @@ impl Cache {
         });
     }
 
+    /// Takes the answer to a question about these topics, in order. What it says of others is passed over: a broker that mentions
+    /// new ones each time would be remembered without end.
+    pub fn handle_answer(&mut self, asked: &[TopicName], mut response: MetadataResponse) {
+        response.topics.retain(|topic| asked.binary_search_by(|name| (**name).cmp(&*topic.name)).is_ok());
+        self.handle_response(response);
+    }
+
     /// Takes a leader that a Produce or Fetch response hinted at (KIP-951); answers whether it was news.
     pub fn handle_hint(&mut self, topic: &TopicName, partition: i32, leader: Leader, nodes: &[Node]) -> bool {
         let (Some(epoch), true) = (LeaderEpoch::from_wire(leader.epoch), leader.id >= 0) else { return false };
@@ -174,6 +181,19 @@ mod tests {
         assert_eq!(leader(&cache), Some(1));
         cache.handle_response(response(2, 0, 2));
         assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn topics_that_nobody_asked_about_are_not_remembered() {
+        let mut cache = Cache::default();
+        let asked: Vec<TopicName> = ["a", "t", "u"].map(TopicName::from).into();
+        for other in ["", "b", "tt", "v"] {
+            let mut answer = response(1, 5, 1);
+            answer.topics.push(MetadataTopic { name: other.into(), ..answer.topics[0].clone() });
+            cache.handle_answer(&asked, answer);
+        }
+        assert_eq!(cache.snapshot().topics().map(|topic| &*topic.name).collect::<Vec<_>>(), ["t"]);
+        assert_eq!(leader(&cache), Some(1));
     }
 
     #[test]
