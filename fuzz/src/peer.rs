@@ -1,4 +1,5 @@
 //! Targets in which the bytes are what a hostile broker answers, and when: one connection, a consumer, a producer.
+#![expect(clippy::disallowed_methods, reason = "each run has to start at some time")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -75,8 +76,10 @@ pub fn connection(data: &[u8]) {
                         answer(&mut answered, reply);
                     }
                     Err((reply, error)) => {
-                        reply.into_iter().for_each(|reply| answer(&mut answered, reply));
-                        pipeline.close(&error).into_iter().for_each(|(reply, _)| answer(&mut answered, reply));
+                        let closed = pipeline.close(&error).into_iter().map(|(reply, _)| reply);
+                        for reply in reply.into_iter().chain(closed) {
+                            answer(&mut answered, reply);
+                        }
                         break;
                     }
                 }

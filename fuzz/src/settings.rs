@@ -16,8 +16,10 @@ use ottla::config::Properties;
 use ottla::config::families;
 use ottla::config::keys;
 use ottla::config::parse_bootstrap;
+use ottla::consumer::ConsumerBuilder;
 use ottla::mock::Cluster;
 use ottla::mock::Server;
+use ottla::producer::ProducerBuilder;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 
@@ -250,10 +252,10 @@ fn build(properties: &Properties) {
     assert!(!format!("{client:?}").contains(SECRET));
     WORLD.with(|World { runtime, client, .. }| {
         let _inside = runtime.enter();
-        let producer = client.producer().properties(properties).and_then(|builder| builder.build());
-        let consumer = client.consumer().assign(["t"]).properties(properties).and_then(|builder| builder.build());
-        producer.map(drop).unwrap_or_else(named);
-        consumer.map(drop).unwrap_or_else(named);
+        let producer = client.producer().properties(properties).and_then(ProducerBuilder::build);
+        let consumer = client.consumer().assign(["t"]).properties(properties).and_then(ConsumerBuilder::build);
+        producer.map_or_else(named, drop);
+        consumer.map_or_else(named, drop);
         // Their tasks end.
         runtime.block_on(async {
             for _ in 0..4 {

@@ -189,10 +189,10 @@ impl<'a> Walk<'a> {
         let bytes = self.take(classic)?;
         let negative = bytes[0] & 0x80 != 0;
         let declared = bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
-        match negative {
-            false => Some(declared),
-            true => bytes.iter().all(|byte| *byte == 0xff).then_some(0),
+        if negative {
+            return bytes.iter().all(|byte| *byte == 0xff).then_some(0);
         }
+        Some(declared)
     }
 
     /// A count of elements that have at least `least` bytes each.

@@ -125,9 +125,13 @@ fn every_planted_bug_is_found() {
     let only = std::env::var("OTTLA_PLANT").ok();
     for mutation in mutations().iter().filter(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name)) {
         let files = mutation.planted(folder.path());
-        files.iter().for_each(|(path, _, changed)| fs::write(path, changed).expect("a file to write"));
+        for (path, _, changed) in &files {
+            fs::write(path, changed).expect("a file to write");
+        }
         let (clean, said) = simulate(folder.path());
-        files.iter().for_each(|(path, source, _)| fs::write(path, source).expect("a file to write"));
+        for (path, source, _) in &files {
+            fs::write(path, source).expect("a file to write");
+        }
         let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or_default();
         println!("{}: {} {last}", mutation.name, if clean { "MISSED" } else { "found:" });
         if clean {

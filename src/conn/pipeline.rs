@@ -214,9 +214,11 @@ impl<R> Pipeline<R> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test has to start at some time")]
 mod tests {
     use super::*;
     use crate::wire::message::ApiVersionsResponse;
+    use crate::wire::message::InitProducerIdRequest;
 
     fn pipeline() -> Pipeline<u32> {
         let apis = Api::ALL.map(|api| (api.key(), api.versions().0, api.versions().1)).to_vec();
@@ -278,7 +280,7 @@ mod tests {
         let apis = vec![(Api::InitProducerId.key(), 0, 1), (Api::ApiVersions.key(), 0, 4)];
         let versions = Versions::agree(&ApiVersionsResponse { apis, ..ApiVersionsResponse::default() });
         let mut pipeline = Pipeline::new("test".into(), versions, 2);
-        pipeline.submit(Request::InitProducerId(Default::default()), now + second, 1);
+        pipeline.submit(Request::InitProducerId(InitProducerIdRequest::default()), now + second, 1);
         pipeline.submit(Request::ApiVersions, now + second, 2);
         pipeline.submit(Request::ApiVersions, now + second, 3);
         assert!(pipeline.poll_write(now).is_some() && pipeline.poll_write(now).is_some());

@@ -214,7 +214,7 @@ fn by_leader<'a>(
     let mut leaders: BTreeMap<i32, Vec<&TopicPartition>> = BTreeMap::new();
     for key in partitions {
         if let Some(leader) = snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
-            leaders.entry(leader).or_default().push(key)
+            leaders.entry(leader).or_default().push(key);
         } else {
             let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
             *problem = Some(error.in_partition(&key.topic, key.partition));

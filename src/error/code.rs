@@ -223,6 +223,7 @@ pub enum ProduceRecovery {
 impl Code {
     /// What to do about this code in a Produce response. Every code has its place here.
     #[rustfmt::skip]
+    #[expect(clippy::match_same_arms, reason = "what brokers answer apart from what they do not")]
     pub fn produce_recovery(self) -> ProduceRecovery {
         use ProduceRecovery as R;
         match self {

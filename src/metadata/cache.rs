@@ -114,7 +114,9 @@ fn refused(name: TopicName, heard: &MetadataTopic, error: Code, before: Option<&
     let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
     if gone {
         // It may be that a broker has not heard of the topic yet: epochs do not go back for that.
-        partitions.iter_mut().for_each(|partition| partition.leader = None);
+        for partition in &mut partitions {
+            partition.leader = None;
+        }
     }
     let known = before.map(|topic| topic.id).filter(|_| heard.id.is_zero());
     Topic { name, id: known.unwrap_or(heard.id), error: Some(error), partitions }

@@ -38,7 +38,8 @@ fn now(delivery: &mut Delivery) -> Poll<Result<Receipt, Error>> {
 /// The values in a partition's log, as numbers.
 fn numbers(server: &Server, partition: i32) -> Vec<u32> {
     let log = server.with(|cluster| cluster.log("t", partition));
-    log.iter().map(|record| String::from_utf8_lossy(record.value.as_ref().unwrap()).trim().parse().unwrap()).collect()
+    let number = |value: &[u8]| String::from_utf8_lossy(value).trim().parse().expect("a number");
+    log.iter().map(|record| number(record.value.as_ref().expect("each has a value"))).collect()
 }
 
 #[tokio::test]

@@ -355,6 +355,7 @@ impl Headers<'_> {
     }
 }
 
+#[expect(clippy::copy_iterator, reason = "a record is `Copy`, and what its headers are read from is part of it")]
 impl<'a> Iterator for Headers<'a> {
     type Item = Header<'a>;
 

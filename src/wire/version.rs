@@ -7,6 +7,7 @@ use super::message::ApiVersionsResponse;
 
 /// An API that this client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::enum_variant_names, reason = "`ApiVersions` is its name")]
 pub enum Api {
     Produce,
     Fetch,

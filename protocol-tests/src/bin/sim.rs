@@ -60,6 +60,7 @@ struct Sum {
     failed: Vec<u64>,
 }
 
+#[expect(clippy::cast_precision_loss, clippy::disallowed_methods, reason = "figures for people, of what a run took")]
 fn many(words: &[String], keep_going: bool) -> Result<ExitCode, String> {
     let range = words.get(1).and_then(|range| range.split_once("..")).ok_or(USAGE)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| USAGE.to_owned());

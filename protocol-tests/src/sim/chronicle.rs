@@ -69,12 +69,11 @@ impl Chronicle {
 
     /// A record is accepted.
     pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, number: u64, deadline: u64, once: bool) {
-        let process = match self.writers.get(&writer) {
-            Some(process) => *process,
-            None => {
-                let process = self.open(Role::Producer { idempotent: once });
-                *self.writers.entry(writer).or_insert(process)
-            }
+        let process = if let Some(process) = self.writers.get(&writer) {
+            *process
+        } else {
+            let process = self.open(Role::Producer { idempotent: once });
+            *self.writers.entry(writer).or_insert(process)
         };
         let TopicPartition { topic, partition } = self.key(place);
         let (value, deadline) = (value(number), Duration::from_micros(deadline));

@@ -50,6 +50,7 @@ pub(super) enum Event {
 
 impl Event {
     /// Numbers that tell it apart from others, for the trace.
+    #[expect(clippy::decimal_bitwise_operands, reason = "the kinds are counted")]
     pub(super) fn words(&self) -> [u64; 2] {
         let pair = |client: usize, broker: i32| (client as u64) << 8 | u64::from(broker.unsigned_abs());
         match self {

@@ -455,7 +455,9 @@ impl Ghost {
     pub(super) fn abandoned(&mut self, writer: usize) {
         let requests: Vec<u64> =
             self.requests.range((writer, 0)..=(writer, u64::MAX)).map(|((_, request), _)| *request).collect();
-        requests.into_iter().for_each(|request| self.landed(writer, request, &[]));
+        for request in requests {
+            self.landed(writer, request, &[]);
+        }
     }
 
     // What is known, and asked.

@@ -155,7 +155,9 @@ impl Context {
     pub(super) fn sever_all(&mut self, broker: i32) {
         let numbers: Vec<u64> =
             self.net.served.iter().filter(|(_, served)| served.broker == broker).map(|(number, _)| *number).collect();
-        numbers.into_iter().for_each(|number| self.sever(number));
+        for number in numbers {
+            self.sever(number);
+        }
     }
 
     /// Whether an event has to wait because nothing gets through; it is kept then.
@@ -206,7 +208,7 @@ impl Context {
     /// Looks at what the brokers did.
     pub(super) fn observe(&mut self) {
         self.ghost.observe(&self.mock, &self.topics, self.setting.partitions);
-        for ((reader, place), _) in &self.ghost.follows {
+        for (reader, place) in self.ghost.follows.keys() {
             let group = super::reader::group(*reader);
             if let Some(offset) = self.mock.committed(&group, &self.topics[place.0], place.1) {
                 self.commits.push((*reader, *place, offset));

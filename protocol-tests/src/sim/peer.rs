@@ -191,15 +191,10 @@ impl Peer {
         match ctx.open(self.client, broker, lane) {
             Some(number) => {
                 slot.link = Some(number);
-                self.agree(ctx, number, Api::ApiVersions.versions().1);
+                agree(ctx, number, Api::ApiVersions.versions().1);
             }
             None => self.lost(ctx, broker, lane),
         }
-    }
-
-    fn agree(&mut self, ctx: &mut Context, number: u64, version: i16) {
-        let parts = Request::ApiVersions.encode(version, 0, "sim").expect("it has no content");
-        ctx.transmit(number, gather(parts));
     }
 
     /// Answers those who waited for a connection that was not made.
@@ -232,17 +227,7 @@ impl Peer {
                 None => break,
             }
         }
-        self.arm(ctx, number);
-    }
-
-    fn arm(&mut self, ctx: &mut Context, number: u64) {
-        let Some(Link { phase: Phase::Up(pipeline), timer, .. }) = ctx.net.links.get_mut(&number) else { return };
-        let Some(due) = pipeline.poll_timeout().filter(|_| !pipeline.is_idle()) else { return };
-        let due = micros(due.saturating_duration_since(ctx.base));
-        if timer.is_none_or(|armed| armed > due || armed < ctx.now) {
-            *timer = Some(due);
-            ctx.at(due.max(ctx.now), Event::LinkTimer { link: number });
-        }
+        arm(ctx, number);
     }
 
     /// A connection's deadline.
@@ -307,7 +292,7 @@ impl Peer {
             if let Some(link) = ctx.net.links.get_mut(&number) {
                 link.phase = Phase::Agreeing(next);
             }
-            return self.agree(ctx, number, next);
+            return agree(ctx, number, next);
         }
         let mut pipeline = Pipeline::new("sim".into(), Versions::agree(&response), self.in_flight_max);
         let Some(slot) = self.slots.get_mut(&at) else { return };
@@ -370,21 +355,18 @@ impl Peer {
         self.refreshing = false;
         self.refresh_after = ctx.now + REFRESH_PAUSE_US;
         ctx.trace.say(ctx.now, || format!("client {} hears of metadata: {answer:?}", self.client));
-        match answer {
-            Ok(Response::Metadata(response)) => {
-                self.unanswered = 0;
-                self.cache.handle_response(response);
+        if let Ok(Response::Metadata(response)) = answer {
+            self.unanswered = 0;
+            self.cache.handle_response(response);
+            self.learnt(ctx);
+        } else {
+            self.wanted = true;
+            self.unanswered += 1;
+            let known = self.cache.snapshot().brokers().count();
+            if known > 0 && self.unanswered > known {
+                ctx.trace.count("started over from the bootstrap addresses");
+                self.cache.forget_brokers();
                 self.learnt(ctx);
-            }
-            _ => {
-                self.wanted = true;
-                self.unanswered += 1;
-                let known = self.cache.snapshot().brokers().count();
-                if known > 0 && self.unanswered > known {
-                    ctx.trace.count("started over from the bootstrap addresses");
-                    self.cache.forget_brokers();
-                    self.learnt(ctx);
-                }
             }
         }
         if std::mem::take(&mut self.wanted) {
@@ -399,9 +381,28 @@ impl Peer {
     }
 }
 
+/// Asks which versions the broker speaks.
+fn agree(ctx: &mut Context, number: u64, version: i16) {
+    let parts = Request::ApiVersions.encode(version, 0, "sim").expect("it has no content");
+    ctx.transmit(number, gather(parts));
+}
+
+/// Sets a connection's timer.
+fn arm(ctx: &mut Context, number: u64) {
+    let Some(Link { phase: Phase::Up(pipeline), timer, .. }) = ctx.net.links.get_mut(&number) else { return };
+    let Some(due) = pipeline.poll_timeout().filter(|_| !pipeline.is_idle()) else { return };
+    let due = micros(due.saturating_duration_since(ctx.base));
+    if timer.is_none_or(|armed| armed > due || armed < ctx.now) {
+        *timer = Some(due);
+        ctx.at(due.max(ctx.now), Event::LinkTimer { link: number });
+    }
+}
+
 fn gather(parts: VecDeque<Bytes>) -> Bytes {
     let mut whole = Vec::with_capacity(parts.iter().map(Bytes::len).sum());
-    parts.iter().for_each(|part| whole.extend_from_slice(part));
+    for part in &parts {
+        whole.extend_from_slice(part);
+    }
     whole.into()
 }
 

@@ -140,10 +140,8 @@ impl Writer {
             ctx.trace.count("waited for room");
             return false;
         }
-        let partition = match self.rng.bool() {
-            true => self.core.choose(topic, None),
-            false => self.rng.i32(0..ctx.setting.partitions),
-        };
+        let partition =
+            if self.rng.bool() { self.core.choose(topic, None) } else { self.rng.i32(0..ctx.setting.partitions) };
         let count = self.core.partition_count(topic);
         if u32::try_from(partition).map_or(true, |partition| partition >= count) {
             return false;
@@ -206,7 +204,9 @@ impl Writer {
         if life == self.life {
             let codec = ctx.codecs.get(Compression::Snappy).expect("it is built in");
             let (sealed, buffer) = closed.seal(Some(&**codec)).expect("bytes can be compressed");
-            buffer.into_iter().for_each(|buffer| self.core.recycle(buffer));
+            if let Some(buffer) = buffer {
+                self.core.recycle(buffer);
+            }
             self.core.handle_sealed(ctx.instant(), key, id, Ok(sealed));
         }
     }

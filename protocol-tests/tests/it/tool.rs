@@ -116,6 +116,7 @@ fn run(arguments: &[&str], input: &str) -> Done {
 }
 
 /// Waits for the end, for as long as it may take.
+#[expect(clippy::disallowed_methods, reason = "a process takes real time")]
 fn end(mut child: Child) -> Done {
     let begun = Instant::now();
     let (mut stdout, mut stderr) = (child.stdout.take().expect("a pipe"), child.stderr.take().expect("a pipe"));

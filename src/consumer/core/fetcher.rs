@@ -308,7 +308,9 @@ impl ConsumerCore {
         let lasts = node.trouble.failed(now, &mut self.rng, patience);
         let slots: Vec<usize> = line.session.slots().collect();
         if code == Code::FetchSessionTopicIdError || code.is_stale_metadata() {
-            slots.into_iter().for_each(|slot| self.want_metadata(slot));
+            for slot in slots {
+                self.want_metadata(slot);
+            }
         }
         if lasts || !code.is_retriable() {
             self.complain(Error::broker(code, "could not fetch").at_broker(id.to_string()));
@@ -348,6 +350,7 @@ impl ConsumerCore {
     }
 
     fn partition_refused(&mut self, now: Instant, id: i32, slot: usize, code: Code) {
+        const REASON: &str = "the position is out of the log's range";
         let policy = self.config.reset;
         let Some(partition) = self.partitions[slot].as_mut() else { return };
         partition.preferred = None;
@@ -362,7 +365,6 @@ impl ConsumerCore {
                 if !again {
                     partition.trouble.hurry();
                 }
-                const REASON: &str = "the position is out of the log's range";
                 match policy {
                     ResetPolicy::Earliest | ResetPolicy::Latest => partition.lost(policy, REASON),
                     ResetPolicy::None => partition.measure(REASON),

@@ -58,6 +58,7 @@ impl ConsumerCore {
     }
 
     /// Takes what is to be handed out next.
+    #[allow(clippy::should_implement_trait, reason = "what comes after `None` may be more: no iterator")]
     pub fn next(&mut self) -> Option<Next> {
         if self.closed {
             return None;

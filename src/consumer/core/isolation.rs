@@ -219,7 +219,7 @@ const LENGTH: usize = 8;
 const EPOCH: usize = 12;
 const MAGIC: usize = 16;
 const LAST_OFFSET_DELTA: usize = 23;
-const HEADER: usize = 61;
+const HEADER: u8 = 61;
 /// The least that follows the prefix in any format.
 const LEAST: usize = 14;
 
@@ -240,7 +240,7 @@ impl Scan {
             (last, rest) = (Some(batch), after);
         }
         if cut.is_none() && !is_broken && !rest.is_empty() {
-            cut = Some(HEADER as i64);
+            cut = Some(i64::from(HEADER));
         }
         let last = last.map(ending);
         is_broken |= last.is_some_and(|last| last.is_none());
@@ -251,7 +251,7 @@ impl Scan {
 /// The last offset and the epoch of a whole batch; `None` if it makes no sense.
 fn ending(batch: &[u8]) -> Option<(i64, Option<LeaderEpoch>)> {
     let base = i64::from_be_bytes(batch[..LENGTH].try_into().expect("eight bytes"));
-    let (delta, epoch) = match (batch[MAGIC], batch.len() >= HEADER) {
+    let (delta, epoch) = match (batch[MAGIC], batch.len() >= usize::from(HEADER)) {
         (0 | 1, _) => (0, None),
         (2, true) => (be_i32(&batch[LAST_OFFSET_DELTA..]), LeaderEpoch::from_wire(be_i32(&batch[EPOCH..]))),
         _ => return None,

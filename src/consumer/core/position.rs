@@ -55,7 +55,7 @@ pub enum Start {
     /// At the offset that the group committed.
     Stored {
         /// Where to start where none is committed.
-        otherwise: Box<Start>,
+        otherwise: Box<Self>,
     },
     /// With the first record of this time (milliseconds since 1970) or later; at the end if there is none.
     Timestamp(i64),
@@ -159,6 +159,7 @@ pub(super) struct Preferred {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each may hold with each other: they are no one state")]
 pub(super) struct Partition {
     pub(super) key: TopicPartition,
     pub(super) topic_id: TopicId,

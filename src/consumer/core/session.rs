@@ -142,7 +142,7 @@ impl Session {
 
     /// Forgets a partition that is no longer ours.
     pub(super) fn close(&mut self) -> Option<Plan> {
-        let id = std::mem::replace(self, Self::default()).id;
+        let id = std::mem::take(self).id;
         (id != NO_SESSION).then_some(Plan { id, epoch: FINAL, ..Plan::default() })
     }
 }

@@ -52,6 +52,7 @@ impl Peer {
         Self { wire: Wire::Real(port, None), correlation_id: 0, said: Vec::new() }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the mock has to start at some time")]
     pub(super) fn mock(cluster: Cluster) -> Self {
         Self { wire: Wire::Mock(Box::new(cluster), Instant::now()), correlation_id: 0, said: Vec::new() }
     }
@@ -182,6 +183,7 @@ fn connect(port: u16, stream: &mut Option<TcpStream>) -> &mut TcpStream {
 }
 
 /// What time it is, for timestamps.
+#[expect(clippy::disallowed_methods, reason = "brokers judge timestamps by the clock")]
 pub(super) fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_millis()).expect("it fits")

@@ -108,7 +108,7 @@ fn golden_records_without_compression_encode_to_the_same_bytes() {
 fn encode(batch: &Batch) -> Vec<u8> {
     let decoded = batch.inflate(&Codecs::default(), LIMIT, Vec::new()).expect("a batch");
     let mut builder = BatchBuilder::new(Vec::new());
-    for record in decoded.iter() {
+    for record in &decoded {
         let headers: Vec<Header<'_>> = record.headers().collect();
         let (timestamp, key, value) = (record.timestamp, record.key, record.value);
         let record = RecordRef { timestamp, key, value, headers: &headers };

@@ -43,9 +43,10 @@ fn random_changes_of_compressed_bytes_are_answered() {
     })
     .take(2_000)
     .collect();
+    let zeros = vec![0; 200_000];
     let whole: Vec<_> = all()
         .flat_map(|compression| {
-            [&text[..], &noise, b"", &[0; 200_000]].map(|plain| (compression, compress(compression, plain)))
+            [&text[..], &noise, b"", &zeros].map(|plain| (compression, compress(compression, plain)))
         })
         .collect();
     seeds(6_000, |rng| {
@@ -244,8 +245,9 @@ fn class_20_gzip_checksum_length_and_header_are_checked() {
         corrupt(Compression::Gzip, &changed);
     }
     // An extra field, a name and a comment that never end.
+    let endless = vec![0xff; 200_000];
     for flag in [0x04, 0x08, 0x10] {
         let head = [0x1f, 0x8b, 8, flag, 0, 0, 0, 0, 0, 3];
-        assert!(inflate(Compression::Gzip, &[&head[..], &[0xff; 200_000]].concat()).is_err(), "flag {flag}");
+        assert!(inflate(Compression::Gzip, &[&head[..], &endless].concat()).is_err(), "flag {flag}");
     }
 }

@@ -40,7 +40,7 @@ impl Raw {
     fn of(deltas: &[i64]) -> Self {
         let records = deltas.iter().flat_map(|delta| record(*delta, Some(b"k"))).collect();
         let last = deltas.last().map_or(0, |last| i32::try_from(*last).unwrap_or(0));
-        let count = i32::try_from(deltas.len()).unwrap();
+        let count = i32::try_from(deltas.len()).expect("a few");
         Self { base_offset: 100, magic: 2, attributes: 0, last_offset_delta: last, count, records }
     }
 
@@ -57,7 +57,7 @@ impl Raw {
         tail.extend(self.count.to_be_bytes());
         tail.extend(&self.records);
         let mut bytes = self.base_offset.to_be_bytes().to_vec();
-        bytes.extend(u32::try_from(tail.len() + 9).unwrap().to_be_bytes());
+        bytes.extend(u32::try_from(tail.len() + 9).expect("a small batch").to_be_bytes());
         bytes.extend([0, 0, 0, 3, self.magic]);
         bytes.extend(crc32c::crc32c(&tail).to_be_bytes());
         bytes.extend(tail);
@@ -93,7 +93,7 @@ fn varint(value: i64) -> Vec<u8> {
 
 /// A record's body under its length.
 fn sized(body: &[u8]) -> Vec<u8> {
-    [&varint(i64::try_from(body.len()).unwrap())[..], body].concat()
+    [&varint(i64::try_from(body.len()).expect("a small body"))[..], body].concat()
 }
 
 fn field(bytes: Option<&[u8]>) -> Vec<u8> {
@@ -458,10 +458,10 @@ fn message(magic: u8, offset: i64, attributes: i16, value: Option<&[u8]>) -> Vec
         tail.extend((-1_i64).to_be_bytes());
     }
     tail.extend((-1_i32).to_be_bytes());
-    tail.extend(value.map_or(-1, |value| i32::try_from(value.len()).unwrap()).to_be_bytes());
+    tail.extend(value.map_or(-1, |value| i32::try_from(value.len()).expect("a small value")).to_be_bytes());
     tail.extend(value.unwrap_or_default());
     let mut bytes = offset.to_be_bytes().to_vec();
-    bytes.extend(u32::try_from(tail.len() + 4).unwrap().to_be_bytes());
+    bytes.extend(u32::try_from(tail.len() + 4).expect("a small message").to_be_bytes());
     bytes.extend(crc32(&tail).to_be_bytes());
     bytes.extend(tail);
     bytes

@@ -64,6 +64,10 @@ fn uuid<T: std::str::FromStr<Err: Debug>>(fill: &mut Fill) -> T {
     format!("{:032x}", fill.rng.u128(..)).parse().expect("hexadecimal digits")
 }
 
+fn uuid_since<T: std::str::FromStr<Err: Debug> + Default>(fill: &mut Fill, version: i16) -> T {
+    if fill.version >= version { uuid(fill) } else { T::default() }
+}
+
 fn metadata(fill: &mut Fill) -> kp::MetadataResponse {
     use kp::metadata_response::MetadataResponseBroker;
     use kp::metadata_response::MetadataResponsePartition;
@@ -93,7 +97,7 @@ fn metadata(fill: &mut Fill) -> kp::MetadataResponse {
         MetadataResponseTopic::default()
             .with_error_code(fill.code())
             .with_name(named.then(|| fill.name()))
-            .with_topic_id(if fill.version >= 10 { uuid(fill) } else { Default::default() })
+            .with_topic_id(uuid_since(fill, 10))
             .with_is_internal(fill.since(1, false, Fill::bool))
             .with_partitions(fill.list(partition))
             .with_topic_authorized_operations(fill.since(8, i32::MIN, Fill::i32))
@@ -233,7 +237,7 @@ fn create_topics_is_read_as_the_crate_writes_it() {
         let topic = |fill: &mut Fill| {
             CreatableTopicResult::default()
                 .with_name(fill.name())
-                .with_topic_id(if fill.version >= 7 { uuid(fill) } else { Default::default() })
+                .with_topic_id(uuid_since(fill, 7))
                 .with_error_code(fill.code())
                 .with_error_message(fill.maybe(Fill::text))
                 .with_topic_config_error_code(fill.since(5, 0, Fill::code))
@@ -258,7 +262,7 @@ fn delete_topics_is_read_as_the_crate_writes_it() {
             let named = fill.version < 6 || fill.bool();
             DeletableTopicResult::default()
                 .with_name(named.then(|| fill.name()))
-                .with_topic_id(if fill.version >= 6 { uuid(fill) } else { Default::default() })
+                .with_topic_id(uuid_since(fill, 6))
                 .with_error_code(fill.code())
                 .with_error_message(fill.since(5, None, |fill| fill.maybe(Fill::text)))
                 .with_unknown_tagged_fields(fill.tags(4))

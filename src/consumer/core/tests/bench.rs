@@ -176,13 +176,11 @@ impl Bench {
     fn list(&mut self, words: &[&str]) {
         let partitions = words.iter().map(|word| {
             let (index, answer) = split(word, '=');
-            match answer.strip_prefix('!') {
-                Some(code) => m::ListedPartition { index, error: code_of(code), ..m::ListedPartition::default() },
-                None => {
-                    let (offset, leader_epoch) = offset_epoch(answer);
-                    m::ListedPartition { index, offset, leader_epoch, ..m::ListedPartition::default() }
-                }
+            if let Some(code) = answer.strip_prefix('!') {
+                return m::ListedPartition { index, error: code_of(code), ..m::ListedPartition::default() };
             }
+            let (offset, leader_epoch) = offset_epoch(answer);
+            m::ListedPartition { index, offset, leader_epoch, ..m::ListedPartition::default() }
         });
         let topics = vec![m::ListedTopic { name: "t".into(), partitions: partitions.collect() }];
         let response = m::ListOffsetsResponse { throttle_time_ms: 0, topics };

@@ -274,17 +274,16 @@ impl Bench {
                     other => panic!("an answer has no {other}"),
                 }
             }
-            let (name, id) = match self.by_name {
-                true => (TopicName::from(name.as_str()), TopicId::default()),
+            let (name, id) = if self.by_name {
+                (TopicName::from(name.as_str()), TopicId::default())
+            } else {
                 // As from version 13 on.
-                false => (TopicName::default(), TopicId([name.as_bytes()[0] + self.anew; 16])),
+                (TopicName::default(), TopicId([name.as_bytes()[0] + self.anew; 16]))
             };
-            match response.topics.iter_mut().find(|topic| topic.name == name && topic.id == id) {
-                Some(topic) => topic.partitions.push(partition),
-                None => {
-                    let partitions = vec![partition];
-                    response.topics.push(m::ProducedTopic { name, id, partitions });
-                }
+            if let Some(topic) = response.topics.iter_mut().find(|topic| topic.name == name && topic.id == id) {
+                topic.partitions.push(partition);
+            } else {
+                response.topics.push(m::ProducedTopic { name, id, partitions: vec![partition] });
             }
         }
         self.core.handle_response(self.now, number, &Ok(response));
