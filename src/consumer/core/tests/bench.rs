@@ -141,7 +141,8 @@ impl Bench {
         }
     }
 
-    /// `meta t0=1e5 t1=-`: leaders and their epochs; `meta id=8 …` of a topic that was made anew.
+    /// `meta t0=1e5 t1=-`: leaders and their epochs; `meta id=8 …` of a topic that was made anew; `meta error=5` where a broker
+    /// says nothing of it but that.
     fn meta(&mut self, mut words: &[&str]) {
         let node = |id| m::Node { id, host: "h".into(), port: 9092, rack: None };
         let mut topic = m::MetadataTopic { name: "t".into(), id: ID, ..m::MetadataTopic::default() };
@@ -149,6 +150,11 @@ impl Bench {
             && let Some(id) = first.strip_prefix("id=")
         {
             (topic.id, words) = (TopicId([id.parse().expect("a byte"); 16]), rest);
+        }
+        if let [error] = words
+            && let Some(error) = error.strip_prefix("error=")
+        {
+            (topic.error, words) = (code_of(error), &[]);
         }
         for (index, word) in (0..).zip(words) {
             let (_, leader) = word.split_once('=').expect("t0=1e5");
@@ -389,12 +395,25 @@ fn fetched_partition(word: &str) -> m::FetchedPartition {
     answer
 }
 
-/// `5+3` three records from 5 on; `5+3x7` of a transaction of producer 7; `5+3~` cut short; `8A7` and `8C7` the marker of
+/// `5+3` three records from 5 on; `5+3x7` of a transaction of producer 7; `5+3~` cut short, `5+3~900` of
+/// that length by its own word; `5+3!` of a length that no batch has; `8A7` and `8C7` the marker of
 /// producer 7; any with `?` behind corrupt; `5+2_9` what compaction left of a batch whose last offset was 9.
 pub(super) fn batch(text: &str) -> Vec<u8> {
     if let Some(good) = text.strip_suffix('?') {
         let mut bytes = batch(good);
         *bytes.last_mut().expect("it has records") ^= 1;
+        return bytes;
+    }
+    if let Some(good) = text.strip_suffix('!') {
+        let mut bytes = batch(good);
+        bytes[8..12].copy_from_slice(&1_i32.to_be_bytes());
+        return bytes;
+    }
+    if let Some((left, length)) = text.split_once('~')
+        && let Ok(length) = length.parse::<i32>()
+    {
+        let mut bytes = batch(&format!("{left}~"));
+        bytes[8..12].copy_from_slice(&length.to_be_bytes());
         return bytes;
     }
     if let Some((left, last)) = text.split_once('_') {

@@ -12,6 +12,7 @@ mod asking;
 mod bench;
 mod eras;
 mod fetching;
+mod survivors;
 mod transactions;
 
 const BEGIN: &str = "meta t0=1e5 | assign t0";

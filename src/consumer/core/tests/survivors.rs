@@ -1,0 +1,175 @@
+//! What brokers say that scripts had not said: each test here fails with a bug that had survived.
+
+use super::bench::Bench;
+use super::bench::check_with;
+use super::*;
+use crate::consumer::core::isolation::Scan;
+
+#[test]
+fn a_fetch_names_a_topic_once_and_what_is_known_of_each_partition() {
+    let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
+    bench.run("meta t0=1e5 t1=1e6 | assign t0 t1");
+    let fetches = bench.fetches();
+    let topics = &fetches[0].topics;
+    assert_eq!(topics.len(), 1, "{topics:?}");
+    let epochs: Vec<i32> = topics[0].partitions.iter().map(|p| LeaderEpoch::to_wire(p.current_leader_epoch)).collect();
+    assert_eq!(epochs, [5, 6]);
+    assert!(topics[0].partitions.iter().all(|p| p.log_start_offset == -1), "only followers have a log");
+}
+
+#[test]
+fn giving_up_what_is_parked_leaves_alone_what_is_read() {
+    check_with(
+        Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+9;hw=99 t1:5+1;hw=99 | pause t0 | take | position t1",
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1 t1@6 -t0
+         t1 5
+         position Some(6)",
+    );
+}
+
+#[test]
+fn a_broker_that_waits_before_it_says_nothing_is_asked_again_at_once() {
+    check(
+        &format!(
+            "{BEGIN} | wait 500 | fetched n1 s7 t0:-;hw=9 | wait 500 | fetched n1 s7 | wait 500 | fetched n1 s7 | wait 500
+             fetched n1 s7"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2
+         fetch n1 s7/3
+         fetch n1 s7/4",
+    );
+}
+
+#[test]
+fn a_broker_that_says_nothing_without_waiting_is_asked_less_often() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=9 | fetched n1 s7 | fetched n1 s7 | finished | wait 50"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1
+         fetch n1 s7/2
+         finished false
+         fetch n1 s7/3",
+    );
+}
+
+#[test]
+fn a_fetch_that_is_refused_for_good_is_told_at_once_and_one_that_may_pass_is_not() {
+    // INVALID_REQUEST, and INVALID_FETCH_SESSION_EPOCH.
+    let first = "fetch n1 s0/0 t0@5\nfetch n1 s7/1";
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:-;hw=9 | refuse n1 42 | take"),
+        &format!("{first}\nerror - Broker @None"),
+    );
+    check(&format!("{BEGIN} | fetched n1 s7 t0:-;hw=9 | refuse n1 71 | take"), first);
+}
+
+#[test]
+fn a_log_that_its_broker_cannot_read_is_told_at_once() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:!2 | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         error t0 Broker @Some(5)
+         position Some(5)",
+    );
+}
+
+#[test]
+fn batches_from_before_the_position_never_move_it_back() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:3+1;hw=9 | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         error t0 Protocol @Some(5)
+         position Some(5)",
+    );
+}
+
+#[test]
+fn what_is_no_batch_is_told_as_corrupt() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+1!;hw=9 | take | position t0"),
+        "fetch n1 s0/0 t0@5
+         t0 then Corrupt @Some(5)
+         position Some(5)",
+    );
+}
+
+#[test]
+fn a_batch_larger_than_any_fetch_is_told_at_once_and_the_largest_is_asked_for() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3~2000000000;hw=9 | take"),
+        "fetch n1 s0/0 t0@5
+         error t0 RecordTooLarge @Some(5)",
+    );
+    // With the twelve bytes before what the length counts it is 1 GiB.
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3~1073741812;hw=9 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@5 max=1073741824",
+    );
+}
+
+#[test]
+fn a_corrupt_batch_that_claims_what_follows_it_is_told_to_end_before_that() {
+    check(
+        &format!("{BEGIN} | fetched n1 s7 t0:5+3_20?,8+2;hw=10 | take"),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@10
+         t0 then Corrupt @Some(7)",
+    );
+}
+
+#[test]
+fn offsets_that_no_log_has_are_no_batch() {
+    let with = |base: i64, delta: i32| {
+        let mut bytes = batch("5+1");
+        bytes[..8].copy_from_slice(&base.to_be_bytes());
+        bytes[23..27].copy_from_slice(&delta.to_be_bytes());
+        let scan = Scan::new(&bytes);
+        (scan.last.map(|(last, _)| last), scan.is_broken)
+    };
+    assert_eq!(with(5, 2), (Some(7), false));
+    assert_eq!(with(i64::MAX - 1, 0), (Some(i64::MAX - 1), false));
+    for (base, delta) in [(-1, 0), (-1, 5), (5, -1), (i64::MAX, 0), (i64::MAX - 1, 1)] {
+        assert_eq!(with(base, delta), (None, true), "{base} {delta}");
+    }
+}
+
+#[test]
+fn a_message_of_the_old_formats_ends_where_it_begins() {
+    for magic in [0, 1] {
+        let mut bytes = vec![0; 26];
+        bytes[7] = 9;
+        bytes[11] = 14;
+        bytes[16] = magic;
+        assert_eq!(Scan::new(&bytes), Scan { last: Some((9, None)), cut: None, is_broken: false });
+    }
+}
+
+#[test]
+fn what_happens_meanwhile_does_not_bring_the_next_question_for_metadata_forward() {
+    check(
+        "meta t0=1e5 t1=2e5 | assign t0 t1 | fail n1 | pause t0 | fail n2 | position t0",
+        "fetch n1 s0/0 t0@5
+         fetch n2 s0/0 t1@5
+         refresh t
+         position Some(5)",
+    );
+}
+
+#[test]
+fn a_topic_that_may_yet_appear_is_waited_for_and_one_that_may_not_is_told_once_in_a_while() {
+    // LEADER_NOT_AVAILABLE, and TOPIC_AUTHORIZATION_FAILED.
+    check("meta error=5 | assign t | take", "refresh t");
+    check("meta error=29 | assign t | take | wait 400 | meta error=29 | take", "refresh t\nerror - Broker @None");
+}
+
+#[test]
+fn an_answer_without_what_was_asked_is_no_fault_of_a_broker_that_throttles_and_one_of_any_other() {
+    let expected = "fetch n1 s0/0 t0@5\nfinished false\nfetch n1 s0/0 t0@5";
+    check(&format!("{BEGIN} | fetched n1 throttle=500 | wait 499 | finished | wait 1"), expected);
+    check(&format!("{BEGIN} | fetched n1 | finished | wait 200"), expected);
+}
