@@ -426,8 +426,7 @@ impl Reader {
         let partitions = || response.topics.iter().flat_map(|topic| &topic.partitions);
         let brought =
             partitions().filter(|partition| partition.records.as_ref().is_some_and(|bytes| !bytes.is_empty()));
-        let brought = brought.count();
-        ctx.ghost.gained(peer.client, if brought > 0 { 1 } else { 0 });
+        ctx.ghost.gained(peer.client, i64::from(brought.count() > 0));
         match response.error {
             Some(Code::InvalidFetchSessionEpoch) => {
                 ctx.ghost.fail(|| format!("consumer {} lost count of a fetch session", self.number));
@@ -466,16 +465,12 @@ impl Reader {
     /// Asks the coordinator, or first where it is.
     pub(super) fn ask(&mut self, ctx: &mut Context, peer: &mut Peer, number: u64) {
         let Some(operation) = self.operations.get(&number) else { return };
-        match self.coordinator {
-            Some(broker) => {
-                let request = operation.request.clone();
-                peer.submit(ctx, Target::Broker(broker), request, Tag::Operation(number));
-            }
-            None => {
-                let request = m::FindCoordinatorRequest { key: group(self.number), kind: 0 };
-                let request = Request::FindCoordinator(request);
-                peer.submit(ctx, Target::Any, request, Tag::Find(number));
-            }
+        if let Some(broker) = self.coordinator {
+            let request = operation.request.clone();
+            peer.submit(ctx, Target::Broker(broker), request, Tag::Operation(number));
+        } else {
+            let request = m::FindCoordinatorRequest { key: group(self.number), kind: 0 };
+            peer.submit(ctx, Target::Any, Request::FindCoordinator(request), Tag::Find(number));
         }
     }
 
