@@ -2,6 +2,8 @@
 
 use super::bench::Bench;
 use super::*;
+use crate::metadata::Cache;
+use crate::wire::message as m;
 
 #[test]
 fn a_broker_that_cannot_say_where_an_epoch_ends_is_read_from_without_that() {
@@ -211,4 +213,59 @@ fn positions_and_how_far_they_are_behind_are_told_for_all_that_is_assigned() {
     assert_eq!(offsets, [(of(0), 8), (of(1), 5)]);
     assert_eq!((core.lag(&of(0)), core.lag(&of(1)), core.lag(&of(2))), (Some(2), Some(0), None));
     assert!(!core.has_actions(), "the bench takes them all");
+}
+
+#[test]
+fn one_question_about_two_topics_names_each() {
+    #[allow(clippy::disallowed_methods)]
+    let now = Instant::now();
+    let topic = |name: &str| m::MetadataTopic {
+        name: name.into(),
+        partitions: vec![m::MetadataPartition {
+            leader: 1,
+            leader_epoch: LeaderEpoch::from_wire(5),
+            ..m::MetadataPartition::default()
+        }],
+        ..m::MetadataTopic::default()
+    };
+    let brokers = vec![m::Node { id: 1, host: "h".into(), port: 9092, rack: None }];
+    let metadata = m::MetadataResponse { brokers, topics: vec![topic("a"), topic("b")], ..Default::default() };
+    let start = Start::Stored { otherwise: Box::new(Start::Latest) };
+    let mut core = ConsumerCore::new(Config { start, group: Some("g".into()), ..Config::default() });
+    let mut cache = Cache::default();
+    cache.handle_response(metadata);
+    core.handle_metadata(now, cache.snapshot());
+    core.assign_topics(now, ["a".into(), "b".into()]);
+    // What the group committed.
+    let Some(Action::OffsetFetch { tag, request }) = core.poll_action() else { panic!("no question") };
+    let asked = request.groups[0].topics.iter().flatten();
+    assert_eq!(
+        asked.map(|topic| (&*topic.name, &*topic.partitions)).collect::<Vec<_>>(),
+        [("a", &[0][..]), ("b", &[0])]
+    );
+    let stored = |name: &str, offset| m::FetchedOffsets {
+        name: name.into(),
+        id: TopicId::ZERO,
+        partitions: vec![m::FetchedOffset { offset, leader_epoch: LeaderEpoch::from_wire(4), ..Default::default() }],
+    };
+    let answer = |offset| {
+        let group = m::FetchedGroup {
+            group: "g".into(),
+            error: None,
+            topics: [stored("a", offset), stored("b", offset)].into(),
+        };
+        Ok(Response::OffsetFetch(m::OffsetFetchResponse { throttle_time_ms: 0, groups: vec![group] }))
+    };
+    core.handle_response(now, tag, answer(7));
+    // Whether the leader has what was committed.
+    let Some(Action::EpochEnd { request, .. }) = core.poll_action() else { panic!("no question") };
+    let asked = request.topics.iter().map(|topic| (&*topic.name, topic.partitions.len()));
+    assert_eq!(asked.collect::<Vec<_>>(), [("a", 1), ("b", 1)]);
+    // The end.
+    let mut core = ConsumerCore::new(Config { start: Start::Latest, ..Config::default() });
+    core.handle_metadata(now, cache.snapshot());
+    core.assign_topics(now, ["a".into(), "b".into()]);
+    let Some(Action::ListOffsets { request, .. }) = core.poll_action() else { panic!("no question") };
+    let asked = request.topics.iter().map(|topic| (&*topic.name, topic.partitions.len()));
+    assert_eq!(asked.collect::<Vec<_>>(), [("a", 1), ("b", 1)]);
 }
