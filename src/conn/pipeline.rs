@@ -214,8 +214,9 @@ impl<R> Pipeline<R> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "a test has to start at some time")]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test has to start at some time")]
+
     use super::*;
     use crate::wire::message::ApiVersionsResponse;
     use crate::wire::message::InitProducerIdRequest;
