@@ -1,5 +1,6 @@
 //! Connections and knowledge that all handles of a client share.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -165,7 +166,7 @@ impl Cluster {
             turn: AtomicUsize::new(seed),
             readers: AtomicU64::new(0),
         }));
-        refresher::once(&cluster.downgrade(), Vec::new()).await?;
+        refresher::once(&cluster.downgrade(), BTreeSet::new()).await?;
         tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.refresher)));
         Ok(cluster)
     }

@@ -110,7 +110,7 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
         let topics = {
             let mut wanted = refresher.wanted();
             wanted.soon = false;
-            wanted.topics.iter().cloned().collect()
+            wanted.topics.clone()
         };
         match refresher.unless_stopped(once(&cluster, topics)).await {
             None => return,
@@ -135,9 +135,10 @@ pub(super) enum News {
     None,
 }
 
-/// Asks about `topics`, which are in order: brokers that are known first, then the bootstrap addresses (KIP-899).
-pub(super) async fn once(cluster: &Weak, topics: Vec<TopicName>) -> Result<News, Error> {
-    let request = Request::Metadata(MetadataRequest { topics: Some(topics.clone()), allow_auto_create: false });
+/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899).
+pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>) -> Result<News, Error> {
+    let named = Some(topics.iter().cloned().collect());
+    let request = Request::Metadata(MetadataRequest { topics: named, allow_auto_create: false });
     let (known, bootstrap) = strong(cluster)?.everybody();
     let mut last = None;
     for target in &known {
@@ -197,7 +198,7 @@ async fn ask(cluster: &Weak, target: Target, request: &Request, others: bool) ->
 }
 
 /// Takes an answer, and tells whether it changed anything.
-fn learn(cluster: &Cluster, topics: &[TopicName], response: MetadataResponse) -> News {
+fn learn(cluster: &Cluster, topics: &BTreeSet<TopicName>, response: MetadataResponse) -> News {
     let before = cluster.snapshot();
     cluster.edit(|cache| {
         cache.handle_answer(topics, response);

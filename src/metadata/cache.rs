@@ -1,5 +1,6 @@
 //! Takes what brokers say. Leader epochs never go back for one topic id; what makes no sense is passed over.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::snapshot::Partition;
@@ -48,10 +49,10 @@ impl Cache {
         });
     }
 
-    /// Takes the answer to a question about these topics, in order. What it says of others is passed over: a broker that mentions
-    /// new ones each time would be remembered without end.
-    pub fn handle_answer(&mut self, asked: &[TopicName], mut response: MetadataResponse) {
-        response.topics.retain(|topic| asked.binary_search_by(|name| (**name).cmp(&*topic.name)).is_ok());
+    /// Takes the answer to a question about these topics. What it says of others is passed over: a broker that mentions new ones
+    /// each time would be remembered without end.
+    pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
+        response.topics.retain(|topic| asked.contains(&*topic.name));
         self.handle_response(response);
     }
 
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn topics_that_nobody_asked_about_are_not_remembered() {
         let mut cache = Cache::default();
-        let asked: Vec<TopicName> = ["a", "t", "u"].map(TopicName::from).into();
+        let asked = ["a", "t", "u"].map(TopicName::from).into();
         for other in ["", "b", "tt", "v"] {
             let mut answer = response(1, 5, 1);
             answer.topics.push(MetadataTopic { name: other.into(), ..answer.topics[0].clone() });

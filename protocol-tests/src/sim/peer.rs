@@ -3,6 +3,7 @@
 //! It stands for `net::connection`, `client::cluster` and `client::refresher`, which are not driven here, and does as they do.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
@@ -94,7 +95,7 @@ pub(super) struct Peer {
     request_timeout: Duration,
     in_flight_max: usize,
     turn: usize,
-    topics: Vec<TopicName>,
+    topics: BTreeSet<TopicName>,
     refreshing: bool,
     wanted: bool,
     refresh_after: u64,
@@ -107,7 +108,7 @@ const REFRESH_PAUSE_US: u64 = 10_000;
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 
 impl Peer {
-    pub(super) fn new(client: usize, mut rng: Rng, request_timeout: Duration, topics: Vec<TopicName>) -> Self {
+    pub(super) fn new(client: usize, mut rng: Rng, request_timeout: Duration, topics: BTreeSet<TopicName>) -> Self {
         let in_flight_max = *rng.choice(&[5, 5, 64, 1]).expect("some");
         Self {
             client,
@@ -346,8 +347,10 @@ impl Peer {
             return;
         }
         self.refreshing = true;
-        let request =
-            Request::Metadata(m::MetadataRequest { topics: Some(self.topics.clone()), allow_auto_create: false });
+        let request = Request::Metadata(m::MetadataRequest {
+            topics: Some(self.topics.iter().cloned().collect()),
+            allow_auto_create: false,
+        });
         self.submit(ctx, Target::Any, request, Tag::Metadata);
     }
 
@@ -357,7 +360,7 @@ impl Peer {
         ctx.trace.say(ctx.now, || format!("client {} hears of metadata: {answer:?}", self.client));
         if let Ok(Response::Metadata(response)) = answer {
             self.unanswered = 0;
-            self.cache.handle_response(response);
+            self.cache.handle_answer(&self.topics, response);
             self.learnt(ctx);
         } else {
             self.wanted = true;
