@@ -3,7 +3,7 @@
 //!
 //! `OTTLA_CHAOS_SECONDS` says for how long (20 if not set), `OTTLA_CHAOS_SEED` with which seed. A run that fails leaves its
 //! history, one JSON line an event, and the frames that went through the proxies; their place is told. With
-//! `OTTLA_CHAOS_KEEP=1` every run does.
+//! `OTTLA_CHAOS_KEEP=1` every run does. With `OTTLA_CHAOS_KILLS=1` leaders are killed and nothing else is done.
 
 mod disk;
 mod faults;
@@ -67,7 +67,11 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
 
     let lag = tokio::spawn(lag(recorder.clone(), stopped));
     let until = Duration::from_secs(seconds);
-    let (kills, pauses) = faults::strike(&recorder, &client, &topic, &proxies, seed, until).await;
+    let (kills, pauses) = if std::env::var_os("OTTLA_CHAOS_KILLS").is_some() {
+        (faults::kill_leaders(&recorder, &client, &topic, seed, until).await, 0)
+    } else {
+        faults::strike(&recorder, &client, &topic, &proxies, seed, until).await
+    };
     proxies.iter().for_each(Proxy::calm);
     nodes::settle(&client, &topic).await;
     stop.send_replace(true);

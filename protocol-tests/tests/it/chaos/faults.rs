@@ -18,6 +18,11 @@ use super::nodes;
 /// The process that faults are written down for.
 const NEMESIS: u32 = u32::MAX;
 
+/// Kills leaders, and leaves the ways to them alone, until `until`. Answers how often.
+pub(super) async fn kill_leaders(recorder: &Recorder, client: &Client, topic: &str, seed: u64, until: Duration) -> u32 {
+    Nodes::new(recorder, client, topic, seed).kill_leaders(until).await
+}
+
 /// Strikes nodes and links until `until`. Answers how often nodes were killed and paused.
 pub(super) async fn strike(
     recorder: &Recorder,
@@ -27,7 +32,7 @@ pub(super) async fn strike(
     seed: u64,
     until: Duration,
 ) -> (u32, u32) {
-    let nodes = Nodes { recorder, client, topic, rng: Rng::with_seed(seed), kills: 0, pauses: 0 };
+    let nodes = Nodes::new(recorder, client, topic, seed);
     let links = Links { recorder, proxies, rng: Rng::with_seed(seed.wrapping_add(1)) };
     let (counts, ()) = tokio::join!(nodes.run(until), links.run(until));
     counts
@@ -50,17 +55,29 @@ struct Nodes<'a> {
     pauses: u32,
 }
 
-impl Nodes<'_> {
+impl<'a> Nodes<'a> {
+    fn new(recorder: &'a Recorder, client: &'a Client, topic: &'a str, seed: u64) -> Self {
+        Self { recorder, client, topic, rng: Rng::with_seed(seed), kills: 0, pauses: 0 }
+    }
+
+    async fn kill_leaders(mut self, until: Duration) -> u32 {
+        while self.recorder.now() < until {
+            wait(&mut self.rng, 500..2_500).await;
+            let (leader, _) = self.leader().await;
+            self.kill(leader).await;
+            self.wait_for_replicas().await;
+        }
+        self.kills
+    }
+
     /// One node at a time: with two of three gone nothing could be written, and that would test little.
     async fn run(mut self, until: Duration) -> (u32, u32) {
         let mut turn = 0;
         while self.recorder.now() < until {
             wait(&mut self.rng, 500..2_500).await;
-            let partition = self.rng.i32(0..PARTITIONS);
-            let other = self.rng.i32(1..=3);
-            let leader = nodes::leader(self.client, self.topic, partition).await.unwrap_or(other);
+            let (leader, any) = self.leader().await;
             // Followers are struck too, now and then.
-            let node = if self.rng.u8(..5) == 0 { other } else { leader };
+            let node = if self.rng.u8(..5) == 0 { any } else { leader };
             match (turn, self.rng.u8(..10)) {
                 (0, _) | (2.., 0..5) => self.kill(node).await,
                 // Longer than the session of a broker (6 s), so that others take over.
@@ -68,11 +85,22 @@ impl Nodes<'_> {
                 _ => self.pause(node, 200..4_000).await,
             }
             turn += 1;
-            if !nodes::in_sync(self.client, self.topic, Duration::from_secs(30)).await {
-                note(self.recorder, "replicas are not in sync after 30 s".into());
-            }
+            self.wait_for_replicas().await;
         }
         (self.kills, self.pauses)
+    }
+
+    /// The leader of some partition, or any node while there is none; and any node.
+    async fn leader(&mut self) -> (i32, i32) {
+        let partition = self.rng.i32(0..PARTITIONS);
+        let any = self.rng.i32(1..=3);
+        (nodes::leader(self.client, self.topic, partition).await.unwrap_or(any), any)
+    }
+
+    async fn wait_for_replicas(&self) {
+        if !nodes::in_sync(self.client, self.topic, Duration::from_secs(30)).await {
+            note(self.recorder, "replicas are not in sync after 30 s".into());
+        }
     }
 
     async fn kill(&mut self, node: i32) {
