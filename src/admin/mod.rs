@@ -155,15 +155,22 @@ impl Admin {
     pub async fn list_topics(&self) -> Result<Vec<TopicName>, Error> {
         let mut names: Vec<_> = self.metadata(None).await?.into_iter().map(|topic| topic.name).collect();
         names.sort();
+        names.dedup();
         Ok(names)
     }
 
-    /// Partitions, leaders and replicas of the named topics. One that does not exist carries its error.
+    /// Partitions, leaders and replicas of the named topics, in the order of the names. One that does not exist carries its error.
     pub async fn describe_topics<N: Into<TopicName>>(
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<TopicDescription>, Error> {
-        self.metadata(Some(names.into_iter().map(Into::into).collect())).await
+        let names: Vec<TopicName> = names.into_iter().map(Into::into).collect();
+        let mut found: HashMap<TopicName, TopicDescription> = HashMap::new();
+        for topic in self.metadata(Some(names.clone())).await? {
+            found.entry(topic.name.clone()).or_insert(topic);
+        }
+        let missing = |name: &TopicName| Error::protocol("the broker did not mention the topic").in_topic(name);
+        names.iter().map(|name| found.get(name).cloned().ok_or_else(|| missing(name))).collect()
     }
 
     async fn metadata(&self, topics: Option<Vec<TopicName>>) -> Result<Vec<TopicDescription>, Error> {
@@ -201,6 +208,7 @@ impl Admin {
         let broker = |m::Node { id, host, port, rack }| BrokerDescription { id, host, port, rack };
         let mut brokers: Vec<_> = brokers.into_iter().map(broker).collect();
         brokers.sort_by_key(|broker| broker.id);
+        brokers.dedup_by_key(|broker| broker.id);
         Ok(ClusterDescription { id, controller: Some(controller).filter(|id| *id >= 0), brokers })
     }
 
@@ -294,8 +302,9 @@ fn note(
     let mut again = None;
     let mut answered = Vec::new();
     for topic in topics {
-        // What was not asked about decides nothing.
-        let Some(name) = open.iter().find(|name| ***name == *topic.name) else { continue };
+        // What was not asked about decides nothing, and neither does what is said a second time.
+        let asked = open.iter().find(|name| ***name == *topic.name);
+        let Some(name) = asked.filter(|name| !answered.contains(name)) else { continue };
         answered.push(name);
         match topic.error {
             // Neither did anything.

@@ -193,7 +193,7 @@ fn listed(response: m::ListOffsetsResponse) -> BTreeMap<TopicPartition, Listed> 
                     leader_epoch: partition.leader_epoch,
                 }),
             };
-            answers.insert(key, answer);
+            answers.entry(key).or_insert(answer);
         }
     }
     answers

@@ -66,13 +66,12 @@ pub(super) async fn commit(
         let Response::OffsetCommit(response) = asked.await? else {
             return Err(Error::protocol("the answer is to another question"));
         };
-        let Some((key, code)) = refusal(&cluster.snapshot(), &response) else { return Ok(()) };
-        let error = Error::broker(code, "could not commit an offset").in_partition(&key.topic, key.partition);
+        let Some((key, error)) = refusal(&cluster.snapshot(), positions, &response) else { return Ok(()) };
         let wait = clock::now() + backoff.next(&mut rng);
-        if !code.is_retriable() || wait >= deadline {
+        if !may_pass(&error) || wait >= deadline {
             return Err(error);
         }
-        if code.is_stale_metadata() {
+        if error.code().is_some_and(Code::is_stale_metadata) {
             cluster.refresh(std::slice::from_ref(&key.topic));
         }
         tokio::time::sleep_until(wait.into()).await;
@@ -107,14 +106,38 @@ fn commit_request(
     }
 }
 
-/// The partition that was refused, the one of an error that will not pass first.
-fn refusal(snapshot: &Snapshot, response: &m::OffsetCommitResponse) -> Option<(TopicPartition, Code)> {
-    let refused = response.topics.iter().flat_map(|topic| {
+/// The partition that was refused or not mentioned, the one of an error that will not pass first.
+fn refusal<'a>(
+    snapshot: &Snapshot,
+    positions: &'a [(TopicPartition, Position)],
+    response: &m::OffsetCommitResponse,
+) -> Option<(&'a TopicPartition, Error)> {
+    let mut answers: BTreeMap<TopicPartition, Option<Code>> = BTreeMap::new();
+    for topic in &response.topics {
         let name = name_of(snapshot, &topic.name, topic.id);
-        let refused = topic.partitions.iter().filter_map(|(index, code)| Some((*index, (*code)?)));
-        refused.map(move |(partition, code)| (TopicPartition { topic: name.clone(), partition }, code))
+        for (partition, code) in &topic.partitions {
+            answers.entry(TopicPartition { topic: name.clone(), partition: *partition }).or_insert(*code);
+        }
+    }
+    let refused = positions.iter().filter_map(|(key, _)| {
+        let error = match answers.get(key) {
+            Some(None) => return None,
+            Some(Some(code)) => Error::broker(*code, "could not commit an offset"),
+            None => left_out("the coordinator"),
+        };
+        Some((key, error.in_partition(&key.topic, key.partition)))
     });
-    refused.min_by_key(|(_, code)| code.is_retriable())
+    refused.min_by_key(|(_, error)| may_pass(error))
+}
+
+/// A partition that was asked about is not in the answer, which decides nothing.
+fn left_out(who: &str) -> Error {
+    Error::protocol(format!("{who} did not mention the partition"))
+}
+
+/// Whether asking again may help. An answer that leaves something out may be followed by one that does not.
+fn may_pass(error: &Error) -> bool {
+    error.is_retriable() || matches!(error.kind(), Kind::Protocol | Kind::UnknownTopic)
 }
 
 /// What a group committed for each partition.
@@ -130,26 +153,27 @@ pub(super) async fn committed(
         return Err(Error::protocol("the answer is to another question"));
     };
     let snapshot = cluster.snapshot();
-    let mut found: BTreeMap<TopicPartition, Position> = BTreeMap::new();
-    for answered in response.groups {
-        if let Some(code) = answered.error {
-            return Err(Error::broker(code, format!("could not read the offsets of group {group}")));
-        }
-        for topic in answered.topics {
-            let name = name_of(&snapshot, &topic.name, topic.id);
-            for stored in topic.partitions {
-                if let Some(code) = stored.error {
-                    let error = Error::broker(code, "could not read the committed offset");
-                    return Err(error.in_partition(&name, stored.index));
-                }
-                if stored.offset >= 0 {
-                    let key = TopicPartition { topic: name.clone(), partition: stored.index };
-                    found.insert(key, Position { offset: stored.offset, epoch: stored.leader_epoch });
-                }
-            }
+    let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
+    let answered = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
+    if let Some(code) = answered.error {
+        return Err(Error::broker(code, format!("could not read the offsets of group {group}")));
+    }
+    for topic in &answered.topics {
+        let name = name_of(&snapshot, &topic.name, topic.id);
+        for stored in &topic.partitions {
+            found.entry(TopicPartition { topic: name.clone(), partition: stored.index }).or_insert(stored);
         }
     }
-    Ok(partitions.iter().map(|key| (key.clone(), found.get(key).copied())).collect())
+    let position = |key: &TopicPartition| match found.get(key) {
+        None => Err(left_out("the coordinator").in_partition(&key.topic, key.partition)),
+        Some(m::FetchedOffset { error: Some(code), .. }) => {
+            let error = Error::broker(*code, "could not read the committed offset");
+            Err(error.in_partition(&key.topic, key.partition))
+        }
+        Some(stored) if stored.offset < 0 => Ok((key.clone(), None)),
+        Some(stored) => Ok((key.clone(), Some(Position { offset: stored.offset, epoch: stored.leader_epoch }))),
+    };
+    partitions.iter().map(position).collect()
 }
 
 fn committed_request(snapshot: &Snapshot, group: &str, partitions: &[TopicPartition]) -> m::OffsetFetchRequest {
@@ -189,7 +213,7 @@ pub(super) async fn edges(
         for (leader, keys) in by_leader(&cluster.snapshot(), &missing, &mut problem) {
             let request = Request::ListOffsets(list_request(&keys, edge, isolation));
             let answer = cluster.request(Target::Broker(leader), request, cluster.request_deadline(deadline)).await;
-            if let Err(error) = answer.and_then(|response| note(response, &mut found)) {
+            if let Err(error) = answer.and_then(|response| note(&keys, response, &mut found)) {
                 problem = Some(error);
             }
         }
@@ -197,7 +221,7 @@ pub(super) async fn edges(
             return Ok(partitions.iter().filter_map(|key| Some((key.clone(), *found.get(key)?))).collect());
         };
         let wait = clock::now() + backoff.next(&mut rng);
-        if !(error.is_retriable() || error.kind() == Kind::UnknownTopic) || wait >= deadline {
+        if !may_pass(&error) || wait >= deadline {
             return Err(error);
         }
         let topics: Vec<TopicName> = missing.iter().map(|key| key.topic.clone()).collect();
@@ -239,22 +263,23 @@ fn list_request(keys: &[&TopicPartition], edge: Edge, isolation: Isolation) -> m
     m::ListOffsetsRequest { isolation: isolation.to_wire(), timeout_ms: 30_000, topics }
 }
 
-fn note(response: Response, found: &mut BTreeMap<TopicPartition, i64>) -> Result<(), Error> {
+/// Takes what a leader says of the partitions it was asked about, or why it does not.
+fn note(keys: &[&TopicPartition], response: Response, found: &mut BTreeMap<TopicPartition, i64>) -> Result<(), Error> {
     let Response::ListOffsets(response) = response else {
         return Err(Error::protocol("the answer is to another question"));
     };
     let mut problem = Ok(());
-    for topic in response.topics {
-        for listed in topic.partitions {
-            let key = TopicPartition { topic: topic.name.clone(), partition: listed.index };
-            match listed.error {
-                None => drop(found.insert(key, listed.offset)),
-                Some(code) => {
-                    let error = Error::broker(code, "could not list offsets");
-                    problem = Err(error.in_partition(&key.topic, key.partition));
-                }
+    for key in keys {
+        let error = match response.partition(&key.topic, key.partition) {
+            None => left_out("the leader"),
+            Some(m::ListedPartition { error: Some(code), .. }) => Error::broker(*code, "could not list offsets"),
+            Some(listed) if listed.offset < 0 => Error::protocol(format!("no log ends at {}", listed.offset)),
+            Some(listed) => {
+                found.insert((*key).clone(), listed.offset);
+                continue;
             }
-        }
+        };
+        problem = Err(error.in_partition(&key.topic, key.partition));
     }
     problem
 }

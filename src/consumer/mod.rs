@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
@@ -13,6 +14,7 @@ use crate::client::Cluster;
 use crate::codec::Codecs;
 use crate::error::Error;
 use crate::net::clock;
+use crate::types::TopicName;
 use crate::types::TopicPartition;
 
 internal! { core }
@@ -232,18 +234,21 @@ impl Consumer {
     }
 
     /// Asks the leaders for the end offset of each assigned partition: the last stable one when reading committed records.
+    ///
+    /// Waits until all assigned topics are known; [`Kind::UnknownTopic`](crate::error::Kind::UnknownTopic) where one does not exist. Asks
+    /// again, until `default.api.timeout.ms` have passed, where that may help.
     pub async fn end_offsets(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
         self.edges(Edge::Latest).await
     }
 
-    /// Asks the leaders for the first offset of each assigned partition.
+    /// Asks the leaders for the first offset of each assigned partition; as [`Consumer::end_offsets`].
     pub async fn beginning_offsets(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
         self.edges(Edge::Earliest).await
     }
 
     async fn edges(&self, edge: Edge) -> Result<Vec<(TopicPartition, i64)>, Error> {
-        let partitions = self.assignment();
         let deadline = clock::now() + self.limits.timeout;
+        let partitions = self.assigned(deadline).await?;
         commit::edges(&self.cluster, &partitions, edge, self.isolation, deadline).await
     }
 
@@ -271,11 +276,25 @@ impl Consumer {
         commit::commit(&self.cluster, self.grouped()?, &positions, deadline).await
     }
 
-    /// What the group has committed for each assigned partition.
+    /// What the group has committed for each assigned partition: nothing where the coordinator says so, an error where it does not
+    /// say. Waits until all assigned topics are known, as [`Consumer::end_offsets`] does.
     pub async fn committed(&self) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
-        let partitions = self.assignment();
         let deadline = clock::now() + self.limits.timeout;
+        let partitions = self.assigned(deadline).await?;
         commit::committed(&self.cluster, self.grouped()?, &partitions, deadline).await
+    }
+
+    /// The partitions that are read, all of them.
+    async fn assigned(&self, deadline: Instant) -> Result<Vec<TopicPartition>, Error> {
+        let topics: Vec<TopicName> = self.shared.lock().core.topics().into_iter().collect();
+        self.cluster.known(&topics, deadline).await?;
+        let mut state = self.shared.lock();
+        // The driver may not have heard yet.
+        state.core.handle_metadata(clock::now(), self.cluster.snapshot());
+        let partitions = state.core.assignment().cloned().collect();
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(partitions)
     }
 
     fn grouped(&self) -> Result<&str, Error> {

@@ -193,3 +193,19 @@ async fn a_consumer_does_not_wait_for_another_of_its_client() {
     assert_eq!(within(first.poll()).await.unwrap().unwrap().count(), 1);
     assert_eq!(within(second.poll()).await.unwrap().unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn offsets_are_told_of_every_partition_before_anything_was_read() {
+    let (_server, client) = cluster(4).await;
+    let consumer = client.consumer().group("g").assign(["t"]).build().unwrap();
+    let ends = within(consumer.end_offsets()).await.unwrap();
+    assert_eq!(
+        ends.iter().map(|(key, end)| (key.partition, *end)).collect::<Vec<_>>(),
+        [(0, 0), (1, 0), (2, 0), (3, 0)]
+    );
+    let fresh = client.consumer().group("g").assign(["t"]).build().unwrap();
+    assert_eq!(within(fresh.committed()).await.unwrap().len(), 4);
+    let nowhere = client.consumer().group("g").assign(["nowhere"]).build().unwrap();
+    let error = within(nowhere.end_offsets()).await.expect_err("there is no such topic");
+    assert_eq!((error.kind(), error.topic()), (crate::error::Kind::UnknownTopic, Some("nowhere")));
+}

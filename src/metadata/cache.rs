@@ -39,7 +39,8 @@ impl Cache {
             let brokers: Vec<Node> = response.brokers.into_iter().filter(sensible).collect();
             // A broker that is starting may know of none; what was known serves better.
             if !brokers.is_empty() {
-                snapshot.brokers = brokers.into_iter().map(|broker| (broker.id, broker)).collect();
+                // The last one collected stays, and of two that have the same id the first one counts.
+                snapshot.brokers = brokers.into_iter().rev().map(|broker| (broker.id, broker)).collect();
             }
             snapshot.controller = Some(response.controller).filter(|id| *id >= 0);
             snapshot.cluster_id = response.cluster_id.or(snapshot.cluster_id.take());
@@ -50,9 +51,10 @@ impl Cache {
     }
 
     /// Takes the answer to a question about these topics. What it says of others is passed over: a broker that mentions new ones
-    /// each time would be remembered without end.
+    /// each time would be remembered without end. Of what it says twice, the first counts.
     pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
-        response.topics.retain(|topic| asked.contains(&*topic.name));
+        let mut open: BTreeSet<&str> = asked.iter().map(|name| &**name).collect();
+        response.topics.retain(|topic| open.remove(&*topic.name));
         self.handle_response(response);
     }
 
@@ -129,8 +131,10 @@ fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> 
     let old = before.map_or(&[][..], |topic| &topic.partitions);
     // Indexes have no holes, so none is as large as their number; one that is would only cost memory.
     let count = heard.partitions.len().max(old.len());
-    let mut partitions: Vec<Partition> = Vec::with_capacity(count);
-    for partition in &heard.partitions {
+    // A response that leaves out partitions does not unmake them.
+    let mut partitions = old.to_vec();
+    // The last one stays, and of two that have the same index the first one counts.
+    for partition in heard.partitions.iter().rev() {
         let Some(index) = usize::try_from(partition.index).ok().filter(|index| *index < count) else {
             continue;
         };
@@ -138,10 +142,6 @@ fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> 
             partitions.resize(index + 1, Partition::default());
         }
         partitions[index] = newer(old.get(index).copied(), partition);
-    }
-    // A response that leaves out partitions does not unmake them.
-    if partitions.len() < old.len() {
-        partitions.extend_from_slice(&old[partitions.len()..]);
     }
     Topic { name, id: heard.id, error: None, partitions }
 }
@@ -197,6 +197,20 @@ mod tests {
         }
         assert_eq!(cache.snapshot().topics().map(|topic| &*topic.name).collect::<Vec<_>>(), ["t"]);
         assert_eq!(leader(&cache), Some(1));
+    }
+
+    #[test]
+    fn what_is_said_a_second_time_in_one_answer_does_not_count() {
+        let mut cache = Cache::default();
+        let mut answer = response(1, 5, 1);
+        answer.brokers.push(Node { host: "other".into(), ..answer.brokers[0].clone() });
+        let again = MetadataPartition { leader: 2, leader_epoch: LeaderEpoch::from_wire(6), ..Default::default() };
+        answer.topics[0].partitions.push(again);
+        answer.topics.push(MetadataTopic { error: Some(Code::UnknownTopicOrPartition), ..answer.topics[0].clone() });
+        cache.handle_answer(&[TopicName::from("t")].into(), answer);
+        assert_eq!(leader(&cache), Some(1));
+        assert_eq!(cache.snapshot().topics().map(|topic| topic.error).collect::<Vec<_>>(), [None]);
+        assert_eq!(cache.snapshot().broker(1).map(|broker| broker.host.clone()), Some("h".into()));
     }
 
     #[test]

@@ -100,6 +100,11 @@ fn read_topics(reader: &mut Reader, version: i16) -> Result<Option<Vec<OffsetFet
 }
 
 impl OffsetFetchResponse {
+    /// What it says of this group. Below version 8 it does not say of which one, and was asked about no other.
+    pub fn group(&self, group: &str) -> Option<&FetchedGroup> {
+        self.groups.iter().find(|fetched| fetched.group.is_empty() || *fetched.group == *group)
+    }
+
     pub fn encode(&self, version: i16, out: &mut Chunks) {
         out.set_flexible(version >= FLEXIBLE);
         if version >= 3 {

@@ -20,6 +20,12 @@ const LISTED_MIN: usize = 22;
 const END_MIN: usize = 18;
 
 impl ListOffsetsResponse {
+    /// What it says of this partition, the first time.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<&ListedPartition> {
+        let topics = self.topics.iter().filter(|listed| *listed.name == *topic);
+        topics.flat_map(|listed| &listed.partitions).find(|listed| listed.index == partition)
+    }
+
     pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body, version >= Api::ListOffsets.flexible_from());
         let throttle_time_ms = if version >= 2 { reader.i32()? } else { 0 };

@@ -55,11 +55,11 @@ impl FrameLog {
 
 /// Which requests of a connection wait for their answers.
 #[derive(Debug, Default)]
-pub(super) struct Correlations(HashMap<i32, (i16, i16)>);
+pub struct Correlations(HashMap<i32, (i16, i16)>);
 
 impl Correlations {
     /// Reads the head of a frame: API key, version and correlation id. `None` where it is too short to have one.
-    pub(super) fn head(&mut self, direction: Direction, frame: &[u8]) -> Option<(i16, i16, i32)> {
+    pub fn head(&mut self, direction: Direction, frame: &[u8]) -> Option<(i16, i16, i32)> {
         match direction {
             Direction::Request => {
                 let head: &[u8; 8] = frame.first_chunk()?;

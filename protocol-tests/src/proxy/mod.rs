@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 pub use self::faults::Fault;
 use self::faults::Faults;
 pub use self::faults::Held;
+pub use self::frames::Correlations;
 pub use self::frames::Direction;
 pub use self::frames::Frame;
 use self::frames::FrameLog;

@@ -263,7 +263,7 @@ impl ConsumerCore {
         let waited = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent.since));
         let answered = response.topics.iter().map(|topic| topic.partitions.len()).sum();
         let entries = line.session.slots().filter_map(|slot| Some((slot, *line.session.entry(slot)?)));
-        let entries: BTreeMap<usize, Entry> = entries.collect();
+        let mut entries: BTreeMap<usize, Entry> = entries.collect();
         if !line.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
             let error = Error::protocol("a fetch response is not about what was asked").at_broker(id.to_string());
             let lasts = node.trouble.failed(now, &mut self.rng, self.config.patience);
@@ -277,8 +277,9 @@ impl ConsumerCore {
         for topic in response.topics {
             for partition in topic.partitions {
                 let Some(slot) = self.slot_of(&topic.name, topic.id, partition.index) else { continue };
-                let Some(sent) = entries.get(&slot) else { continue };
-                moved |= self.partition_fetched(now, id, slot, sent, partition, &response.nodes);
+                // What was not asked for counts as little as what is said a second time.
+                let Some(sent) = entries.remove(&slot) else { continue };
+                moved |= self.partition_fetched(now, id, slot, &sent, partition, &response.nodes);
             }
         }
         self.slow_down(now, id, at, moved || waited >= self.config.fetch_wait_max / 2);
@@ -401,7 +402,9 @@ impl ConsumerCore {
             Isolation::ReadCommitted if answer.last_stable_offset >= 0 => answer.last_stable_offset,
             _ => answer.high_watermark,
         };
-        partition.end = Some(end);
+        // Below zero it is not known, and nothing is at it.
+        partition.end = Some(end).filter(|end| *end >= 0);
+        let end = partition.end.unwrap_or(i64::MAX);
         match answer.records.filter(|records| !records.is_empty()) {
             None => moved |= partition.reached(end),
             Some(records) => {

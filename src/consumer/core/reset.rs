@@ -162,14 +162,15 @@ impl ConsumerCore {
             if partition.era() != asked.era {
                 continue;
             }
-            match self.find(asked.slot, response) {
+            match self.find(asked.slot, Target::Latest, response) {
                 Ok(listed) => {
+                    let end = listed.offset;
                     if let Some(partition) = self.partitions[asked.slot].as_mut() {
-                        partition.bound_found(listed.offset);
+                        partition.bound_found(end);
                     }
                     self.make_ready(asked.slot);
                 }
-                Err(code) => self.partition_failed(now, asked.slot, code, "could not list offsets"),
+                Err((code, why)) => self.partition_failed(now, asked.slot, code, why),
             }
         }
     }
@@ -180,9 +181,9 @@ impl ConsumerCore {
             if !self.answered(asked, expected) {
                 continue;
             }
-            match self.find(asked.slot, response) {
-                Ok(listed) => self.apply(asked.slot, target, &listed),
-                Err(code) => self.partition_failed(now, asked.slot, code, "could not list offsets"),
+            match self.find(asked.slot, target, response) {
+                Ok(listed) => self.apply(asked.slot, target, listed),
+                Err((code, why)) => self.partition_failed(now, asked.slot, code, why),
             }
         }
     }
@@ -213,19 +214,27 @@ impl ConsumerCore {
         partition.state = State::AwaitReset { target: next, reset };
     }
 
-    fn find(&self, slot: usize, response: &ListOffsetsResponse) -> Result<ListedPartition, Code> {
+    /// What the leader says, or why that is no answer.
+    fn find<'a>(
+        &self,
+        slot: usize,
+        target: Target,
+        response: &'a ListOffsetsResponse,
+    ) -> Result<&'a ListedPartition, (Code, &'static str)> {
         let key = &self.keys[slot];
-        let topics = response.topics.iter().filter(|topic| topic.name == key.topic);
-        let listed = topics.flat_map(|topic| &topic.partitions).find(|listed| listed.index == key.partition);
-        let listed = listed.ok_or(Code::UnknownServerError)?;
-        match listed.error {
-            Some(code) => Err(code),
-            None => Ok(listed.clone()),
+        match response.partition(&key.topic, key.partition) {
+            None => Err((Code::UnknownServerError, "no offset was listed")),
+            Some(ListedPartition { error: Some(code), .. }) => Err((*code, "could not list offsets")),
+            // There may be no record of that time or later, but every log begins and ends somewhere.
+            Some(listed) if listed.offset < 0 && !matches!(target, Target::Timestamp(_)) => {
+                Err((Code::UnknownServerError, "an offset below zero was listed"))
+            }
+            Some(listed) => Ok(listed),
         }
     }
 
     pub(super) fn stored(&mut self, now: Instant, asked: Vec<Asked>, response: &OffsetFetchResponse) {
-        let group = response.groups.first();
+        let group = self.config.group.as_deref().and_then(|group| response.group(group));
         let refused = group.and_then(|group| group.error);
         if let Some(code) = refused {
             let error = Error::broker(code, "could not read the committed offsets");
@@ -235,7 +244,7 @@ impl ConsumerCore {
         for topic in group.iter().flat_map(|group| &group.topics) {
             for offset in &topic.partitions {
                 if let Some(slot) = self.slot_of(&topic.name, topic.id, offset.index) {
-                    found.insert((self.keys[slot].topic.clone(), offset.index), offset);
+                    found.entry((self.keys[slot].topic.clone(), offset.index)).or_insert(offset);
                 }
             }
         }

@@ -48,8 +48,7 @@ impl ConsumerCore {
             }
             let key = &self.keys[asked.slot];
             let topics = response.topics.iter().filter(|topic| topic.name == key.topic);
-            let end = topics.flat_map(|topic| &topic.partitions).find(|end| end.index == key.partition);
-            match end {
+            match topics.flat_map(|topic| &topic.partitions).find(|end| end.index == key.partition) {
                 None => self.partition_failed(now, asked.slot, Code::UnknownServerError, "no end of the epoch came"),
                 Some(EpochEnd { error: Some(code), .. }) => {
                     self.partition_failed(now, asked.slot, *code, "could not validate the position");

@@ -6,6 +6,7 @@
 mod blackhole;
 mod cancel;
 mod idle;
+mod lies;
 mod loopback;
 mod moves;
 mod net;

@@ -23,6 +23,8 @@ use ottla::mock::Outcome;
 use ottla::mock::take_frame;
 use ottla::net::clock::Clock;
 use ottla::net::clock::now;
+use protocol_tests::proxy::Correlations;
+use protocol_tests::proxy::Direction;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::io::DuplexStream;
@@ -70,6 +72,9 @@ pub(super) struct Switches {
     pub(super) cut_out: Option<usize>,
 }
 
+/// What brokers say instead of a reply: takes its API key, its version, and the frame with its size, of an answer that is whole.
+pub(super) type Liar = Box<dyn Fn(i16, i16, Bytes) -> Bytes + Send>;
+
 /// Requests after which nothing is answered any more: a client that sends more has lost its patience, and virtual time would
 /// never pass.
 const STORM: u64 = 200_000;
@@ -101,6 +106,7 @@ struct State {
     clock: Clock,
     switches: BTreeMap<i32, watch::Sender<Switches>>,
     connections: HashMap<u64, Connection>,
+    liar: Option<Liar>,
     next: u64,
     requests: u64,
     dials: u64,
@@ -111,6 +117,7 @@ struct State {
 struct Connection {
     broker: i32,
     replies: mpsc::UnboundedSender<(Instant, Bytes)>,
+    asked: Correlations,
     /// Dropped to cut it.
     _cut: watch::Sender<()>,
 }
@@ -125,8 +132,13 @@ impl State {
     fn deliver(&mut self, id: u64, outcome: Outcome) {
         match outcome {
             Outcome::Reply(frame) => {
-                if let Some(connection) = self.connections.get(&id) {
+                if let Some(connection) = self.connections.get_mut(&id) {
                     let delay = self.switches[&connection.broker].borrow().delay;
+                    let asked = frame.get(4..).and_then(|frame| connection.asked.head(Direction::Response, frame));
+                    let frame = match (&self.liar, asked) {
+                        (Some(liar), Some((api, version, _))) => liar(api, version, frame),
+                        _ => frame,
+                    };
                     // A connection that is going away does not want it.
                     let _ = connection.replies.send((Instant::now() + delay, frame));
                 }
@@ -162,6 +174,7 @@ impl Net {
             clock: Clock::new(),
             switches,
             connections: HashMap::new(),
+            liar: None,
             next: 1,
             requests: 0,
             dials: 0,
@@ -200,6 +213,11 @@ impl Net {
         for switches in self.0.lock().switches.values() {
             switches.send_modify(&change);
         }
+    }
+
+    /// Makes all brokers say something else than the cluster, until they are made to tell the truth with `None`.
+    pub(super) fn set_liar(&self, liar: Option<Liar>) {
+        self.0.lock().liar = liar;
     }
 
     /// Cuts every connection there is.
@@ -243,7 +261,7 @@ impl Net {
         let id = state.next;
         state.next += 1;
         state.serving += 1;
-        state.connections.insert(id, Connection { broker, replies, _cut: cut });
+        state.connections.insert(id, Connection { broker, replies, asked: Correlations::default(), _cut: cut });
         drop(state);
         tokio::spawn(serve(Arc::clone(&self.0), Ends { id, broker, switches }, far, queue, cutting));
         Ok(near)
@@ -339,6 +357,9 @@ fn handle(shared: &Shared, ends: &Ends, frame: Bytes) {
     state.requests += 1;
     if state.requests > STORM {
         return;
+    }
+    if let (Some(connection), Some(frame)) = (state.connections.get_mut(&ends.id), frame.get(4..)) {
+        connection.asked.head(Direction::Request, frame);
     }
     let told = state.clock.now();
     let outcome = state.cluster.handle(told.instant, told.unix_ms, ends.broker, ends.id, frame);
