@@ -1,9 +1,13 @@
 //! The fuzz targets' seeds, replayed without a fuzzer.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+
+use ottla::wire::Api;
+use ottla::wire::Response;
 
 use super::golden::rows;
 use super::golden::unhex;
@@ -52,6 +56,30 @@ fn every_fuzz_target_is_replayed() {
     let manifest = fs::read_to_string(folder("Cargo.toml")).expect("the manifest");
     for name in names.iter().chain(&of_c) {
         assert!(manifest.contains(&format!("path = \"targets/{name}.rs\"")), "{name} is not in the manifest");
+    }
+}
+
+/// `OTTLA_CORPUS` names another folder, such as what a fuzzer left; `OTTLA_SHOW=1` prints how many inputs were read and refused.
+#[test]
+fn the_seeds_of_responses_reach_every_version_of_every_api() {
+    let corpus = std::env::var_os("OTTLA_CORPUS").map_or_else(|| folder("corpus").join("response"), PathBuf::from);
+    let spoken = Api::ALL
+        .into_iter()
+        .flat_map(|api| (api.versions().0..=api.versions().1).map(move |version| (api.key(), version)));
+    let reached: RefCell<BTreeMap<(i16, i16), [u64; 2]>> = RefCell::new(spoken.map(|place| (place, [0, 0])).collect());
+    for path in files(&corpus).values() {
+        targets::response_by(&fs::read(path).expect("a readable seed"), |api, version, frame| {
+            let response = Response::decode(api, version, frame);
+            let mut reached = reached.borrow_mut();
+            reached.get_mut(&(api.key(), version)).expect("it is spoken")[usize::from(response.is_err())] += 1;
+            response
+        });
+    }
+    for ((key, version), [read, refused]) in reached.into_inner() {
+        if std::env::var_os("OTTLA_SHOW").is_some() {
+            println!("API {key} version {version}: {read} read, {refused} refused");
+        }
+        assert!(read > 0, "no input is a response of API {key} version {version}");
     }
 }
 
