@@ -59,16 +59,23 @@ fn every_fuzz_target_is_replayed() {
     }
 }
 
-/// `OTTLA_CORPUS` names another folder, such as what a fuzzer left; `OTTLA_SHOW=1` prints how many inputs were read and refused.
+/// What Java wrote reaches every version that the target `response` reads. `OTTLA_CORPUS` names a folder to be looked at instead,
+/// such as what a fuzzer left; `OTTLA_SHOW=1` prints how many inputs were read and refused.
 #[test]
-fn the_seeds_of_responses_reach_every_version_of_every_api() {
-    let corpus = std::env::var_os("OTTLA_CORPUS").map_or_else(|| folder("corpus").join("response"), PathBuf::from);
+fn every_version_of_every_response_is_reached() {
+    let inputs: Vec<Vec<u8>> = match std::env::var_os("OTTLA_CORPUS") {
+        Some(corpus) => {
+            let read = |path: &PathBuf| fs::read(path).expect("a readable input");
+            files(Path::new(&corpus)).values().map(read).collect()
+        }
+        None => of_responses(),
+    };
     let spoken = Api::ALL
         .into_iter()
         .flat_map(|api| (api.versions().0..=api.versions().1).map(move |version| (api.key(), version)));
     let reached: RefCell<BTreeMap<(i16, i16), [u64; 2]>> = RefCell::new(spoken.map(|place| (place, [0, 0])).collect());
-    for path in files(&corpus).values() {
-        targets::response_by(&fs::read(path).expect("a readable seed"), |api, version, frame| {
+    for input in inputs {
+        targets::response_by(&input, |api, version, frame| {
             let response = Response::decode(api, version, frame);
             let mut reached = reached.borrow_mut();
             reached.get_mut(&(api.key(), version)).expect("it is spoken")[usize::from(response.is_err())] += 1;
@@ -93,7 +100,7 @@ fn a_known_tag_of_another_size_cannot_hide_a_count() {
     let size = u8::try_from(hidden.len()).expect("a small tag");
     // Correlation, no tags, throttle, two topics; configs, one tag; the second topic as it should be.
     let body = [&[0; 4][..], &[0], &[0; 4], &[3], &topic, &[1, 1, 0, size], &hidden, &topic, &[1, 0, 0]].concat();
-    let refused = ottla::wire::Response::decode(ottla::wire::Api::CreateTopics, 7, body.into());
+    let refused = Response::decode(Api::CreateTopics, 7, body.into());
     assert!(refused.is_err(), "{refused:?}");
 }
 
@@ -133,7 +140,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
 /// Of each API and kind the shortest body of the first and of the last version.
 fn of_messages() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds = Vec::new();
-    for api in ottla::wire::Api::ALL {
+    for api in Api::ALL {
         let (low, high) = api.versions();
         let key = u8::try_from(api.key()).expect("a small key");
         for (kind, version) in [("request", low), ("request", high), ("response", low), ("response", high)] {
@@ -155,6 +162,19 @@ fn of_messages() -> Vec<(&'static str, String, Vec<u8>)> {
         }
     }
     seeds
+}
+
+/// The responses that Java wrote, as the target reads them.
+fn of_responses() -> Vec<Vec<u8>> {
+    let rows = rows("#api_key\tapi\tkind\tversion\tmode\tbody_hex\tjson");
+    let input = |row: &Vec<String>| {
+        let api = Api::ALL.into_iter().find(|api| row[1] == api.name() && row[2] == "response")?;
+        let version: i16 = row[3].parse().expect("a version");
+        let tags: &[u8] = if api.flexible_response(version) { &[0] } else { &[] };
+        let head = [u8::try_from(api.key()).expect("a small key"), u8::try_from(version).expect("small"), 0, 0, 0, 7];
+        Some([&head[..], tags, &unhex(&row[5])].concat())
+    };
+    rows.iter().filter_map(input).collect()
 }
 
 /// The batches that Java wrote, as they are and taken apart.
