@@ -221,6 +221,7 @@ mod tests {
         }
         let known = |id| cache.snapshot().topic_by_id(TopicId([id; 16])).is_some();
         assert_eq!([1, 2, 3].map(known), [false, false, true]);
+        assert_eq!(cache.snapshot().names.len(), 1, "it costs no memory");
     }
 
     #[test]

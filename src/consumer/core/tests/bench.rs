@@ -128,6 +128,7 @@ impl Bench {
                 let line = self.read(taken);
                 writeln!(self.log, "{line}").expect("a string takes all");
             }
+            "part" => self.part(),
             "take" => while self.take() {},
             "unsupported" => self.answer(words[0], Err(Error::new(Kind::Unsupported, "too old"))),
             "wait" => {
@@ -269,6 +270,16 @@ impl Bench {
         writeln!(self.log, "{line}").expect("a string takes all");
         self.core.handle_room(self.now);
         true
+    }
+
+    /// Takes a chunk, reads no more than a batch of it, and gives it back.
+    fn part(&mut self) {
+        let Some(Next::Chunk(mut taken)) = self.core.next() else { panic!("there is nothing to read\n{}", self.log) };
+        let read = taken.chunk.read(&Codecs::default(), 1 << 20, Vec::new).expect("a good batch");
+        let count = read.map_or(0, |visible| visible.decoded.iter().count());
+        writeln!(self.log, "{count} of t{}", taken.partition).expect("a string takes all");
+        self.core.give_back(taken);
+        self.core.handle_room(self.now);
     }
 
     fn read(&mut self, mut taken: Taken) -> String {

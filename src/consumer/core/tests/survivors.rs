@@ -30,6 +30,16 @@ fn giving_up_what_is_parked_leaves_alone_what_is_read() {
 }
 
 #[test]
+fn giving_up_what_is_parked_leaves_what_holds_nothing_to_be_told() {
+    check_with(
+        Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+9;hw=99 t1:!2 | pause t1 | pause t0 | resume t1 | take",
+        "fetch n1 s0/0 t0@5 t1@5
+         error t1 Broker @Some(5)",
+    );
+}
+
+#[test]
 fn a_broker_that_waits_before_it_says_nothing_is_asked_again_at_once() {
     check(
         &format!(
@@ -172,4 +182,75 @@ fn an_answer_without_what_was_asked_is_no_fault_of_a_broker_that_throttles_and_o
     let expected = "fetch n1 s0/0 t0@5\nfinished false\nfetch n1 s0/0 t0@5";
     check(&format!("{BEGIN} | fetched n1 throttle=500 | wait 499 | finished | wait 1"), expected);
     check(&format!("{BEGIN} | fetched n1 | finished | wait 200"), expected);
+}
+
+/// Bytes that are counted against the budget.
+fn held(bench: &Bench) -> usize {
+    bench.core().partitions.iter().flatten().map(|partition| partition.buffered).sum()
+}
+
+#[test]
+fn what_is_left_of_a_chunk_is_handed_out_and_counted_until_then() {
+    let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
+    bench.run("meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+1,6+1;hw=99 | fetched n1 s7 t0:7+9;hw=99");
+    let (first, second) = (batch("5+1").len() + batch("6+1").len(), batch("7+9").len());
+    assert_eq!(held(&bench), first + second);
+    bench.run("part");
+    assert_eq!(held(&bench), first + second, "a part of the first is left");
+    bench.run("part | part");
+    assert_eq!(held(&bench), second, "nothing of the first is left");
+    bench.run("take");
+    assert_eq!(held(&bench), 0);
+    assert!(bench.log().ends_with("1 of t0\n1 of t0\n0 of t0\nt0 7 8 9 10 11 12 13 14 15\n"), "{}", bench.log());
+}
+
+#[test]
+fn what_is_dropped_behind_a_move_is_not_counted_any_more() {
+    let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
+    bench.run("meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3;hw=8 | take | meta id=8 t0=1e0 | list t0=0e0");
+    bench.run("fetched n1b id=8 s8 t0:0+4;hw=4");
+    assert_eq!(held(&bench), batch("0+4").len());
+    bench.run("meta id=8 t0=2e1 | epoch t0=2e0");
+    assert_eq!(held(&bench), 0);
+}
+
+#[test]
+fn partitions_take_turns_however_much_came_of_one() {
+    check(
+        "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:-;hw=9 t1:-;hw=9 | take | fetched n1 s7 t0:5+1;hw=9
+         fetched n1 s7 t0:6+1;hw=9 t1:5+1;hw=9 | take",
+        "fetch n1 s0/0 t0@5 t1@5
+         fetch n1 s7/1
+         fetch n1 s7/2 t0@6
+         fetch n1 s7/3 t0@7 t1@6
+         t0 5
+         t1 5
+         t0 6",
+    );
+}
+
+#[test]
+fn a_bound_is_asked_for_again_without_what_is_asked_beside_it() {
+    // While where to start is still asked for.
+    check_with(
+        Config { start: Start::Latest, until_end: true, ..Config::default() },
+        "meta t0=1e5 | assign t0 | list t0=!6 | wait 2000",
+        "list n1 t0=-1
+         list n1 t0=-1
+         refresh t
+         list n1 t0=-1",
+    );
+    // While the position is still validated.
+    check_with(
+        Config { start: Start::Offset(5), until_end: true, ..Config::default() },
+        "meta t0=1e5 | assign t0 | list t0=9e5 | fetched n1 s7 t0:5+3;hw=9 | take | meta t0=2e6 | list t0=!6 | wait 2000",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7
+         list n2 t0=-1
+         epoch n2 t0@e5
+         refresh t
+         list n2 t0=-1",
+    );
 }
