@@ -40,6 +40,18 @@ fn giving_up_what_is_parked_leaves_what_holds_nothing_to_be_told() {
 }
 
 #[test]
+fn what_was_parked_and_given_up_is_fetched_again_and_nothing_else_is_asked() {
+    check_with(
+        Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+1;hw=99 | take | fetched n1 s7 t0:6+9;hw=99 | pause t0 | resume t0 | take",
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@6
+         t0 5
+         fetch n1 s7/2",
+    );
+}
+
+#[test]
 fn a_broker_that_waits_before_it_says_nothing_is_asked_again_at_once() {
     check(
         &format!(

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod survivors;
 
 use self::bench::check;
 use self::bench::check_with;
