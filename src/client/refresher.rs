@@ -136,6 +136,9 @@ pub(super) enum News {
 }
 
 /// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899).
+///
+/// A known broker that says that it is of another cluster is passed over, since its address was given to another: only where the
+/// bootstrap addresses lead is taken for granted. A client that may not go back to them has to believe what it hears.
 pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>) -> Result<News, Error> {
     let named = Some(topics.iter().cloned().collect());
     let request = Request::Metadata(MetadataRequest { topics: named, allow_auto_create: false });
@@ -144,6 +147,10 @@ pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>) -> Result<
     for target in &known {
         match ask(cluster, *target, &request, true).await {
             Ok(response) if response.error == Some(Code::RebootstrapRequired) => break,
+            Ok(response) if is_strange(&strong(cluster)?, &response) => {
+                let text = format!("it belongs to cluster {}", response.cluster_id.as_deref().unwrap_or_default());
+                last = Some(Error::protocol(text));
+            }
             Ok(response) => return Ok(learn(&strong(cluster)?, &topics, response)),
             Err(error) => last = Some(error),
         }
@@ -170,6 +177,14 @@ pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>) -> Result<
         }
     }
     Err(nobody(&strong(cluster)?, last))
+}
+
+fn is_strange(cluster: &Cluster, response: &MetadataResponse) -> bool {
+    let is_strange = cluster.settings().rebootstrap && cluster.snapshot().is_of_another_cluster(response);
+    if is_strange {
+        tracing::warn!(id = response.cluster_id, "a broker belongs to another cluster: it is not believed");
+    }
+    is_strange
 }
 
 fn strong(cluster: &Weak) -> Result<Cluster, Error> {

@@ -79,9 +79,13 @@ impl Cache {
         true
     }
 
-    /// Forgets the brokers, so that the next question goes to the bootstrap addresses (KIP-899).
+    /// Forgets the brokers, so that the next question goes to the bootstrap addresses (KIP-899). Whatever cluster those lead to is
+    /// the one that is meant.
     pub fn forget_brokers(&mut self) {
-        self.edit(|snapshot| snapshot.brokers.clear());
+        self.edit(|snapshot| {
+            snapshot.brokers.clear();
+            snapshot.cluster_id = None;
+        });
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::Code;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
+use crate::wire::message::MetadataResponse;
 use crate::wire::message::Node;
 
 /// Brokers and topics as they were last heard of.
@@ -68,6 +69,11 @@ impl Snapshot {
 
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Whether a broker says that it belongs to another cluster than the one that is known.
+    pub fn is_of_another_cluster(&self, response: &MetadataResponse) -> bool {
+        self.cluster_id.is_some() && response.cluster_id.is_some() && self.cluster_id != response.cluster_id
     }
 
     /// Whether both know the same, however often they were told.

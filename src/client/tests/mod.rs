@@ -152,6 +152,22 @@ async fn a_cluster_whose_brokers_all_moved_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_was_replaced_at_its_addresses_is_taken_for_the_one_that_is_meant() {
+    for rebootstrap in [true, false] {
+        let (_server, builder) = serve(Mock::builder().topic("t", 1).build()).await;
+        let client = builder.rebootstrap(rebootstrap).connect().await.expect("it answers");
+        client.cluster().edit(|cache| {
+            let brokers = cache.snapshot().brokers().cloned().collect();
+            let cluster_id = Some("the one before".to_owned());
+            cache.handle_response(m::MetadataResponse { brokers, cluster_id, ..m::MetadataResponse::default() });
+            true
+        });
+        let deadline = clock::now() + Duration::from_secs(5);
+        client.cluster().known(&[TopicName::from("t")], deadline).await.expect("it is there");
+    }
+}
+
+#[tokio::test]
 async fn a_broker_that_sends_its_clients_away_is_left_for_the_bootstrap_addresses() {
     let (one, _) = serve(Mock::builder().build()).await;
     let (other, _) = serve(Mock::builder().build()).await;

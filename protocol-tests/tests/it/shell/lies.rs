@@ -141,7 +141,7 @@ async fn under(liar: Liar) -> Vec<Error> {
 }
 
 fn survives(change: Change) -> Vec<Error> {
-    let liar = move |api, version, frame| edited(api, version, frame, change);
+    let liar = move |_, api, version, frame| edited(api, version, frame, change);
     run(under(Box::new(liar)))
 }
 
@@ -150,7 +150,7 @@ fn asked<F: Future>(change: Change, test: impl FnOnce(ottla::Client) -> F) -> F:
     run(async {
         let net = Net::new(cluster());
         let client = soon("connect", net.client().connect()).await.expect("they answer");
-        net.set_liar(Some(Box::new(move |api, version, frame| edited(api, version, frame, change))));
+        net.set_liar(Some(Box::new(move |_, api, version, frame| edited(api, version, frame, change))));
         soon("an answer", test(client)).await
     })
 }
@@ -199,13 +199,13 @@ macro_rules! each {
 #[test]
 fn class_7_an_answer_to_nothing_or_given_twice_ends_the_connection_and_nothing_else() {
     let id = |frame: &[u8]| (&frame[4..]).get_i32();
-    let other = move |_, _, frame: Bytes| {
+    let other = move |_, _, _, frame: Bytes| {
         let mut out = BytesMut::from(&*frame);
         (&mut out[4..]).put_i32(id(&frame) + 1);
         out.freeze()
     };
-    let twice = |_, _, frame: Bytes| Bytes::from([&*frame, &*frame].concat());
-    let unasked = |_, _, frame: Bytes| Bytes::from([&[0, 0, 0, 8, 0x7f, 0, 0, 0, 0, 0, 0, 0], &*frame].concat());
+    let twice = |_, _, _, frame: Bytes| Bytes::from([&*frame, &*frame].concat());
+    let unasked = |_, _, _, frame: Bytes| Bytes::from([&[0, 0, 0, 8, 0x7f, 0, 0, 0, 0, 0, 0, 0], &*frame].concat());
     for liar in [Box::new(other) as Liar, Box::new(twice), Box::new(unasked)] {
         run(under(liar));
     }
@@ -481,7 +481,7 @@ fn class_23_a_throttle_time_of_weeks_is_kept_to_for_minutes() {
     run(async {
         let mut world = World::new(Net::new(cluster())).await;
         world.check().await;
-        world.net.set_liar(Some(Box::new(|api, version, frame| {
+        world.net.set_liar(Some(Box::new(|_, api, version, frame| {
             edited(api, version, frame, |response| throttled(response, i32::MAX))
         })));
         world.net.cut_all();
@@ -528,6 +528,25 @@ fn class_24_brokers_that_cannot_be_are_passed_over() {
 }
 
 #[test]
+fn class_24_a_broker_of_another_cluster_is_not_believed() {
+    let strange: Change = |response| {
+        if let ResponseKind::Metadata(response) = response {
+            response.cluster_id = Some(StrBytes::from_static_str("another"));
+            for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+                // Believed, nothing that comes after it would be.
+                partition.leader_epoch += 1_000;
+                partition.leader_id = kp::BrokerId(1);
+            }
+        }
+    };
+    let by_some = move |broker, api, version, frame| match broker {
+        1 | 2 => edited(api, version, frame, strange),
+        _ => frame,
+    };
+    run(under(Box::new(by_some)));
+}
+
+#[test]
 fn class_25_metadata_that_makes_no_sense_is_asked_for_again() {
     let no_partitions: Change = |response| {
         if let ResponseKind::Metadata(response) = response {
@@ -563,8 +582,8 @@ fn class_25_metadata_that_makes_no_sense_is_asked_for_again() {
 
 #[test]
 fn class_30_what_does_not_speak_kafka_is_named_and_loses_nothing() {
-    let http = |_, _, _| Bytes::from_static(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
-    let tls = |_, _, _| Bytes::from_static(&[0x15, 3, 3, 0, 2, 2, 40]);
+    let http = |_, _, _, _| Bytes::from_static(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    let tls = |_, _, _, _| Bytes::from_static(&[0x15, 3, 3, 0, 2, 2, 40]);
     for (liar, name) in [(Box::new(http) as Liar, "HTTP"), (Box::new(tls), "TLS")] {
         let errors = run(under(liar));
         assert!(errors.iter().any(|error| format!("{error:?} {error}").contains(name)), "{name}: {:?}", errors.first());

@@ -72,8 +72,8 @@ pub(super) struct Switches {
     pub(super) cut_out: Option<usize>,
 }
 
-/// What brokers say instead of a reply: takes its API key, its version, and the frame with its size, of an answer that is whole.
-pub(super) type Liar = Box<dyn Fn(i16, i16, Bytes) -> Bytes + Send>;
+/// What a broker says instead of a reply: takes its id, the reply's API key and version, and the frame with its size.
+pub(super) type Liar = Box<dyn Fn(i32, i16, i16, Bytes) -> Bytes + Send>;
 
 /// Requests after which nothing is answered any more: a client that sends more has lost its patience, and virtual time would
 /// never pass.
@@ -136,7 +136,7 @@ impl State {
                     let delay = self.switches[&connection.broker].borrow().delay;
                     let asked = frame.get(4..).and_then(|frame| connection.asked.head(Direction::Response, frame));
                     let frame = match (&self.liar, asked) {
-                        (Some(liar), Some((api, version, _))) => liar(api, version, frame),
+                        (Some(liar), Some((api, version, _))) => liar(connection.broker, api, version, frame),
                         _ => frame,
                     };
                     // A connection that is going away does not want it.
