@@ -12,6 +12,7 @@ mod asking;
 mod bench;
 mod eras;
 mod fetching;
+mod starting;
 mod survivors;
 mod transactions;
 
