@@ -87,3 +87,27 @@ fn a_partition_is_assigned_once() {
     let assigned: Vec<i32> = bench.core().assignment().map(|key| key.partition).collect();
     assert_eq!(assigned, [0, 1]);
 }
+
+#[test]
+fn a_bounded_read_of_a_topic_that_is_not_found_yet_is_not_over() {
+    check_with(
+        Config { start: Start::Offset(5), until_end: true, ..Config::default() },
+        "assign t | finished | meta t0=1e5 | list t0=5e5 | finished",
+        "refresh t
+         finished false
+         list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         finished true",
+    );
+}
+
+#[test]
+fn trouble_is_told_before_the_bound_is_known() {
+    check_with(
+        Config { start: Start::Offset(5), until_end: true, ..Config::default() },
+        "meta t0=1e5 | assign t0 | fetched n1 s7 t0:!2 | take",
+        "list n1 t0=-1
+         fetch n1 s0/0 t0@5
+         error t0 Broker @Some(5)",
+    );
+}
