@@ -229,6 +229,17 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_id_is_not_found_by_it() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(0, 5, 1));
+        assert!(cache.snapshot().topic_by_id(TopicId::ZERO).is_none());
+        let mut refused = response(3, 5, 1);
+        refused.topics[0].error = Some(Code::TopicAuthorizationFailed);
+        cache.handle_response(refused);
+        assert!(cache.snapshot().topic_by_id(TopicId([3; 16])).is_none());
+    }
+
+    #[test]
     fn a_topic_that_was_said_not_to_exist_does_not_go_back_to_an_older_epoch() {
         let mut cache = Cache::default();
         cache.handle_response(response(1, 5, 1));

@@ -417,7 +417,9 @@ impl ConsumerCore {
 
     fn find_partitions(&mut self, now: Instant) {
         for added in self.subscription.update(&self.snapshot) {
-            if added.is_late && self.config.until_end {
+            // What was named by itself before its whole topic was goes on where it is.
+            let is_known = self.slot(&added.key.topic, added.key.partition).is_some();
+            if is_known || added.is_late && self.config.until_end {
                 continue;
             }
             let start = match (added.is_late, &self.config.start) {

@@ -65,4 +65,14 @@ mod tests {
         ratio.refused(1_000, 500);
         assert_eq!(ratio.raw_for(1_050), 1_000);
     }
+
+    #[test]
+    fn what_is_expected_to_be_sent_is_a_little_more_than_the_estimate() {
+        let mut ratio = Ratio::new();
+        assert_eq!(ratio.wire_for(1_000), 1_050);
+        for _ in 0..100 {
+            ratio.observe(1_000, 200);
+        }
+        assert!((523..=527).contains(&ratio.wire_for(1_000)), "half after a hundred steps of 0.005");
+    }
 }

@@ -83,7 +83,8 @@ fn a_log_that_no_offset_fits_is_asked_about_ever_more_rarely() {
 #[test]
 fn a_partition_is_assigned_once() {
     let mut bench = bench::Bench::new(Config { start: Start::Offset(5), ..Config::default() });
-    bench.run("meta t0=1e5 t1=1e5 | assign t0 | assign t0 t1 | assign t | assign t0");
+    bench.run("meta t0=1e5 t1=1e5 | assign t0 | fetched n1 s7 t0:5+1;hw=6 | take | assign t0 t1 | assign t | assign t0 | position t0");
+    assert!(bench.log().ends_with("position Some(6)\n"), "it goes on where it was: {}", bench.log());
     let assigned: Vec<i32> = bench.core().assignment().map(|key| key.partition).collect();
     assert_eq!(assigned, [0, 1]);
 }

@@ -266,3 +266,21 @@ fn a_bound_is_asked_for_again_without_what_is_asked_beside_it() {
          list n2 t0=-1",
     );
 }
+
+#[test]
+fn brokers_are_told_what_is_to_be_read_and_the_driver_what_there_is() {
+    for (isolation, wire) in [(Isolation::ReadUncommitted, 0), (Isolation::ReadCommitted, 1)] {
+        let mut bench = Bench::new(Config { start: Start::Offset(5), isolation, ..Config::default() });
+        bench.run("assign t");
+        assert_eq!(bench.core().topics(), ["t".into()].into());
+        assert!(!bench.core().has_next());
+        bench.run("meta t0=1e5");
+        assert_eq!(bench.fetches()[0].isolation, wire);
+        bench.run("fetched n1 s7 t0:5+1;hw=6;lso=6");
+        assert!(bench.core().has_next(), "records");
+        bench.run("take | refuse n1 42");
+        assert!(bench.core().has_next(), "an error");
+        bench.run("take");
+        assert!(!bench.core().has_next());
+    }
+}

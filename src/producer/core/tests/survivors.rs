@@ -106,7 +106,8 @@ fn parts_of_a_batch_have_ids_of_its_own_in_order_and_the_sequences_of_their_reco
     let identity = ProducerIdentity { id: 7, epoch: 0 };
     let parent: Batch<u64> = Batch {
         id: 300,
-        room: 100,
+        // Does not divide by four.
+        room: 103,
         ticket: 1,
         first: 7,
         count: 30,
@@ -125,9 +126,9 @@ fn parts_of_a_batch_have_ids_of_its_own_in_order_and_the_sequences_of_their_reco
         .map(|part| (part.id, part.room, part.first, part.count, part.stamp.map(|(_, sequence)| sequence.to_wire())))
         .collect();
     let expected = [
-        (225, 25, 7, 5, Some(40)),
-        (250, 25, 12, 10, Some(45)),
-        (275, 25, 22, 8, Some(55)),
+        (222, 25, 7, 5, Some(40)),
+        (247, 25, 12, 10, Some(45)),
+        (272, 25, 22, 8, Some(55)),
         (300, 25, 30, 7, Some(63)),
     ];
     assert_eq!(told, expected);
