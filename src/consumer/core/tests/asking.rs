@@ -236,6 +236,7 @@ fn one_question_about_two_topics_names_each() {
     cache.handle_response(metadata);
     core.handle_metadata(now, cache.snapshot());
     core.assign_topics(now, ["a".into(), "b".into()]);
+    assert!(core.has_actions(), "there is much to ask");
     // What the group committed.
     let Some(Action::OffsetFetch { tag, request }) = core.poll_action() else { panic!("no question") };
     let asked = request.groups[0].topics.iter().flatten();
