@@ -61,17 +61,19 @@ pub(super) async fn commit(
     let mut backoff = cluster.retry_backoff();
     let mut rng = Rng::with_seed(clock::seed());
     loop {
-        let request = Request::OffsetCommit(commit_request(&cluster.snapshot(), group, positions));
+        let snapshot = cluster.snapshot();
+        let request = Request::OffsetCommit(commit_request(&snapshot, group, positions));
         let asked = cluster.request_coordinator(group, request, deadline, moved);
         let Response::OffsetCommit(response) = asked.await? else {
             return Err(Error::protocol("the answer is to another question"));
         };
-        let Some((key, error)) = refusal(&cluster.snapshot(), positions, &response) else { return Ok(()) };
+        let Some((key, error)) = refusal(&snapshot, positions, &response) else { return Ok(()) };
         let wait = clock::now() + backoff.next(&mut rng);
         if !may_pass(&error) || wait >= deadline {
             return Err(error);
         }
-        if error.code().is_some_and(Code::is_stale_metadata) {
+        // What was left out may go by another id by now.
+        if error.code().is_none_or(Code::is_stale_metadata) {
             cluster.refresh(std::slice::from_ref(&key.topic));
         }
         tokio::time::sleep_until(wait.into()).await;
@@ -147,12 +149,12 @@ pub(super) async fn committed(
     partitions: &[TopicPartition],
     deadline: Instant,
 ) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
-    let request = committed_request(&cluster.snapshot(), group, partitions);
+    let snapshot = cluster.snapshot();
+    let request = committed_request(&snapshot, group, partitions);
     let answer = cluster.request_coordinator(group, Request::OffsetFetch(request), deadline, moved).await?;
     let Response::OffsetFetch(response) = answer else {
         return Err(Error::protocol("the answer is to another question"));
     };
-    let snapshot = cluster.snapshot();
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
     let answered = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
     if let Some(code) = answered.error {
@@ -273,7 +275,7 @@ fn note(keys: &[&TopicPartition], response: Response, found: &mut BTreeMap<Topic
         let error = match response.partition(&key.topic, key.partition) {
             None => left_out("the leader"),
             Some(m::ListedPartition { error: Some(code), .. }) => Error::broker(*code, "could not list offsets"),
-            Some(listed) if listed.offset < 0 => Error::protocol(format!("no log ends at {}", listed.offset)),
+            Some(listed) if listed.offset < 0 => Error::protocol(format!("no log begins or ends at {}", listed.offset)),
             Some(listed) => {
                 found.insert((*key).clone(), listed.offset);
                 continue;

@@ -229,6 +229,18 @@ mod tests {
     }
 
     #[test]
+    fn another_cluster_is_known_by_its_id_until_the_brokers_are_forgotten() {
+        let by = |id: Option<&str>| MetadataResponse { cluster_id: id.map(str::to_owned), ..response(1, 5, 1) };
+        let mut cache = Cache::default();
+        let is_other = |cache: &Cache, id| cache.snapshot().is_of_another_cluster(&by(id));
+        assert!(!is_other(&cache, Some("b")), "none is known");
+        cache.handle_response(by(Some("a")));
+        assert_eq!([None, Some("a"), Some("b")].map(|id| is_other(&cache, id)), [false, false, true]);
+        cache.forget_brokers();
+        assert!(!is_other(&cache, Some("b")));
+    }
+
+    #[test]
     fn what_has_no_id_is_not_found_by_it() {
         let mut cache = Cache::default();
         cache.handle_response(response(0, 5, 1));
