@@ -284,3 +284,17 @@ fn brokers_are_told_what_is_to_be_read_and_the_driver_what_there_is() {
         assert!(!bench.core().has_next());
     }
 }
+
+#[test]
+fn nothing_ends_where_it_is_not_known_how_much_is_committed() {
+    for hw in ["-1", "-7"] {
+        check(
+            &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw={hw} | take | fetched n1 s7 t0:-;hw={hw} | take | position t0"),
+            "fetch n1 s0/0 t0@5
+             fetch n1 s7/1 t0@8
+             t0 5 6 7
+             fetch n1 s7/2
+             position Some(8)",
+        );
+    }
+}
