@@ -36,7 +36,7 @@ use super::world::soon;
 /// How long brokers lie.
 const LYING: Duration = Duration::from_secs(20);
 
-/// Requests of that time: three brokers are asked by a producer and two consumers, who wait longer after each failure.
+/// Requests of that time: each of three brokers whose answers bring nothing at once is asked for records twenty times a second.
 const REQUESTS: u64 = 2_000;
 
 /// Changes what a reply says.
@@ -145,7 +145,7 @@ fn survives(change: Change) -> Vec<Error> {
     run(under(Box::new(liar)))
 }
 
-/// Runs something with a client of brokers that lie from the beginning, or from the time when it is connected.
+/// Runs something with a client of brokers that lie from the time when it is connected.
 fn asked<F: Future>(change: Change, test: impl FnOnce(ottla::Client) -> F) -> F::Output {
     run(async {
         let net = Net::new(cluster());
