@@ -10,27 +10,27 @@ use bytes::Bytes;
 use ottla::codec::Codec;
 use ottla::codec::Codecs;
 use ottla::codec::Compression;
-use ottla::record::BatchBuilder;
-use ottla::record::Batches;
-use ottla::record::ClosedBatch;
-use ottla::record::Header;
-use ottla::record::RecordRef;
-use ottla::record::SealedBatch;
-use ottla::record::Stamp;
+use ottla::internals::record::BatchBuilder;
+use ottla::internals::record::Batches;
+use ottla::internals::record::ClosedBatch;
+use ottla::internals::record::Header;
+use ottla::internals::record::RecordRef;
+use ottla::internals::record::SealedBatch;
+use ottla::internals::record::Stamp;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Request;
+use ottla::internals::wire::Response;
+use ottla::internals::wire::buf::Chunks;
+use ottla::internals::wire::message::Payload;
+use ottla::internals::wire::message::ProducePartition;
+use ottla::internals::wire::message::ProduceRequest;
+use ottla::internals::wire::message::ProduceResponse;
+use ottla::internals::wire::message::ProduceTopic;
+use ottla::internals::wire::message::ProducedPartition;
+use ottla::internals::wire::message::ProducedTopic;
 use ottla::types::ProducerIdentity;
 use ottla::types::Sequence;
 use ottla::types::TopicId;
-use ottla::wire::Api;
-use ottla::wire::Request;
-use ottla::wire::Response;
-use ottla::wire::buf::Chunks;
-use ottla::wire::message::Payload;
-use ottla::wire::message::ProducePartition;
-use ottla::wire::message::ProduceRequest;
-use ottla::wire::message::ProduceResponse;
-use ottla::wire::message::ProduceTopic;
-use ottla::wire::message::ProducedPartition;
-use ottla::wire::message::ProducedTopic;
 
 mod values;
 
@@ -149,7 +149,7 @@ fn append_seal_recycle() -> Prepared {
 /// Writes the header of a sealed batch.
 fn stamp() -> Prepared {
     let sealed = sealed(Compression::None, BATCH_BYTES);
-    Prepared::new(ottla::record::HEADER_LEN, move || {
+    Prepared::new(ottla::internals::record::HEADER_LEN, move || {
         black_box(black_box(&sealed).header(black_box(&stamped())));
     })
 }

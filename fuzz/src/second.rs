@@ -17,12 +17,12 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::OffsetForLeaderT
 use kafka_protocol::protocol::Decodable;
 use kafka_protocol::protocol::StrBytes;
 use ottla::error::Code;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Response;
+use ottla::internals::wire::message as m;
 use ottla::types::LeaderEpoch;
 use ottla::types::ProducerIdentity;
 use ottla::types::TopicId;
-use ottla::wire::Api;
-use ottla::wire::Response;
-use ottla::wire::message as m;
 
 use super::shape;
 

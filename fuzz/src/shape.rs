@@ -4,7 +4,7 @@
 //! hundreds of gigabytes and the process aborts. The walk refuses a count, a length or a tagged field that the rest of the frame
 //! cannot hold. It shares nothing with the decoders that it helps to judge.
 
-use ottla::wire::Api;
+use ottla::internals::wire::Api;
 
 /// A field, and the versions it is in.
 struct Field {

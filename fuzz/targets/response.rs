@@ -1,7 +1,7 @@
 #![no_main]
 //! A response may cost so much memory as its size allows, whatever it claims to hold.
 
-use ottla::wire::Response;
+use ottla::internals::wire::Response;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]

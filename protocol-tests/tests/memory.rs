@@ -1,8 +1,8 @@
 //! What a hostile broker can make this process allocate: a test binary of its own, because it counts every allocation.
 
 use bytes::Bytes;
-use ottla::wire::Api;
-use ottla::wire::Response;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Response;
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]

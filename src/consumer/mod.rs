@@ -17,11 +17,9 @@ use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
-internal! { core }
 mod commit;
 mod config;
-#[cfg(not(feature = "unstable-internals"))]
-mod core;
+pub(crate) mod core;
 mod driver;
 mod records;
 #[cfg(all(test, feature = "mock"))]

@@ -23,10 +23,8 @@ use crate::partitioner::Builtin;
 use crate::partitioner::PartitionerFactory;
 use crate::types::TopicName;
 
-internal! { core }
 mod budget;
-#[cfg(not(feature = "unstable-internals"))]
-mod core;
+pub(crate) mod core;
 mod delivery;
 mod driver;
 mod placing;

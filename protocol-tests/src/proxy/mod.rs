@@ -25,8 +25,8 @@ use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::Instant;
 
-use ottla::net::Connector;
-use ottla::net::Stream;
+use ottla::internals::net::Connector;
+use ottla::internals::net::Stream;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::watch;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use ottla::producer::core::Key;
-use ottla::record::ClosedBatch;
+use ottla::internals::producer::Key;
+use ottla::internals::record::ClosedBatch;
 
 use super::peer::Lane;
 use super::setting::Fault;

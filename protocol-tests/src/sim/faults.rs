@@ -1,7 +1,7 @@
 //! What strikes, and when: one fault after the other until the world heals.
 
+use ottla::internals::wire::Api;
 use ottla::mock;
-use ottla::wire::Api;
 
 use super::Context;
 use super::event::Event;

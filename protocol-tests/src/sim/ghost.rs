@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use ottla::error::Written;
-use ottla::metadata::Snapshot;
+use ottla::internals::metadata::Snapshot;
+use ottla::internals::producer::Entry;
 use ottla::mock;
-use ottla::producer::core::Entry;
 use ottla::types::LeaderEpoch;
 use ottla::types::Sequence;
 use ottla::types::TopicId;

@@ -33,9 +33,9 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use ottla::codec::Codecs;
+use ottla::internals::wire::Api;
 use ottla::mock;
 use ottla::types::TopicPartition;
-use ottla::wire::Api;
 
 pub use self::setting::Fault;
 pub use self::setting::Odd;

@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use bytes::BytesMut;
-use ottla::conn::pipeline::Pipeline;
+use ottla::internals::conn::pipeline::Pipeline;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::FrameReader;
 use ottla::mock;
-use ottla::wire::Api;
-use ottla::wire::FrameReader;
 
 use super::Context;
 use super::event::Event;

@@ -10,18 +10,18 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use fastrand::Rng;
-use ottla::conn::backoff::Backoff;
-use ottla::conn::pipeline::Pipeline;
-use ottla::conn::pipeline::Write;
 use ottla::error::Code;
 use ottla::error::Error;
-use ottla::metadata::Cache;
+use ottla::internals::conn::backoff::Backoff;
+use ottla::internals::conn::pipeline::Pipeline;
+use ottla::internals::conn::pipeline::Write;
+use ottla::internals::metadata::Cache;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Request;
+use ottla::internals::wire::Response;
+use ottla::internals::wire::Versions;
+use ottla::internals::wire::message as m;
 use ottla::types::TopicName;
-use ottla::wire::Api;
-use ottla::wire::Request;
-use ottla::wire::Response;
-use ottla::wire::Versions;
-use ottla::wire::message as m;
 
 use super::Context;
 use super::event::Event;

@@ -2,10 +2,10 @@
 
 use ottla::codec::Codecs;
 use ottla::codec::Compression;
-use ottla::record::BatchBuilder;
-use ottla::record::Header;
-use ottla::record::RecordRef;
-use ottla::record::Stamp;
+use ottla::internals::record::BatchBuilder;
+use ottla::internals::record::Header;
+use ottla::internals::record::RecordRef;
+use ottla::internals::record::Stamp;
 use ottla::types::ProducerIdentity;
 use ottla::types::Sequence;
 use protocol_tests::rig;

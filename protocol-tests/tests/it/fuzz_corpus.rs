@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use ottla::wire::Api;
-use ottla::wire::Response;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Response;
 
 use super::golden::rows;
 use super::golden::unhex;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
-use ottla::wire::Api;
+use ottla::internals::wire::Api;
 
 const PROMISES: usize = 28;
 

@@ -15,14 +15,14 @@ use kafka_protocol::protocol::Encodable;
 use kafka_protocol::protocol::Message;
 use kafka_protocol::protocol::StrBytes;
 use kafka_protocol::protocol::decode_request_header_from_buffer;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Request;
+use ottla::internals::wire::Response;
+use ottla::internals::wire::message as m;
 use ottla::types::LeaderEpoch;
 use ottla::types::ProducerIdentity;
 use ottla::types::TopicId;
 use ottla::types::TopicName;
-use ottla::wire::Api;
-use ottla::wire::Request;
-use ottla::wire::Response;
-use ottla::wire::message as m;
 
 use super::fuzz_corpus::targets::second;
 use super::fuzz_corpus::targets::shape;

@@ -1,9 +1,9 @@
 //! Responses of the control plane, of which this client reads what it uses: each field that it keeps equals Java's JSON.
 
 use bytes::Bytes;
-use ottla::wire::Api;
-use ottla::wire::Response;
-use ottla::wire::message as m;
+use ottla::internals::wire::Api;
+use ottla::internals::wire::Response;
+use ottla::internals::wire::message as m;
 use serde_json::Value;
 use serde_json::json;
 

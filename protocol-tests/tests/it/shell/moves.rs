@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use ottla::Record;
 use ottla::codec::Compression;
+use ottla::internals::net::clock::now;
 use ottla::mock::Cluster;
-use ottla::net::clock::now;
 
 use super::hops;
 use super::net::Net;

@@ -1,0 +1,31 @@
+//! The modules behind the public API, for the tests, benches and fuzzers of this repository.
+//!
+//! Nothing here follows semantic versioning. The feature `unstable-internals` opens it.
+
+pub mod conn {
+    pub use crate::conn::*;
+}
+
+pub mod consumer {
+    pub use crate::consumer::core::*;
+}
+
+pub mod metadata {
+    pub use crate::metadata::*;
+}
+
+pub mod net {
+    pub use crate::net::*;
+}
+
+pub mod producer {
+    pub use crate::producer::core::*;
+}
+
+pub mod record {
+    pub use crate::record::*;
+}
+
+pub mod wire {
+    pub use crate::wire::*;
+}
