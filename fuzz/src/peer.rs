@@ -58,7 +58,8 @@ pub fn connection(data: &[u8]) {
     while let Some((what, detail)) = step(&mut script) {
         match what % 5 {
             0 => {
-                let requests = [Request::ApiVersions, Request::Metadata(m::MetadataRequest::default())];
+                let requests =
+                    [Request::ApiVersions(m::ApiVersionsRequest), Request::Metadata(m::MetadataRequest::default())];
                 let deadline = now + Duration::from_millis(u64::from(detail));
                 let [one, other] = requests;
                 pipeline.submit(if detail & 1 == 0 { one } else { other }, deadline, answered.len());
@@ -130,7 +131,7 @@ fn answer(answered: &mut [bool], reply: usize) {
 fn lost() -> Error {
     let now = Instant::now();
     let mut pipeline = Pipeline::new("fuzz".to_owned(), versions(), 1);
-    pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), ());
+    pipeline.submit(Request::ApiVersions(m::ApiVersionsRequest), now + Duration::from_secs(1), ());
     pipeline.poll_write(now);
     pipeline.lost().pop().expect("what was submitted").1
 }

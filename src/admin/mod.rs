@@ -190,21 +190,22 @@ impl Admin {
 
     /// The cluster's id, its brokers, and which of them takes changes.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
-        let (id, controller, brokers) = match self.cluster.ask_any(Request::DescribeCluster, self.deadline()).await {
-            Ok(Response::DescribeCluster(response)) => {
-                if let Some(code) = response.error {
-                    return Err(Error::broker(code, "could not describe the cluster"));
+        let (id, controller, brokers) =
+            match self.cluster.ask_any(m::DescribeClusterRequest.into(), self.deadline()).await {
+                Ok(Response::DescribeCluster(response)) => {
+                    if let Some(code) = response.error {
+                        return Err(Error::broker(code, "could not describe the cluster"));
+                    }
+                    (Some(response.cluster_id), response.controller, response.brokers)
                 }
-                (Some(response.cluster_id), response.controller, response.brokers)
-            }
-            Ok(_) => return Err(mixed_up()),
-            // Before 2.8 metadata said as much (KIP-700).
-            Err(error) if error.kind() == Kind::Unsupported => {
-                let response = self.ask_metadata(Some(Vec::new())).await?;
-                (response.cluster_id, response.controller, response.brokers)
-            }
-            Err(error) => return Err(error),
-        };
+                Ok(_) => return Err(mixed_up()),
+                // Before 2.8 metadata said as much (KIP-700).
+                Err(error) if error.kind() == Kind::Unsupported => {
+                    let response = self.ask_metadata(Some(Vec::new())).await?;
+                    (response.cluster_id, response.controller, response.brokers)
+                }
+                Err(error) => return Err(error),
+            };
         let broker = |m::Node { id, host, port, rack }| BrokerDescription { id, host, port, rack };
         let mut brokers: Vec<_> = brokers.into_iter().map(broker).collect();
         brokers.sort_by_key(|broker| broker.id);

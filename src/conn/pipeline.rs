@@ -218,6 +218,7 @@ mod tests {
     #![expect(clippy::disallowed_methods, reason = "a test has to start at some time")]
 
     use super::*;
+    use crate::wire::message::ApiVersionsRequest;
     use crate::wire::message::ApiVersionsResponse;
     use crate::wire::message::InitProducerIdRequest;
 
@@ -237,7 +238,7 @@ mod tests {
         let now = Instant::now();
         let mut pipeline = pipeline();
         for reply in 0..3 {
-            pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), reply);
+            pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), reply);
         }
         assert!(pipeline.poll_write(now).is_some());
         assert!(pipeline.poll_write(now).is_some());
@@ -250,9 +251,9 @@ mod tests {
     fn an_answer_out_of_turn_ends_the_connection_and_says_what_may_have_happened() {
         let now = Instant::now();
         let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), 7);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 7);
         assert!(pipeline.poll_write(now).is_some());
-        pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), 8);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 8);
         let (_, error) = pipeline.handle_frame(now, answer(5)).expect_err("not the one that was due");
         let answers = pipeline.close(&error);
         let written: Vec<_> = answers.iter().map(|(reply, error)| (*reply, error.is_written())).collect();
@@ -263,7 +264,7 @@ mod tests {
     fn a_request_that_was_not_written_in_time_never_left() {
         let now = Instant::now();
         let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions, now, 7);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now, 7);
         let expired = pipeline.handle_timeout(now);
         assert_eq!(expired[0].1.is_written(), Some(Written::No));
         assert!(pipeline.is_idle());
@@ -282,8 +283,8 @@ mod tests {
         let versions = Versions::agree(&ApiVersionsResponse { apis, ..ApiVersionsResponse::default() });
         let mut pipeline = Pipeline::new("test".into(), versions, 2);
         pipeline.submit(Request::InitProducerId(InitProducerIdRequest::default()), now + second, 1);
-        pipeline.submit(Request::ApiVersions, now + second, 2);
-        pipeline.submit(Request::ApiVersions, now + second, 3);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + second, 2);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + second, 3);
         assert!(pipeline.poll_write(now).is_some() && pipeline.poll_write(now).is_some());
         assert!(pipeline.handle_frame(now, throttled(0, 5_000)).is_ok());
         assert_eq!(pipeline.muted_for(now + second), 4 * second);
@@ -299,7 +300,7 @@ mod tests {
         let now = Instant::now();
         let second = Duration::from_secs(1);
         let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions, now + second, 1);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + second, 1);
         pipeline.mute(now, 4 * second);
         pipeline.mute(now + second, second);
         pipeline.mute(now + 2 * second, 4 * second);
@@ -313,12 +314,12 @@ mod tests {
     fn a_connection_is_idle_when_nothing_waits_and_nothing_is_due() {
         let now = Instant::now();
         let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), 7);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 7);
         assert!(!pipeline.is_idle(), "it waits");
         assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7]);
         assert!(pipeline.poll_write(now).is_some());
         assert!(!pipeline.is_idle(), "its answer is due");
-        pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), 8);
+        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 8);
         assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7, &8]);
         let lost: Vec<_> = pipeline.lost().into_iter().map(|(reply, error)| (reply, error.kind())).collect();
         assert_eq!(lost, [(7, Kind::Connect), (8, Kind::Connect)]);
@@ -331,7 +332,7 @@ mod tests {
         let mut pipeline = pipeline();
         pipeline.next_correlation = 0x3fff_ffff;
         for (reply, id) in [(1, 0x3fff_ffff), (2, 0), (3, 1)] {
-            pipeline.submit(Request::ApiVersions, now + Duration::from_secs(1), reply);
+            pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), reply);
             assert!(pipeline.poll_write(now).is_some());
             assert!(matches!(pipeline.handle_frame(now, answer(id)), Ok((whose, _)) if whose == reply));
         }

@@ -19,6 +19,7 @@ use crate::wire::FrameReader;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::Versions;
+use crate::wire::message::ApiVersionsRequest;
 use crate::wire::request::correlation;
 
 /// A connection on which requests may be sent.
@@ -53,7 +54,8 @@ async fn agree(stream: &mut dyn Stream, settings: &Settings) -> Result<(Versions
     let mut version = Api::ApiVersions.versions().1;
     // The second try is at a version that the broker named, so there is no third.
     for id in [CORRELATION_FIRST, CORRELATION_FIRST + 1] {
-        let request = Request::ApiVersions.encode(version, id, &settings.client_id).map_err(Error::from)?;
+        let request =
+            Request::ApiVersions(ApiVersionsRequest).encode(version, id, &settings.client_id).map_err(Error::from)?;
         for part in request {
             stream.write_all(&part).await.map_err(|error| lost(Some(error)))?;
         }

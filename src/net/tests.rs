@@ -27,6 +27,7 @@ use crate::net::Stream;
 use crate::net::clock;
 use crate::wire::Request;
 use crate::wire::Response;
+use crate::wire::message::ApiVersionsRequest;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -92,7 +93,11 @@ impl Rig {
     fn ask(&self, patience: Duration) -> Answer {
         let (sender, receiver) = oneshot::channel();
         let deadline = clock::now() + patience;
-        self.handle.submit(Outgoing { request: Request::ApiVersions, deadline, reply: Reply::Oneshot(sender) });
+        self.handle.submit(Outgoing {
+            request: Request::ApiVersions(ApiVersionsRequest),
+            deadline,
+            reply: Reply::Oneshot(sender),
+        });
         receiver
     }
 

@@ -8,8 +8,10 @@ use kafka_protocol::protocol::StrBytes;
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::coordinator::COORDINATORS;
+use super::message::ApiVersionsRequest;
 use super::message::CreateTopicsRequest;
 use super::message::DeleteTopicsRequest;
+use super::message::DescribeClusterRequest;
 use super::message::FindCoordinatorRequest;
 use super::message::InitProducerIdRequest;
 use super::message::ListOffsetsRequest;
@@ -34,14 +36,16 @@ fn put(message: &impl Encodable, version: i16, out: &mut Chunks) -> Result<(), D
     Ok(())
 }
 
-pub(super) fn put_api_versions(version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-    let mut request = kp::ApiVersionsRequest::default();
-    if version >= 3 {
-        request = request
-            .with_client_software_name(StrBytes::from_static_str("ottla"))
-            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+impl ApiVersionsRequest {
+    pub(super) fn put(version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
+        let mut request = kp::ApiVersionsRequest::default();
+        if version >= 3 {
+            request = request
+                .with_client_software_name(StrBytes::from_static_str("ottla"))
+                .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        }
+        put(&request, version, out)
     }
-    put(&request, version, out)
 }
 
 impl MetadataRequest {
@@ -170,7 +174,9 @@ impl DeleteTopicsRequest {
     }
 }
 
-pub(super) fn put_describe_cluster(version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-    let request = kp::DescribeClusterRequest::default();
-    put(&if version >= 1 { request.with_endpoint_type(1) } else { request }, version, out)
+impl DescribeClusterRequest {
+    pub(super) fn put(version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
+        let request = kp::DescribeClusterRequest::default();
+        put(&if version >= 1 { request.with_endpoint_type(1) } else { request }, version, out)
+    }
 }

@@ -379,6 +379,9 @@ pub struct InitProducerIdResponse {
     pub error: Option<Code>,
     pub identity: Option<ProducerIdentity>,
 }
+/// Names this client; nothing else is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ApiVersionsRequest;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApiVersionsResponse {
     pub error: Option<Code>,
@@ -422,6 +425,8 @@ pub struct DeleteTopicsResponse {
     pub throttle_time_ms: i32,
     pub topics: Vec<TopicOutcome>,
 }
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DescribeClusterRequest;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DescribeClusterResponse {
     pub throttle_time_ms: i32,

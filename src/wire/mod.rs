@@ -7,6 +7,7 @@
 
 mod api_versions;
 pub mod buf;
+mod call;
 mod control;
 mod coordinator;
 mod fetch;
@@ -22,6 +23,7 @@ mod topics;
 pub mod version;
 
 pub use self::buf::DecodeError;
+pub use self::call::Call;
 pub use self::frame::FrameReader;
 pub use self::request::Request;
 pub use self::request::Response;

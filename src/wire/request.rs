@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::buf::Reader;
-use super::control;
 use super::message as m;
 use super::version::Api;
 use crate::types::TopicId;
@@ -16,10 +15,10 @@ use crate::types::TopicId;
 /// A request of any API.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    ApiVersions,
+    ApiVersions(m::ApiVersionsRequest),
     CreateTopics(m::CreateTopicsRequest),
     DeleteTopics(m::DeleteTopicsRequest),
-    DescribeCluster,
+    DescribeCluster(m::DescribeClusterRequest),
     Fetch(m::FetchRequest),
     FindCoordinator(m::FindCoordinatorRequest),
     InitProducerId(m::InitProducerIdRequest),
@@ -53,10 +52,10 @@ impl Request {
     /// Which API it is of.
     pub fn api(&self) -> Api {
         match self {
-            Self::ApiVersions => Api::ApiVersions,
+            Self::ApiVersions(_) => Api::ApiVersions,
             Self::CreateTopics(_) => Api::CreateTopics,
             Self::DeleteTopics(_) => Api::DeleteTopics,
-            Self::DescribeCluster => Api::DescribeCluster,
+            Self::DescribeCluster(_) => Api::DescribeCluster,
             Self::Fetch(_) => Api::Fetch,
             Self::FindCoordinator(_) => Api::FindCoordinator,
             Self::InitProducerId(_) => Api::InitProducerId,
@@ -85,10 +84,10 @@ impl Request {
                 let topics = request.groups.iter().flat_map(|group| group.topics.iter().flatten());
                 cap(Box::new(topics.map(|topic| topic.id)), 9)
             }
-            Self::ApiVersions
+            Self::ApiVersions(_)
             | Self::CreateTopics(_)
             | Self::DeleteTopics(_)
-            | Self::DescribeCluster
+            | Self::DescribeCluster(_)
             | Self::FindCoordinator(_)
             | Self::InitProducerId(_)
             | Self::ListOffsets(_)
@@ -127,10 +126,10 @@ impl Request {
 
     fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
         match self {
-            Self::ApiVersions => control::put_api_versions(version, out)?,
+            Self::ApiVersions(_) => m::ApiVersionsRequest::put(version, out)?,
             Self::CreateTopics(request) => request.put(version, out)?,
             Self::DeleteTopics(request) => request.put(version, out)?,
-            Self::DescribeCluster => control::put_describe_cluster(version, out)?,
+            Self::DescribeCluster(_) => m::DescribeClusterRequest::put(version, out)?,
             Self::Fetch(request) => request.encode(version, out),
             Self::FindCoordinator(request) => request.put(version, out)?,
             Self::InitProducerId(request) => request.put(version, out)?,
@@ -224,13 +223,13 @@ mod tests {
     #[test]
     fn every_version_of_every_request_can_be_encoded() {
         let requests = [
-            Request::ApiVersions,
+            m::ApiVersionsRequest.into(),
             Request::CreateTopics(m::CreateTopicsRequest {
                 topics: vec![m::NewTopic::default()],
                 ..Default::default()
             }),
             Request::DeleteTopics(m::DeleteTopicsRequest { names: vec!["t".into()], timeout_ms: 1 }),
-            Request::DescribeCluster,
+            m::DescribeClusterRequest.into(),
             Request::FindCoordinator(m::FindCoordinatorRequest { key: "g".into(), kind: 0 }),
             Request::InitProducerId(m::InitProducerIdRequest::default()),
             Request::ListOffsets(m::ListOffsetsRequest {

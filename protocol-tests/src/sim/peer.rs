@@ -386,7 +386,7 @@ impl Peer {
 
 /// Asks which versions the broker speaks.
 fn agree(ctx: &mut Context, number: u64, version: i16) {
-    let parts = Request::ApiVersions.encode(version, 0, "sim").expect("it has no content");
+    let parts = Request::ApiVersions(m::ApiVersionsRequest).encode(version, 0, "sim").expect("it has no content");
     ctx.transmit(number, gather(parts));
 }
 
@@ -416,13 +416,13 @@ pub(super) fn micros(duration: Duration) -> u64 {
 /// The error of a request whose deadline passed.
 fn timed_out(ctx: &Context) -> Error {
     let mut late = Pipeline::new(String::new(), Versions::default(), 1);
-    late.submit(Request::ApiVersions, ctx.instant(), ());
+    late.submit(Request::ApiVersions(m::ApiVersionsRequest), ctx.instant(), ());
     late.handle_timeout(ctx.instant()).pop().expect("it was due").1
 }
 
 /// The error of a connection that was lost.
 pub(super) fn disconnected(ctx: &Context) -> Error {
     let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1);
-    nowhere.submit(Request::ApiVersions, ctx.instant(), ());
+    nowhere.submit(Request::ApiVersions(m::ApiVersionsRequest), ctx.instant(), ());
     nowhere.lost().pop().expect("it waited").1
 }

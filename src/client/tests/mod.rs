@@ -59,7 +59,11 @@ fn at(host: &str) -> HostPort {
 async fn dial(handle: &connection::Handle) {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let deadline = clock::now() + Duration::from_secs(60);
-    handle.submit(Outgoing { request: Request::ApiVersions, deadline, reply: Reply::Oneshot(sender) });
+    handle.submit(Outgoing {
+        request: Request::ApiVersions(m::ApiVersionsRequest),
+        deadline,
+        reply: Reply::Oneshot(sender),
+    });
     receiver.await.expect("an answer").expect_err("refused");
 }
 

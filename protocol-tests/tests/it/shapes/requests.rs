@@ -342,7 +342,7 @@ fn find_coordinator_asks_for_one_key_also_where_it_could_ask_for_many() {
 fn api_versions_says_who_asks() {
     hold(
         Api::ApiVersions,
-        |_| Request::ApiVersions,
+        |_| m::ApiVersionsRequest.into(),
         |_, theirs, version| {
             let RequestKind::ApiVersions(theirs) = theirs else { panic!("not what was asked") };
             let name = if version >= 3 { "ottla" } else { "" };
@@ -430,7 +430,7 @@ fn init_producer_id_carries_the_identity_held_so_far() {
 fn describe_cluster_asks_for_brokers() {
     hold(
         Api::DescribeCluster,
-        |_| Request::DescribeCluster,
+        |_| m::DescribeClusterRequest.into(),
         |_, theirs, _| {
             let RequestKind::DescribeCluster(theirs) = theirs else { panic!("not what was asked") };
             assert_eq!(theirs.endpoint_type, 1);
