@@ -11,6 +11,9 @@ use crate::client::Target;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::metadata::ByLeader;
+use crate::metadata::ByTopic;
+use crate::metadata::by_leader;
 use crate::net::clock;
 use crate::types::LeaderEpoch;
 use crate::types::TopicName;
@@ -118,32 +121,33 @@ impl Admin {
         found: &mut BTreeMap<TopicPartition, Listed>,
     ) -> BTreeMap<TopicPartition, Error> {
         let snapshot = self.cluster.snapshot();
-        let mut leaders: BTreeMap<i32, Vec<(TopicPartition, OffsetSpec)>> = BTreeMap::new();
-        let mut again = BTreeMap::new();
-        for (key, spec) in open {
-            if let Some(leader) = snapshot.partition(&key.topic, key.partition).and_then(|found| found.leader) {
-                leaders.entry(leader).or_default().push((key.clone(), *spec));
-            } else {
-                let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
-                again.insert(key.clone(), error.in_partition(&key.topic, key.partition));
-            }
-        }
+        let ByLeader { leaders, leaderless } =
+            by_leader(&snapshot, open.iter().map(|(key, spec)| (key.clone(), *spec)));
+        let no_leader = |(key, _): (TopicPartition, OffsetSpec)| {
+            let error = Error::broker(Code::LeaderNotAvailable, "the partition has no leader");
+            let error = error.in_partition(&key.topic, key.partition);
+            (key, error)
+        };
+        let mut again: BTreeMap<TopicPartition, Error> = leaderless.into_iter().map(no_leader).collect();
         let asked: Vec<_> = leaders
             .into_iter()
-            .map(|(leader, keys)| {
-                let request = Request::ListOffsets(list_request(&keys));
+            .map(|(leader, topics)| {
+                let request = Request::ListOffsets(list_request(&topics));
                 // Sent here; awaited when all are sent.
                 let answer =
                     self.cluster.request(Target::Broker(leader), request, self.cluster.request_deadline(deadline));
-                (keys, answer)
+                (topics, answer)
             })
             .collect();
-        for (keys, answer) in asked {
+        for (topics, answer) in asked {
             let answers = answer.await.and_then(|response| match response {
                 Response::ListOffsets(response) => Ok(listed(response)),
                 _ => Err(mixed_up()),
             });
-            for (key, _) in keys {
+            let keys = topics.into_iter().flat_map(|(topic, partitions)| {
+                partitions.into_iter().map(move |(partition, _)| TopicPartition { topic: topic.clone(), partition })
+            });
+            for key in keys {
                 let answer = match &answers {
                     Ok(answers) => answers.get(&key).cloned(),
                     Err(error) => Some(Err(error.clone().in_partition(&key.topic, key.partition))),
@@ -161,20 +165,20 @@ impl Admin {
     }
 }
 
-fn list_request(keys: &[(TopicPartition, OffsetSpec)]) -> m::ListOffsetsRequest {
-    let mut topics: Vec<m::ListOffsetsTopic> = Vec::new();
-    for (key, spec) in keys {
+fn list_request(topics: &ByTopic<(i32, OffsetSpec)>) -> m::ListOffsetsRequest {
+    let partition = |(index, spec): &(i32, OffsetSpec)| {
         let timestamp = match spec {
             OffsetSpec::Earliest => -2,
             OffsetSpec::Latest => -1,
             OffsetSpec::Timestamp(timestamp) => (*timestamp).max(0),
         };
-        let partition = m::ListOffsetsPartition { index: key.partition, current_leader_epoch: None, timestamp };
-        match topics.iter_mut().find(|topic| topic.name == key.topic) {
-            Some(topic) => topic.partitions.push(partition),
-            None => topics.push(m::ListOffsetsTopic { name: key.topic.clone(), partitions: vec![partition] }),
-        }
-    }
+        m::ListOffsetsPartition { index: *index, current_leader_epoch: None, timestamp }
+    };
+    let topic = |(name, partitions): &(TopicName, Vec<_>)| m::ListOffsetsTopic {
+        name: name.clone(),
+        partitions: partitions.iter().map(partition).collect(),
+    };
+    let topics = topics.iter().map(topic).collect();
     m::ListOffsetsRequest { isolation: 0, timeout_ms: 30_000, topics }
 }
 

@@ -12,7 +12,11 @@ use crate::client::Target;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::metadata::ByLeader;
+use crate::metadata::ByTopic;
 use crate::metadata::Snapshot;
+use crate::metadata::by_leader;
+use crate::metadata::by_topic;
 use crate::net::clock;
 use crate::types::TopicId;
 use crate::types::TopicName;
@@ -85,19 +89,19 @@ fn commit_request(
     group: &str,
     positions: &[(TopicPartition, Position)],
 ) -> m::OffsetCommitRequest {
-    let mut topics: Vec<m::CommitTopic> = Vec::new();
-    for (key, position) in positions {
-        if topics.last().is_none_or(|topic| topic.name != key.topic) {
-            let id = id_of(snapshot, &key.topic);
-            topics.push(m::CommitTopic { name: key.topic.clone(), id, partitions: Vec::new() });
-        }
-        topics.last_mut().expect("one was pushed").partitions.push(m::CommitPartition {
+    let partitions = positions.iter().map(|(key, position)| {
+        let partition = m::CommitPartition {
             index: key.partition,
             offset: position.offset,
             leader_epoch: position.epoch,
             metadata: Some(String::new()),
-        });
-    }
+        };
+        (key.topic.clone(), partition)
+    });
+    let topics = by_topic(partitions)
+        .into_iter()
+        .map(|(name, partitions)| m::CommitTopic { id: id_of(snapshot, &name), name, partitions })
+        .collect();
     m::OffsetCommitRequest {
         group: group.to_owned(),
         generation_or_epoch: NO_GENERATION,
@@ -179,14 +183,10 @@ pub(super) async fn committed(
 }
 
 fn committed_request(snapshot: &Snapshot, group: &str, partitions: &[TopicPartition]) -> m::OffsetFetchRequest {
-    let mut topics: Vec<m::OffsetFetchTopic> = Vec::new();
-    for key in partitions {
-        if topics.last().is_none_or(|topic| topic.name != key.topic) {
-            let id = id_of(snapshot, &key.topic);
-            topics.push(m::OffsetFetchTopic { name: key.topic.clone(), id, partitions: Vec::new() });
-        }
-        topics.last_mut().expect("one was pushed").partitions.push(key.partition);
-    }
+    let topics = by_topic(partitions.iter().map(|key| (key.topic.clone(), key.partition)))
+        .into_iter()
+        .map(|(name, partitions)| m::OffsetFetchTopic { id: id_of(snapshot, &name), name, partitions })
+        .collect();
     let group = m::OffsetFetchGroup { group: group.to_owned(), member: None, member_epoch: -1, topics: Some(topics) };
     m::OffsetFetchRequest { groups: vec![group], require_stable: false }
 }
@@ -212,10 +212,16 @@ pub(super) async fn edges(
     loop {
         let missing: Vec<&TopicPartition> = partitions.iter().filter(|key| !found.contains_key(*key)).collect();
         let mut problem = None;
-        for (leader, keys) in by_leader(&cluster.snapshot(), &missing, &mut problem) {
-            let request = Request::ListOffsets(list_request(&keys, edge, isolation));
+        let ByLeader { leaders, leaderless } =
+            by_leader(&cluster.snapshot(), missing.iter().map(|key| ((*key).clone(), ())));
+        if let Some((key, ())) = leaderless.first() {
+            let error = Error::broker(Code::LeaderNotAvailable, "the partition has no leader");
+            problem = Some(error.in_partition(&key.topic, key.partition));
+        }
+        for (leader, topics) in leaders {
+            let request = Request::ListOffsets(list_request(&topics, edge, isolation));
             let answer = cluster.request(Target::Broker(leader), request, cluster.request_deadline(deadline)).await;
-            if let Err(error) = answer.and_then(|response| note(&keys, response, &mut found)) {
+            if let Err(error) = answer.and_then(|response| note(&topics, response, &mut found)) {
                 problem = Some(error);
             }
         }
@@ -232,56 +238,43 @@ pub(super) async fn edges(
     }
 }
 
-fn by_leader<'a>(
-    snapshot: &Snapshot,
-    partitions: &[&'a TopicPartition],
-    problem: &mut Option<Error>,
-) -> BTreeMap<i32, Vec<&'a TopicPartition>> {
-    let mut leaders: BTreeMap<i32, Vec<&TopicPartition>> = BTreeMap::new();
-    for key in partitions {
-        if let Some(leader) = snapshot.partition(&key.topic, key.partition).and_then(|partition| partition.leader) {
-            leaders.entry(leader).or_default().push(key);
-        } else {
-            let error = Error::broker(Code::LeaderNotAvailable, "nobody is known to lead the partition");
-            *problem = Some(error.in_partition(&key.topic, key.partition));
-        }
-    }
-    leaders
-}
-
-fn list_request(keys: &[&TopicPartition], edge: Edge, isolation: Isolation) -> m::ListOffsetsRequest {
+fn list_request(topics: &ByTopic<(i32, ())>, edge: Edge, isolation: Isolation) -> m::ListOffsetsRequest {
     let timestamp = match edge {
         Edge::Earliest => EARLIEST,
         Edge::Latest => LATEST,
     };
-    let mut topics: Vec<m::ListOffsetsTopic> = Vec::new();
-    for key in keys {
-        if topics.last().is_none_or(|topic| topic.name != key.topic) {
-            topics.push(m::ListOffsetsTopic { name: key.topic.clone(), partitions: Vec::new() });
-        }
-        let partition = m::ListOffsetsPartition { index: key.partition, current_leader_epoch: None, timestamp };
-        topics.last_mut().expect("one was pushed").partitions.push(partition);
-    }
+    let partition =
+        |(index, ()): &(i32, ())| m::ListOffsetsPartition { index: *index, current_leader_epoch: None, timestamp };
+    let topic = |(name, partitions): &(TopicName, Vec<_>)| m::ListOffsetsTopic {
+        name: name.clone(),
+        partitions: partitions.iter().map(partition).collect(),
+    };
+    let topics = topics.iter().map(topic).collect();
     m::ListOffsetsRequest { isolation: isolation.to_wire(), timeout_ms: 30_000, topics }
 }
 
-/// Takes what a leader says of the partitions it was asked about, or why it does not.
-fn note(keys: &[&TopicPartition], response: Response, found: &mut BTreeMap<TopicPartition, i64>) -> Result<(), Error> {
+/// Takes the offsets of the partitions that were requested from a leader. The error is of a partition that has none.
+fn note(
+    topics: &ByTopic<(i32, ())>,
+    response: Response,
+    found: &mut BTreeMap<TopicPartition, i64>,
+) -> Result<(), Error> {
     let Response::ListOffsets(response) = response else {
         return Err(Error::protocol("the answer is to another question"));
     };
     let mut problem = Ok(());
-    for key in keys {
-        let error = match response.partition(&key.topic, key.partition) {
+    let keys = topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |(index, ())| (topic, *index)));
+    for (topic, partition) in keys {
+        let error = match response.partition(topic, partition) {
             None => left_out("the leader"),
             Some(m::ListedPartition { error: Some(code), .. }) => Error::broker(*code, "could not list offsets"),
             Some(listed) if listed.offset < 0 => Error::protocol(format!("no log begins or ends at {}", listed.offset)),
             Some(listed) => {
-                found.insert((*key).clone(), listed.offset);
+                found.insert(TopicPartition { topic: topic.clone(), partition }, listed.offset);
                 continue;
             }
         };
-        problem = Err(error.in_partition(&key.topic, key.partition));
+        problem = Err(error.in_partition(topic, partition));
     }
     problem
 }
