@@ -16,6 +16,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod internals;
 mod metadata;
+pub mod metrics;
 #[cfg(feature = "mock")]
 pub mod mock;
 mod net;

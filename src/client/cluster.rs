@@ -17,6 +17,7 @@ use fastrand::Rng;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
 
+use super::metrics::Registry;
 use super::peers;
 use super::peers::Lane;
 use super::peers::Peer;
@@ -134,6 +135,7 @@ struct Inner {
     turn: AtomicUsize,
     /// The last reader that was numbered.
     readers: AtomicU64,
+    registry: Registry,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -165,6 +167,7 @@ impl Cluster {
             refresher: Arc::default(),
             turn: AtomicUsize::new(seed),
             readers: AtomicU64::new(0),
+            registry: Registry::default(),
         }));
         refresher::once(&cluster.downgrade(), BTreeSet::new()).await?;
         tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.refresher)));
@@ -181,6 +184,14 @@ impl Cluster {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(super) fn peers(&self) -> &Peers {
+        &self.0.peers
     }
 
     /// What is known now.

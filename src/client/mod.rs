@@ -7,6 +7,7 @@ use crate::config::parse_bootstrap;
 use crate::error::Error;
 
 mod cluster;
+mod metrics;
 mod peers;
 mod refresher;
 #[cfg(all(test, feature = "mock"))]
@@ -15,6 +16,7 @@ mod tests;
 pub(crate) use self::cluster::Cluster;
 pub(crate) use self::cluster::Settings;
 pub(crate) use self::cluster::Target;
+pub(crate) use self::metrics::Source;
 pub use crate::net::Connector;
 pub use crate::net::Dialling;
 pub use crate::net::Stream;

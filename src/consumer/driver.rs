@@ -19,9 +19,12 @@ use super::commit;
 use super::core::Action;
 use super::core::ConsumerCore;
 use crate::client::Cluster;
+use crate::client::Source;
 use crate::client::Target;
 use crate::error::Error;
 use crate::metadata::Snapshot;
+use crate::metrics::ConsumerMetrics;
+use crate::metrics::Metrics;
 use crate::net::clock;
 use crate::net::connection::Reply;
 use crate::wire::Request;
@@ -41,6 +44,13 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) core: ConsumerCore,
     pub(super) stopped: bool,
+}
+
+impl Source for Shared {
+    fn read(&self, id: u64, into: &mut Metrics) {
+        let counted = self.lock().core.metrics();
+        into.consumers.push(ConsumerMetrics { id, ..counted });
+    }
 }
 
 impl Shared {

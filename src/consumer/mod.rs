@@ -76,6 +76,8 @@ pub struct Consumer {
 impl Consumer {
     fn start(cluster: Cluster, core: ConsumerCore, settings: core::Config, codecs: Codecs, limits: Limits) -> Self {
         let shared = Arc::new(Shared::new(core));
+        let weak = Arc::downgrade(&shared);
+        cluster.register(weak);
         let driver = Driver::new(Arc::clone(&shared), cluster.clone(), settings.fetch_wait_max);
         Self {
             shared,

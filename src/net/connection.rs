@@ -30,6 +30,7 @@ use super::dial::Connector;
 use super::establish::Established;
 use super::establish::establish;
 use super::link::Link;
+use super::meter::Meter;
 use crate::config::HostPort;
 use crate::conn::backoff::Backoff;
 use crate::conn::pipeline::Pipeline;
@@ -124,14 +125,14 @@ impl Handle {
     }
 }
 
-/// Starts the task of one connection.
-pub fn spawn(settings: Arc<Settings>, address: HostPort) -> Handle {
+/// Starts the task of one connection, which counts in `meter` for as long as it lives.
+pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle {
     let (sender, receiver) = mpsc::unbounded_channel();
     let backoff = Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max);
     let queue = Queue { receiver, waiting: VecDeque::new(), peer: address.to_string() };
     let rng = Rng::with_seed(clock::seed());
     let health = Arc::new(AtomicBool::new(true));
-    let task = Task { settings, address, queue, backoff, rng, not_before: None, health: Arc::clone(&health) };
+    let task = Task { settings, address, queue, backoff, rng, not_before: None, health: Arc::clone(&health), meter };
     tokio::spawn(task.run());
     Handle { sender, health }
 }
@@ -146,6 +147,7 @@ struct Task {
     not_before: Option<Instant>,
     /// See [`Handle::is_healthy`].
     health: Arc<AtomicBool>,
+    meter: Meter,
 }
 
 impl Task {
@@ -189,6 +191,7 @@ impl Task {
     /// Answers all that waits for a connection that could not be made.
     fn refuse(&mut self, error: &Error) {
         tracing::debug!(%error, "could not connect");
+        self.meter.count(|counters| counters.connect_failures += 1);
         self.failed();
         self.queue.refuse(error);
     }
@@ -202,6 +205,7 @@ impl Task {
     async fn serve(&mut self, made: Established) {
         self.backoff.reset();
         self.health.store(true, Ordering::Relaxed);
+        self.meter.count(|counters| counters.connects += 1);
         let Established { stream, versions, throttle } = made;
         let mut pipeline = Pipeline::new(self.settings.client_id.clone(), versions, self.settings.in_flight_max);
         // What was given up meanwhile is not sent any more: nobody expects it to happen now.
@@ -213,6 +217,7 @@ impl Task {
         let mut link = Link::new(stream, pipeline, &self.settings);
         let lost = link.run(&mut self.queue.receiver, &self.address.to_string()).await;
         if lost {
+            self.meter.count(|counters| counters.disconnects += 1);
             self.failed();
         }
     }

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod dial;
 mod establish;
 mod link;
+pub mod meter;
 mod outbox;
 
 pub use self::dial::Connector;

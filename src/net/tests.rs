@@ -25,6 +25,7 @@ use crate::net::Connector;
 use crate::net::Dialling;
 use crate::net::Stream;
 use crate::net::clock;
+use crate::net::meter::Meter;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message::ApiVersionsRequest;
@@ -82,7 +83,7 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
         in_flight_max: 5,
     };
     change(&mut settings);
-    let handle = spawn(Arc::new(settings), HostPort { host: "h".into(), port: 1 });
+    let handle = spawn(Arc::new(settings), HostPort { host: "h".into(), port: 1 }, Meter::default());
     Rig { handle, dial, dialled }
 }
 

@@ -96,7 +96,7 @@ impl Budget {
         Granted(self.waiting.drain(..).map(|waiting| waiting.sender).collect())
     }
 
-    #[cfg(test)]
+    /// The bytes in use, those that were granted and not used yet included.
     pub(super) fn used(&self) -> usize {
         self.used
     }

@@ -252,6 +252,8 @@ impl ProducerBuilder {
             Partitioning::Own(own) => (Arc::new(Builtin::default()), Some(Placing::new(own, settings.batch_bytes))),
         };
         let shared = Arc::new(Shared::new(self.cluster, settings, core, placing, self.buffer_bytes));
+        let weak = Arc::downgrade(&shared);
+        shared.cluster().register(weak);
         tokio::spawn(driver::Driver::new(Arc::clone(&shared), codec, self.codecs).run());
         Ok(Producer { inner: Arc::new(Handle { shared }) })
     }

@@ -28,9 +28,12 @@ use super::placing::Placing;
 use super::record::Record;
 use super::times::Times;
 use crate::client::Cluster;
+use crate::client::Source;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
+use crate::metrics::Metrics;
+use crate::metrics::ProducerMetrics;
 use crate::net::clock;
 use crate::net::clock::Now;
 use crate::partitioner::PartitionerFactory;
@@ -117,6 +120,16 @@ impl Drop for Room<'_> {
             let granted = self.shared.lock().budget.give_up(self.turn, self.bytes);
             granted.wake();
         }
+    }
+}
+
+impl Source for Shared {
+    fn read(&self, id: u64, into: &mut Metrics) {
+        let state = self.lock();
+        let queued_bytes = state.budget.used().try_into().unwrap_or(u64::MAX);
+        let counted = state.core.metrics();
+        drop(state);
+        into.producers.push(ProducerMetrics { id, queued_bytes, ..counted });
     }
 }
 

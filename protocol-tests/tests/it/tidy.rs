@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, u32)] = &[
     ("types", 0),
     ("error", 1),
+    ("metrics", 1),
     ("partitioner", 1),
     ("codec", 2),
     ("wire", 2),

@@ -1,5 +1,7 @@
 //! What the handles of a client share: connections that follow brokers, knowledge that is kept, and how often it is asked for.
 
+mod metrics;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;

@@ -22,6 +22,7 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::metadata::Snapshot;
+use crate::metrics::ConsumerMetrics;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -192,6 +193,7 @@ pub struct ConsumerCore {
     refresh: Trouble,
     missing: BTreeMap<TopicName, Trouble>,
     closed: bool,
+    counters: ConsumerMetrics,
 }
 
 impl ConsumerCore {
@@ -217,6 +219,7 @@ impl ConsumerCore {
             refresh,
             missing: BTreeMap::new(),
             closed: false,
+            counters: ConsumerMetrics::default(),
         }
     }
 
@@ -273,6 +276,12 @@ impl ConsumerCore {
     /// The partitions that are read.
     pub fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
         self.partitions.iter().flatten().map(|partition| &partition.key)
+    }
+
+    /// The counters and gauges that the core knows.
+    pub fn metrics(&self) -> ConsumerMetrics {
+        let assigned_partitions = self.assignment().count().try_into().unwrap_or(u64::MAX);
+        ConsumerMetrics { assigned_partitions, ..self.counters.clone() }
     }
 
     /// The position after what was handed out of a partition, once one is known.

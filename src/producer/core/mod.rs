@@ -42,6 +42,7 @@ use crate::error::Kind;
 use crate::error::Written;
 use crate::metadata;
 use crate::metadata::Snapshot;
+use crate::metrics::ProducerMetrics;
 use crate::partitioner::Partitioner;
 use crate::partitioner::PartitionerFactory;
 use crate::partitioner::Partitions;
@@ -210,6 +211,7 @@ pub struct ProducerCore<T> {
     /// What `poll_timeout` answered last.
     told: Option<Instant>,
     fatal: Option<Error>,
+    counters: ProducerMetrics,
 }
 
 impl<T> std::fmt::Debug for ProducerCore<T> {
@@ -250,7 +252,14 @@ impl<T: Clone> ProducerCore<T> {
             work: false,
             told: None,
             fatal: None,
+            counters: ProducerMetrics::default(),
         }
+    }
+
+    /// The counters and gauges that the core knows.
+    pub fn metrics(&self) -> ProducerMetrics {
+        let queued_batches = self.outstanding.len().try_into().unwrap_or(u64::MAX);
+        ProducerMetrics { queued_batches, ..self.counters.clone() }
     }
 
     /// Lets producer ids that are new begin with another sequence than zero, which brokers take of whom they do not know

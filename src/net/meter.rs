@@ -1,0 +1,36 @@
+//! Where a connection's task leaves its counters for a reader.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+use crate::metrics::ConnectionCounters;
+
+/// The counters of one connection, shared by its task and whoever reads them.
+///
+/// The task locks it once for all that it counted in a turn; a reader copies. Neither holds the lock while it does something else.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Mutex<ConnectionCounters>>);
+
+impl Meter {
+    fn lock(&self) -> MutexGuard<'_, ConnectionCounters> {
+        // Counters are whole after every statement, so a panic elsewhere does not spoil them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the counters.
+    pub fn count(&self, change: impl FnOnce(&mut ConnectionCounters)) {
+        change(&mut self.lock());
+    }
+
+    /// Copies the counters.
+    pub fn read(&self) -> ConnectionCounters {
+        self.lock().clone()
+    }
+
+    /// Whether somebody else holds it, too: the task, as long as it lives.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
