@@ -7,6 +7,15 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest time that anything is waited for, ten years: some clocks cannot express a moment that is further off.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// A duration as a user gives it, cut to [`LONGEST`], so that it can be added to an `Instant`: `Instant + Duration::MAX` panics.
+pub(crate) fn bounded(duration: Duration) -> Duration {
+    duration.min(LONGEST)
+}
 
 /// A topic's name, cheap to clone.
 // The default shares one allocation: responses that go by ids have no names.

@@ -21,7 +21,9 @@ use crate::error::Written;
 use crate::net::clock;
 use crate::partitioner::Builtin;
 use crate::partitioner::PartitionerFactory;
+use crate::types::LONGEST;
 use crate::types::TopicName;
+use crate::types::bounded;
 
 mod budget;
 pub(crate) mod core;
@@ -57,6 +59,9 @@ pub enum Guarantee {
     FireAndForget,
     /// Retried until the leader has it; may be written twice.
     LeaderAck,
+    /// Retried until all in-sync replicas have it; may be written twice. For clusters where a producer may not be idempotent: it
+    /// asks for no identity. One batch of each partition is in flight at a time, so that order is kept.
+    AllAcks,
     /// Written exactly once per partition, in order, on all in-sync replicas. The default.
     #[default]
     Idempotent,
@@ -164,29 +169,27 @@ impl ProducerBuilder {
         self
     }
 
-    /// By when every record is decided, from when its batch was opened. The default is 120 s.
+    /// By when every record is decided, from when its batch was opened. The default is 120 s. There is always a limit: ten years
+    /// are the longest, for `Duration::MAX` and for librdkafka's `message.timeout.ms = 0` as well.
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.delivery_timeout = timeout;
         self
     }
 
-    /// Takes what properties say about producing.
+    /// Takes what properties say about producing. `delivery.timeout.ms = 0`, which is librdkafka's `message.timeout.ms = 0`, sets
+    /// the longest delivery timeout there is.
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
         let idempotence = properties.get("enable.idempotence").map(|word| word == "true");
         self.guarantee = match (properties.get("acks"), idempotence) {
             (None, None) => self.guarantee,
             (None | Some("all" | "-1"), None | Some(true)) => Guarantee::Idempotent,
+            (None | Some("all" | "-1"), Some(false)) => Guarantee::AllAcks,
             (Some("1"), None | Some(false)) => Guarantee::LeaderAck,
             (Some("0"), None | Some(false)) => Guarantee::FireAndForget,
             (Some(acks), Some(true)) => {
                 return Err(Error::config(format!("acks = {acks} cannot be idempotent: set acks to all")));
             }
-            (None, Some(false)) => {
-                return Err(Error::config("enable.idempotence = false needs acks: set acks to 1 or 0"));
-            }
-            (Some(acks), _) => {
-                return Err(Error::config(format!("acks = {acks} is idempotent here: for less, set acks to 1 or 0")));
-            }
+            (Some(acks), _) => return Err(Error::config(format!("acks = {acks} is unknown: set acks to all, 1 or 0"))),
         };
         if let Some(name) = properties.get("compression.type") {
             self.compression = name.parse().map_err(|error: codec::CodecError| Error::config(error.to_string()))?;
@@ -208,6 +211,9 @@ impl ProducerBuilder {
         let millis = |name, slot: &mut Duration| *slot = properties.millis(name).unwrap_or(*slot);
         millis("linger.ms", &mut self.linger);
         millis("delivery.timeout.ms", &mut self.delivery_timeout);
+        if properties.millis("delivery.timeout.ms").is_some_and(|timeout| timeout.is_zero()) {
+            self.delivery_timeout = LONGEST;
+        }
         Ok(self)
     }
 
@@ -234,14 +240,14 @@ impl ProducerBuilder {
             acks: match self.guarantee {
                 Guarantee::FireAndForget => 0,
                 Guarantee::LeaderAck => 1,
-                Guarantee::Idempotent => -1,
+                Guarantee::AllAcks | Guarantee::Idempotent => -1,
             },
             idempotent: self.guarantee == Guarantee::Idempotent,
             compressed: codec.is_some(),
             batch_bytes: self.batch_bytes.min(self.request_bytes_max),
             request_bytes_max: self.request_bytes_max,
-            linger: self.linger,
-            delivery_timeout: self.delivery_timeout,
+            linger: bounded(self.linger),
+            delivery_timeout: bounded(self.delivery_timeout),
             retry_backoff: self.cluster.settings().retry_backoff,
             retry_backoff_max: self.cluster.settings().retry_backoff_max,
             pool_bytes_max: self.buffer_bytes / 2,

@@ -19,6 +19,7 @@ use crate::partitioner::Partitions;
 
 const PRODUCE: i16 = 0;
 const METADATA: i16 = 3;
+const INIT_PRODUCER_ID: i16 = 22;
 
 async fn cluster(partitions: i32) -> (Server, Client) {
     let mock = Mock::builder().brokers(3).topic("t", partitions).build();
@@ -254,4 +255,63 @@ async fn a_batch_that_the_broker_objects_to_fails_and_the_next_goes_on() {
     }
     within(producer.send(record("4"))).await.unwrap();
     assert_eq!(numbers(&server, 0), [4]);
+}
+
+#[tokio::test]
+async fn longest_durations_are_accepted_and_do_not_panic() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().linger(Duration::MAX).delivery_timeout(Duration::MAX).build().unwrap();
+    within(producer.send(Record::to("t").value("0"))).await.unwrap();
+    within(producer.send(Record::to("t").value("1"))).await.unwrap();
+    within(producer.close(Duration::MAX)).await.unwrap();
+    assert_eq!(numbers(&server, 0), [0, 1]);
+}
+
+fn configured(client: &Client, words: &str) -> Result<ProducerBuilder, Error> {
+    let mut properties = Properties::new();
+    for (name, value) in words.split_whitespace().filter_map(|word| word.split_once('=')) {
+        properties.set(name, value).expect("it is known");
+    }
+    client.producer().properties(&properties)
+}
+
+#[tokio::test]
+async fn message_timeout_of_zero_is_the_longest_there_is() {
+    let (_server, client) = cluster(1).await;
+    let builder = configured(&client, "message.timeout.ms=0").unwrap();
+    assert_eq!(builder.delivery_timeout, LONGEST);
+    drop(builder.build().expect("no limit is a limit that can be had"));
+}
+
+#[tokio::test]
+async fn acknowledgement_properties_choose_the_guarantee() {
+    let (_server, client) = cluster(1).await;
+    let chosen = [
+        ("acks=all", Guarantee::Idempotent),
+        ("enable.idempotence=true", Guarantee::Idempotent),
+        ("acks=-1 enable.idempotence=false", Guarantee::AllAcks),
+        ("enable.idempotence=false", Guarantee::AllAcks),
+        ("acks=1 enable.idempotence=false", Guarantee::LeaderAck),
+        ("acks=1", Guarantee::LeaderAck),
+        ("acks=0", Guarantee::FireAndForget),
+    ];
+    for (properties, guarantee) in chosen {
+        assert_eq!(configured(&client, properties).unwrap().guarantee, guarantee, "{properties}");
+    }
+    for refused in ["acks=1 enable.idempotence=true", "acks=0 enable.idempotence=true"] {
+        let error = configured(&client, refused).unwrap_err();
+        assert!(error.to_string().contains("set acks to all"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn all_acks_writes_without_asking_for_an_identity() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().guarantee(Guarantee::AllAcks).build().unwrap();
+    let mut offsets = Vec::new();
+    for value in ["0", "1", "2"] {
+        offsets.push(within(producer.send(Record::to("t").value(value))).await.unwrap().offset);
+    }
+    assert_eq!(offsets, [Some(0), Some(1), Some(2)]);
+    assert_eq!(server.with(|cluster| cluster.requests_count(INIT_PRODUCER_ID)), 0);
 }

@@ -97,8 +97,8 @@ pub(super) struct Partition<T> {
     pub(super) tried: Option<metadata::Partition>,
     /// It is looked at then, or earlier.
     pub(super) timer: Option<Instant>,
-    /// Whether it stands in a broker's line.
-    pub(super) queued: Option<i32>,
+    /// The brokers in whose queue it has an entry: one entry in each at most, however often the leader moves there and back.
+    pub(super) queued_at: Vec<i32>,
     /// The broker that takes its open batch as soon as it has nothing to do.
     pub(super) noted: Option<i32>,
     /// Bytes of its last batch, to be expected of the next.
@@ -122,7 +122,7 @@ impl<T> Partition<T> {
             retry_at: None,
             tried: None,
             timer: None,
-            queued: None,
+            queued_at: Vec::new(),
             noted: None,
             usual: 0,
         }
@@ -212,6 +212,20 @@ impl<T> Partition<T> {
         self.at = Some(home);
         self.in_flight.push_back(batch);
         self.in_flight.back()
+    }
+
+    /// Notes an entry in a broker's queue; answers whether there was none.
+    pub(super) fn enter_queue(&mut self, broker: i32) -> bool {
+        let is_new = !self.queued_at.contains(&broker);
+        if is_new {
+            self.queued_at.push(broker);
+        }
+        is_new
+    }
+
+    /// Its entry was taken out of a broker's queue.
+    pub(super) fn left_queue(&mut self, broker: i32) {
+        self.queued_at.retain(|queued| *queued != broker);
     }
 
     /// Puts a batch in line where its id belongs.

@@ -52,8 +52,7 @@ impl<T: Clone> ProducerCore<T> {
         match (leader, broker) {
             (Some(leader), Some(broker)) => {
                 let wanted = partition.wants() && !waits && partition.has_slot((leader, id), self.mode);
-                if wanted && partition.queued != Some(leader) {
-                    partition.queued = Some(leader);
+                if wanted && partition.enter_queue(leader) {
                     broker.ready.push_back(key);
                     self.work |= broker.in_flight < REQUESTS_MAX;
                 }
@@ -155,7 +154,8 @@ impl<T: Clone> ProducerCore<T> {
             let Some(size) = self.prepare(broker, key) else { continue };
             if !entries.is_empty() && bytes + size + ENTRY > self.settings.request_bytes_max {
                 // The next request starts with it.
-                if let Some(state) = self.brokers.get_mut(&broker) {
+                if let (Some(state), Some(partition)) = (self.brokers.get_mut(&broker), self.partitions.get_mut(key)) {
+                    partition.enter_queue(broker);
                     state.ready.push_front(key);
                 }
                 break;
@@ -179,32 +179,24 @@ impl<T: Clone> ProducerCore<T> {
         true
     }
 
-    /// Makes ready what a partition, whose turn it is, sends to this broker, and answers its size; takes the partition out of
-    /// line if there is nothing that may be sent.
+    /// Prepares the batch that a partition sends to this broker, and returns its size. The partition has left the queue by this;
+    /// `None` if it has nothing that may be sent.
     fn prepare(&mut self, broker: i32, key: Key) -> Option<usize> {
         let led = self.topics[key.topic as usize].leader(key.partition);
-        let identified = !self.settings.idempotent || self.identify(key);
-        let partition = self.partitions.get_mut(key)?;
-        if partition.queued != Some(broker) {
-            // It stands in another line since.
+        self.partitions.get_mut(key)?.left_queue(broker);
+        if led.and_then(|led| led.leader) != Some(broker) || (self.settings.idempotent && !self.identify(key)) {
             return None;
         }
-        let ours = led.and_then(|led| led.leader) == Some(broker);
         let id = self.topics[key.topic as usize].known.id;
-        if !ours || !identified || !partition.wants() || !partition.has_slot((broker, id), self.mode) {
-            partition.queued = None;
+        let partition = self.partitions.get_mut(key)?;
+        if !partition.wants() || !partition.has_slot((broker, id), self.mode) {
             return None;
         }
         if partition.ready.is_empty() {
             self.close_open(key);
         }
-        let partition = self.partitions.get_mut(key)?;
-        let size = partition.ready.front()?.sealed.as_ref().map(SealedBatch::size);
-        if size.is_none() {
-            // It comes again when it is compressed.
-            partition.queued = None;
-        }
-        size
+        // One that is being compressed comes again when that is done.
+        self.partitions.get_mut(key)?.ready.front()?.sealed.as_ref().map(SealedBatch::size)
     }
 
     /// Gives a partition the identity it sends under; answers whether it has one that is of use.
@@ -256,7 +248,6 @@ impl<T: Clone> ProducerCore<T> {
     fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Entry)> {
         let topic = &mut self.topics[key.topic as usize];
         let partition = self.partitions.get_mut(key)?;
-        partition.queued = None;
         partition.tried = topic.leader(key.partition);
         let home = (broker, topic.known.id);
         let batch = partition.send(home)?;
@@ -264,8 +255,7 @@ impl<T: Clone> ProducerCore<T> {
         let stamp = Stamp { identity: batch.stamp, transactional: false };
         let (id, sealed) = (batch.id, batch.sealed.clone()?);
         topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));
-        if partition.wants() && partition.has_slot(home, self.mode) {
-            partition.queued = Some(broker);
+        if partition.wants() && partition.has_slot(home, self.mode) && partition.enter_queue(broker) {
             self.brokers.entry(broker).or_default().ready.push_back(key);
         }
         let entry =

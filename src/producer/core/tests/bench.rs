@@ -5,8 +5,8 @@
 //! identity). What is told of records is printed as `done b1 0..3 @10` or `fail b1 0..3 No TIMEOUT…`, `b1` being the first
 //! batch that was opened.
 //!
-//! Held for every script: a stamp is of the same bytes whenever it is sent, no record is told of twice, no more than five
-//! batches of a partition are in flight, and when all are told of and answered no byte of the budget is missing.
+//! Held for every script: a stamp is of the same bytes whenever it is sent, no record is told of twice, no request has a
+//! partition twice, no more than five batches of a partition are in flight, and when all are told of and answered no byte of the budget is missing.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -362,6 +362,9 @@ impl Bench {
             *count += 1;
             assert!(*count <= 5, "a broker remembers five batches");
             let (topic, partition) = (&entry.topic, entry.partition);
+            let other =
+                self.open.get(&request).is_some_and(|sent| sent.iter().any(|(t, p, _)| (t, *p) == (&key.0, key.1)));
+            assert!(!other, "a partition stands twice in one request\n{}", self.log);
             match entry.stamp.identity {
                 None => write!(line, " {topic}{partition}+{}", entry.batch.count()),
                 Some((identity, sequence)) => {

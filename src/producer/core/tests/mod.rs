@@ -595,6 +595,39 @@ fn nothing_goes_to_a_new_leader_before_the_old_one_answered_and_it_is_unproven_a
 }
 
 #[test]
+fn leader_that_moves_away_and_back_gets_each_partition_once_a_request() {
+    // Five requests to either broker are in flight, so that t1 waits in both queues while its leader moves there and back.
+    let metadata = |leader| format!("meta t0=1e5 t1={leader} u0=2e5");
+    check_on(
+        &format!(
+            "put t1 | answer r2 t1@0 | put u0 | answer r3 u0@0 | put t0 5x900 | put u0 5x900 | put t1 3x900
+             {} | {} | answer r4 t0@1 | answer r5 t0@2 | answer r9 u0@1",
+            metadata("2e6"),
+            metadata("1e7")
+        ),
+        "send r2 n1 t1#0+1e0
+         done b2 0..1 @0
+         send r3 n2 u0#0+1e0
+         done b3 0..1 @0
+         send r4 n1 t0#1+1e0
+         send r5 n1 t0#2+1e0
+         send r6 n1 t0#3+1e0
+         send r7 n1 t0#4+1e0
+         send r8 n1 t0#5+1e0
+         send r9 n2 u0#1+1e0
+         send r10 n2 u0#2+1e0
+         send r11 n2 u0#3+1e0
+         send r12 n2 u0#4+1e0
+         send r13 n2 u0#5+1e0
+         done b4 0..1 @1
+         send r14 n1 t1#1+1e0
+         done b5 0..1 @2
+         send r15 n1 t1#2+1e0
+         done b9 0..1 @1",
+    );
+}
+
+#[test]
 fn older_metadata_changes_nothing() {
     check_on("meta t0=2e6 t1=2e6 | old | put t0", "send r2 n2 t0#1+1e0");
 }
@@ -623,18 +656,19 @@ fn partitions_share_requests_in_turn_and_none_is_left_out() {
 
 #[test]
 fn without_identity_one_is_in_flight_so_that_a_retry_cannot_be_overtaken() {
-    let settings = Settings { acks: 1, idempotent: false, ..settings() };
-    check_with(
-        settings,
-        "meta t0=1e5 | put t0 3x900 | lost r1 maybe | wait 130 | answer r2 t0@0 | answer r3 t0@1",
-        "send r1 n1 t0+1
-         refresh t
-         send r2 n1 t0+1
-         done b1 0..1 @0
-         send r3 n1 t0+1
-         done b2 0..1 @1
-         send r4 n1 t0+1",
-    );
+    for acks in [1, -1] {
+        check_with(
+            Settings { acks, idempotent: false, ..settings() },
+            "meta t0=1e5 | put t0 3x900 | lost r1 maybe | wait 130 | answer r2 t0@0 | answer r3 t0@1",
+            "send r1 n1 t0+1
+             refresh t
+             send r2 n1 t0+1
+             done b1 0..1 @0
+             send r3 n1 t0+1
+             done b2 0..1 @1
+             send r4 n1 t0+1",
+        );
+    }
 }
 
 #[test]
