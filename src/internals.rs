@@ -22,6 +22,10 @@ pub mod producer {
     pub use crate::producer::core::*;
 }
 
+pub mod reading {
+    pub use crate::reading::*;
+}
+
 pub mod record {
     pub use crate::record::*;
 }

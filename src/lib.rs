@@ -22,6 +22,7 @@ pub mod mock;
 mod net;
 pub mod partitioner;
 pub mod producer;
+mod reading;
 mod record;
 pub mod types;
 mod wire;

@@ -14,6 +14,8 @@ use crate::client::Cluster;
 use crate::codec::Codecs;
 use crate::error::Error;
 use crate::net::clock;
+use crate::reading::PartitionBatch;
+use crate::reading::buffers::Buffers;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
@@ -26,16 +28,16 @@ mod records;
 mod tests;
 
 pub use self::config::ConsumerBuilder;
-pub use self::core::Isolation;
-pub use self::core::Position;
 pub use self::core::Reset;
 pub use self::core::ResetPolicy;
 pub use self::core::Start;
-pub use self::records::ConsumedRecord;
-pub use self::records::Iter;
-pub use self::records::OwnedRecord;
-pub use self::records::PartitionRecords;
 pub use self::records::Records;
+pub use crate::reading::ConsumedRecord;
+pub use crate::reading::Isolation;
+pub use crate::reading::Iter;
+pub use crate::reading::OwnedRecord;
+pub use crate::reading::PartitionRecords;
+pub use crate::reading::Position;
 pub use crate::record::Header;
 pub use crate::record::Headers;
 pub use crate::record::TimestampType;
@@ -49,7 +51,6 @@ use self::core::Taken;
 use self::driver::Driver;
 use self::driver::Shared;
 use self::driver::State;
-use self::records::Pool;
 
 /// How long closing may take: what is sent is a courtesy to the brokers.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +66,7 @@ pub struct Consumer {
     isolation: Isolation,
     codecs: Codecs,
     limits: Limits,
-    pool: Pool,
+    buffers: Buffers,
     /// Came up while there were records to return first.
     error: Option<Error>,
     /// The last poll returned without waiting, so others in this runtime may be waiting for a turn.
@@ -86,7 +87,7 @@ impl Consumer {
             isolation: settings.isolation,
             codecs,
             limits,
-            pool: Pool::default(),
+            buffers: Buffers::default(),
             error: None,
             busy: false,
             driver: Some(tokio::spawn(driver.run())),
@@ -119,7 +120,7 @@ impl Consumer {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
-        let mut records = Records::new(self.pool.clone());
+        let mut records = Records::new(self.buffers.clone());
         let mut room = self.limits.poll_bytes;
         while room > 0 {
             let next = self.shared.lock().core.next();
@@ -162,11 +163,11 @@ impl Consumer {
     fn read(&mut self, mut taken: Taken, records: &mut Records, room: &mut usize) {
         let mark = records.mark();
         while *room > 0 {
-            match taken.chunk.read(&self.codecs, self.limits.batch_bytes, || self.pool.take()) {
+            match taken.chunk.read(&self.codecs, self.limits.batch_bytes, || self.buffers.take()) {
                 Ok(None) => break,
                 Ok(Some(visible)) => {
                     *room = room.saturating_sub(visible.decoded.size().max(1));
-                    records.push(&taken.topic, taken.partition, visible);
+                    records.push(PartitionBatch::new(taken.topic.clone(), taken.partition, visible));
                 }
                 Err(unreadable) => {
                     self.error = self.shared.lock().core.unreadable(clock::now(), taken, unreadable);

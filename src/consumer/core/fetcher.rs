@@ -15,12 +15,9 @@ use super::Action;
 use super::Config;
 use super::ConsumerCore;
 use super::Pending;
-use super::isolation::Chunk;
-use super::isolation::Isolation;
-use super::isolation::Scan;
+use super::position::Fetched;
 use super::position::Item;
 use super::position::Partition;
-use super::position::Position;
 use super::position::Preferred;
 use super::position::ResetPolicy;
 use super::position::State;
@@ -31,6 +28,10 @@ use super::trouble::Trouble;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::reading::Chunk;
+use crate::reading::Isolation;
+use crate::reading::Position;
+use crate::reading::Scan;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -415,14 +416,15 @@ impl ConsumerCore {
                     partition.complain(error);
                 } else if scan.last.is_some() || scan.is_broken {
                     partition.buffered += records.len();
-                    let mut chunk = Chunk::new(records, start, end, partition.generation);
+                    let mut chunk = Chunk::new(records, start);
                     if isolation == Isolation::ReadCommitted {
                         chunk = chunk.without(answer.aborted.unwrap_or_default());
                     }
                     if partition.paused {
                         chunk.copy_out();
                     }
-                    partition.queue.push_back(Item::Chunk(Box::new(chunk)));
+                    let fetched = Fetched { chunk, end, generation: partition.generation };
+                    partition.queue.push_back(Item::Chunk(Box::new(fetched)));
                 }
                 moved = true;
             }

@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
-use super::Chunk;
 use super::ConsumerCore;
 use super::position::Bound;
+use super::position::Fetched;
 use super::position::Item;
-use super::position::Position;
 use super::position::Reset;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::reading::Chunk;
+use crate::reading::Position;
+use crate::reading::Unreadable;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
@@ -36,6 +38,8 @@ pub struct Taken {
     pub partition: i32,
     /// What was fetched of it.
     pub chunk: Chunk,
+    end: i64,
+    generation: u64,
 }
 
 /// What becomes of what was read of a chunk.
@@ -81,13 +85,14 @@ impl ConsumerCore {
                 continue;
             }
             let next = match item {
-                Item::Chunk(mut chunk) => {
-                    partition.buffered -= chunk.bytes;
+                Item::Chunk(fetched) => {
+                    let Fetched { mut chunk, end, generation } = *fetched;
+                    partition.buffered -= chunk.bytes();
                     if let Bound::At(bound) = partition.bound {
                         chunk.stop_before(bound);
                     }
                     let TopicPartition { topic, partition } = partition.key.clone();
-                    return Some(Next::Chunk(Taken { slot, topic, partition, chunk: *chunk }));
+                    return Some(Next::Chunk(Taken { slot, topic, partition, chunk, end, generation }));
                 }
                 Item::End(offset) => Next::End(partition.key.clone(), offset),
                 Item::Error(error) => Next::Error(error),
@@ -104,21 +109,21 @@ impl ConsumerCore {
 
     /// Takes back a chunk of which something, or all, was read. Only if it says so, what was read is to be handed out.
     pub fn give_back(&mut self, taken: Taken) -> Returned {
-        let Taken { slot, chunk, .. } = taken;
-        let lent = self.partitions[slot].as_mut().filter(|partition| partition.generation == chunk.generation);
+        let Taken { slot, chunk, end: log_end, generation, .. } = taken;
+        let lent = self.partitions[slot].as_mut().filter(|partition| partition.generation == generation);
         let Some(partition) = lent else { return Returned::Overtaken };
         let position = chunk.position();
         partition.handed = Some(position);
         let mut end = None;
         if chunk.is_finished() {
-            if partition.queue.is_empty() && position.offset >= chunk.end && partition.end_told != Some(position.offset)
-            {
+            if partition.queue.is_empty() && position.offset >= log_end && partition.end_told != Some(position.offset) {
                 partition.end_told = Some(position.offset);
                 end = Some((partition.key.clone(), position.offset));
             }
         } else {
-            partition.buffered += chunk.bytes;
-            partition.queue.push_front(Item::Chunk(Box::new(chunk)));
+            partition.buffered += chunk.bytes();
+            let fetched = Fetched { chunk, end: log_end, generation };
+            partition.queue.push_front(Item::Chunk(Box::new(fetched)));
         }
         self.make_ready(slot);
         Returned::Handed { end }
@@ -128,11 +133,11 @@ impl ConsumerCore {
     ///
     /// Answers the error for the caller, unless the partition has moved on meanwhile: then what was read of the chunk before
     /// is not to be handed out either.
-    pub fn unreadable(&mut self, now: Instant, taken: Taken, unreadable: super::Unreadable) -> Option<Error> {
+    pub fn unreadable(&mut self, now: Instant, taken: Taken, unreadable: Unreadable) -> Option<Error> {
         let generation = self.generation();
         let patience = self.config.patience;
         let partition = self.partitions[taken.slot].as_mut()?;
-        if partition.generation != taken.chunk.generation {
+        if partition.generation != taken.generation {
             return None;
         }
         partition.handed = Some(taken.chunk.position());

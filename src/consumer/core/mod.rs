@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Each partition is a machine of its own ([`position`]), and so is the session with each broker ([`session`]); this owner
-//! carries what one says to the other. What was fetched is read outside, batch by batch ([`isolation`]), and handed back.
+//! carries what one says to the other. What was fetched is read outside, batch by batch ([`Chunk`]), and handed back.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -36,7 +36,6 @@ use crate::wire::request::Response;
 
 mod fetcher;
 mod handout;
-mod isolation;
 mod position;
 mod reset;
 mod session;
@@ -49,14 +48,14 @@ mod validate;
 pub use self::handout::Next;
 pub use self::handout::Returned;
 pub use self::handout::Taken;
-pub use self::isolation::Chunk;
-pub use self::isolation::Isolation;
-pub use self::isolation::Unreadable;
-pub use self::isolation::Visible;
-pub use self::position::Position;
 pub use self::position::Reset;
 pub use self::position::ResetPolicy;
 pub use self::position::Start;
+pub use crate::reading::Chunk;
+pub use crate::reading::Isolation;
+pub use crate::reading::Position;
+pub use crate::reading::Unreadable;
+pub use crate::reading::Visible;
 
 use self::fetcher::Node;
 use self::position::Bound;

@@ -15,28 +15,14 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::isolation::Chunk;
 use super::trouble::Trouble;
 use crate::error::Error;
+use crate::reading::Chunk;
+use crate::reading::Position;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-
-/// An offset, and the leader epoch of the record before it, by which a truncated log is noticed (KIP-320).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The offset of the next record.
-    pub offset: i64,
-    /// The leader epoch of the record before, where it is known.
-    pub epoch: Option<LeaderEpoch>,
-}
-
-impl From<i64> for Position {
-    fn from(offset: i64) -> Self {
-        Self { offset, epoch: None }
-    }
-}
 
 /// Which log a partition has, and under which leader. What is said of it in one era says nothing of it in another.
 pub(super) type Era = (TopicId, Option<LeaderEpoch>);
@@ -130,10 +116,19 @@ pub(super) enum Bound {
     At(i64),
 }
 
+/// What one fetch brought.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) chunk: Chunk,
+    /// Where the log ended, as the fetch saw it.
+    pub(super) end: i64,
+    pub(super) generation: u64,
+}
+
 /// What waits to be handed out, in order.
 #[derive(Debug)]
 pub(super) enum Item {
-    Chunk(Box<Chunk>),
+    Chunk(Box<Fetched>),
     /// The end of the partition was reached at this offset.
     End(i64),
     Error(Error),
@@ -279,7 +274,7 @@ impl Partition {
         let Some(at) = self.queue.iter().rposition(|item| item.leads_to().is_some()) else {
             return self.rewind(generation);
         };
-        let bytes = |item: &Item| if let Item::Chunk(chunk) = item { chunk.bytes } else { 0 };
+        let bytes = |item: &Item| if let Item::Chunk(fetched) = item { fetched.chunk.bytes() } else { 0 };
         self.buffered -= self.queue.drain(at + 1..).map(|item| bytes(&item)).sum::<usize>();
         self.blocked = false;
         self.asking = false;
@@ -297,8 +292,8 @@ impl Partition {
             return;
         }
         for item in &mut self.queue {
-            if let Item::Chunk(chunk) = item {
-                chunk.copy_out();
+            if let Item::Chunk(fetched) = item {
+                fetched.chunk.copy_out();
             }
         }
     }
@@ -442,7 +437,7 @@ impl Partition {
     /// Whether this came from beyond the bound, before that was known: records, or that a position further on had to be moved.
     pub(super) fn is_beyond_bound(&self, item: &Item) -> bool {
         match (self.bound, item) {
-            (Bound::At(bound), Item::Chunk(chunk)) => chunk.position().offset >= bound,
+            (Bound::At(bound), Item::Chunk(fetched)) => fetched.chunk.position().offset >= bound,
             (Bound::At(_), Item::Reset(reset, _)) => self.handed.is_some_and(|handed| handed.offset != reset.from),
             _ => false,
         }

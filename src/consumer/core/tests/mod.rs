@@ -515,11 +515,11 @@ fn what_is_being_read_while_its_topic_is_created_anew_is_not_handed_out() {
 #[test]
 fn a_scan_finds_the_end_of_the_last_whole_batch() {
     let payload = Bytes::from([batch("5+3"), batch("8+1"), batch("9+1~")].concat());
-    let scan = isolation::Scan::new(&payload);
+    let scan = crate::reading::Scan::new(&payload);
     assert_eq!(scan.last, Some((8, LeaderEpoch::from_wire(5))));
     assert!(scan.cut.is_some() && !scan.is_broken);
     for length in 0..payload.len() {
-        isolation::Scan::new(&payload[..length]);
+        crate::reading::Scan::new(&payload[..length]);
     }
-    assert!(isolation::Scan::new(&[0xff; 80]).is_broken);
+    assert!(crate::reading::Scan::new(&[0xff; 80]).is_broken);
 }

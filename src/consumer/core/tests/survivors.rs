@@ -3,7 +3,7 @@
 use super::bench::Bench;
 use super::bench::check_with;
 use super::*;
-use crate::consumer::core::isolation::Scan;
+use crate::reading::Scan;
 
 #[test]
 fn a_fetch_names_a_topic_once_and_what_is_known_of_each_partition() {

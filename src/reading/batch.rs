@@ -1,0 +1,97 @@
+//! One decoded batch of one partition, and iterating over the records of several.
+
+use std::slice;
+
+use super::ConsumedRecord;
+use super::Visible;
+use crate::record::Decoded;
+use crate::record::Record;
+use crate::types::TopicName;
+
+/// A batch, and the partition it belongs to.
+#[derive(Debug)]
+pub struct PartitionBatch {
+    pub(super) topic: TopicName,
+    pub(super) partition: i32,
+    pub(super) visible: Visible,
+}
+
+impl PartitionBatch {
+    /// A batch of a partition.
+    pub fn new(topic: TopicName, partition: i32, visible: Visible) -> Self {
+        Self { topic, partition, visible }
+    }
+
+    /// The buffer that it was decompressed into, where nothing else holds it.
+    pub fn into_buffer(self) -> Option<Vec<u8>> {
+        self.visible.decoded.into_buffer()
+    }
+
+    fn is_of_same_partition(&self, other: &Self) -> bool {
+        self.partition == other.partition && self.topic == other.topic
+    }
+}
+
+/// Groups neighbouring batches of the same partition.
+pub(super) fn by_partition(batches: &[PartitionBatch]) -> impl Iterator<Item = PartitionRecords<'_>> {
+    batches.chunk_by(PartitionBatch::is_of_same_partition).map(|batches| PartitionRecords { batches })
+}
+
+/// Records of one partition.
+#[derive(Clone, Copy, Debug)]
+pub struct PartitionRecords<'a> {
+    batches: &'a [PartitionBatch],
+}
+
+impl<'a> PartitionRecords<'a> {
+    /// The topic.
+    pub fn topic(&self) -> &'a TopicName {
+        &self.batches[0].topic
+    }
+
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.batches[0].partition
+    }
+}
+
+impl<'a> IntoIterator for PartitionRecords<'a> {
+    type Item = ConsumedRecord<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        Iter::new(self.batches)
+    }
+}
+
+/// Iterates over records.
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    batches: slice::Iter<'a, PartitionBatch>,
+    current: Option<(&'a PartitionBatch, <&'a Decoded as IntoIterator>::IntoIter)>,
+}
+
+impl<'a> Iter<'a> {
+    pub(super) fn new(batches: &'a [PartitionBatch]) -> Self {
+        Self { batches: batches.iter(), current: None }
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = ConsumedRecord<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ConsumedRecord<'a>> {
+        loop {
+            if let Some((batch, records)) = &mut self.current {
+                let visible = &batch.visible;
+                let counts = |record: &Record<'_>| record.offset >= visible.from && record.offset < visible.until;
+                if let Some(record) = records.find(counts) {
+                    return Some(ConsumedRecord::new(batch, record));
+                }
+            }
+            let batch = self.batches.next()?;
+            self.current = Some((batch, batch.visible.decoded.iter()));
+        }
+    }
+}
