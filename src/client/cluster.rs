@@ -151,6 +151,7 @@ impl Cluster {
             connector,
             setup_timeout: settings.setup_timeout,
             setup_timeout_max: settings.setup_timeout_max,
+            request_timeout: settings.request_timeout,
             reconnect_backoff: settings.reconnect_backoff,
             reconnect_backoff_max: settings.reconnect_backoff_max,
             idle_max: settings.idle_max,

@@ -1,8 +1,26 @@
-//! Requests and answers of one connection, in order.
+//! Requests and responses of one connection, in order.
 //!
-//! A broker answers in the order it was asked. A request waits here until it may be written, then until its answer comes.
-//! The first answer that does not fit, and the first deadline that passes on a written request, end the connection: what
-//! comes after could be taken for something else.
+//! ```text
+//! waiting ──written──→ in flight ──response──→ answered
+//!    │                     │ deadline
+//!    │ deadline            ↓
+//!    ↓                 abandoned ──response──→ dropped
+//! not written              │ limit
+//!                          ↓
+//!                  the connection ends
+//! ```
+//!
+//! A broker executes the requests of a connection one after another and responds in that order. A response that does not fit ends
+//! the connection, because the next one could be taken for the response to another request.
+//!
+//! When the deadline of a written request passes, its caller gets an error and the response is abandoned: it is still due, and is
+//! dropped when it arrives. The connection lives on for the requests of other callers. It ends when the broker has left a request
+//! unanswered for the whole request timeout since it was written, or until the caller's own deadline where that is later (a long
+//! poll). While an abandoned response is due nothing more is written: the broker would not execute it yet, and a request that
+//! stays here expires as *not written*.
+//!
+//! A Produce request is never abandoned: its deadline ends the connection. Its bytes are part of the producer's buffer, which
+//! takes them back when the request fails, and an ended connection is what guarantees that no copy of them waits to be written.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,6 +49,9 @@ pub struct Pipeline<R> {
     waiting: VecDeque<Waiting<R>>,
     in_flight: VecDeque<InFlight<R>>,
     in_flight_max: usize,
+    /// How many of those in flight are abandoned.
+    abandoned: usize,
+    request_timeout: Duration,
     muted_until: Option<Instant>,
 }
 
@@ -47,7 +68,17 @@ struct InFlight<R> {
     api: Api,
     version: i16,
     deadline: Instant,
-    reply: R,
+    /// The connection ends when there is no response by then. Not before the deadline.
+    limit: Instant,
+    /// `None` once the response is abandoned.
+    reply: Option<R>,
+}
+
+impl<R> InFlight<R> {
+    /// When something happens to this request if no response arrives.
+    fn timeout(&self) -> Instant {
+        if self.reply.is_some() { self.deadline } else { self.limit }
+    }
 }
 
 /// What [`Pipeline::poll_write`] asks for.
@@ -59,8 +90,12 @@ pub enum Write<R> {
     Refused(R, Error),
 }
 
+/// A frame that is not the response that was due: why, and whose response it should have been if that is known.
+pub type Misfit<R> = (Option<R>, Error);
+
 impl<R> Pipeline<R> {
-    pub fn new(client_id: String, versions: Versions, in_flight_max: usize) -> Self {
+    /// `request_timeout` is how long the broker has to answer before the connection ends.
+    pub fn new(client_id: String, versions: Versions, in_flight_max: usize, request_timeout: Duration) -> Self {
         Self {
             client_id,
             versions,
@@ -68,6 +103,8 @@ impl<R> Pipeline<R> {
             waiting: VecDeque::new(),
             in_flight: VecDeque::new(),
             in_flight_max: in_flight_max.max(1),
+            abandoned: 0,
+            request_timeout,
             muted_until: None,
         }
     }
@@ -84,14 +121,16 @@ impl<R> Pipeline<R> {
 
     /// The next thing to write, if anything may be written.
     pub fn poll_write(&mut self, now: Instant) -> Option<Write<R>> {
-        if self.in_flight.len() >= self.in_flight_max || self.muted_until.is_some_and(|until| now < until) {
+        if self.muted_until.is_some_and(|until| now < until) {
             return None;
         }
         self.muted_until = None;
+        if self.in_flight.len() >= self.in_flight_max || self.abandoned > 0 {
+            return None;
+        }
         let Waiting { request, deadline, reply } = self.waiting.pop_front()?;
         let api = request.api();
         if deadline <= now {
-            // Written now, it would be overdue at once and take the connection with it.
             let error = Error::new(Kind::Timeout, "the deadline passed before the request could be sent");
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
         }
@@ -112,28 +151,32 @@ impl<R> Pipeline<R> {
         if !request.expects_response() {
             return Some(Write::Frame(parts, Some(reply)));
         }
-        self.in_flight.push_back(InFlight { correlation, api, version, deadline, reply });
+        let limit = if api == Api::Produce { deadline } else { deadline.max(now + self.request_timeout) };
+        self.in_flight.push_back(InFlight { correlation, api, version, deadline, limit, reply: Some(reply) });
         Some(Write::Frame(parts, None))
     }
 
-    /// Takes a frame: answers whose it is, and what it says. An error ends the connection.
-    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<(R, Response), (Option<R>, Error)> {
+    /// Takes a frame: returns the response and whose it is, or `None` if it was abandoned. An error ends the connection.
+    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) -> Result<Option<(R, Response)>, Misfit<R>> {
         let id = correlation(&frame).map_err(|error| (None, Error::from(error)))?;
         match self.in_flight.front() {
             Some(oldest) if oldest.correlation == id => {}
             Some(oldest) => {
-                let text = format!("answer {id} arrived where {} was due", oldest.correlation);
+                let text = format!("response {id} arrived where {} was due", oldest.correlation);
                 return Err((None, Error::protocol(text).in_api(oldest.api.name())));
             }
-            None => return Err((None, Error::protocol(format!("answer {id} arrived, and nothing was asked")))),
+            None => return Err((None, Error::protocol(format!("response {id} arrived, and no request was sent")))),
         }
         let InFlight { api, version, reply, .. } = self.in_flight.pop_front().expect("the oldest was there");
+        if reply.is_none() {
+            self.abandoned -= 1;
+        }
         let response = match Response::decode(api, version, frame) {
             Ok(response) => response,
-            Err(error) => return Err((Some(reply), Error::from(error).in_api(api.name()).written(Written::Maybe))),
+            Err(error) => return Err((reply, Error::from(error).in_api(api.name()).written(Written::Maybe))),
         };
         self.mute(now, Duration::from_millis(u64::try_from(response.throttle_time_ms()).unwrap_or(0)));
-        Ok((reply, response))
+        Ok(reply.map(|reply| (reply, response)))
     }
 
     /// Writes nothing for as long as the broker asks to be left alone (KIP-219).
@@ -147,9 +190,12 @@ impl<R> Pipeline<R> {
             return;
         }
         self.muted_until = Some(until);
-        let waiting = self.waiting.iter_mut().map(|waiting| &mut waiting.deadline);
-        for deadline in waiting.chain(self.in_flight.iter_mut().map(|in_flight| &mut in_flight.deadline)) {
-            *deadline += longer;
+        for waiting in &mut self.waiting {
+            waiting.deadline += longer;
+        }
+        for in_flight in &mut self.in_flight {
+            in_flight.deadline += longer;
+            in_flight.limit += longer;
         }
     }
 
@@ -158,15 +204,20 @@ impl<R> Pipeline<R> {
         self.muted_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// Where the answers that are due will go.
+    /// Where the responses that somebody waits for will go.
     pub fn replies(&self) -> impl Iterator<Item = &R> {
-        let in_flight = self.in_flight.iter().map(|in_flight| &in_flight.reply);
+        let in_flight = self.in_flight.iter().filter_map(|in_flight| in_flight.reply.as_ref());
         in_flight.chain(self.waiting.iter().map(|waiting| &waiting.reply))
     }
 
-    /// Gives up requests whose deadline passed before they were written.
+    /// Gives up the requests whose deadline passed. Those that were written leave an abandoned response behind.
     pub fn handle_timeout(&mut self, now: Instant) -> Vec<(R, Error)> {
         let mut expired = Vec::new();
+        for in_flight in self.in_flight.iter_mut().filter(|in_flight| in_flight.deadline <= now) {
+            let Some(reply) = in_flight.reply.take() else { continue };
+            self.abandoned += 1;
+            expired.push((reply, unanswered().in_api(in_flight.api.name()).written(Written::Maybe)));
+        }
         let mut left = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             if waiting.deadline <= now {
@@ -180,15 +231,21 @@ impl<R> Pipeline<R> {
         expired
     }
 
-    /// Whether a written request was not answered in time, which ends the connection.
-    pub fn is_overdue(&self, now: Instant) -> bool {
-        self.in_flight.iter().any(|in_flight| in_flight.deadline <= now)
+    /// Whether a response is overdue: its caller gave up, and it is still due.
+    pub fn is_overdue(&self) -> bool {
+        self.abandoned > 0
+    }
+
+    /// Why the connection must end, if the broker left a request unanswered for too long.
+    pub fn poll_end(&self, now: Instant) -> Option<Error> {
+        let silent = self.in_flight.iter().find(|in_flight| in_flight.limit <= now)?;
+        Some(unanswered().in_api(silent.api.name()))
     }
 
     /// When something happens by itself.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|waiting| waiting.deadline).min();
-        let in_flight = self.in_flight.iter().map(|in_flight| in_flight.deadline).min();
+        let in_flight = self.in_flight.iter().map(InFlight::timeout).min();
         let muted = self.muted_until.filter(|_| !self.waiting.is_empty());
         [waiting, in_flight, muted].into_iter().flatten().min()
     }
@@ -198,13 +255,21 @@ impl<R> Pipeline<R> {
         self.close(&Error::new(Kind::Connect, "the connection was lost"))
     }
 
-    /// Ends the connection: answers everybody. Whether a written request was carried out is not known.
+    /// Ends the connection: fails every request. Whether a written one was executed is not known.
     pub fn close(&mut self, error: &Error) -> Vec<(R, Error)> {
-        let sent = self.in_flight.drain(..).map(|sent| {
-            let error = error.clone().in_api(sent.api.name()).written(Written::Maybe);
-            (sent.reply, error)
+        self.close_unsent(error, 0)
+    }
+
+    /// As [`Self::close`], where no byte of the last `unsent` requests in flight left this process: the broker never saw them.
+    pub fn close_unsent(&mut self, error: &Error, unsent: usize) -> Vec<(R, Error)> {
+        self.abandoned = 0;
+        let sent = self.in_flight.len().saturating_sub(unsent);
+        let in_flight = self.in_flight.drain(..).enumerate().filter_map(|(index, in_flight)| {
+            let written = if index < sent { Written::Maybe } else { Written::No };
+            let error = error.clone().in_api(in_flight.api.name()).written(written);
+            Some((in_flight.reply?, error))
         });
-        let mut answers: Vec<_> = sent.collect();
+        let mut answers: Vec<_> = in_flight.collect();
         answers.extend(self.waiting.drain(..).map(|waiting| {
             let error = error.clone().in_api(waiting.request.api().name()).written(Written::No);
             (waiting.reply, error)
@@ -213,128 +278,10 @@ impl<R> Pipeline<R> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::disallowed_methods, reason = "a test has to start at some time")]
-
-    use super::*;
-    use crate::wire::message::ApiVersionsRequest;
-    use crate::wire::message::ApiVersionsResponse;
-    use crate::wire::message::InitProducerIdRequest;
-
-    fn pipeline() -> Pipeline<u32> {
-        let apis = Api::ALL.map(|api| (api.key(), api.versions().0, api.versions().1)).to_vec();
-        let versions = Versions::agree(&ApiVersionsResponse { apis, ..ApiVersionsResponse::default() });
-        Pipeline::new("test".into(), versions, 2)
-    }
-
-    fn answer(id: i32) -> Bytes {
-        // An ApiVersions response of version 4 that lists nothing.
-        [&id.to_be_bytes()[..], &[0, 0, 1, 0, 0, 0, 0, 0]].concat().into()
-    }
-
-    #[test]
-    fn no_more_is_written_than_may_be_in_flight() {
-        let now = Instant::now();
-        let mut pipeline = pipeline();
-        for reply in 0..3 {
-            pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), reply);
-        }
-        assert!(pipeline.poll_write(now).is_some());
-        assert!(pipeline.poll_write(now).is_some());
-        assert!(pipeline.poll_write(now).is_none());
-        assert!(matches!(pipeline.handle_frame(now, answer(0)), Ok((0, _))));
-        assert!(pipeline.poll_write(now).is_some());
-    }
-
-    #[test]
-    fn an_answer_out_of_turn_ends_the_connection_and_says_what_may_have_happened() {
-        let now = Instant::now();
-        let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 7);
-        assert!(pipeline.poll_write(now).is_some());
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 8);
-        let (_, error) = pipeline.handle_frame(now, answer(5)).expect_err("not the one that was due");
-        let answers = pipeline.close(&error);
-        let written: Vec<_> = answers.iter().map(|(reply, error)| (*reply, error.is_written())).collect();
-        assert_eq!(written, [(7, Some(Written::Maybe)), (8, Some(Written::No))]);
-    }
-
-    #[test]
-    fn a_request_that_was_not_written_in_time_never_left() {
-        let now = Instant::now();
-        let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now, 7);
-        let expired = pipeline.handle_timeout(now);
-        assert_eq!(expired[0].1.is_written(), Some(Written::No));
-        assert!(pipeline.is_idle());
-    }
-
-    /// An InitProducerId response of version 1: throttled for so long, an error, no identity.
-    fn throttled(id: i32, millis: i32) -> Bytes {
-        [&id.to_be_bytes()[..], &millis.to_be_bytes(), &[0, 15], &[0xff; 10]].concat().into()
-    }
-
-    #[test]
-    fn throttling_silences_the_connection_and_counts_for_no_deadline() {
-        let now = Instant::now();
-        let second = Duration::from_secs(1);
-        let apis = vec![(Api::InitProducerId.key(), 0, 1), (Api::ApiVersions.key(), 0, 4)];
-        let versions = Versions::agree(&ApiVersionsResponse { apis, ..ApiVersionsResponse::default() });
-        let mut pipeline = Pipeline::new("test".into(), versions, 2);
-        pipeline.submit(Request::InitProducerId(InitProducerIdRequest::default()), now + second, 1);
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + second, 2);
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + second, 3);
-        assert!(pipeline.poll_write(now).is_some() && pipeline.poll_write(now).is_some());
-        assert!(pipeline.handle_frame(now, throttled(0, 5_000)).is_ok());
-        assert_eq!(pipeline.muted_for(now + second), 4 * second);
-        assert!(pipeline.poll_write(now + 4 * second).is_none(), "the third waits");
-        assert!(!pipeline.is_overdue(now + 5 * second), "the second is not late: the broker did not read it");
-        assert!(pipeline.handle_timeout(now + 5 * second).is_empty());
-        assert!(pipeline.poll_write(now + 5 * second).is_some());
-        assert!(pipeline.is_overdue(now + 6 * second));
-    }
-
-    #[test]
-    fn throttling_that_overlaps_counts_once() {
-        let now = Instant::now();
-        let second = Duration::from_secs(1);
-        let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + second, 1);
-        pipeline.mute(now, 4 * second);
-        pipeline.mute(now + second, second);
-        pipeline.mute(now + 2 * second, 4 * second);
-        assert_eq!(pipeline.muted_for(now), 6 * second);
-        assert_eq!(pipeline.poll_timeout(), Some(now + 6 * second));
-        assert!(pipeline.handle_timeout(now + 6 * second).is_empty());
-        assert_eq!(pipeline.handle_timeout(now + 7 * second).len(), 1);
-    }
-
-    #[test]
-    fn a_connection_is_idle_when_nothing_waits_and_nothing_is_due() {
-        let now = Instant::now();
-        let mut pipeline = pipeline();
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 7);
-        assert!(!pipeline.is_idle(), "it waits");
-        assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7]);
-        assert!(pipeline.poll_write(now).is_some());
-        assert!(!pipeline.is_idle(), "its answer is due");
-        pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 8);
-        assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7, &8]);
-        let lost: Vec<_> = pipeline.lost().into_iter().map(|(reply, error)| (reply, error.kind())).collect();
-        assert_eq!(lost, [(7, Kind::Connect), (8, Kind::Connect)]);
-        assert!(pipeline.is_idle());
-    }
-
-    #[test]
-    fn correlation_ids_count_up_and_start_over_before_those_that_sasl_uses() {
-        let now = Instant::now();
-        let mut pipeline = pipeline();
-        pipeline.next_correlation = 0x3fff_ffff;
-        for (reply, id) in [(1, 0x3fff_ffff), (2, 0), (3, 1)] {
-            pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), reply);
-            assert!(pipeline.poll_write(now).is_some());
-            assert!(matches!(pipeline.handle_frame(now, answer(id)), Ok((whose, _)) if whose == reply));
-        }
-    }
+fn unanswered() -> Error {
+    Error::new(Kind::Timeout, "the broker did not answer in time")
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -48,6 +48,8 @@ pub struct Settings {
     /// How long the first attempt to set up a connection may take; it doubles with each failure (KIP-601).
     pub setup_timeout: Duration,
     pub setup_timeout_max: Duration,
+    /// How long a broker may leave a request unanswered before the connection ends.
+    pub request_timeout: Duration,
     pub reconnect_backoff: Duration,
     pub reconnect_backoff_max: Duration,
     /// After how long without a request a connection is closed; `None` is never.
@@ -119,7 +121,8 @@ impl Handle {
         }
     }
 
-    /// Whether nothing failed since a connection was last made. A question that any broker can answer goes elsewhere.
+    /// Whether nothing failed since the last connection was established, and no response is overdue. A read-only request that any
+    /// broker can answer goes elsewhere otherwise.
     pub fn is_healthy(&self) -> bool {
         self.health.load(Ordering::Relaxed)
     }
@@ -207,15 +210,17 @@ impl Task {
         self.health.store(true, Ordering::Relaxed);
         self.meter.count(|counters| counters.connects += 1);
         let Established { stream, versions, throttle } = made;
-        let mut pipeline = Pipeline::new(self.settings.client_id.clone(), versions, self.settings.in_flight_max);
+        let Settings { client_id, in_flight_max, request_timeout, .. } = &*self.settings;
+        let mut pipeline = Pipeline::new(client_id.clone(), versions, *in_flight_max, *request_timeout);
         // What was given up meanwhile is not sent any more: nobody expects it to happen now.
         let awaited = self.queue.waiting.drain(..).filter(|outgoing| !outgoing.reply.is_closed());
         for Outgoing { request, deadline, reply } in awaited {
             pipeline.submit(request, deadline, reply);
         }
         pipeline.mute(clock::now(), throttle);
-        let mut link = Link::new(stream, pipeline, &self.settings);
-        let lost = link.run(&mut self.queue.receiver, &self.address.to_string()).await;
+        let (health, peer) = (Arc::clone(&self.health), self.address.to_string());
+        let mut link = Link::new(stream, pipeline, &self.settings, health, peer);
+        let lost = link.run(&mut self.queue.receiver).await;
         if lost {
             self.meter.count(|counters| counters.disconnects += 1);
             self.failed();

@@ -5,6 +5,9 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -51,6 +54,10 @@ pub(super) struct Link {
     /// Nobody holds the handle any more; when to look again whether somebody still waits for an answer.
     closing: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// Whether no response is overdue.
+    health: Arc<AtomicBool>,
+    /// The broker's name in errors.
+    peer: String,
 }
 
 /// Pieces in one write.
@@ -67,7 +74,13 @@ const CLOSING: Duration = Duration::from_millis(500);
 const NEVER: Duration = Duration::from_secs(86_400);
 
 impl Link {
-    pub(super) fn new(stream: Box<dyn Stream>, pipeline: Pipeline<Reply>, settings: &Settings) -> Self {
+    pub(super) fn new(
+        stream: Box<dyn Stream>,
+        pipeline: Pipeline<Reply>,
+        settings: &Settings,
+        health: Arc<AtomicBool>,
+        peer: String,
+    ) -> Self {
         Self {
             stream,
             pipeline,
@@ -78,17 +91,19 @@ impl Link {
             used: clock::now(),
             closing: None,
             timer: Box::pin(tokio::time::sleep(NEVER)),
+            health,
+            peer,
         }
     }
 
     /// Moves bytes until the connection ends, then answers everybody who still waits. Whether it was lost, and not given up.
-    pub(super) async fn run(&mut self, receiver: &mut mpsc::UnboundedReceiver<Outgoing>, peer: &str) -> bool {
+    pub(super) async fn run(&mut self, receiver: &mut mpsc::UnboundedReceiver<Outgoing>) -> bool {
         let end = poll_fn(|cx| match self.poll(receiver, cx) {
             Ok(()) => Poll::Pending,
             Err(end) => Poll::Ready(end),
         })
         .await;
-        self.end(&end, peer);
+        self.end(&end);
         matches!(end, End::Failed(_))
     }
 
@@ -108,7 +123,9 @@ impl Link {
         }
         self.poll_write(now, cx)?;
         self.poll_closing(now)?;
-        self.poll_timer(now, cx)
+        self.poll_timer(now, cx)?;
+        self.health.store(!self.pipeline.is_overdue(), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Without a handle, ends as soon as what was handed over is written and nobody waits for an answer.
@@ -129,8 +146,10 @@ impl Link {
             while let Some(frame) = self.frames.next(&mut self.arrived).map_err(|error| End::Failed(error.into()))? {
                 self.used = now;
                 match self.pipeline.handle_frame(now, frame) {
-                    Ok((reply, response)) => reply.send(Ok(response)),
+                    Ok(Some((reply, response))) => reply.send(Ok(response)),
+                    Ok(None) => {}
                     Err((reply, error)) => {
+                        let error = error.at_broker(self.peer.as_str());
                         if let Some(reply) = reply {
                             reply.send(Err(error.clone()));
                         }
@@ -163,7 +182,7 @@ impl Link {
                         self.used = now;
                         self.unwritten.push(parts, written);
                     }
-                    Some(Write::Refused(reply, error)) => reply.send(Err(error)),
+                    Some(Write::Refused(reply, error)) => reply.send(Err(error.at_broker(self.peer.as_str()))),
                     None => break,
                 }
             }
@@ -205,11 +224,10 @@ impl Link {
             }
             let now = now.max(next);
             for (reply, error) in self.pipeline.handle_timeout(now) {
-                reply.send(Err(error));
+                reply.send(Err(error.at_broker(self.peer.as_str())));
             }
-            if self.pipeline.is_overdue(now) {
-                let text = "the broker did not answer in time";
-                return Err(End::Failed(Error::new(Kind::Timeout, text)));
+            if let Some(error) = self.pipeline.poll_end(now) {
+                return Err(End::Failed(error));
             }
             if self.pipeline.is_idle() && idle <= now {
                 if self.idle_max.is_some() {
@@ -227,16 +245,16 @@ impl Link {
     }
 
     /// Answers everybody who still waits.
-    fn end(&mut self, end: &End, peer: &str) {
+    fn end(&mut self, end: &End) {
         let error = match end {
             End::Failed(error) => {
-                tracing::debug!(%error, peer, "connection ended");
+                tracing::debug!(%error, peer = self.peer, "connection ended");
                 error.clone()
             }
             End::Idle => Error::new(Kind::Connect, "the connection was idle and was closed"),
             End::Unused => Error::new(Kind::Connect, "the connection is not wanted any more"),
         };
-        let error = error.at_broker(peer);
+        let error = error.at_broker(self.peer.as_str());
         for (reply, written) in self.unwritten.close() {
             reply.send(Err(error.clone().in_api("Produce").written(written)));
         }

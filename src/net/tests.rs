@@ -76,6 +76,7 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
         connector: Box::new(Pipes { dial: Arc::clone(&dial), dialled: sender }),
         setup_timeout: 10 * SECOND,
         setup_timeout_max: 30 * SECOND,
+        request_timeout: 30 * SECOND,
         reconnect_backoff: Duration::from_millis(50),
         reconnect_backoff_max: SECOND,
         idle_max: Some(540 * SECOND),
@@ -270,8 +271,26 @@ async fn throttling_in_the_very_first_answer_silences_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_goes_silent_loses_the_connection_and_the_request_is_in_doubt() {
+async fn late_response_is_dropped_and_the_connection_serves_others() {
     let mut rig = rig(Dial::Connects, |_| ());
+    let (hasty, patient) = (rig.ask(2 * SECOND), rig.ask(20 * SECOND));
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    let begun = clock::now();
+    let error = failure(hasty).await;
+    assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::Maybe)));
+    assert_eq!((clock::now() - begun).as_secs(), 2);
+    assert!(!rig.handle.is_healthy(), "a response is overdue");
+    for _ in 0..2 {
+        peer.serve().await;
+    }
+    assert!(patient.await.expect("an answer").is_ok());
+    assert!(rig.handle.is_healthy(), "it caught up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_goes_silent_loses_the_connection_and_the_request_is_in_doubt() {
+    let mut rig = rig(Dial::Connects, |settings| settings.request_timeout = 7 * SECOND);
     let answer = rig.ask(7 * SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;

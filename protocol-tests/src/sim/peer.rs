@@ -204,7 +204,7 @@ impl Peer {
         slot.link = None;
         let pause = slot.backoff.next(&mut self.rng);
         slot.not_before = ctx.now + micros(pause);
-        let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1);
+        let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1, Duration::ZERO);
         for (request, deadline, tag) in slot.waiting.drain(..) {
             nowhere.submit(request, deadline, tag);
         }
@@ -237,11 +237,11 @@ impl Peer {
         let Some(Link { phase: Phase::Up(pipeline), timer, .. }) = ctx.net.links.get_mut(&number) else { return };
         *timer = None;
         let expired = pipeline.handle_timeout(now);
-        let overdue = pipeline.is_overdue(now);
+        let end = pipeline.poll_end(now);
         self.answers.extend(expired.into_iter().map(|(tag, error)| (tag, Err(error))));
-        if overdue {
+        if let Some(error) = end {
             ctx.trace.count("request timed out");
-            return self.end(ctx, number, Some(&timed_out(ctx)));
+            return self.end(ctx, number, Some(&error));
         }
         self.write(ctx, number);
     }
@@ -265,7 +265,8 @@ impl Peer {
                     self.agreed(ctx, number, (broker, lane), version, frame);
                 }
                 Phase::Up(pipeline) => match pipeline.handle_frame(now, frame) {
-                    Ok((tag, response)) => self.answers.push_back((tag, Ok(response))),
+                    Ok(Some((tag, response))) => self.answers.push_back((tag, Ok(response))),
+                    Ok(None) => ctx.trace.count("abandoned response arrived"),
                     Err((tag, error)) => {
                         ctx.trace.count("answer that did not fit");
                         if let Some(tag) = tag {
@@ -295,7 +296,8 @@ impl Peer {
             }
             return agree(ctx, number, next);
         }
-        let mut pipeline = Pipeline::new("sim".into(), Versions::agree(&response), self.in_flight_max);
+        let versions = Versions::agree(&response);
+        let mut pipeline = Pipeline::new("sim".into(), versions, self.in_flight_max, self.request_timeout);
         let Some(slot) = self.slots.get_mut(&at) else { return };
         slot.backoff.reset();
         for (request, deadline, tag) in slot.waiting.drain(..) {
@@ -413,16 +415,9 @@ pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000)).expect("a run is short")
 }
 
-/// The error of a request whose deadline passed.
-fn timed_out(ctx: &Context) -> Error {
-    let mut late = Pipeline::new(String::new(), Versions::default(), 1);
-    late.submit(Request::ApiVersions(m::ApiVersionsRequest), ctx.instant(), ());
-    late.handle_timeout(ctx.instant()).pop().expect("it was due").1
-}
-
 /// The error of a connection that was lost.
 pub(super) fn disconnected(ctx: &Context) -> Error {
-    let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1);
+    let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1, Duration::ZERO);
     nowhere.submit(Request::ApiVersions(m::ApiVersionsRequest), ctx.instant(), ());
     nowhere.lost().pop().expect("it waited").1
 }

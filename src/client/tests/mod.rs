@@ -46,6 +46,7 @@ fn peers(connector: &Refusing) -> Peers {
         connector: Box::new(connector.clone()),
         setup_timeout: second,
         setup_timeout_max: second,
+        request_timeout: Duration::from_secs(30),
         reconnect_backoff: second,
         reconnect_backoff_max: second,
         idle_max: None,

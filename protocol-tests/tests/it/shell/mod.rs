@@ -10,6 +10,7 @@ mod lies;
 mod loopback;
 mod moves;
 mod net;
+mod overdue;
 mod shutdown;
 mod world;
 
