@@ -28,6 +28,7 @@ use super::trouble::Trouble;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::metadata::Snapshot;
 use crate::reading::Chunk;
 use crate::reading::Isolation;
 use crate::reading::Position;
@@ -48,6 +49,15 @@ use crate::wire::message::Node as Broker;
 pub(super) struct Node {
     lines: [Line; LINES],
     pub(super) trouble: Trouble,
+    /// It refers to a replica that cannot be used, so it is not told where this consumer is.
+    without_rack: Option<WithoutRack>,
+}
+
+/// For how long a leader is asked without the rack, and because of which replica.
+#[derive(Clone, Copy, Debug)]
+struct WithoutRack {
+    replica: i32,
+    until: Instant,
 }
 
 /// A connection's worth of fetching: at most one request is in flight.
@@ -80,7 +90,15 @@ const BATCH_BYTES_MAX: i32 = 1 << 30;
 
 impl Node {
     fn new(config: &Config) -> Self {
-        Self { lines: Default::default(), trouble: Trouble::new(config.retry_backoff, config.retry_backoff_max) }
+        let trouble = Trouble::new(config.retry_backoff, config.retry_backoff_max);
+        Self { lines: Default::default(), trouble, without_rack: None }
+    }
+
+    /// The replica that was not known is known from now on.
+    pub(super) fn handle_metadata(&mut self, before: &Snapshot, after: &Snapshot) {
+        let is_known = |snapshot: &Snapshot, replica| snapshot.broker(replica).is_some();
+        self.without_rack =
+            self.without_rack.filter(|without| is_known(before, without.replica) || !is_known(after, without.replica));
     }
 
     /// The first line that is free, if any is.
@@ -123,7 +141,7 @@ impl ConsumerCore {
                 .preferred
                 .filter(|preferred| preferred.until > now && self.snapshot.broker(preferred.node).is_some());
             let Some(node) = partition.preferred.map(|preferred| preferred.node).or(partition.leader) else {
-                self.want_metadata(slot);
+                self.await_leader(now, slot);
                 continue;
             };
             let wanted = wanted.entry(node).or_default();
@@ -177,7 +195,10 @@ impl ConsumerCore {
             line.turn = first + 1;
         }
         line.in_flight = Some(InFlight { since: now, room });
-        let request = self.fetch_request(&plan, i32::try_from(room).unwrap_or(i32::MAX));
+        node.without_rack = node.without_rack.filter(|without| without.until > now);
+        let rack = if node.without_rack.is_some() { String::new() } else { self.config.rack.clone() };
+        let room = i32::try_from(room).unwrap_or(i32::MAX);
+        let request = FetchRequest { rack, ..self.fetch_request(&plan, room) };
         let tag = self.tag(Pending::Fetch { node: id, line: at });
         self.actions.push_back(Action::Fetch { node: id, line: at, tag, request });
     }
@@ -193,7 +214,6 @@ impl ConsumerCore {
             session_epoch: plan.epoch,
             topics: self.topics_of(plan),
             forgotten: forgotten(plan, &self.keys),
-            rack: config.rack.clone(),
             ..FetchRequest::default()
         }
     }
@@ -384,17 +404,49 @@ impl ConsumerCore {
         }
     }
 
+    /// Whether a replica can be fetched from, as far as is known.
+    fn is_usable(&self, replica: i32) -> bool {
+        self.snapshot.broker(replica).is_some()
+            && self.nodes.get(&replica).is_none_or(|node| !node.trouble.is_waiting())
+    }
+
+    /// The leader refers to a replica that cannot be used, and brings no records itself.
+    ///
+    /// It may have restarted, so metadata is asked for, and the leader again after a pause. If it still refers to that
+    /// replica, it is asked without a rack, which makes Kafka's `RackAwareReplicaSelector` choose the leader.
+    fn avoid_replica(&mut self, now: Instant, leader: i32, slot: usize, replica: i32) {
+        let patience = self.config.patience;
+        let Some(partition) = self.partitions[slot].as_mut() else { return };
+        let is_repeated = partition.trouble.has_failed();
+        if partition.trouble.failed(now, &mut self.rng, patience) {
+            let message = format!("the leader refers to replica {replica}, which cannot be reached: check that broker");
+            let error = partition.place(Error::broker(Code::ReplicaNotAvailable, message));
+            partition.complain(error);
+        }
+        if is_repeated && let Some(node) = self.nodes.get_mut(&leader) {
+            node.without_rack = Some(WithoutRack { replica, until: now + self.config.replica_lease });
+        }
+        let TopicPartition { topic, partition } = &self.keys[slot];
+        tracing::debug!(target: "ottla::consumer", %topic, partition, leader, replica, "preferred replica is unusable");
+        self.want_metadata(slot);
+    }
+
     /// Queues what was fetched. Answers whether anything came.
     fn take_in(&mut self, now: Instant, id: i32, slot: usize, answer: FetchedPartition) -> bool {
         let isolation = self.config.isolation;
         let lease = now + self.config.replica_lease;
+        let is_usable = self.is_usable(answer.preferred_read_replica);
         let Some(partition) = self.partitions[slot].as_mut() else { return false };
-        partition.trouble.clear();
         let mut moved = false;
-        if answer.preferred_read_replica >= 0 && answer.preferred_read_replica != id {
-            partition.preferred = Some(Preferred { node: answer.preferred_read_replica, until: lease });
-            moved = true;
+        match Some(answer.preferred_read_replica).filter(|replica| *replica >= 0 && *replica != id) {
+            None => partition.trouble.clear(),
+            Some(replica) if is_usable => {
+                partition.preferred = Some(Preferred { node: replica, until: lease });
+                moved = true;
+            }
+            Some(replica) => self.avoid_replica(now, id, slot, replica),
         }
+        let Some(partition) = self.partitions[slot].as_mut() else { return false };
         if answer.diverging.is_some() {
             partition.state = State::AwaitValidation;
             return true;

@@ -179,7 +179,7 @@ pub struct ConsumerCore {
     /// What each slot is for; a partition keeps its slot for good.
     keys: Vec<TopicPartition>,
     partitions: Vec<Option<Partition>>,
-    index: BTreeMap<TopicName, Vec<Option<usize>>>,
+    index: BTreeMap<TopicName, BTreeMap<i32, usize>>,
     nodes: BTreeMap<i32, Node>,
     pending: BTreeMap<u64, Pending>,
     tags: u64,
@@ -326,7 +326,10 @@ impl ConsumerCore {
 
     /// Takes what is known about the cluster.
     pub fn handle_metadata(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
-        self.snapshot = snapshot;
+        let before = std::mem::replace(&mut self.snapshot, snapshot);
+        for node in self.nodes.values_mut() {
+            node.handle_metadata(&before, &self.snapshot);
+        }
         self.find_partitions(now);
         for slot in 0..self.partitions.len() {
             self.follow(slot);
@@ -403,7 +406,7 @@ impl ConsumerCore {
         if self.closed {
             return;
         }
-        self.plan_questions();
+        self.plan_questions(now);
         self.plan_fetches(now);
         self.plan_refresh(now);
     }
@@ -459,14 +462,19 @@ impl ConsumerCore {
             if tell {
                 trouble.wait(now + self.config.topic_patience);
                 let code = code.unwrap_or(Code::UnknownTopicOrPartition);
-                self.complain(Error::broker(code, "the topic cannot be read").in_topic(&topic));
+                let remedy = match code {
+                    Code::UnknownTopicOrPartition | Code::UnknownTopicId => {
+                        "the topic does not exist: create it or check its name"
+                    }
+                    _ => "the topic cannot be read",
+                };
+                self.complain(Error::broker(code, remedy).in_topic(&topic));
             }
             self.stale.insert(topic);
         }
     }
 
     fn add(&mut self, key: TopicPartition, start: &Start, bounded: bool) {
-        let Ok(at) = usize::try_from(key.partition) else { return };
         let generation = self.generation();
         let bound = if bounded { Bound::Unknown(i64::MAX) } else { Bound::None };
         let trouble = Trouble::new(self.config.retry_backoff, self.config.retry_backoff_max);
@@ -474,10 +482,7 @@ impl ConsumerCore {
         let mut partition = Partition::new(key.clone(), generation, bytes_max, bound, trouble);
         partition.start(start, generation);
         let slots = self.index.entry(key.topic.clone()).or_default();
-        if slots.len() <= at {
-            slots.resize(at + 1, None);
-        }
-        let slot = *slots[at].get_or_insert(self.partitions.len());
+        let slot = *slots.entry(key.partition).or_insert(self.partitions.len());
         if slot == self.partitions.len() {
             self.keys.push(key);
             self.partitions.push(None);
@@ -510,11 +515,58 @@ impl ConsumerCore {
             }
         }
         let known = usize::try_from(partition.key.partition).ok().and_then(|index| topic.partitions.get(index));
+        if known.is_some() {
+            partition.appeared();
+        }
         let known = known.copied().unwrap_or_default();
         partition.led_by(known.leader, known.epoch);
         // The answer to what was asked in another era will count no more.
         partition.asking &= partition.era() == era;
         self.make_ready(slot);
+    }
+
+    /// Asks who leads a partition that cannot go on without a leader, and reports what lasts.
+    ///
+    /// An election passes by itself, so it is waited for. A partition that the topic does not have is reported once; from
+    /// then on it costs no metadata request of its own, and it is read when an ordinary one brings it.
+    fn await_leader(&mut self, now: Instant, slot: usize) {
+        let generation = self.generation();
+        let TopicPartition { topic, partition: index } = &self.keys[slot];
+        // A topic that is not there is asked for and reported as a whole.
+        let Some(topic) = self.snapshot.topic(topic).filter(|topic| topic.error.is_none()) else { return };
+        let count = topic.partitions.len();
+        let exists = usize::try_from(*index).is_ok_and(|index| index < count);
+        let patience = if exists { self.config.patience } else { self.config.topic_patience };
+        let Some(partition) = self.partitions[slot].as_mut() else { return };
+        if partition.is_gone() {
+            return;
+        }
+        let lasts = partition.trouble.failed(now, &mut self.rng, patience);
+        if lasts && exists {
+            let message = "the partition has no leader: start a broker that has an in-sync replica of it";
+            let error = partition.place(Error::broker(Code::LeaderNotAvailable, message));
+            partition.complain(error);
+        } else if lasts {
+            let message = format!(
+                "the partition does not exist, the topic has {count}: add partitions to it or assign those it has"
+            );
+            let error = partition.place(Error::broker(Code::UnknownTopicOrPartition, message));
+            partition.vanished(error, generation);
+        }
+        if lasts {
+            self.make_ready(slot);
+        }
+        self.want_metadata(slot);
+    }
+
+    /// Asks for metadata as new as the committed position. Gives up after the longest wait for anything.
+    fn await_epoch(&mut self, now: Instant, slot: usize) {
+        let patience = self.config.patience;
+        let Some(partition) = self.partitions[slot].as_mut() else { return };
+        if partition.trouble.failed(now, &mut self.rng, patience) {
+            partition.give_up_epoch();
+        }
+        self.want_metadata(slot);
     }
 
     fn want_metadata(&mut self, slot: usize) {
@@ -525,7 +577,7 @@ impl ConsumerCore {
     }
 
     fn slot(&self, topic: &str, partition: i32) -> Option<usize> {
-        *self.index.get(topic)?.get(usize::try_from(partition).ok()?)?
+        self.index.get(topic)?.get(&partition).copied()
     }
 
     /// Finds a partition as an answer names it: by the topic's name, or by its id.

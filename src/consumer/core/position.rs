@@ -180,6 +180,10 @@ pub(super) struct Partition {
     pub(super) asking_bound: bool,
     pub(super) bytes_max: i32,
     pub(super) trouble: Trouble,
+    /// The topic does not have it, and the caller has been notified.
+    gone: bool,
+    /// The committed position is of this leader epoch, which the metadata does not have yet.
+    awaited_epoch: Option<LeaderEpoch>,
     /// The end as the last fetch response had it: high watermark, or last stable offset.
     pub(super) end: Option<i64>,
     /// The offset at which the caller last heard of the end.
@@ -208,6 +212,8 @@ impl Partition {
             asking_bound: false,
             bytes_max,
             trouble,
+            gone: false,
+            awaited_epoch: None,
             end: None,
             end_told: None,
         }
@@ -219,6 +225,7 @@ impl Partition {
         self.trouble.clear();
         self.end_told = None;
         self.handed = None;
+        self.awaited_epoch = None;
         self.state = match start {
             Start::Earliest => Self::find(Target::Earliest),
             Start::FromEnd(records) => Self::find(Target::FromEnd(*records)),
@@ -351,6 +358,33 @@ impl Partition {
         }
     }
 
+    /// Starts where the group committed.
+    ///
+    /// The offset may have been committed under a leader whose log was truncated since, so it is validated first. If it is
+    /// of a later epoch than the metadata's, the known leader may not be the leader any more, and its answer would look like a
+    /// truncation (`Metadata.updateLastSeenEpochIfNewer` in Java).
+    pub(super) fn start_stored(&mut self, position: Position) {
+        self.found(position, None);
+        if position.epoch.is_some() && self.leader_epoch.is_some() {
+            self.state = State::AwaitValidation;
+            self.awaited_epoch = position.epoch.filter(|epoch| Some(*epoch) > self.leader_epoch);
+        }
+    }
+
+    /// Whether validation waits for metadata with a later leader epoch.
+    pub(super) fn awaits_epoch(&self) -> bool {
+        self.state == State::AwaitValidation && self.awaited_epoch.is_some()
+    }
+
+    /// No broker knows the awaited epoch: it was of a topic that was deleted, so the known leader decides.
+    pub(super) fn give_up_epoch(&mut self) {
+        let awaited = LeaderEpoch::to_wire(self.awaited_epoch.take());
+        let known = LeaderEpoch::to_wire(self.leader_epoch);
+        let TopicPartition { topic, partition } = &self.key;
+        tracing::warn!(target: "ottla::consumer", %topic, partition, awaited, known, "committed epoch is unknown");
+        self.trouble.hurry();
+    }
+
     /// Goes on where it is, once the leader, which may be another than before, says that what came before is still there.
     pub(super) fn go_on(&mut self) {
         self.state = if self.fetch.epoch.is_some() { State::AwaitValidation } else { State::Fetching };
@@ -393,6 +427,7 @@ impl Partition {
             return;
         }
         let is_new = epoch > self.leader_epoch;
+        self.awaited_epoch = self.awaited_epoch.filter(|awaited| epoch.is_some_and(|epoch| epoch < *awaited));
         (self.leader, self.leader_epoch) = (leader, epoch);
         self.trouble.hurry();
         if is_new && !self.is_done() {
@@ -401,6 +436,32 @@ impl Partition {
         if is_new && self.fetch.epoch.is_some() && self.state == State::Fetching {
             self.state = State::AwaitValidation;
         }
+    }
+
+    /// The topic does not have this partition. `error` takes the place of one that was not returned yet: nothing else says so.
+    ///
+    /// Records that wait for the bound of a bounded read can never be returned: nobody can say where it is.
+    pub(super) fn vanished(&mut self, error: Error, generation: u64) {
+        self.gone = true;
+        if matches!(self.bound, Bound::Unknown(_)) {
+            self.drop_queue(generation);
+        }
+        if matches!(self.queue.back(), Some(Item::Error(_))) {
+            self.queue.pop_back();
+        }
+        self.complain(error);
+    }
+
+    /// The topic has this partition, maybe again.
+    pub(super) fn appeared(&mut self) {
+        if std::mem::take(&mut self.gone) {
+            self.trouble.clear();
+        }
+    }
+
+    /// Whether the topic does not have it, and the caller has been notified.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone
     }
 
     /// Says where an error happened.
@@ -426,6 +487,9 @@ impl Partition {
 
     /// Whether a bounded read of it is over.
     pub(super) fn is_done(&self) -> bool {
+        if self.gone {
+            return self.queue.is_empty();
+        }
         match (self.bound, self.handed) {
             (Bound::At(bound), Some(handed)) => {
                 handed.offset >= bound && matches!(self.state, State::Fetching | State::AwaitValidation)

@@ -46,7 +46,7 @@ type Question = (usize, Target);
 
 impl ConsumerCore {
     /// Asks about every position that is not known, one request per leader.
-    pub(super) fn plan_questions(&mut self) {
+    pub(super) fn plan_questions(&mut self, now: Instant) {
         let mut offsets: BTreeMap<i32, Vec<Question>> = BTreeMap::new();
         let mut bounds: BTreeMap<i32, Vec<Question>> = BTreeMap::new();
         let mut epochs: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
@@ -58,11 +58,14 @@ impl ConsumerCore {
             if partition.trouble.is_waiting() || !asks && !asks_bound {
                 continue;
             }
-            if asks && matches!(partition.state, State::Initializing { .. }) {
+            let asks_stored = asks && matches!(partition.state, State::Initializing { .. });
+            if asks_stored {
                 stored.push(slot);
             }
             let Some(leader) = partition.leader else {
-                self.want_metadata(slot);
+                if !asks_stored || asks_bound {
+                    self.await_leader(now, slot);
+                }
                 continue;
             };
             if asks_bound {
@@ -70,6 +73,7 @@ impl ConsumerCore {
             }
             match partition.state {
                 State::AwaitReset { target, .. } if asks => offsets.entry(leader).or_default().push((slot, target)),
+                State::AwaitValidation if asks && partition.awaits_epoch() => self.await_epoch(now, slot),
                 State::AwaitValidation if asks => epochs.entry(leader).or_default().push(slot),
                 _ => {}
             }
@@ -270,11 +274,7 @@ impl ConsumerCore {
             return self.start_otherwise(slot);
         }
         let Some(partition) = self.partitions[slot].as_mut() else { return };
-        partition.found(Position { offset: stored.offset, epoch: stored.leader_epoch }, None);
-        // It may have been committed under a leader whose log was cut since.
-        if stored.leader_epoch.is_some() && partition.leader_epoch.is_some() {
-            partition.state = State::AwaitValidation;
-        }
+        partition.start_stored(Position { offset: stored.offset, epoch: stored.leader_epoch });
     }
 
     fn start_otherwise(&mut self, slot: usize) {

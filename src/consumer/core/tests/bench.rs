@@ -86,6 +86,20 @@ impl Bench {
         &self.core
     }
 
+    /// The error that is returned next.
+    pub(super) fn next_error(&mut self) -> Error {
+        match self.core.next() {
+            Some(Next::Error(error)) => error,
+            other => panic!("no error but {other:?}"),
+        }
+    }
+
+    /// As the step `meta`, but everything that was known before is forgotten, so that a topic can have fewer partitions.
+    pub(super) fn fewer_partitions(&mut self, step: &str) {
+        self.cache = Cache::default();
+        self.run(step);
+    }
+
     fn step(&mut self, step: &str) {
         let mut words = step.split_whitespace();
         let verb = words.next().expect("a step has a verb");
@@ -142,8 +156,8 @@ impl Bench {
         }
     }
 
-    /// `meta t0=1e5 t1=-`: leaders and their epochs; `meta id=8 …` of a topic that was made anew; `meta error=5` where a broker
-    /// says nothing of it but that.
+    /// `meta t0=1e5 t1=-`: leaders and their epochs; `meta id=8 …` of a topic that was recreated; `meta error=5` where a broker
+    /// says nothing of it but that; `meta n4 …` where a fourth broker is there.
     fn meta(&mut self, mut words: &[&str]) {
         let node = |id| m::Node { id, host: "h".into(), port: 9092, rack: None };
         let mut topic = m::MetadataTopic { name: "t".into(), id: ID, ..m::MetadataTopic::default() };
@@ -151,6 +165,13 @@ impl Bench {
             && let Some(id) = first.strip_prefix("id=")
         {
             (topic.id, words) = (TopicId([id.parse().expect("a byte"); 16]), rest);
+        }
+        let mut brokers = vec![node(1), node(2), node(3)];
+        if let [first, rest @ ..] = words
+            && let Some(id) = first.strip_prefix('n')
+        {
+            brokers.push(node(id.parse().expect("a broker")));
+            words = rest;
         }
         if let [error] = words
             && let Some(error) = error.strip_prefix("error=")
@@ -167,7 +188,6 @@ impl Bench {
                 ..m::MetadataPartition::default()
             });
         }
-        let brokers = vec![node(1), node(2), node(3)];
         let response = m::MetadataResponse { brokers, topics: vec![topic], ..m::MetadataResponse::default() };
         self.cache.handle_response(response);
         self.core.handle_metadata(self.now, self.cache.snapshot());
@@ -294,8 +314,10 @@ impl Bench {
                     }
                 }
                 Err(unreadable) => {
-                    let error = self.core.unreadable(self.now, taken, unreadable).expect("nothing moved meanwhile");
-                    return format!("{line} then {:?} @{:?}", error.kind(), error.offset());
+                    return match self.core.unreadable(self.now, taken, unreadable) {
+                        Some(error) => format!("{line} then {:?} @{:?}", error.kind(), error.offset()),
+                        None => format!("{line} overtaken"),
+                    };
                 }
             }
         }
@@ -330,6 +352,9 @@ fn describe(action: Action) -> (String, Option<(String, u64)>) {
         Action::Fetch { node, line, tag, request } => {
             let name = format!("n{node}{}", ["", "b"][line]);
             let mut line = format!("fetch {name} s{}/{}", request.session_id, request.session_epoch);
+            if !request.rack.is_empty() {
+                write!(line, " rack={}", request.rack).expect("a string takes all");
+            }
             for partition in request.topics.iter().flat_map(|topic| &topic.partitions) {
                 write!(line, " t{}@{}", partition.index, partition.fetch_offset).expect("a string takes all");
                 if partition.partition_max_bytes != Config::default().partition_fetch_bytes_max {

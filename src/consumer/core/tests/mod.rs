@@ -8,6 +8,7 @@ use self::bench::check_with;
 use super::*;
 use crate::types::LeaderEpoch;
 
+mod absent;
 mod asking;
 mod bench;
 mod eras;
