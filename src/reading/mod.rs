@@ -17,6 +17,8 @@ mod isolation;
 mod position;
 mod record;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub use self::batch::Iter;
 pub use self::batch::PartitionBatch;
