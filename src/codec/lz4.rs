@@ -17,6 +17,8 @@ use super::grow;
 
 /// Magic, version 1 with independent blocks, 64 KiB blocks, and the header's checksum byte.
 const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
+/// Bytes of the magic that begins a frame.
+const MAGIC: usize = 4;
 const BLOCK: usize = 64 * 1024;
 /// Set in a block's length when the block is stored as it is.
 const STORED: u32 = 0x8000_0000;
@@ -48,8 +50,11 @@ impl Codec for Lz4 {
         // One byte past the limit shows that there is more.
         let end = start.saturating_add(limit).saturating_add(1);
         let mut at = start;
-        // Frames may stand one after another; the decoder stops at the end of each.
-        while !rest.is_empty() {
+        // Frames may follow one another; the decoder stops at the end of each. Other bytes after a whole frame are ignored, as
+        // Java does (`Lz4BlockInputStream.readBlock`).
+        let mut is_first = true;
+        while is_first && !rest.is_empty() || rest.starts_with(&HEADER[..MAGIC]) {
+            is_first = false;
             let mut decoder = FrameDecoder::new(&mut rest);
             loop {
                 if at == out.len() {
@@ -111,5 +116,18 @@ mod tests {
         let mut out = Vec::new();
         Lz4.decompress(&[&frame[..], &frame[..]].concat(), 1 << 20, &mut out).unwrap();
         assert!(out == input.repeat(2));
+    }
+
+    #[test]
+    fn bytes_after_a_whole_frame_are_ignored() {
+        let mut frame = Vec::new();
+        Lz4.compress(b"so it goes", &mut frame).unwrap();
+        for trailing in [&b"\0"[..], b"abc", &HEADER[..3], b"no frame begins like this", &[0; 64]] {
+            let mut out = Vec::new();
+            Lz4.decompress(&[&frame[..], trailing].concat(), 1 << 20, &mut out).unwrap();
+            assert_eq!(out, b"so it goes", "{trailing:?}");
+        }
+        let mut out = Vec::new();
+        assert!(Lz4.decompress(b"abc", 1 << 20, &mut out).is_err(), "not even one frame");
     }
 }

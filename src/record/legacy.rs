@@ -95,17 +95,22 @@ pub(super) fn inflate(batch: &Batch, codecs: &Codecs, limit: usize) -> Result<De
     };
     // Format 1 numbers the messages of a wrapper from zero; format 0 gives each its own offset.
     let shift = if batch.magic == 1 { batch.last_offset.checked_sub(last).ok_or(RecordError::Offset)? } else { 0 };
-    let mut before = -1;
     for message in &mut messages {
         message.offset = message.offset.checked_add(shift).ok_or(RecordError::Offset)?;
-        if message.offset <= before || message.offset > batch.last_offset {
+        if message.offset < 0 || message.offset > batch.last_offset {
             return Err(RecordError::Offset);
         }
-        before = message.offset;
         if batch.timestamp_type == TimestampType::LogAppendTime {
             message.timestamp = batch.max_timestamp;
         }
     }
+    // As in format 2, a message at or below the offset before it is skipped.
+    let mut before = -1;
+    messages.retain(|message| {
+        let ascends = message.offset > before;
+        before = before.max(message.offset);
+        ascends
+    });
     let first = messages.front().map_or(batch.base_offset, |message| message.offset);
     let count = i32::try_from(messages.len()).map_err(|_| RecordError::Offset)?;
     Ok(Decoded::of_messages(&Batch { base_offset: first, count, ..batch.clone() }, messages))

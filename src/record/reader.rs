@@ -217,25 +217,55 @@ impl Batch {
                 Bytes::from(buffer)
             }
         };
-        self.walk(&plain)?;
-        Ok(Decoded { batch: Self { bytes: Bytes::new(), ..self.clone() }, plain, legacy: VecDeque::new() })
+        let (plain, count) = match self.walk(&plain)? {
+            Order::Ascending => (plain, self.count),
+            Order::Mixed => self.ascending(&plain)?,
+        };
+        let batch = Self { bytes: Bytes::new(), count, ..self.clone() };
+        Ok(Decoded { batch, plain, legacy: VecDeque::new() })
     }
 
-    /// Reads every record once, so that what is handed out needs no checks.
-    fn walk(&self, plain: &[u8]) -> Result<(), RecordError> {
+    /// Reads every record once, so that iterating over them needs no checks.
+    fn walk(&self, plain: &[u8]) -> Result<Order, RecordError> {
         let mut rest = plain;
         let mut last = None;
+        let mut order = Order::Ascending;
         // The header was checked: the last offset is not before the first, and the sum does not overflow.
         let most = self.last_offset - self.base_offset;
         for _ in 0..self.count {
             let raw = Raw::take(&mut rest)?;
-            if Some(raw.offset_delta) <= last || i64::from(raw.offset_delta) > most {
+            if Some(raw.offset_delta) <= last {
+                order = Order::Mixed;
+            }
+            if i64::from(raw.offset_delta) > most {
                 return Err(RecordError::Offset);
             }
             raw.headers.check()?;
             last = Some(raw.offset_delta);
         }
-        if rest.is_empty() { Ok(()) } else { Err(RecordError::Count { declared: self.count }) }
+        if rest.is_empty() { Ok(order) } else { Err(RecordError::Count { declared: self.count }) }
+    }
+
+    /// Copies the records whose offsets ascend, and counts them.
+    ///
+    /// Brokers do not check the offset deltas of uncompressed batches, so a client may have written any. Java reads such a
+    /// batch and skips every record at or below the offset that it returned last (`CompletedFetch.nextFetchedRecord`).
+    #[cold]
+    fn ascending(&self, plain: &[u8]) -> Result<(Bytes, i32), RecordError> {
+        let mut rest = plain;
+        let mut last = None;
+        let mut kept = Vec::with_capacity(plain.len());
+        let mut count = 0;
+        while !rest.is_empty() {
+            let before = rest;
+            let raw = Raw::take(&mut rest)?;
+            if Some(raw.offset_delta) > last {
+                last = Some(raw.offset_delta);
+                kept.extend_from_slice(&before[..before.len() - rest.len()]);
+                count += 1;
+            }
+        }
+        Ok((kept.into(), count))
     }
 
     /// What a control batch marks; the first record's key says it (version, type).
@@ -248,6 +278,14 @@ impl Batch {
             _ => ControlKind::Unknown,
         }
     }
+}
+
+/// How the offsets of a batch's records follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    /// Some offset is not above the one before it.
+    Mixed,
 }
 
 pub(super) fn compression(attributes: i16) -> Option<Compression> {
