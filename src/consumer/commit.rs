@@ -161,6 +161,10 @@ pub(super) async fn committed(
     };
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
     let answered = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
+    // A group that nobody has used has committed nothing.
+    if answered.error == Some(Code::GroupIdNotFound) {
+        return Ok(partitions.iter().map(|key| (key.clone(), None)).collect());
+    }
     if let Some(code) = answered.error {
         return Err(Error::broker(code, format!("could not read the offsets of group {group}")));
     }

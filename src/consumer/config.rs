@@ -16,6 +16,10 @@ use crate::error::Error;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::bounded;
+
+/// The longest wait that a Fetch request can ask for.
+const FETCH_WAIT_LONGEST: Duration = Duration::from_millis(0x7fff_ffff);
 
 /// Settings of a [`Consumer`]. Made by [`Client::consumer`](crate::client::Client::consumer).
 ///
@@ -100,8 +104,9 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Where reading starts. The default is what the group committed, if there is a group; otherwise, and where nothing is
-    /// committed, the beginning.
+    /// Where reading starts. The default is the offset that the group committed, if there is a group. Where there is none, the
+    /// reset policy decides: with [`ResetPolicy::None`] it is an error ([`Start::StoredOnly`]). Without a group, reading starts
+    /// at the beginning, or at the end with [`ResetPolicy::Latest`].
     pub fn start(mut self, start: Start) -> Self {
         self.start = Some(start);
         self
@@ -149,15 +154,16 @@ impl ConsumerBuilder {
         self
     }
 
-    /// How long a broker waits for data. The default is 500 ms.
+    /// How long a broker waits for data. The default is 500 ms, the most that the protocol can express some 24 days.
     pub fn fetch_wait_max(mut self, wait: Duration) -> Self {
-        self.core.fetch_wait_max = wait;
+        self.core.fetch_wait_max = wait.min(FETCH_WAIT_LONGEST);
         self
     }
 
-    /// Bytes, when inflated, after which a poll returns; it returns at least one batch. The default is 1 MiB.
+    /// Bytes, when decompressed, after which a poll returns. It returns at least one batch, and exactly one with zero. The
+    /// default is 1 MiB.
     pub fn poll_bytes_max(mut self, bytes: usize) -> Self {
-        self.limits.poll_bytes = bytes;
+        self.limits.poll_bytes = bytes.max(1);
         self
     }
 
@@ -169,7 +175,7 @@ impl ConsumerBuilder {
 
     /// How long a commit, and a question about offsets, may take. The default is 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.limits.timeout = timeout;
+        self.limits.timeout = bounded(timeout);
         self
     }
 
@@ -214,7 +220,8 @@ impl ConsumerBuilder {
         if let Some(kilobytes) = properties.bytes("queued.max.messages.kbytes") {
             core.prefetch_bytes = kilobytes.saturating_mul(1024);
         }
-        core.fetch_wait_max = properties.millis("fetch.max.wait.ms").unwrap_or(core.fetch_wait_max);
+        core.fetch_wait_max =
+            properties.millis("fetch.max.wait.ms").unwrap_or(core.fetch_wait_max).min(FETCH_WAIT_LONGEST);
         Ok(self)
     }
 
@@ -239,6 +246,7 @@ impl ConsumerBuilder {
         };
         match (&self.start, &self.core.group) {
             (Some(start), _) => start.clone(),
+            (None, Some(_)) if self.core.reset == ResetPolicy::None => Start::StoredOnly,
             (None, Some(_)) => Start::Stored { otherwise: Box::new(otherwise) },
             (None, None) => otherwise,
         }
@@ -265,6 +273,11 @@ impl ConsumerBuilder {
                  fetch.max.bytes, max.partition.fetch.bytes and queued.max.messages.kbytes must be more than zero",
             ));
         }
+        if self.limits.batch_bytes == 0 {
+            return Err(Error::config(
+                "a batch may have no bytes when decompressed: batch_bytes_max must be more than zero",
+            ));
+        }
         Ok(())
     }
 }
@@ -274,10 +287,20 @@ pub(super) fn check_start(start: &Start, has_group: bool) -> Result<(), Error> {
         Start::Offset(offset) if *offset < 0 => Err(Error::config("offsets are numbered from 0")),
         Start::FromEnd(records) if *records < 0 => Err(Error::config("fewer than no records from the end")),
         Start::Timestamp(timestamp) if *timestamp < 0 => Err(Error::config("timestamps begin with 1970")),
-        Start::Stored { .. } if !has_group => {
+        Start::Stored { .. } | Start::StoredOnly if !has_group => {
             Err(Error::config("committed offsets belong to a group: set group, or start elsewhere"))
         }
+        Start::Stored { otherwise } if matches!(**otherwise, Start::Stored { .. } | Start::StoredOnly) => {
+            Err(Error::config(
+                "where no offset is committed, reading cannot start at a committed one: choose another start",
+            ))
+        }
         Start::Stored { otherwise } => check_start(otherwise, has_group),
-        Start::Earliest | Start::FromEnd(_) | Start::Latest | Start::Offset(_) | Start::Timestamp(_) => Ok(()),
+        Start::Earliest
+        | Start::FromEnd(_)
+        | Start::Latest
+        | Start::Offset(_)
+        | Start::StoredOnly
+        | Start::Timestamp(_) => Ok(()),
     }
 }

@@ -43,7 +43,10 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) core: ConsumerCore,
+    /// The consumer was closed or dropped.
     pub(super) stopped: bool,
+    /// The driver ended although the consumer was not closed.
+    pub(super) died: bool,
 }
 
 impl Source for Shared {
@@ -55,7 +58,11 @@ impl Source for Shared {
 
 impl Shared {
     pub(super) fn new(core: ConsumerCore) -> Self {
-        Self { state: Mutex::new(State { core, stopped: false }), work: Notify::new(), news: Notify::new() }
+        Self {
+            state: Mutex::new(State { core, stopped: false, died: false }),
+            work: Notify::new(),
+            news: Notify::new(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -113,7 +120,7 @@ impl Driver {
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
         let is_news = self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
         let mut state = self.shared.lock();
-        let State { core, stopped } = &mut *state;
+        let State { core, stopped, .. } = &mut *state;
         if is_news {
             self.seen = Some(Arc::clone(&snapshot));
             core.handle_metadata(now, snapshot);
@@ -197,9 +204,16 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Whoever polls hears that it is over, also where the runtime ends before the consumer does.
+    /// Notifies the task that polls. If nobody has closed the consumer, the driver has panicked or its runtime has ended, and
+    /// polling is an error from now on.
     fn drop(&mut self) {
         self.cluster.release(self.reader);
+        let mut state = self.shared.lock();
+        if !state.stopped {
+            state.died = true;
+            tracing::error!(target: "ottla::consumer", panicking = std::thread::panicking(), "driver ended");
+        }
+        drop(state);
         self.shared.stop();
     }
 }

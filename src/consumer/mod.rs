@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::client::Cluster;
 use crate::codec::Codecs;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::net::clock;
 use crate::reading::PartitionBatch;
 use crate::reading::buffers::Buffers;
@@ -74,6 +75,16 @@ pub struct Consumer {
     driver: Option<JoinHandle<()>>,
 }
 
+/// Whether a poll that has nothing to return can wait for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    GoesOn,
+    /// A bounded read has returned everything, or the consumer was closed.
+    Over,
+    /// The driver ended although nobody closed the consumer.
+    Died,
+}
+
 impl Consumer {
     fn start(cluster: Cluster, core: ConsumerCore, settings: core::Config, codecs: Codecs, limits: Limits) -> Self {
         let shared = Arc::new(Shared::new(core));
@@ -96,7 +107,8 @@ impl Consumer {
 
     /// Waits for records, or for something else to tell: see [`Records`].
     ///
-    /// `None` says that a bounded read ([`ConsumerBuilder::until_end`]) is over, or that the consumer was closed. An error
+    /// `None` says that a bounded read ([`ConsumerBuilder::until_end`]) is over, or that the consumer was closed. An error of
+    /// kind `Closed` says that the consumer's background task has ended although it was not closed. Every other error
     /// concerns what it names, and nothing else: polling again goes on with the rest. A batch that cannot be read is an
     /// error of kind `Corrupt` that names its last offset, and the position stays before it: it is fetched again, and
     /// seeking to the offset after it leads past it.
@@ -135,28 +147,41 @@ impl Consumer {
                 break;
             }
         }
-        let is_over = self.make_room();
+        let progress = self.make_room();
         if !records.is_bare() {
             return Some(Ok(Some(records)));
         }
-        match self.error.take() {
-            Some(error) => Some(Err(error)),
-            None => is_over.then_some(Ok(None)),
+        if let Some(error) = self.error.take() {
+            return Some(Err(error));
+        }
+        match progress {
+            Progress::GoesOn => None,
+            Progress::Over => Some(Ok(None)),
+            Progress::Died => Some(Err(Error::new(
+                Kind::Closed,
+                "the consumer's background task ended, by a panic or with its runtime: build a new consumer",
+            ))),
         }
     }
 
-    /// Lets the core fetch more. Answers whether there will never be anything again.
-    fn make_room(&self) -> bool {
+    /// Lets the core fetch more, and says whether there can be more.
+    fn make_room(&self) -> Progress {
         let mut state = self.shared.lock();
-        let State { core, stopped } = &mut *state;
+        let State { core, stopped, died } = &mut *state;
         core.handle_room(clock::now());
-        let is_over = *stopped || !core.has_next() && core.is_finished();
+        let progress = if !core.has_next() && core.is_finished() || *stopped && !*died {
+            Progress::Over
+        } else if *died {
+            Progress::Died
+        } else {
+            Progress::GoesOn
+        };
         let has_actions = core.has_actions();
         drop(state);
         if has_actions {
             self.shared.work.notify_one();
         }
-        is_over
+        progress
     }
 
     /// Reads batches of a chunk until it is finished, or there is no room.

@@ -5,12 +5,15 @@ use std::time::Duration;
 use super::*;
 use crate::client::Client;
 use crate::codec::Compression;
+use crate::config::Properties;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
 use crate::mock::Server;
 use crate::producer::Record;
 
 const OFFSET_COMMIT: i16 = 8;
+const OFFSET_FETCH: i16 = 9;
+const GROUP_ID_NOT_FOUND: i16 = 69;
 
 async fn cluster(partitions: i32) -> (Server, Client) {
     let mock = Mock::builder().brokers(3).topic("t", partitions).build();
@@ -138,7 +141,7 @@ async fn a_topic_that_is_not_there_is_told_and_a_closed_consumer_ends() {
     let (_server, client) = cluster(1).await;
     let mut consumer = client.consumer().assign(["missing"]).until_end().build().unwrap();
     let error = within(consumer.poll()).await.unwrap_err();
-    assert_eq!((error.kind(), error.topic()), (crate::error::Kind::UnknownTopic, Some("missing")));
+    assert_eq!((error.kind(), error.topic()), (Kind::UnknownTopic, Some("missing")));
     within(consumer.close()).await.unwrap();
     assert!(within(consumer.poll()).await.unwrap().is_none());
     assert!(client.consumer().build().is_err());
@@ -207,5 +210,125 @@ async fn offsets_are_told_of_every_partition_before_anything_was_read() {
     assert_eq!(within(fresh.committed()).await.unwrap().len(), 4);
     let nowhere = client.consumer().group("g").assign(["nowhere"]).build().unwrap();
     let error = within(nowhere.end_offsets()).await.expect_err("there is no such topic");
-    assert_eq!((error.kind(), error.topic()), (crate::error::Kind::UnknownTopic, Some("nowhere")));
+    assert_eq!((error.kind(), error.topic()), (Kind::UnknownTopic, Some("nowhere")));
+}
+
+#[tokio::test]
+async fn policy_of_none_without_a_committed_offset_is_an_error_until_a_seek() {
+    let (_server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 7).await;
+    let mut properties = Properties::new();
+    properties.set("group.id", "g").unwrap();
+    properties.set("auto.offset.reset", "none").unwrap();
+    let built = client.consumer().assign(["t"]).properties(&properties);
+    let mut consumer = built.unwrap().build().unwrap();
+    let error = within(consumer.poll()).await.expect_err("nothing is committed");
+    assert_eq!((error.kind(), error.topic(), error.partition()), (Kind::NoOffset, Some("t"), Some(0)));
+    assert!(error.to_string().contains("0 to 7"), "{error}");
+    // Nothing is read meanwhile, and nothing is committed.
+    assert!(tokio::time::timeout(Duration::from_millis(200), consumer.poll()).await.is_err());
+    let key = TopicPartition::new("t", 0);
+    assert_eq!(consumer.position(&key), None);
+    consumer.seek(&key, Start::Offset(5)).unwrap();
+    assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 2);
+    within(consumer.commit()).await.unwrap();
+    // From now on there is an offset to start from.
+    write(&client, Compression::None, 7, 1).await;
+    let mut next = client.consumer().group("g").start(Start::StoredOnly).assign(["t"]).build().unwrap();
+    assert_eq!(within(next.poll()).await.unwrap().unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn unknown_group_has_committed_nothing() {
+    let (server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 3).await;
+    for times in [1, 2] {
+        server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(GROUP_ID_NOT_FOUND), times));
+        let mut consumer = client.consumer().group("nobody").assign(["t"]).build().unwrap();
+        assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 3);
+    }
+    let consumer = client.consumer().group("nobody").assign(["t"]).build().unwrap();
+    server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(GROUP_ID_NOT_FOUND), 2));
+    assert_eq!(within(consumer.committed()).await.unwrap(), [(TopicPartition::new("t", 0), None)]);
+}
+
+#[tokio::test]
+async fn extreme_limits_are_accepted_or_refused_with_the_remedy() {
+    let (_server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 3).await;
+    write(&client, Compression::Lz4, 3, 3).await;
+    let builder = || client.consumer().group("g").assign(["t"]).until_end();
+    let accepted: [(&str, ConsumerBuilder); 14] = [
+        ("fetch_wait_max", builder().fetch_wait_max(Duration::MAX)),
+        ("fetch_wait_max 0", builder().fetch_wait_max(Duration::ZERO)),
+        ("timeout", builder().timeout(Duration::MAX)),
+        ("poll_bytes_max 0", builder().poll_bytes_max(0)),
+        ("poll_bytes_max", builder().poll_bytes_max(usize::MAX)),
+        ("batch_bytes_max", builder().batch_bytes_max(usize::MAX)),
+        ("fetch_bytes_max 1", builder().fetch_bytes_max(1)),
+        ("fetch_bytes_max", builder().fetch_bytes_max(usize::MAX)),
+        ("fetch_bytes_min 0", builder().fetch_bytes_min(0)),
+        ("partition_fetch_bytes_max 1", builder().partition_fetch_bytes_max(1)),
+        ("partition_fetch_bytes_max", builder().partition_fetch_bytes_max(usize::MAX)),
+        ("prefetch_bytes 1", builder().prefetch_bytes(1)),
+        ("prefetch_bytes", builder().prefetch_bytes(usize::MAX)),
+        ("all", builder().fetch_wait_max(Duration::MAX).timeout(Duration::MAX).fetch_bytes_max(0x7fff_ffff)),
+    ];
+    for (name, builder) in accepted {
+        let mut consumer = builder.build().unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(read_all(&mut consumer).await.len(), 6, "{name}");
+        within(consumer.commit()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        within(consumer.committed()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        within(consumer.end_offsets()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        for partition in consumer.assignment() {
+            consumer.seek(&partition, Start::Earliest).unwrap();
+        }
+        within(consumer.poll()).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        within(consumer.commit_positions([(TopicPartition::new("t", 0), Position::from(0))])).await.unwrap();
+    }
+    let refused: [(&str, ConsumerBuilder); 4] = [
+        ("fetch.max.bytes", builder().fetch_bytes_max(0)),
+        ("max.partition.fetch.bytes", builder().partition_fetch_bytes_max(0)),
+        ("queued.max.messages.kbytes", builder().prefetch_bytes(0)),
+        ("batch_bytes_max", builder().batch_bytes_max(0)),
+    ];
+    for (name, builder) in refused {
+        let error = builder.build().expect_err(name);
+        assert!(error.kind() == Kind::Config && error.to_string().contains(name), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn zero_bytes_a_poll_is_one_batch_a_poll() {
+    let (_server, client) = cluster(1).await;
+    for from in 0..4 {
+        write(&client, Compression::None, from, 1).await;
+    }
+    let mut consumer = client.consumer().assign(["t"]).until_end().poll_bytes_max(0).build().unwrap();
+    for _ in 0..4 {
+        assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn poll_reports_a_driver_that_ended_by_itself() {
+    let (_server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 3).await;
+    let mut consumer = client.consumer().assign(["t"]).build().unwrap();
+    assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 3);
+    consumer.driver.as_ref().expect("it runs").abort();
+    for _ in 0..3 {
+        assert_eq!(within(consumer.poll()).await.expect_err("nobody closed it").kind(), Kind::Closed);
+    }
+    within(consumer.close()).await.unwrap();
+
+    // One that was closed, or has read all that it was to read, has no error to report.
+    let mut closed = client.consumer().assign(["t"]).build().unwrap();
+    within(closed.close()).await.unwrap();
+    assert!(within(closed.poll()).await.unwrap().is_none());
+    let mut bounded = client.consumer().assign(["t"]).until_end().build().unwrap();
+    assert_eq!(read_all(&mut bounded).await.len(), 3);
+    bounded.driver.as_ref().expect("it runs").abort();
+    tokio::task::yield_now().await;
+    assert!(within(bounded.poll()).await.unwrap().is_none());
 }

@@ -56,6 +56,8 @@ pub enum Kind {
     Corrupt,
     /// The buffer has no room: only `try_enqueue` says so.
     Full,
+    /// The group has committed no offset, and no policy says where to start instead.
+    NoOffset,
     /// Bytes that should be a response are not one.
     Protocol,
     /// A record is larger than the configuration, or the topic, allows.
@@ -194,6 +196,7 @@ impl Error {
             Kind::Closed
             | Kind::Config
             | Kind::Corrupt
+            | Kind::NoOffset
             | Kind::Protocol
             | Kind::RecordTooLarge
             | Kind::Truncated

@@ -219,7 +219,7 @@ impl Batch {
         };
         let (plain, count) = match self.walk(&plain)? {
             Order::Ascending => (plain, self.count),
-            Order::Mixed => self.ascending(&plain)?,
+            Order::Mixed => ascending(&plain)?,
         };
         let batch = Self { bytes: Bytes::new(), count, ..self.clone() };
         Ok(Decoded { batch, plain, legacy: VecDeque::new() })
@@ -246,28 +246,6 @@ impl Batch {
         if rest.is_empty() { Ok(order) } else { Err(RecordError::Count { declared: self.count }) }
     }
 
-    /// Copies the records whose offsets ascend, and counts them.
-    ///
-    /// Brokers do not check the offset deltas of uncompressed batches, so a client may have written any. Java reads such a
-    /// batch and skips every record at or below the offset that it returned last (`CompletedFetch.nextFetchedRecord`).
-    #[cold]
-    fn ascending(&self, plain: &[u8]) -> Result<(Bytes, i32), RecordError> {
-        let mut rest = plain;
-        let mut last = None;
-        let mut kept = Vec::with_capacity(plain.len());
-        let mut count = 0;
-        while !rest.is_empty() {
-            let before = rest;
-            let raw = Raw::take(&mut rest)?;
-            if Some(raw.offset_delta) > last {
-                last = Some(raw.offset_delta);
-                kept.extend_from_slice(&before[..before.len() - rest.len()]);
-                count += 1;
-            }
-        }
-        Ok((kept.into(), count))
-    }
-
     /// What a control batch marks; the first record's key says it (version, type).
     pub fn control_kind(&self) -> ControlKind {
         let mut rest = &self.bytes[HEADER_LEN.min(self.bytes.len())..];
@@ -278,6 +256,28 @@ impl Batch {
             _ => ControlKind::Unknown,
         }
     }
+}
+
+/// Copies the records whose offsets ascend, and counts them.
+///
+/// Brokers do not check the offset deltas of uncompressed batches, so a client may have written any. Java reads such a
+/// batch and skips every record at or below the offset that it returned last (`CompletedFetch.nextFetchedRecord`).
+#[cold]
+fn ascending(plain: &[u8]) -> Result<(Bytes, i32), RecordError> {
+    let mut rest = plain;
+    let mut last = None;
+    let mut kept = Vec::with_capacity(plain.len());
+    let mut count = 0;
+    while !rest.is_empty() {
+        let before = rest;
+        let raw = Raw::take(&mut rest)?;
+        if Some(raw.offset_delta) > last {
+            last = Some(raw.offset_delta);
+            kept.extend_from_slice(&before[..before.len() - rest.len()]);
+            count += 1;
+        }
+    }
+    Ok((kept.into(), count))
 }
 
 /// How the offsets of a batch's records follow one another.

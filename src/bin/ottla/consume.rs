@@ -31,7 +31,12 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     let client = connect::client(&properties).await?;
     check_partitions(&client, &options).await?;
     let builder = client.consumer().properties(&properties)?;
-    let builder = if let Some(start) = start { builder.start(start) } else { builder };
+    let builder = match start {
+        // The default of a group: the reset policy says where to start without a committed offset.
+        Some(Start::StoredOnly) if options.group.is_some() => builder,
+        Some(start) => builder.start(start),
+        None => builder,
+    };
     let mut consumer = assign(builder, &options).build()?;
     let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout());
     let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
@@ -98,7 +103,7 @@ fn start(text: &str) -> Result<Start, Failure> {
     match text {
         "beginning" => Ok(Start::Earliest),
         "end" => Ok(Start::Latest),
-        "stored" => Ok(Start::Stored { otherwise: Box::new(Start::Earliest) }),
+        "stored" => Ok(Start::StoredOnly),
         _ => {
             if let Some(timestamp) = text.strip_prefix("s@") {
                 return timestamp.parse().map(Start::Timestamp).map_err(|_| wrong());

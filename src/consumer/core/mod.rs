@@ -435,6 +435,7 @@ impl ConsumerCore {
             }
             let start = match (added.is_late, &self.config.start) {
                 (false, start) => start.clone(),
+                (true, Start::StoredOnly) => Start::StoredOnly,
                 (true, Start::Stored { .. }) => Start::Stored { otherwise: Box::new(Start::Earliest) },
                 (true, _) => Start::Earliest,
             };

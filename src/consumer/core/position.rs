@@ -38,11 +38,14 @@ pub enum Start {
     Latest,
     /// At an offset. One that is out of range is treated as the reset policy says.
     Offset(i64),
-    /// At the offset that the group committed.
+    /// At the offset that the group committed, or elsewhere where it has committed none.
     Stored {
         /// Where to start where none is committed.
         otherwise: Box<Self>,
     },
+    /// At the offset that the group committed. Where it has committed none, that is an error of kind
+    /// [`NoOffset`](crate::error::Kind::NoOffset), and the partition waits for a seek (`auto.offset.reset=none`).
+    StoredOnly,
     /// With the first record of this time (milliseconds since 1970) or later; at the end if there is none.
     Timestamp(i64),
 }
@@ -235,6 +238,7 @@ impl Partition {
                 State::Fetching
             }
             Start::Stored { otherwise } => State::Initializing { otherwise: (**otherwise).clone() },
+            Start::StoredOnly => State::Initializing { otherwise: Start::StoredOnly },
             Start::Timestamp(timestamp) => Self::find(Target::Timestamp(*timestamp)),
         };
     }
@@ -349,9 +353,25 @@ impl Partition {
         self.asking = false;
     }
 
-    /// The log has these offsets. Fetching goes on where the position is among them after all.
-    pub(super) fn measured(&mut self, start: i64, end: i64) {
-        if (start..=end).contains(&self.fetch.offset) {
+    /// The group has committed no offset and no policy says where to start: finds out what there is, to say so
+    /// (`NoOffsetForPartitionException`).
+    pub(super) fn measure_start(&mut self, generation: u64) {
+        self.drop_queue(generation);
+        self.state = Self::find(Target::RangeStart);
+    }
+
+    /// The log has these offsets. Fetching goes on where the position is among them after all; there is none unless `has_position`.
+    pub(super) fn measured(&mut self, has_position: bool, start: i64, end: i64) {
+        if !has_position {
+            let error = Error::new(
+                crate::error::Kind::NoOffset,
+                format!(
+                    "the group has committed no offset and the reset policy is none: \
+                     seek to an offset of the log, which has {start} to {end}, or set another policy"
+                ),
+            );
+            self.stop_reading(self.place(error));
+        } else if (start..=end).contains(&self.fetch.offset) {
             self.go_on();
         } else {
             self.halt(&format!("the position is out of the log's range, which is {start} to {end}"));
@@ -391,9 +411,13 @@ impl Partition {
     }
 
     pub(super) fn halt(&mut self, reason: &str) {
-        self.bound_anew();
         let error = Error::new(crate::error::Kind::Truncated, reason);
-        let error = self.place(error).at_offset(self.fetch.offset);
+        self.stop_reading(self.place(error).at_offset(self.fetch.offset));
+    }
+
+    /// Waits for a seek, and says why.
+    fn stop_reading(&mut self, error: Error) {
+        self.bound_anew();
         // Nothing else says that a seek is waited for, so an error that was not told yet gives way.
         if matches!(self.queue.back(), Some(Item::Error(_))) {
             self.queue.pop_back();

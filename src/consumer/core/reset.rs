@@ -201,7 +201,7 @@ impl ConsumerCore {
             Target::FromEnd(_) => Target::Earliest,
             Target::RangeStart => Target::RangeEnd(found.offset),
             Target::RangeEnd(start) => {
-                partition.measured(start, found.offset);
+                partition.measured(reset.is_some(), start, found.offset);
                 return self.make_ready(slot);
             }
             // No record is of that time or later.
@@ -240,6 +240,15 @@ impl ConsumerCore {
     pub(super) fn stored(&mut self, now: Instant, asked: Vec<Asked>, response: &OffsetFetchResponse) {
         let group = self.config.group.as_deref().and_then(|group| response.group(group));
         let refused = group.and_then(|group| group.error);
+        // A group that nobody has used has committed nothing; Kafka says so of each partition, other brokers of the group.
+        if refused == Some(Code::GroupIdNotFound) {
+            for asked in asked {
+                if self.answered(asked, |state| matches!(state, State::Initializing { .. })) {
+                    self.start_otherwise(asked.slot);
+                }
+            }
+            return;
+        }
         if let Some(code) = refused {
             let error = Error::broker(code, "could not read the committed offsets");
             return self.question_failed(now, Pending::Stored(asked), &error);
@@ -282,6 +291,7 @@ impl ConsumerCore {
         let Some(partition) = self.partitions[slot].as_mut() else { return };
         let State::Initializing { otherwise } = partition.state.clone() else { return };
         let otherwise = match otherwise {
+            Start::StoredOnly => return partition.measure_start(generation),
             Start::Stored { .. } => Start::Earliest,
             other => other,
         };
