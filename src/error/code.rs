@@ -1,4 +1,4 @@
-//! Every error code of the protocol (`org.apache.kafka.common.protocol.Errors`), and what it calls for next.
+//! Every error code of the protocol (`org.apache.kafka.common.protocol.Errors`), by number and name.
 
 use std::fmt;
 
@@ -192,95 +192,7 @@ impl fmt::Display for Code {
     }
 }
 
-/// What a partition's error in a Produce response calls for next (`Sender.completeBatch`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProduceRecovery {
-    /// It had been written before: success without a known offset.
-    Duplicate,
-    /// This batch can never succeed. `doubtful` says that this attempt may have been written.
-    Fail {
-        /// Whether the attempt may have been written all the same.
-        doubtful: bool,
-    },
-    /// The whole producer can do no more.
-    Fatal,
-    /// The identity is of no use for this partition; continue with another epoch.
-    NewEpoch,
-    /// Ask again who leads, then send the same bytes. `doubtful` says that this attempt may have been written.
-    RefreshMetadata {
-        /// Whether the attempt may have been written all the same.
-        doubtful: bool,
-    },
-    /// Send the same bytes again after a pause. `doubtful` says that this attempt may have been written.
-    Retry {
-        /// Whether the attempt may have been written all the same.
-        doubtful: bool,
-    },
-    /// Make smaller batches of it.
-    Split,
-}
-
 impl Code {
-    /// What to do about this code in a Produce response. Every code has its place here.
-    #[rustfmt::skip]
-    #[expect(clippy::match_same_arms, reason = "what brokers answer apart from what they do not")]
-    pub fn produce_recovery(self) -> ProduceRecovery {
-        use ProduceRecovery as R;
-        match self {
-            Self::DuplicateSequenceNumber => R::Duplicate,
-            Self::MessageTooLarge | Self::RecordListTooLarge => R::Split,
-            Self::OutOfOrderSequenceNumber | Self::UnknownProducerId | Self::InvalidProducerEpoch => R::NewEpoch,
-            // NOT_LEADER may come after the append (KAFKA-13574), as a purged delayed produce.
-            Self::NotLeaderOrFollower | Self::LeaderNotAvailable | Self::FencedLeaderEpoch
-            | Self::KafkaStorageError => R::RefreshMetadata { doubtful: true },
-            Self::UnknownTopicOrPartition | Self::UnknownTopicId | Self::InconsistentTopicId
-            | Self::ReplicaNotAvailable => R::RefreshMetadata { doubtful: false },
-            Self::RequestTimedOut | Self::NotEnoughReplicasAfterAppend | Self::Network
-            | Self::UnknownServerError => R::Retry { doubtful: true },
-            Self::CorruptMessage | Self::NotEnoughReplicas | Self::ThrottlingQuotaExceeded
-            | Self::UnknownLeaderEpoch => R::Retry { doubtful: false },
-            Self::ProducerFenced | Self::ClusterAuthorizationFailed | Self::TransactionalIdAuthorizationFailed
-            | Self::InvalidProducerIdMapping | Self::UnsupportedVersion => R::Fatal,
-            // Refused before the append (`UnifiedLog.append`, `ReplicaManager.appendRecords`, `KafkaApis.handleProduceRequest`).
-            Self::TopicAuthorizationFailed | Self::InvalidTopic | Self::InvalidRequiredAcks | Self::InvalidRecord
-            | Self::InvalidTimestamp | Self::PolicyViolation | Self::UnsupportedCompressionType
-            | Self::UnsupportedForMessageFormat | Self::InvalidTxnState | Self::InvalidRequest
-            | Self::TransactionAbortable => R::Fail { doubtful: false },
-            // Not an answer to a Produce request: nothing follows from it but what the code says of itself.
-            Self::CoordinatorLoadInProgress | Self::CoordinatorNotAvailable | Self::NotCoordinator
-            | Self::NotController | Self::ConcurrentTransactions | Self::FetchSessionIdNotFound
-            | Self::InvalidFetchSessionEpoch | Self::ListenerNotFound | Self::OffsetNotAvailable
-            | Self::PreferredLeaderNotAvailable | Self::EligibleLeadersNotAvailable | Self::ElectionNotNeeded
-            | Self::UnstableOffsetCommit | Self::FetchSessionTopicIdError | Self::ShareSessionNotFound
-            | Self::InvalidShareSessionEpoch => R::Retry { doubtful: true },
-            Self::OffsetOutOfRange | Self::InvalidFetchSize | Self::BrokerNotAvailable | Self::StaleControllerEpoch
-            | Self::OffsetMetadataTooLarge | Self::IllegalGeneration | Self::InconsistentGroupProtocol
-            | Self::InvalidGroupId | Self::UnknownMemberId | Self::InvalidSessionTimeout | Self::RebalanceInProgress
-            | Self::InvalidCommitOffsetSize | Self::GroupAuthorizationFailed | Self::UnsupportedSaslMechanism
-            | Self::IllegalSaslState | Self::TopicAlreadyExists | Self::InvalidPartitions
-            | Self::InvalidReplicationFactor | Self::InvalidReplicaAssignment | Self::InvalidConfig
-            | Self::InvalidTransactionTimeout | Self::TransactionCoordinatorFenced | Self::SecurityDisabled
-            | Self::OperationNotAttempted | Self::LogDirNotFound | Self::SaslAuthenticationFailed
-            | Self::ReassignmentInProgress | Self::DelegationTokenAuthDisabled | Self::DelegationTokenNotFound
-            | Self::DelegationTokenOwnerMismatch | Self::DelegationTokenRequestNotAllowed
-            | Self::DelegationTokenAuthorizationFailed | Self::DelegationTokenExpired | Self::InvalidPrincipalType
-            | Self::NonEmptyGroup | Self::GroupIdNotFound | Self::TopicDeletionDisabled | Self::StaleBrokerEpoch
-            | Self::MemberIdRequired | Self::GroupMaxSizeReached | Self::FencedInstanceId
-            | Self::NoReassignmentInProgress | Self::GroupSubscribedToTopic | Self::ResourceNotFound
-            | Self::DuplicateResource | Self::UnacceptableCredential | Self::InconsistentVoterSet
-            | Self::InvalidUpdateVersion | Self::FeatureUpdateFailed | Self::PrincipalDeserializationFailure
-            | Self::SnapshotNotFound | Self::PositionOutOfRange | Self::DuplicateBrokerRegistration
-            | Self::BrokerIdNotRegistered | Self::InconsistentClusterId | Self::TransactionalIdNotFound
-            | Self::IneligibleReplica | Self::NewLeaderElected | Self::OffsetMovedToTieredStorage
-            | Self::FencedMemberEpoch | Self::UnreleasedInstanceId | Self::UnsupportedAssignor
-            | Self::StaleMemberEpoch | Self::MismatchedEndpointType | Self::UnsupportedEndpointType
-            | Self::UnknownControllerId | Self::UnknownSubscriptionId | Self::TelemetryTooLarge
-            | Self::InvalidRegistration | Self::InvalidRecordState | Self::FencedStateEpoch | Self::InvalidVoterKey
-            | Self::DuplicateVoter | Self::VoterNotFound | Self::InvalidRegularExpression | Self::RebootstrapRequired
-            | Self::Unknown(_) => R::Fail { doubtful: true },
-        }
-    }
-
     /// Whether this code, in any response about a partition, says that the metadata is out of date.
     pub fn is_stale_metadata(self) -> bool {
         matches!(

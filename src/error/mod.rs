@@ -1,8 +1,8 @@
 //! The one public [`Error`], and what each broker error code means.
 //!
 //! An error knows its kind, its place (broker, API, topic, partition) and its source; `Display` prints one level, so a
-//! reporter that walks `source()` repeats nothing. [`code`] holds every code Kafka defines and, per request family, what a
-//! client does about it.
+//! reporter that walks `source()` repeats nothing. [`code`] holds every code that Kafka defines, and
+//! [`recovery`], by request and promise, how a client recovers from it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::types::TopicName;
 
 pub mod code;
+pub mod recovery;
 
 pub use self::code::Code;
 

@@ -22,6 +22,11 @@ impl Cluster {
         self.state.create_topic(&TopicName::from(name), partitions, replicas).id
     }
 
+    /// Adds partitions to a topic until it has so many; whether there is such a topic.
+    pub fn add_partitions(&mut self, name: &str, count: i32) -> bool {
+        self.state.add_partitions(name, count)
+    }
+
     /// Deletes a topic; whether there was one.
     pub fn delete_topic(&mut self, name: &str) -> bool {
         self.state.delete_topic(name)

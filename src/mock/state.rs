@@ -203,6 +203,16 @@ impl State {
         self.topics.get_mut(name).expect("it was inserted just now")
     }
 
+    /// Adds partitions to a topic until it has `count`.
+    pub(super) fn add_partitions(&mut self, name: &str, count: i32) -> bool {
+        let Some(topic) = self.topics.get(name) else { return false };
+        let replicas: Vec<i32> = topic.partitions.first().map_or_else(Vec::new, |first| first.seat.replicas.clone());
+        let (from, to) = (topic.partitions.len(), usize::try_from(count).unwrap_or(0));
+        let added: Vec<Partition> = (from..to).map(|_| self.new_partition(replicas.clone())).collect();
+        self.changes += 1;
+        self.topics.get_mut(name).map(|topic| topic.partitions.extend(added)).is_some()
+    }
+
     fn new_partition(&self, replicas: Vec<i32>) -> Partition {
         let leader = replicas.iter().copied().find(|id| self.is_up(*id));
         let mut log = Log::default();

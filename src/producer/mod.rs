@@ -22,7 +22,6 @@ use crate::net::clock;
 use crate::partitioner::Builtin;
 use crate::partitioner::PartitionerFactory;
 use crate::types::LONGEST;
-use crate::types::TopicName;
 use crate::types::bounded;
 
 mod budget;
@@ -35,14 +34,16 @@ mod shared;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 mod times;
+mod unknown;
 
 pub use self::delivery::Delivery;
 pub use self::delivery::Receipt;
 use self::placing::Placing;
 pub use self::record::Record;
 use self::shared::Admission;
-use self::shared::Place;
+use self::shared::Routing;
 use self::shared::Shared;
+use self::unknown::Missing;
 
 impl Client {
     /// Starts to build a producer.
@@ -133,7 +134,8 @@ impl ProducerBuilder {
     /// How records are placed. The default is [`Builtin::Murmur2`].
     ///
     /// A partitioner of your own runs in the task that sends, one record of a topic at a time, without any other lock of the
-    /// producer. It is not told how many batches wait for each partition.
+    /// producer. It does not learn how many batches wait for each partition. It is asked again for a record where the topic's number
+    /// of partitions changed before the record was accepted.
     pub fn partitioner(mut self, partitioner: impl PartitionerFactory + 'static) -> Self {
         let any: &dyn Any = &partitioner;
         self.placing = match any.downcast_ref::<Builtin>() {
@@ -315,52 +317,65 @@ impl Producer {
     ///
     /// Cancel safety: dropping the future before it is ready withdraws the record. Dropping the [`Delivery`] does not.
     pub async fn enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        let place = self.shared().place(&record);
-        match self.shared().admit(&record, place)? {
+        let routing = self.shared().route(&record);
+        match self.shared().admit(&record, routing)? {
             Admission::Accepted(delivery) => Ok(delivery),
-            Admission::Full | Admission::UnknownTopic => self.enqueue_slowly(record, place).await,
+            Admission::Full | Admission::Outdated | Admission::Unknown(_) => self.enqueue_slowly(record, routing).await,
         }
     }
 
     #[cold]
-    async fn enqueue_slowly(&self, record: Record<'_>, mut place: Place) -> Result<Delivery, Error> {
+    async fn enqueue_slowly(&self, record: Record<'_>, mut routing: Routing) -> Result<Delivery, Error> {
         let shared = self.shared();
         let deadline = clock::now() + shared.delivery_timeout();
         let mut room = None;
         loop {
             let admitted = match &mut room {
-                Some(room) => shared.admit_into(room, &record, place)?,
-                None => shared.admit(&record, place)?,
+                Some(room) => shared.admit_into(room, &record, routing)?,
+                None => shared.admit(&record, routing)?,
             };
             let waited: Result<(), Error> = match admitted {
                 Admission::Accepted(delivery) => return Ok(delivery),
-                Admission::UnknownTopic => {
+                Admission::Full => room.insert(shared.room(&record)).granted(deadline).await,
+                Admission::Outdated => {
+                    shared.catch_up();
+                    routing = shared.route(&record);
+                    Ok(())
+                }
+                Admission::Unknown(missing) => {
                     // Others may use the room while this one asks.
                     room = None;
-                    let learned = shared.learn(&TopicName::from(record.topic()), deadline).await;
-                    if place == Place::Unknown {
-                        place = shared.place(&record);
-                    }
+                    let learned = shared.learn(record.topic(), missing, deadline).await;
+                    routing = shared.route(&record);
                     learned
                 }
-                Admission::Full => room.insert(shared.room(&record)).granted(deadline).await,
             };
             waited.map_err(|error| error.written(Written::No))?;
         }
     }
 
-    /// Accepts a record if there is room now; an error of kind [`Kind::Full`] says that there is none.
+    /// Accepts a record if that takes no waiting. An error of kind [`Kind::Full`] says that there is no capacity now, or that the
+    /// topic or the partition is not known yet: metadata is requested, and a later call may succeed. Once metadata says that it does
+    /// not exist, the error is of kind [`Kind::UnknownTopic`].
     #[expect(clippy::needless_pass_by_value, reason = "as `enqueue` takes it")]
     pub fn try_enqueue(&self, record: Record<'_>) -> Result<Delivery, Error> {
-        match self.shared().admit(&record, self.shared().place(&record))? {
-            Admission::Accepted(delivery) => Ok(delivery),
-            Admission::Full => Err(Error::new(Kind::Full, "the producer's buffer is full").written(Written::No)),
-            Admission::UnknownTopic => {
-                let topic = TopicName::from(record.topic());
-                self.shared().cluster().want(std::slice::from_ref(&topic));
-                Err(Error::new(Kind::Full, "the topic is not known yet").in_topic(&topic).written(Written::No))
+        let shared = self.shared();
+        let mut routing = shared.route(&record);
+        let mut missing = None;
+        // Once more with the newest metadata, which the core may not have.
+        for _ in 0..2 {
+            match shared.admit(&record, routing)? {
+                Admission::Accepted(delivery) => return Ok(delivery),
+                Admission::Full => {
+                    return Err(Error::new(Kind::Full, "the producer's buffer is full").written(Written::No));
+                }
+                Admission::Outdated => missing = None,
+                Admission::Unknown(what) => missing = Some(what),
             }
+            shared.catch_up();
+            routing = shared.route(&record);
         }
+        Err(shared.not_known(record.topic(), missing.unwrap_or(Missing::Topic)))
     }
 
     /// Accepts records in order, waiting for room as often as needed. It costs less than one call for each: records are taken
@@ -375,8 +390,8 @@ impl Producer {
             chunk.clear();
             // Iterators and partitioners are the caller's code: they run before the lock is taken.
             for record in records.by_ref().take(CHUNK) {
-                let place = self.shared().place(&record);
-                chunk.push((record, place));
+                let routing = self.shared().route(&record);
+                chunk.push((record, routing));
             }
             if chunk.is_empty() {
                 return Ok(deliveries);
@@ -384,10 +399,12 @@ impl Producer {
             let before = deliveries.len();
             self.shared().admit_all(&chunk, &mut deliveries)?;
             let taken = deliveries.len() - before;
-            for (record, place) in chunk.drain(..).skip(taken) {
-                let delivery = match self.shared().admit(&record, place)? {
+            for (record, routing) in chunk.drain(..).skip(taken) {
+                let delivery = match self.shared().admit(&record, routing)? {
                     Admission::Accepted(delivery) => delivery,
-                    Admission::Full | Admission::UnknownTopic => self.enqueue_slowly(record, place).await?,
+                    Admission::Full | Admission::Outdated | Admission::Unknown(_) => {
+                        self.enqueue_slowly(record, routing).await?
+                    }
                 };
                 deliveries.push(delivery);
             }

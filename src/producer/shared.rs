@@ -1,14 +1,11 @@
 //! What the handles and the driver of a producer share: the core behind its lock, and the budget.
 
-use std::future::Future;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -27,6 +24,8 @@ use super::delivery::Ticket;
 use super::placing::Placing;
 use super::record::Record;
 use super::times::Times;
+use super::unknown::Doubts;
+use super::unknown::Missing;
 use crate::client::Cluster;
 use crate::client::Source;
 use crate::error::Error;
@@ -50,6 +49,8 @@ pub(super) struct Shared {
     /// The oldest batch that somebody still waits for, and word of it.
     settled: AtomicU64,
     news: Notify,
+    /// What `try_enqueue` asked for and was not known.
+    doubts: Mutex<Doubts>,
     /// The user's partitioner, if there is one.
     placing: Option<Placing>,
     request_bytes_max: usize,
@@ -68,20 +69,26 @@ pub(super) struct State {
     pub(super) stopped: bool,
 }
 
-/// What became of a record at the door.
+/// Whether a record was accepted, and if not, why.
 pub(super) enum Admission<T = Delivery> {
     Accepted(T),
+    /// The budget has not the capacity.
     Full,
-    UnknownTopic,
+    /// The topic has another number of partitions than the one that the user's partitioner chose among.
+    Outdated,
+    /// Metadata does not have the topic or the partition.
+    Unknown(Missing),
 }
 
-/// Which partition a record goes to, as far as that is decided without the lock.
+/// Where a record goes, as far as that is decided without the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// The built-in partitioner will say.
+pub(super) enum Routing {
+    /// The built-in partitioner chooses.
     Builtin,
-    /// The record, or the user's partitioner, said so.
-    Chosen(i32),
+    /// The user's partitioner chose, among so many partitions.
+    Custom { partition: i32, count: u32 },
+    /// The record names its partition.
+    Explicit(i32),
     /// The topic is not known.
     Unknown,
 }
@@ -153,6 +160,7 @@ impl Shared {
             work: Notify::new(),
             settled: AtomicU64::new(0),
             news: Notify::new(),
+            doubts: Mutex::default(),
             placing,
             request_bytes_max,
             delivery_timeout,
@@ -172,11 +180,11 @@ impl Shared {
     }
 
     /// Takes a record into its batch if there is room and its topic is known.
-    pub(super) fn admit(&self, record: &Record<'_>, place: Place) -> Result<Admission, Error> {
+    pub(super) fn admit(&self, record: &Record<'_>, routing: Routing) -> Result<Admission, Error> {
         let bytes = self.bytes(record)?;
         let mut state = self.lock();
         let now = state.times.now();
-        let admitted = state.admit(record, bytes, place, now);
+        let admitted = state.admit(record, bytes, routing, now);
         drop(state);
         Ok(self.told(record, admitted?))
     }
@@ -186,13 +194,16 @@ impl Shared {
         &self,
         room: &mut Room<'_>,
         record: &Record<'_>,
-        place: Place,
+        routing: Routing,
     ) -> Result<Admission, Error> {
         let mut state = self.lock();
         let now = state.times.now();
-        let Some(topic) = state.known(record, place)? else { return Ok(Admission::UnknownTopic) };
+        let topic = match state.find(record, routing)? {
+            Ok(topic) => topic,
+            Err(refused) => return Ok(refused),
+        };
         room.spent = true;
-        let appended = state.append(topic, record, place, now);
+        let appended = state.append(topic, record, routing, now);
         // The room is what the record needs at most; all of it comes back if it was refused.
         let kept = appended.as_ref().map_or(0, |(_, after)| after.bytes);
         let granted = state.budget.release(room.bytes - kept);
@@ -206,7 +217,8 @@ impl Shared {
         let (delivery, after) = match admitted {
             Admission::Accepted(accepted) => accepted,
             Admission::Full => return Admission::Full,
-            Admission::UnknownTopic => return Admission::UnknownTopic,
+            Admission::Outdated => return Admission::Outdated,
+            Admission::Unknown(missing) => return Admission::Unknown(missing),
         };
         if after.wake {
             self.work.notify_one();
@@ -220,14 +232,14 @@ impl Shared {
 
     /// Takes records into their batches, under one lock and at one time, as long as there is room and topics are known. Adds
     /// a delivery for each; an error is about the first that has none.
-    pub(super) fn admit_all(&self, records: &[(Record<'_>, Place)], into: &mut Vec<Delivery>) -> Result<(), Error> {
+    pub(super) fn admit_all(&self, records: &[(Record<'_>, Routing)], into: &mut Vec<Delivery>) -> Result<(), Error> {
         let mut told = Vec::new();
         let mut wake = false;
         let mut outcome = Ok(());
         let mut state = self.lock();
         let now = state.times.now();
-        for (record, place) in records {
-            match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *place, now)) {
+        for (record, routing) in records {
+            match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *routing, now)) {
                 Ok(Admission::Accepted((delivery, after))) => {
                     if self.placing.is_some() && record.explicit_partition().is_none() {
                         told.push((record.topic(), delivery.partition(), after));
@@ -235,7 +247,7 @@ impl Shared {
                     wake |= after.wake;
                     into.push(delivery);
                 }
-                Ok(Admission::Full | Admission::UnknownTopic) => break,
+                Ok(Admission::Full | Admission::Outdated | Admission::Unknown(_)) => break,
                 Err(error) => {
                     outcome = Err(error);
                     break;
@@ -263,39 +275,33 @@ impl Shared {
         Err(refused(Kind::RecordTooLarge, text, record))
     }
 
-    /// Where a record goes, by what it says itself or by the user's partitioner.
-    pub(super) fn place(&self, record: &Record<'_>) -> Place {
+    /// Where a record goes, by the record itself or by the user's partitioner.
+    pub(super) fn route(&self, record: &Record<'_>) -> Routing {
         match (record.explicit_partition(), &self.placing) {
-            (Some(partition), _) => Place::Chosen(partition),
-            (None, None) => Place::Builtin,
+            (Some(partition), _) => Routing::Explicit(partition),
+            (None, None) => Routing::Builtin,
             (None, Some(placing)) => {
                 let snapshot = self.cluster.snapshot();
                 match snapshot.topic(record.topic()).filter(|topic| !topic.partitions.is_empty()) {
-                    Some(topic) => Place::Chosen(placing.choose(topic, record.key_bytes(), clock::seed)),
-                    None => Place::Unknown,
+                    Some(topic) => {
+                        let partition = placing.choose(topic, record.key_bytes(), clock::seed);
+                        Routing::Custom { partition, count: u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX) }
+                    }
+                    None => Routing::Unknown,
                 }
             }
         }
     }
 
-    /// Waits until the topic is known, and the core knows it; or until the producer is closed.
-    pub(super) async fn learn(&self, topic: &TopicName, deadline: Instant) -> Result<(), Error> {
-        if let Some(problem) = TopicName::problem(topic) {
-            return Err(Error::config(format!("{:?} is no name for a topic: {problem}", &**topic)));
-        }
-        let mut known = std::pin::pin!(self.cluster.known(std::slice::from_ref(topic), deadline));
-        let mut ended = std::pin::pin!(self.ended());
-        let learnt = poll_fn(|cx| match known.as_mut().poll(cx) {
-            Poll::Ready(known) => Poll::Ready(Some(known)),
-            Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
-        });
-        let Some(snapshot) = learnt.await.transpose()? else { return Ok(()) };
-        if snapshot.topic(topic).is_none_or(|topic| topic.partitions.is_empty()) {
-            return Err(Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic));
-        }
+    /// Gives the core the newest metadata, which the driver may not have done yet.
+    pub(super) fn catch_up(&self) {
+        let snapshot = self.cluster.snapshot();
         self.lock().core.handle_metadata(clock::now(), &snapshot);
         self.work.notify_one();
-        Ok(())
+    }
+
+    pub(super) fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stands in line for the room that a record needs.
@@ -364,40 +370,55 @@ impl State {
         Some(number)
     }
 
-    /// The core's number for the record's topic, if that is known.
-    fn known(&mut self, record: &Record<'_>, place: Place) -> Result<Option<u32>, Error> {
+    /// The core's number for the record's topic, if metadata has what the record needs.
+    fn find<D>(&mut self, record: &Record<'_>, routing: Routing) -> Result<Result<u32, Admission<D>>, Error> {
         if self.stopped {
             return Err(refused(Kind::Closed, "the producer is closed", record));
         }
-        Ok(self.topic(record.topic()).filter(|_| place != Place::Unknown))
+        let Some(topic) = self.topic(record.topic()).filter(|_| routing != Routing::Unknown) else {
+            return Ok(Err(Admission::Unknown(Missing::Topic)));
+        };
+        let count = self.core.partition_count(topic);
+        let partition = match routing {
+            Routing::Builtin | Routing::Unknown => return Ok(Ok(topic)),
+            Routing::Custom { count: seen, .. } if seen != count => return Ok(Err(Admission::Outdated)),
+            Routing::Custom { partition, .. } | Routing::Explicit(partition) => partition,
+        };
+        let exists = u32::try_from(partition).is_ok_and(|partition| partition < count);
+        Ok(if exists { Ok(topic) } else { Err(Admission::Unknown(Missing::Partition(partition))) })
     }
 
     fn admit(
         &mut self,
         record: &Record<'_>,
         bytes: usize,
-        place: Place,
+        routing: Routing,
         now: Now,
     ) -> Result<Admission<(Delivery, After)>, Error> {
-        let Some(topic) = self.known(record, place)? else { return Ok(Admission::UnknownTopic) };
+        let topic = match self.find(record, routing)? {
+            Ok(topic) => topic,
+            Err(refused) => return Ok(refused),
+        };
         if !self.budget.fits(bytes) {
             return Ok(Admission::Full);
         }
-        let (delivery, after) = self.append(topic, record, place, now)?;
+        let (delivery, after) = self.append(topic, record, routing, now)?;
         self.budget.take(after.bytes);
         Ok(Admission::Accepted((delivery, after)))
     }
 
-    fn append(&mut self, topic: u32, record: &Record<'_>, place: Place, now: Now) -> Result<(Delivery, After), Error> {
-        let partition = match place {
-            Place::Chosen(partition) => partition,
-            Place::Builtin | Place::Unknown => self.core.choose(topic, record.key_bytes()),
+    /// Appends a record to its partition, which the topic has.
+    fn append(
+        &mut self,
+        topic: u32,
+        record: &Record<'_>,
+        routing: Routing,
+        now: Now,
+    ) -> Result<(Delivery, After), Error> {
+        let partition = match routing {
+            Routing::Custom { partition, .. } | Routing::Explicit(partition) => partition,
+            Routing::Builtin | Routing::Unknown => self.core.choose(topic, record.key_bytes()),
         };
-        let count = self.core.partition_count(topic);
-        if u32::try_from(partition).map_or(true, |partition| partition >= count) {
-            let text = format!("there is no partition {partition}: the topic has {count}");
-            return Err(refused(Kind::UnknownTopic, text, record));
-        }
         let written = RecordRef {
             timestamp: record.explicit_timestamp().unwrap_or(now.unix_ms),
             key: record.key_bytes(),

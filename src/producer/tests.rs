@@ -315,3 +315,146 @@ async fn all_acks_writes_without_asking_for_an_identity() {
     assert_eq!(offsets, [Some(0), Some(1), Some(2)]);
     assert_eq!(server.with(|cluster| cluster.requests_count(INIT_PRODUCER_ID)), 0);
 }
+
+/// A producer of a client that takes a topic or a partition for absent after a fifth of a second.
+async fn impatient(partitions: i32) -> (Server, Producer) {
+    let mock = Mock::builder().brokers(3).topic("t", partitions).build();
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let mut properties = Properties::new();
+    properties.set("topic.metadata.propagation.max.ms", "200").expect("it is known");
+    let builder = Client::builder([server.bootstrap()]).expect("it is an address").properties(&properties);
+    let client = builder.connect().await.expect("the mock cluster answers");
+    let producer = client.producer().build().expect("the settings are fine");
+    within(producer.send(Record::to("t").partition(0).value("0"))).await.expect("the topic exists");
+    (server, producer)
+}
+
+/// Tries until it is decided whether the record is taken; returns how often it was not, with the error that is final.
+async fn tried(producer: &Producer, record: &Record<'_>) -> (usize, Result<Receipt, Error>) {
+    let mut tries = 0;
+    loop {
+        match producer.try_enqueue(record.clone()) {
+            Ok(delivery) => return (tries, within(delivery).await),
+            Err(error) if error.kind() == Kind::Full => {
+                assert!(error.is_retriable() && error.is_written() == Some(Written::No), "{error}");
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(error) => return (tries, Err(error)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn partitions_that_were_added_are_found() {
+    let (server, producer) = impatient(1).await;
+    server.with(|cluster| cluster.add_partitions("t", 3));
+    let receipt = within(producer.send(Record::to("t").partition(2).value("1"))).await.unwrap();
+    assert_eq!((receipt.partition, numbers(&server, 2)), (2, vec![1]));
+    server.with(|cluster| cluster.add_partitions("t", 5));
+    let (tries, receipt) = within(tried(&producer, &Record::to("t").partition(4).value("2"))).await;
+    assert_eq!((receipt.unwrap().partition, numbers(&server, 4)), (4, vec![2]));
+    assert!(tries > 0, "it was not known at first");
+}
+
+#[tokio::test]
+async fn partition_that_does_not_exist_is_refused_once_metadata_says_so() {
+    let (_server, producer) = impatient(2).await;
+    for partition in [2, i32::MAX] {
+        let record = Record::to("t").partition(partition).value("1");
+        let error = within(producer.send(record.clone())).await.unwrap_err();
+        let is = (error.kind(), error.is_written(), error.partition());
+        assert_eq!(is, (Kind::UnknownTopic, Some(Written::No), Some(partition)), "{error}");
+        assert!(error.to_string().contains("has 2 partitions"), "{error}");
+        let (tries, outcome) = within(tried(&producer, &record)).await;
+        assert_eq!((outcome.unwrap_err().kind(), tries > 0), (Kind::UnknownTopic, true));
+    }
+    let error = producer.try_enqueue(Record::to("t").partition(-1)).unwrap_err();
+    assert_eq!(error.kind(), Kind::UnknownTopic, "there is none below zero: {error}");
+}
+
+#[tokio::test]
+async fn try_enqueue_refuses_a_topic_once_metadata_says_that_it_does_not_exist() {
+    let (server, producer) = impatient(1).await;
+    let record = Record::to("u").value("1");
+    let (tries, outcome) = within(tried(&producer, &record)).await;
+    let error = outcome.unwrap_err();
+    assert_eq!((error.kind(), error.is_written()), (Kind::UnknownTopic, Some(Written::No)));
+    assert!(tries > 0 && error.to_string().contains("create it"), "{error}");
+    server.with(|cluster| cluster.create_topic("u", 1));
+    let (_, outcome) = within(tried(&producer, &record)).await;
+    assert_eq!(outcome.unwrap().partition, 0, "it was created since");
+}
+
+#[tokio::test]
+async fn names_that_no_topic_can_have_are_refused_at_once() {
+    let (_server, producer) = impatient(1).await;
+    let long = "x".repeat(40_000);
+    for name in ["", "..", "a b", "ä", &long] {
+        let error = producer.try_enqueue(Record::to(name)).unwrap_err();
+        assert_eq!((error.kind(), error.is_written()), (Kind::Config, Some(Written::No)), "{error}");
+        assert!(error.to_string().len() < 400);
+        let error = within(producer.enqueue(Record::to(name))).await.unwrap_err();
+        assert_eq!((error.kind(), error.is_written()), (Kind::Config, Some(Written::No)), "{error}");
+    }
+}
+
+/// Chooses the last partition there is.
+#[derive(Clone, Debug)]
+struct Last;
+
+impl PartitionerFactory for Last {
+    fn make(&self, _batch_bytes: usize) -> Box<dyn Partitioner> {
+        Box::new(Self)
+    }
+}
+
+impl Partitioner for Last {
+    fn partition(&mut self, _key: Option<&[u8]>, topic: &Partitions<'_>, _rng: &mut fastrand::Rng) -> i32 {
+        i32::try_from(topic.count).expect("few") - 1
+    }
+}
+
+#[tokio::test]
+async fn custom_partitioner_is_asked_again_when_partitions_were_added_meanwhile() {
+    let (server, client) = cluster(1).await;
+    let producer = client.producer().partitioner(Last).build().unwrap();
+    let record = Record::to("t").value("1");
+    within(producer.send(record.clone())).await.unwrap();
+    let before = producer.shared().route(&record);
+    server.with(|cluster| cluster.add_partitions("t", 2));
+    // Naming the partition that is new brings newer metadata.
+    within(producer.send(record.clone().partition(1))).await.unwrap();
+    assert!(matches!(producer.shared().admit(&record, before), Ok(Admission::Outdated)));
+    assert_eq!(producer.shared().route(&record), Routing::Custom { partition: 1, count: 2 });
+    assert_eq!(within(producer.send(record)).await.unwrap().partition, 1);
+}
+
+#[tokio::test]
+async fn topic_recreated_with_fewer_partitions_is_written_to_without_waiting() {
+    let (server, client) = cluster(6).await;
+    let producer = client.producer().partitioner(Builtin::RoundRobin).build().unwrap();
+    for _ in 0..12 {
+        within(producer.send(Record::to("t").value("0"))).await.unwrap();
+    }
+    server.with(|cluster| cluster.create_topic("t", 2));
+    let mut refused = 0;
+    let mut written = 0;
+    while written < 12 {
+        // Each is decided long before its delivery timeout of two minutes.
+        match within(producer.send(Record::to("t").value("1"))).await {
+            Ok(receipt) => {
+                assert!(receipt.partition < 2);
+                written += 1;
+            }
+            Err(error) => {
+                assert_eq!((error.kind(), error.is_written()), (Kind::UnknownTopic, Some(Written::No)), "{error}");
+                refused += 1;
+                assert_eq!(written, 0, "once it is known, nothing is placed on what is gone");
+            }
+        }
+    }
+    assert!(refused < 6, "{refused}");
+    assert_eq!(numbers(&server, 0).len() + numbers(&server, 1).len(), 12);
+    assert_eq!(producer.shared().lock().used(), 0);
+}

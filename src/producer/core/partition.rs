@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::BatchId;
-use super::Mode;
 use super::batch::Batch;
 use super::batch::Fate;
+use super::settings::Mode;
 use crate::metadata;
 use crate::record::BatchBuilder;
 use crate::record::ClosedBatch;
@@ -14,7 +14,6 @@ use crate::record::RecordRef;
 use crate::record::SealedBatch;
 use crate::types::ProducerIdentity;
 use crate::types::Sequence;
-use crate::types::TopicId;
 
 /// The batch that takes records.
 #[derive(Debug)]
@@ -67,9 +66,22 @@ const IN_FLIGHT_MAX_UNPROVEN: usize = 1;
 const IN_FLIGHT_MAX: usize = 5;
 const _: () = assert!(IN_FLIGHT_MAX_UNPROVEN <= IN_FLIGHT_MAX);
 
-/// Where a partition's log is: at a broker, and of a topic that may be created anew under its name. A log that is new knows no
-/// sequence of ours, and takes any as the first.
-pub(super) type Home = (i32, TopicId);
+/// A partition's log: at a broker, and of one incarnation of its topic. A new log knows no sequence of ours, and takes any as the
+/// first.
+pub(super) type Home = (i32, u32);
+
+/// The identity and stamps that a partition may send under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stamping {
+    /// Its own: what it has is good, or is repeated as it was.
+    AsItIs,
+    /// The producer's current identity, which it has to adopt first.
+    Current,
+    /// Another epoch: sequences under this one are lost.
+    NextEpoch,
+    /// None until its batches in doubt are decided.
+    Wait,
+}
 
 #[derive(Debug)]
 pub(super) struct Partition<T> {
@@ -78,8 +90,8 @@ pub(super) struct Partition<T> {
     pub(super) ready: VecDeque<Batch<T>>,
     /// Sent batches in the order of their sequences.
     pub(super) in_flight: VecDeque<Batch<T>>,
-    /// The log that those in flight went to.
-    at: Option<Home>,
+    /// The log that the batches in flight went to.
+    pub(super) at: Option<Home>,
     pub(super) identity: Option<ProducerIdentity>,
     pub(super) next_sequence: Sequence,
     /// The log that took a batch under this identity, if nothing failed since.
@@ -93,8 +105,8 @@ pub(super) struct Partition<T> {
     /// Failed attempts in a row, for the back-off.
     pub(super) failures: u32,
     pub(super) retry_at: Option<Instant>,
-    /// The leader that the last attempt went to, with its epoch: another one is tried at once.
-    pub(super) tried: Option<metadata::Partition>,
+    /// The leader that the last attempt went to, with its epoch, and the topic's incarnation: another one is tried at once.
+    pub(super) tried: Option<(u32, metadata::Partition)>,
     /// It is looked at then, or earlier.
     pub(super) timer: Option<Instant>,
     /// The brokers in whose queue it has an entry: one entry in each at most, however often the leader moves there and back.
@@ -271,6 +283,24 @@ impl<T> Partition<T> {
     pub(super) fn may_restamp(&self) -> bool {
         let is_bound = |batch: &Batch<T>| batch.fate == Fate::Doubtful || batch.id < self.acknowledged;
         self.in_flight.is_empty() && !self.ready.iter().any(is_bound)
+    }
+
+    /// Decides what it may send under, where `current` is the producer's identity.
+    pub(super) fn stamping(&self, current: ProducerIdentity) -> Stamping {
+        let is_stale = self.identity != Some(current);
+        if !self.hole && !is_stale {
+            return Stamping::AsItIs;
+        }
+        if !self.may_restamp() {
+            // A batch in doubt is sent again as it was, and its answer decides. Nothing new goes out under the old identity.
+            let is_stamped = self.ready.front().is_some_and(|head| head.stamp.is_some());
+            return if is_stamped { Stamping::AsItIs } else { Stamping::Wait };
+        }
+        if !self.hole && self.ready.iter().any(|batch| batch.stamp.is_some()) {
+            // Refused batches keep their stamps while those are good.
+            return Stamping::AsItIs;
+        }
+        if is_stale { Stamping::Current } else { Stamping::NextEpoch }
     }
 
     /// Starts over under another identity, with this sequence.

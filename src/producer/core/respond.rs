@@ -1,21 +1,22 @@
 //! What an answer, or its absence, means for each batch that was sent.
 
+use std::fmt;
 use std::time::Instant;
 
 use super::Action;
 use super::BatchId;
-use super::Identity;
 use super::Key;
-use super::Mode;
 use super::ProducerCore;
 use super::batch::Batch;
 use super::batch::Fate;
 use super::batch::Outcome;
+use super::settings::Mode;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
-use crate::error::code::ProduceRecovery;
+use crate::error::recovery::IdentityRecovery;
+use crate::error::recovery::ProduceRecovery;
 use crate::types::LeaderEpoch;
 use crate::types::ProducerIdentity;
 use crate::wire::message::Node;
@@ -34,9 +35,28 @@ enum Attempt<'a> {
     Omitted,
 }
 
-/// Whether asking again may help. An answer that makes no sense ends its connection like any other loss.
-fn may_pass(error: &Error) -> bool {
+/// Why a batch is sent again.
+enum Cause<'a> {
+    /// The broker cannot be reached, or does not lead the partition yet: that holds for others as well.
+    Broker(&'a dyn fmt::Display),
+    /// Something is wrong with this partition.
+    Partition(&'a dyn fmt::Display),
+}
+
+impl Cause<'_> {
+    fn log(&self, topic: &str, partition: i32, attempt: u32) {
+        let (Self::Broker(error) | Self::Partition(error)) = self;
+        tracing::debug!(target: "ottla::producer", topic, partition, attempt, error = %error, "batch retried");
+    }
+}
+
+/// Whether a request that was lost may be repeated. A response that makes no sense ends its connection like any other loss.
+fn may_repeat(error: &Error) -> bool {
     error.is_retriable() || matches!(error.kind(), Kind::Connect | Kind::Protocol)
+}
+
+fn may_identify(code: Code) -> bool {
+    code.identity_recovery() == IdentityRecovery::Retry
 }
 
 impl<T: Clone> ProducerCore<T> {
@@ -63,7 +83,14 @@ impl<T: Clone> ProducerCore<T> {
 
     /// A broker that has nothing to do takes what is open.
     fn wake_broker(&mut self, now: Instant, broker: i32) {
-        let Some(state) = self.brokers.get_mut(&broker).filter(|state| state.in_flight == 0) else { return };
+        if self.brokers.get(&broker).is_some_and(|state| state.in_flight == 0) {
+            self.take_opened(now, broker);
+        }
+    }
+
+    /// Looks at the partitions whose open batch waits for this broker.
+    pub(super) fn take_opened(&mut self, now: Instant, broker: i32) {
+        let Some(state) = self.brokers.get_mut(&broker) else { return };
         for key in std::mem::take(&mut state.opened) {
             if let Some(partition) = self.partitions.get_mut(key).filter(|partition| partition.noted == Some(broker)) {
                 partition.noted = None;
@@ -78,7 +105,7 @@ impl<T: Clone> ProducerCore<T> {
         }
         let topic = &self.topics[key.topic as usize];
         let is_it = |found: &crate::wire::message::ProducedTopic| {
-            found.name == topic.name || (found.name.is_empty() && found.id == topic.known.id)
+            found.name == topic.name || (found.name.is_empty() && [topic.known.id, topic.former_id].contains(&found.id))
         };
         let Some(found) = places.topic(&response.topics, is_it) else { return Attempt::Omitted };
         let answer = places.partition(&found.partitions, |found| found.index == key.partition);
@@ -91,14 +118,14 @@ impl<T: Clone> ProducerCore<T> {
             Attempt::Omitted if self.mode == Mode::Unanswered => self.acknowledged(key, batch, None, None),
             Attempt::Omitted => {
                 self.refresh(key.topic);
-                self.retry(now, key, batch, true);
+                self.retry(now, key, batch, true, Cause::Broker(&"no answer about the partition"));
             }
             Attempt::Lost(error) => {
                 let unclear = error.is_written() != Some(Written::No);
                 // What is sent once is not sent again unless it surely was not sent.
-                if may_pass(error) && !(unclear && self.mode == Mode::Unanswered) {
+                if may_repeat(error) && !(unclear && self.mode == Mode::Unanswered) {
                     self.refresh(key.topic);
-                    self.retry(now, key, batch, unclear);
+                    self.retry(now, key, batch, unclear, Cause::Broker(error));
                 } else {
                     self.fail(key, batch, unclear, (*error).clone());
                 }
@@ -106,6 +133,7 @@ impl<T: Clone> ProducerCore<T> {
             Attempt::Answered(answer, nodes) => match answer.error {
                 None => {
                     let append_time = Some(answer.log_append_time).filter(|time| *time >= 0);
+                    self.progressed(now, key, &batch);
                     self.acknowledged(key, batch, Some(answer.base_offset).filter(|offset| *offset >= 0), append_time);
                 }
                 Some(code) => self.refused(now, key, batch, code, answer, nodes),
@@ -129,25 +157,26 @@ impl<T: Clone> ProducerCore<T> {
         answer: &ProducedPartition,
         nodes: &[Node],
     ) {
-        match code.produce_recovery() {
+        match code.produce_recovery(self.mode.promise()) {
             ProduceRecovery::Duplicate => self.acknowledged(key, batch, None, None),
-            ProduceRecovery::Retry { doubtful } => self.retry(now, key, batch, doubtful),
+            ProduceRecovery::Retry { doubtful } => self.retry(now, key, batch, doubtful, Cause::Partition(&code)),
             ProduceRecovery::RefreshMetadata { doubtful } => {
                 if !self.hint(key, code, answer, nodes) {
                     self.refresh(key.topic);
                 }
-                self.retry(now, key, batch, doubtful);
+                self.retry(now, key, batch, doubtful, Cause::Broker(&code));
             }
             // Parts of what may be in the log already would be in it twice.
             ProduceRecovery::Split if batch.count > 1 && !batch.abandoned && batch.fate != DOUBTFUL => {
                 self.split(key, batch);
             }
-            ProduceRecovery::NewEpoch if self.settings.idempotent => self.new_epoch(now, key, batch, code),
-            ProduceRecovery::Split | ProduceRecovery::NewEpoch => self.denied(key, batch, code, answer, false),
+            ProduceRecovery::NewEpoch => self.new_epoch(now, key, batch, code),
+            ProduceRecovery::Split => self.denied(key, batch, code, answer, false),
             ProduceRecovery::Fail { doubtful } => self.denied(key, batch, code, answer, doubtful),
             ProduceRecovery::Fatal => {
                 let error =
                     Error::broker(code, "the producer cannot go on").in_topic(&self.topics[key.topic as usize].name);
+                tracing::error!(target: "ottla::producer", error = %error, "producer failed");
                 self.fail(key, batch, false, error.clone());
                 self.abort(&error);
             }
@@ -170,21 +199,41 @@ impl<T: Clone> ProducerCore<T> {
         true
     }
 
+    /// A batch that had failed was acknowledged: its broker is ready, so the others that wait for it go soon.
+    fn progressed(&mut self, now: Instant, key: Key, batch: &Batch<T>) {
+        let Some((broker, _)) = self.partitions.get_mut(key).filter(|_| batch.attempts > 1).and_then(|one| one.at)
+        else {
+            return;
+        };
+        let Some(state) = self.brokers.get_mut(&broker) else { return };
+        let Some((sooner, waiting)) = state.pace.succeeded(now, self.settings.retry_backoff) else { return };
+        for key in waiting {
+            if let Some(at) = self.partitions.get_mut(key).and_then(|partition| partition.retry_at.as_mut()) {
+                *at = sooner.min(*at);
+                self.arm(now, key);
+            }
+        }
+    }
+
     /// Sends the same bytes again, after a pause unless the leader changes.
-    fn retry(&mut self, now: Instant, key: Key, mut batch: Batch<T>, unclear: bool) {
+    fn retry(&mut self, now: Instant, key: Key, mut batch: Batch<T>, unclear: bool, cause: Cause<'_>) {
+        let topic = &self.topics[key.topic as usize];
+        if !topic.has(key.partition) {
+            let error = self.removed(key);
+            return self.fail(key, batch, unclear, error);
+        }
+        cause.log(&topic.name, key.partition, batch.attempts);
         batch.fate = batch.fate.failed(unclear);
         let Some(partition) = self.partitions.get_mut(key) else { return };
-        // What comes back behind another is no failure of its own, and waits for that one anyway.
+        // A batch that comes back behind another is no failure of its own, and waits for that one anyway.
         if !partition.ready.front().is_some_and(|head| head.id < batch.id && head.attempts > 0) {
-            partition.failures += 1;
-            let failures = partition.failures;
-            let until = now + self.back_off(failures);
+            let until = self.tried_again_at(now, key, &cause);
             let Some(partition) = self.partitions.get_mut(key) else { return };
             partition.retry_at = Some(until);
         }
         let Some(partition) = self.partitions.get_mut(key) else { return };
         if batch.abandoned {
-            // Its records were told long ago: only its sequences are left, and they are lost.
+            // Its records were reported before: only its sequences are left, and they are lost.
             partition.hole |= batch.stamp.is_some();
             partition.recovering = true;
             let error = self.timed_out(key);
@@ -193,13 +242,26 @@ impl<T: Clone> ProducerCore<T> {
         partition.retry(batch);
     }
 
+    /// When a partition that failed is tried again.
+    fn tried_again_at(&mut self, now: Instant, key: Key, cause: &Cause<'_>) -> Instant {
+        let back_off = [self.settings.retry_backoff, self.settings.retry_backoff_max];
+        let Some(partition) = self.partitions.get_mut(key) else { return now };
+        let broker = partition.at.map(|(broker, _)| broker).filter(|_| matches!(cause, Cause::Broker(_)));
+        if let Some(broker) = broker.and_then(|broker| self.brokers.get_mut(&broker)) {
+            return broker.pace.failed(now, key, back_off, &mut self.rng);
+        }
+        partition.failures += 1;
+        let failures = partition.failures;
+        now + self.settings.back_off(failures, &mut self.rng)
+    }
+
     /// The broker's idea of the sequence is another one.
     fn new_epoch(&mut self, now: Instant, key: Key, batch: Batch<T>, code: Code) {
         let Some(partition) = self.partitions.get_mut(key) else { return };
         let mut others = partition.in_flight.iter().chain(&partition.ready);
         if others.any(|other| other.stamp.is_some() && other.id < batch.id) {
             // An earlier batch is on its way again: this one is out of order only until that has arrived.
-            return self.retry(now, key, batch, false);
+            return self.retry(now, key, batch, false, Cause::Partition(&code));
         }
         partition.hole = true;
         // What an earlier attempt came to, this refusal does not say: that one, and what was sent before it, may still be on the way
@@ -208,30 +270,13 @@ impl<T: Clone> ProducerCore<T> {
         // this one: written now, it would stand behind them. Nor can their doubt, or its own, be cleared up any more.
         let last = partition.last_maybe_written();
         if batch.id > last && batch.fate != DOUBTFUL {
-            return self.retry(now, key, batch, false);
+            return self.retry(now, key, batch, false, Cause::Partition(&code));
         }
         let overtaken = partition.take_until(last);
         let error = Error::broker(code, "the broker does not know this producer's last batches any more");
         for batch in std::iter::once(batch).chain(overtaken) {
             self.fail(key, batch, false, error.clone());
         }
-    }
-
-    fn fail(&mut self, key: Key, batch: Batch<T>, unclear: bool, error: Error) {
-        let (batch, error) = self.failed(key, batch, unclear, error);
-        self.complete(batch, Outcome::Failed(error));
-    }
-
-    /// What a batch that is given up leaves behind, and its error with all that is known of it.
-    fn failed(&mut self, key: Key, mut batch: Batch<T>, unclear: bool, error: Error) -> (Batch<T>, Error) {
-        batch.fate = batch.fate.failed(unclear);
-        if let Some(partition) = self.partitions.get_mut(key) {
-            partition.hole |= batch.stamp.is_some();
-            partition.recovering |= batch.stamp.is_some();
-        }
-        let name = &self.topics[key.topic as usize].name;
-        let error = error.in_partition(name, key.partition).written(batch.fate.written());
-        (batch, error)
     }
 
     /// The broker will not have the batch. Where it says which records it objects to (KIP-467), each gets its own message, and
@@ -257,40 +302,40 @@ impl<T: Clone> ProducerCore<T> {
             Outcome::Failed(Error::broker(code, text).in_partition(&name, key.partition).written(batch.fate.written()))
         };
         let rest = about(code, "refused because other records of its batch are invalid");
-        let tell = |actions: &mut std::collections::VecDeque<Action<T>>, from: u32, count: u32, outcome: Outcome| {
-            if count > 0 {
-                let (ticket, first) = (batch.ticket.clone(), batch.first + from);
-                actions.push_back(Action::Complete { ticket, first, count, whole: false, outcome, bytes: 0 });
-            }
-        };
         let mut next = 0;
         for (index, text) in bad {
-            tell(&mut self.actions, next, index - next, rest.clone());
-            tell(&mut self.actions, index, 1, about(each, text));
+            self.refuse_part(&batch, next..index, &rest);
+            self.refuse_part(&batch, index..index + 1, &about(each, text));
             next = index + 1;
         }
-        tell(&mut self.actions, next, batch.count - next, rest);
-        // All are told; what is left is to give the bytes back.
+        self.refuse_part(&batch, next..batch.count, &rest);
+        // All are reported; only the bytes are left to be given back.
         self.complete(Batch { abandoned: true, ..batch }, Outcome::Failed(error));
+    }
+
+    /// Reports some of a batch's records as refused.
+    fn refuse_part(&mut self, batch: &Batch<T>, records: std::ops::Range<u32>, outcome: &Outcome) {
+        if !records.is_empty() {
+            let (first, count) = (batch.first + records.start, records.end - records.start);
+            self.report(batch.ticket.clone(), first, (count, false), outcome.clone(), 0);
+        }
     }
 
     /// Takes the answer to `Action::InitProducerId`.
     pub fn handle_identity(&mut self, now: Instant, answer: Result<ProducerIdentity, Error>) {
         match answer {
             Ok(identity) => {
-                self.identity = Identity::Known(identity);
-                self.identity_failures = 0;
+                tracing::info!(target: "ottla::producer", id = identity.id, epoch = identity.epoch, "producer id acquired");
+                self.identity.acquired(identity);
             }
-            Err(error) if may_pass(&error) => {
-                self.identity_failures += 1;
-                let wait = self.back_off(self.identity_failures);
-                self.identity = Identity::Failed(now + wait);
+            Err(error) if error.code().map_or_else(|| may_repeat(&error), may_identify) => {
+                tracing::debug!(target: "ottla::producer", error = %error, "producer id not acquired");
+                let (settings, rng) = (&self.settings, &mut self.rng);
+                self.identity.failed(now, |failures| settings.back_off(failures, rng));
             }
             Err(error) => return self.abort(&error),
         }
-        for key in self.partitions.busy() {
-            self.service(now, key);
-        }
+        self.service_all(now);
     }
 }
 

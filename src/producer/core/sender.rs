@@ -1,23 +1,20 @@
 //! What is sent, when, and to whom.
 
-use std::time::Duration;
 use std::time::Instant;
 
 use super::Action;
 use super::BatchId;
 use super::Entry;
-use super::Identity;
 use super::Key;
 use super::ProducerCore;
 use super::REQUESTS_MAX;
 use super::batch::Fate;
-use super::batch::Outcome;
-use crate::conn::backoff::Backoff;
-use crate::error::Written;
+use super::identity::Current;
+use super::identity::Identity;
+use super::partition::Stamping;
 use crate::record::SealedBatch;
 use crate::record::Stamp;
 use crate::types::ProducerIdentity;
-use crate::types::Sequence;
 
 /// Bytes of a request around its batches, generously: header, client id and a topic's name.
 const ENVELOPE: usize = 512;
@@ -35,12 +32,12 @@ impl<T: Clone> ProducerCore<T> {
         if partition.is_empty() {
             return;
         }
-        let id = topic.known.id;
-        let led = topic.leader(key.partition);
+        let (incarnation, led) = (topic.incarnation, topic.leader(key.partition));
         let leader = led.and_then(|partition| partition.leader);
-        if led != partition.tried && leader.is_some() {
-            // Another leader, or another epoch of it: no reason to wait.
+        if led.map(|led| (incarnation, led)) != partition.tried && leader.is_some() {
+            // Another leader, another epoch of it, or another log: the failures were not theirs.
             partition.retry_at = None;
+            partition.failures = 0;
         }
         let broker = leader.map(|id| self.brokers.entry(id).or_default());
         if let Some(open) = &mut partition.open {
@@ -51,7 +48,7 @@ impl<T: Clone> ProducerCore<T> {
         let waits = partition.retry_at.is_some_and(|at| at > now);
         match (leader, broker) {
             (Some(leader), Some(broker)) => {
-                let wanted = partition.wants() && !waits && partition.has_slot((leader, id), self.mode);
+                let wanted = partition.wants() && !waits && partition.has_slot((leader, incarnation), self.mode);
                 if wanted && partition.enter_queue(leader) {
                     broker.ready.push_back(key);
                     self.work |= broker.in_flight < REQUESTS_MAX;
@@ -62,11 +59,10 @@ impl<T: Clone> ProducerCore<T> {
                 }
             }
             (None, _) | (_, None) if partition.wants() && !waits => {
-                partition.tried = led;
-                self.refresh(key.topic);
-                let wait = self.back_off(1);
+                partition.tried = led.map(|led| (incarnation, led));
+                let until = self.ask_for_leader(now, key.topic);
                 if let Some(partition) = self.partitions.get_mut(key) {
-                    partition.retry_at = Some(now + wait);
+                    partition.retry_at = Some(until);
                 }
             }
             (None, _) | (_, None) => {}
@@ -74,9 +70,21 @@ impl<T: Clone> ProducerCore<T> {
         self.arm(now, key);
     }
 
+    /// Asks for metadata on behalf of a partition without a leader; returns when it asks again. Metadata that names a leader wakes it
+    /// before, so all partitions of a topic share that time.
+    fn ask_for_leader(&mut self, now: Instant, topic: u32) -> Instant {
+        if let Some(at) = self.topics[topic as usize].asks_again_at.filter(|at| *at > now) {
+            return at;
+        }
+        self.refresh(topic);
+        let until = now + self.settings.back_off(1, &mut self.rng);
+        self.topics[topic as usize].asks_again_at = Some(until);
+        until
+    }
+
     /// Sees to it that the partition is looked at when its next time comes. A timer that is too early is left as it is: it
     /// costs one look, less than moving it for each batch.
-    fn arm(&mut self, now: Instant, key: Key) {
+    pub(super) fn arm(&mut self, now: Instant, key: Key) {
         let Some(partition) = self.partitions.get_mut(key) else { return };
         let linger = partition.open.as_ref().filter(|open| !open.due).map(|open| open.opened + self.settings.linger);
         let retry = partition.retry_at.filter(|at| *at > now && partition.wants());
@@ -88,46 +96,6 @@ impl<T: Clone> ProducerCore<T> {
             self.timers.remove(&(before, key));
         }
         self.timers.insert((at, key));
-    }
-
-    pub(super) fn back_off(&mut self, failures: u32) -> Duration {
-        let mut backoff = Backoff::new(self.settings.retry_backoff, self.settings.retry_backoff_max);
-        for _ in 1..failures.min(16) {
-            backoff.next(&mut self.rng);
-        }
-        backoff.next(&mut self.rng)
-    }
-
-    /// Decides what is past its delivery deadline.
-    fn expire(&mut self, now: Instant, key: Key) {
-        let Some(partition) = self.partitions.get_mut(key) else { return };
-        if partition.next_deadline().is_none_or(|deadline| deadline > now) {
-            return;
-        }
-        if partition.open.as_ref().is_some_and(|open| open.deadline <= now) {
-            self.close_open(key);
-        }
-        let timed_out = self.timed_out(key);
-        let Some(partition) = self.partitions.get_mut(key) else { return };
-        let mut expired = Vec::new();
-        while partition.ready.front().is_some_and(|batch| batch.deadline <= now) {
-            let Some(batch) = partition.ready.pop_front() else { break };
-            // Its sequences were given out and nobody will see them.
-            partition.hole |= batch.stamp.is_some();
-            expired.push(batch);
-        }
-        for batch in partition.in_flight.iter_mut().filter(|batch| batch.deadline <= now && !batch.abandoned) {
-            // The answer may still come: it decides the sequence, and until then the bytes are held. The records are told now.
-            batch.abandoned = true;
-            self.outstanding.remove(&batch.id);
-            let outcome = Outcome::Failed(timed_out.clone().written(Written::Maybe));
-            let (ticket, first, count, whole) = (batch.ticket.clone(), batch.first, batch.count, batch.whole);
-            self.actions.push_back(Action::Complete { ticket, first, count, whole, outcome, bytes: 0 });
-        }
-        for batch in expired {
-            let written = batch.fate.written();
-            self.complete(batch, Outcome::Failed(timed_out.clone().written(written)));
-        }
     }
 
     /// Makes requests while brokers can take them.
@@ -170,6 +138,7 @@ impl<T: Clone> ProducerCore<T> {
             return false;
         }
         self.last_request += 1;
+        self.counters.requests += 1;
         let request = self.last_request;
         self.requests.insert(request, (broker, sent));
         if let Some(state) = self.brokers.get_mut(&broker) {
@@ -187,9 +156,9 @@ impl<T: Clone> ProducerCore<T> {
         if led.and_then(|led| led.leader) != Some(broker) || (self.settings.idempotent && !self.identify(key)) {
             return None;
         }
-        let id = self.topics[key.topic as usize].known.id;
+        let home = (broker, self.topics[key.topic as usize].incarnation);
         let partition = self.partitions.get_mut(key)?;
-        if !partition.wants() || !partition.has_slot((broker, id), self.mode) {
+        if !partition.wants() || !partition.has_slot(home, self.mode) {
             return None;
         }
         if partition.ready.is_empty() {
@@ -199,59 +168,51 @@ impl<T: Clone> ProducerCore<T> {
         self.partitions.get_mut(key)?.ready.front()?.sealed.as_ref().map(SealedBatch::size)
     }
 
-    /// Gives a partition the identity it sends under; answers whether it has one that is of use.
+    /// Gives a partition the identity that it sends under; returns whether it has one.
     fn identify(&mut self, key: Key) -> bool {
-        let Identity::Known(current) = self.identity else {
-            if self.identity == Identity::Missing {
-                self.identity = Identity::Asked;
-                self.actions.push_back(Action::InitProducerId);
-            }
-            return false;
-        };
+        let Some(current) = self.known(Identity::current) else { return false };
         let Some(partition) = self.partitions.get_mut(key) else { return false };
-        let stale = partition.identity != Some(current);
-        if !partition.hole && !stale {
-            return true;
+        match partition.stamping(current) {
+            Stamping::AsItIs => true,
+            Stamping::Wait => false,
+            Stamping::Current => {
+                partition.adopt(current, self.identity.first_sequence(current));
+                true
+            }
+            Stamping::NextEpoch => {
+                self.counters.epoch_bumps += 1;
+                let (topic, from) = (&*self.topics[key.topic as usize].name, current.epoch);
+                tracing::info!(target: "ottla::producer", topic, partition = key.partition, from, "epoch bumped");
+                let Some(next) = self.known(Identity::bump) else { return false };
+                if let Some(partition) = self.partitions.get_mut(key) {
+                    partition.adopt(next, self.identity.first_sequence(next));
+                }
+                true
+            }
         }
-        if !partition.may_restamp() {
-            // What is in doubt is sent again as it was; its answer decides. Nothing new goes out under the old identity.
-            return partition.ready.front().is_some_and(|head| head.stamp.is_some());
-        }
-        let fresh = partition.ready.iter().all(|batch| batch.stamp.is_none());
-        if !partition.hole && !fresh {
-            // Refused batches keep their stamps while those are good.
-            return true;
-        }
-        if stale {
-            // Brokers that know the id want its next epoch to begin with zero.
-            partition.adopt(current, if current.epoch == 0 { self.first_sequence } else { Sequence::ZERO });
-            return true;
-        }
-        self.bump(key, current)
     }
 
-    /// Moves on to the next epoch, or to a new id where epochs have run out.
-    fn bump(&mut self, key: Key, current: ProducerIdentity) -> bool {
-        let Some(next) = current.next_epoch() else {
-            self.identity = Identity::Asked;
-            self.actions.push_back(Action::InitProducerId);
-            return false;
-        };
-        self.identity = Identity::Known(next);
-        if let Some(partition) = self.partitions.get_mut(key) {
-            partition.adopt(next, Sequence::ZERO);
+    /// The identity as `ask` has it from the machine; requests one if that is what the machine wants.
+    fn known(&mut self, ask: impl FnOnce(&mut Identity) -> Current) -> Option<ProducerIdentity> {
+        match ask(&mut self.identity) {
+            Current::Known(identity) => Some(identity),
+            Current::Request => {
+                self.actions.push_back(Action::InitProducerId);
+                None
+            }
+            Current::Wait => None,
         }
-        true
     }
 
     /// Moves a partition's first batch in flight, and the partition to the end of the line if it has more.
     fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Entry)> {
         let topic = &mut self.topics[key.topic as usize];
         let partition = self.partitions.get_mut(key)?;
-        partition.tried = topic.leader(key.partition);
-        let home = (broker, topic.known.id);
+        partition.tried = topic.leader(key.partition).map(|led| (topic.incarnation, led));
+        let home = (broker, topic.incarnation);
         let batch = partition.send(home)?;
         debug_assert!(matches!(batch.fate, Fate::InFlight { .. }));
+        self.counters.retries += u64::from(batch.attempts > 1);
         let stamp = Stamp { identity: batch.stamp, transactional: false };
         let (id, sealed) = (batch.id, batch.sealed.clone()?);
         topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));

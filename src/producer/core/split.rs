@@ -18,10 +18,14 @@ impl<T: Clone> ProducerCore<T> {
         batch.fate = batch.fate.failed(false);
         let Some(sealed) = batch.sealed.take() else { return };
         self.topics[key.topic as usize].ratio.refused(batch.bytes, sealed.body().len());
+        self.counters.splits += 1;
         let id = batch.id;
         // What grew beyond the usual size because it was expected to compress better falls apart at once, the rest in halves.
         let parts = batch.bytes.div_ceil(self.settings.batch_bytes).max(2);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX).min(batch.count);
+        let (topic, partition) = (&*self.topics[key.topic as usize].name, key.partition);
+        let bytes = sealed.size();
+        tracing::debug!(target: "ottla::producer", topic, partition, bytes, parts, "batch split");
         if let Some(partition) = self.partitions.get_mut(key) {
             partition.recovering = true;
             partition.insert(batch);

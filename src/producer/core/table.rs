@@ -28,17 +28,21 @@ impl<T> Table<T> {
         partitions[index].get_or_insert_with(Partition::new)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &Partition<T>)> {
-        self.0.iter().enumerate().flat_map(|(topic, partitions)| {
-            partitions.iter().enumerate().filter_map(move |(index, partition)| {
-                let key = Key { topic: u32::try_from(topic).ok()?, partition: i32::try_from(index).ok()? };
-                partition.as_ref().map(|partition| (key, partition))
-            })
-        })
+    /// The partitions of all topics that have something in them.
+    pub(super) fn busy(&self) -> Vec<Key> {
+        (0..).zip(&self.0).flat_map(|(topic, partitions)| busy(topic, partitions)).collect()
     }
 
-    /// Those with something in them.
-    pub(super) fn busy(&self) -> Vec<Key> {
-        self.iter().filter(|(_, partition)| !partition.is_empty()).map(|(key, _)| key).collect()
+    /// The partitions of one topic that have something in them.
+    pub(super) fn busy_in(&self, topic: u32) -> Vec<Key> {
+        self.0.get(topic as usize).into_iter().flat_map(|partitions| busy(topic, partitions)).collect()
     }
+}
+
+fn busy<T>(topic: u32, partitions: &[Option<Partition<T>>]) -> impl Iterator<Item = Key> {
+    let is_busy = |partition: &Option<Partition<T>>| partition.as_ref().is_some_and(|partition| !partition.is_empty());
+    (0..)
+        .zip(partitions)
+        .filter(move |(_, partition)| is_busy(partition))
+        .map(move |(partition, _)| Key { topic, partition })
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use bytes::BytesMut;
 use ottla::error::Code;
-use ottla::error::code::ProduceRecovery;
+use ottla::error::recovery::ProduceRecovery;
+use ottla::error::recovery::Promise;
 use ottla::internals::wire::Api;
 use ottla::internals::wire::DecodeError;
 use ottla::internals::wire::FrameReader;
@@ -426,7 +427,7 @@ fn class_29_a_code_that_is_not_known_is_kept_and_nothing_is_retried_for_it() {
         assert_eq!(code.map_or(0, Code::to_wire), number);
         if let Some(code @ Code::Unknown(_)) = code {
             assert!(!code.is_retriable() && !code.is_stale_metadata(), "{number}");
-            assert_eq!(code.produce_recovery(), ProduceRecovery::Fail { doubtful: true });
+            assert_eq!(code.produce_recovery(Promise::Idempotent), ProduceRecovery::Fail { doubtful: true });
         }
     }
     assert_eq!(Code::from_wire(i16::MAX), Some(Code::Unknown(i16::MAX)));

@@ -12,15 +12,25 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use std::time::Duration;
+
 use super::super::*;
 use crate::codec::Codecs;
 use crate::codec::Compression;
 use crate::error::Code;
+use crate::error::Kind;
+use crate::error::Written;
 use crate::metadata::Cache;
 use crate::partitioner::Builtin;
+use crate::record::ClosedBatch;
+use crate::record::RecordRef;
 use crate::types::LeaderEpoch;
+use crate::types::ProducerIdentity;
 use crate::types::Sequence;
+use crate::types::TopicId;
 use crate::wire::message as m;
+use crate::wire::message::Leader;
+use crate::wire::message::Node;
 
 pub(super) fn settings() -> Settings {
     Settings {
@@ -63,8 +73,8 @@ pub(super) fn run(settings: Settings, script: &str) -> String {
     bench.log
 }
 
-/// A batch in a request: its partition and its stamp.
-type Sent = (String, i32, Option<(ProducerIdentity, Sequence)>);
+/// A batch in a request: its partition, its stamp, and the topic's id.
+type Sent = (String, i32, Option<(ProducerIdentity, Sequence)>, TopicId);
 
 struct Bench {
     core: ProducerCore<u64>,
@@ -223,7 +233,7 @@ impl Bench {
     fn closed(&mut self, request: &str) -> (u64, Vec<Sent>) {
         let number = request[1..].parse().expect("r1, r2, …");
         let sent = self.open.remove(&number).unwrap_or_else(|| panic!("no request {request}\n{}", self.log));
-        for (topic, partition, _) in &sent {
+        for (topic, partition, ..) in &sent {
             *self.in_flight.get_mut(&(topic.clone(), *partition)).expect("it was sent") -= 1;
         }
         (number, sent)
@@ -277,8 +287,9 @@ impl Bench {
             let (name, id) = if self.by_name {
                 (TopicName::from(name.as_str()), TopicId::default())
             } else {
-                // As from version 13 on.
-                (TopicName::default(), TopicId([name.as_bytes()[0] + self.anew; 16]))
+                // As from version 13 on: by the id that the request had.
+                let id = sent.iter().find(|sent| sent.0 == name).expect("it was sent").3;
+                (TopicName::default(), id)
             };
             if let Some(topic) = response.topics.iter_mut().find(|topic| topic.name == name && topic.id == id) {
                 topic.partitions.push(partition);
@@ -363,7 +374,7 @@ impl Bench {
             assert!(*count <= 5, "a broker remembers five batches");
             let (topic, partition) = (&entry.topic, entry.partition);
             let other =
-                self.open.get(&request).is_some_and(|sent| sent.iter().any(|(t, p, _)| (t, *p) == (&key.0, key.1)));
+                self.open.get(&request).is_some_and(|sent| sent.iter().any(|(t, p, ..)| (t, *p) == (&key.0, key.1)));
             assert!(!other, "a partition stands twice in one request\n{}", self.log);
             match entry.stamp.identity {
                 None => write!(line, " {topic}{partition}+{}", entry.batch.count()),
@@ -377,7 +388,7 @@ impl Bench {
                 }
             }
             .expect("a string takes all");
-            self.open.entry(request).or_default().push((key.0, key.1, entry.stamp.identity));
+            self.open.entry(request).or_default().push((key.0, key.1, entry.stamp.identity, entry.id));
         }
         if self.compressed {
             line.push_str(" compressed");

@@ -2,6 +2,8 @@
 
 mod answers;
 mod bench;
+mod recovery;
+mod recreated;
 mod survivors;
 
 use self::bench::check;

@@ -7,9 +7,9 @@ use super::bench::settings;
 use crate::metadata::Cache;
 use crate::partitioner::Builtin;
 use crate::producer::core::Key;
-use crate::producer::core::POOL_SHARE;
 use crate::producer::core::ProducerCore;
 use crate::producer::core::Settings;
+use crate::producer::core::append::POOL_SHARE;
 use crate::producer::core::batch::Batch;
 use crate::producer::core::batch::Fate;
 use crate::types::ProducerIdentity;
@@ -37,19 +37,6 @@ fn knowing(leaders: &[i32], settings: Settings) -> ProducerCore<u64> {
     core.handle_metadata(now(), &cache.snapshot());
     assert_eq!(core.topic("t"), Some(0));
     core
-}
-
-#[test]
-fn buffers_are_kept_within_their_limit_and_used_again() {
-    let mut core = core(Settings { pool_bytes_max: 1_000, ..settings() });
-    for bytes in [600, 500, 400, 1] {
-        core.recycle(Vec::with_capacity(bytes));
-    }
-    assert_eq!(core.pool.iter().map(Vec::capacity).collect::<Vec<_>>(), [600, 400]);
-    assert_eq!(core.pooled, 1_000);
-    assert_eq!((core.take_buffer(10).capacity(), core.pooled), (400, 600));
-    assert_eq!((core.take_buffer(10).capacity(), core.pooled), (600, 0));
-    assert_eq!(core.take_buffer(10).capacity(), 10);
 }
 
 #[test]

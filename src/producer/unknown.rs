@@ -1,0 +1,202 @@
+//! Records whose topic or partition is not known: metadata is requested, and decides in time.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::shared::Shared;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::Written;
+use crate::metadata::Snapshot;
+use crate::net::clock;
+use crate::types::TopicName;
+
+/// What a record needs and metadata does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Missing {
+    Partition(i32),
+    Topic,
+}
+
+/// What `try_enqueue` was asked for and metadata does not have. It cannot wait, so it remembers since when it asks.
+#[derive(Debug, Default)]
+pub(super) struct Doubts(BTreeMap<(TopicName, Missing), Doubt>);
+
+#[derive(Debug)]
+struct Doubt {
+    since: Instant,
+    /// The generation of the metadata when it was first asked.
+    generation: u64,
+}
+
+/// Doubts that are remembered. Where there are more, all of them are asked again.
+const DOUBTS_MAX: usize = 1_000;
+
+/// What is known of something that is missing.
+#[derive(Debug)]
+enum Verdict {
+    /// It is there after all.
+    Known,
+    /// Metadata that is new enough says that it does not exist.
+    Absent(Error),
+    /// Not decided yet.
+    Unclear,
+}
+
+impl Missing {
+    /// What `snapshot` says of it. Metadata from before the request decides nothing, and a broker may not have heard yet of what was
+    /// just created: until `is_over`, nothing is taken for absent because one did not know it.
+    fn verdict(self, topic: &TopicName, snapshot: &Snapshot, is_fresh: bool, is_over: bool) -> Verdict {
+        let Some(known) = snapshot.topic(topic) else { return Verdict::Unclear };
+        if let Some(code) = known.error {
+            let is_final = !code.is_retriable() || (code == Code::UnknownTopicOrPartition && is_over);
+            return if is_fresh && is_final { Verdict::Absent(no_topic(topic, code)) } else { Verdict::Unclear };
+        }
+        match self {
+            Self::Topic if known.partitions.is_empty() => Verdict::Unclear,
+            Self::Topic => Verdict::Known,
+            Self::Partition(partition) => {
+                let count = known.partitions.len();
+                if usize::try_from(partition).is_ok_and(|partition| partition < count) {
+                    return Verdict::Known;
+                }
+                if partition < 0 || (is_fresh && is_over) {
+                    return Verdict::Absent(no_partition(topic, partition, count));
+                }
+                Verdict::Unclear
+            }
+        }
+    }
+}
+
+fn no_topic(topic: &TopicName, code: Code) -> Error {
+    Error::broker(code, "there is no such topic, or it cannot be used: check its name, or create it").in_topic(topic)
+}
+
+fn no_partition(topic: &TopicName, partition: i32, count: usize) -> Error {
+    let text = format!("the topic has {count} partitions: choose one below that, or add partitions");
+    Error::new(Kind::UnknownTopic, text).in_partition(topic, partition)
+}
+
+/// Refuses a name that no topic can have.
+fn check_name(topic: &str) -> Result<(), Error> {
+    match TopicName::problem(topic) {
+        Some(problem) => Err(Error::config(format!("{:?} is no name for a topic: {problem}", shown(topic)))),
+        None => Ok(()),
+    }
+}
+
+/// A name for an error: one that is too long is cut.
+fn shown(topic: &str) -> &str {
+    let end = (0..=TopicName::LEN_MAX.min(topic.len())).rev().find(|end| topic.is_char_boundary(*end));
+    &topic[..end.unwrap_or(0)]
+}
+
+impl Doubts {
+    /// Since when it is asked for, and what was known then.
+    fn of(&mut self, topic: &TopicName, missing: Missing, now: Instant, generation: u64) -> &Doubt {
+        if self.0.len() >= DOUBTS_MAX {
+            self.0.clear();
+        }
+        self.0.entry((topic.clone(), missing)).or_insert(Doubt { since: now, generation })
+    }
+
+    fn forget(&mut self, topic: &TopicName, missing: Missing) {
+        self.0.remove(&(topic.clone(), missing));
+    }
+}
+
+impl Shared {
+    /// Waits until metadata has what is missing, and the core knows of it; or until the producer is closed. An error says that it
+    /// does not exist, or that nothing was learned by the deadline.
+    pub(super) async fn learn(&self, topic: &str, missing: Missing, deadline: Instant) -> Result<(), Error> {
+        check_name(topic)?;
+        let topic = TopicName::from(topic);
+        let mut known = std::pin::pin!(self.await_known(&topic, missing, deadline));
+        let mut ended = std::pin::pin!(self.ended());
+        let learned = poll_fn(|cx| match known.as_mut().poll(cx) {
+            Poll::Ready(known) => Poll::Ready(Some(known)),
+            Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+        });
+        if learned.await.transpose()?.is_some() {
+            self.catch_up();
+        }
+        Ok(())
+    }
+
+    async fn await_known(
+        &self,
+        topic: &TopicName,
+        missing: Missing,
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, Error> {
+        let snapshot = self.cluster().known(std::slice::from_ref(topic), deadline).await?;
+        let Missing::Partition(partition) = missing else {
+            let has_some = snapshot.topic(topic).is_some_and(|topic| !topic.partitions.is_empty());
+            let none = || Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic);
+            return if has_some { Ok(snapshot) } else { Err(none()) };
+        };
+        let mut changes = self.cluster().subscribe();
+        let generation = changes.borrow().generation();
+        let grace = clock::now() + self.propagation();
+        self.cluster().refresh(std::slice::from_ref(topic));
+        loop {
+            let snapshot = Arc::clone(&changes.borrow_and_update());
+            let is_fresh = snapshot.generation() > generation;
+            match missing.verdict(topic, &snapshot, is_fresh, clock::now() >= grace.min(deadline)) {
+                Verdict::Known => return Ok(snapshot),
+                Verdict::Absent(error) => return Err(error),
+                Verdict::Unclear if is_fresh => self.cluster().refresh(std::slice::from_ref(topic)),
+                Verdict::Unclear => {}
+            }
+            if tokio::time::timeout_at(deadline.into(), changes.changed()).await.is_err() {
+                let text = "nothing was learned about the partition by the deadline";
+                return Err(Error::new(Kind::Timeout, text).in_partition(topic, partition));
+            }
+        }
+    }
+
+    /// The error for a record that cannot wait: not known yet, which a later call may find otherwise, or known not to exist.
+    pub(super) fn not_known(&self, topic: &str, missing: Missing) -> Error {
+        let error = match check_name(topic) {
+            Ok(()) => self.doubt(&topic.into(), missing),
+            Err(error) => error,
+        };
+        error.written(Written::No)
+    }
+
+    fn doubt(&self, topic: &TopicName, missing: Missing) -> Error {
+        let (now, snapshot) = (clock::now(), self.cluster().snapshot());
+        let mut doubts = self.doubts();
+        let doubt = doubts.of(topic, missing, now, snapshot.generation());
+        let is_fresh = snapshot.generation() > doubt.generation;
+        let is_over = now >= doubt.since + self.propagation();
+        match missing.verdict(topic, &snapshot, is_fresh, is_over) {
+            Verdict::Absent(error) => {
+                // It may be created later: the next call asks again.
+                doubts.forget(topic, missing);
+                error
+            }
+            Verdict::Known | Verdict::Unclear => {
+                drop(doubts);
+                self.cluster().refresh(std::slice::from_ref(topic));
+                match missing {
+                    Missing::Topic => Error::new(Kind::Full, "the topic is not known yet").in_topic(topic),
+                    Missing::Partition(partition) => {
+                        Error::new(Kind::Full, "the partition is not known yet").in_partition(topic, partition)
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long something that was created may be unknown to a broker.
+    fn propagation(&self) -> Duration {
+        self.cluster().settings().propagation
+    }
+}
