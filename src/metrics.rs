@@ -145,7 +145,6 @@ impl Latency {
 
     /// Counts one measurement.
     #[inline]
-    #[allow(dead_code, reason = "the pipeline is about to measure")]
     pub(crate) fn record(&mut self, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.count += 1;

@@ -31,6 +31,7 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
+use crate::metrics::ConnectionCounters;
 use crate::wire::Api;
 use crate::wire::Request;
 use crate::wire::Response;
@@ -53,6 +54,8 @@ pub struct Pipeline<R> {
     abandoned: usize,
     request_timeout: Duration,
     muted_until: Option<Instant>,
+    /// What was counted since [`Pipeline::take_counters`].
+    counters: ConnectionCounters,
 }
 
 #[derive(Debug)]
@@ -67,6 +70,7 @@ struct InFlight<R> {
     correlation: i32,
     api: Api,
     version: i16,
+    written: Instant,
     deadline: Instant,
     /// The connection ends when there is no response by then. Not before the deadline.
     limit: Instant,
@@ -106,6 +110,7 @@ impl<R> Pipeline<R> {
             abandoned: 0,
             request_timeout,
             muted_until: None,
+            counters: ConnectionCounters::default(),
         }
     }
 
@@ -131,6 +136,7 @@ impl<R> Pipeline<R> {
         let Waiting { request, deadline, reply } = self.waiting.pop_front()?;
         let api = request.api();
         if deadline <= now {
+            self.counters.timeouts += 1;
             let error = Error::new(Kind::Timeout, "the deadline passed before the request could be sent");
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
         }
@@ -146,13 +152,22 @@ impl<R> Pipeline<R> {
                 return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
             }
         };
+        self.counters.requests += 1;
         // SASL keeps the last few ids for itself; zero follows long before.
         self.next_correlation = (self.next_correlation + 1) & 0x3fff_ffff;
         if !request.expects_response() {
             return Some(Write::Frame(parts, Some(reply)));
         }
         let limit = if api == Api::Produce { deadline } else { deadline.max(now + self.request_timeout) };
-        self.in_flight.push_back(InFlight { correlation, api, version, deadline, limit, reply: Some(reply) });
+        self.in_flight.push_back(InFlight {
+            correlation,
+            api,
+            version,
+            written: now,
+            deadline,
+            limit,
+            reply: Some(reply),
+        });
         Some(Write::Frame(parts, None))
     }
 
@@ -167,7 +182,7 @@ impl<R> Pipeline<R> {
             }
             None => return Err((None, Error::protocol(format!("response {id} arrived, and no request was sent")))),
         }
-        let InFlight { api, version, reply, .. } = self.in_flight.pop_front().expect("the oldest was there");
+        let InFlight { api, version, written, reply, .. } = self.in_flight.pop_front().expect("the oldest was there");
         if reply.is_none() {
             self.abandoned -= 1;
         }
@@ -175,6 +190,8 @@ impl<R> Pipeline<R> {
             Ok(response) => response,
             Err(error) => return Err((reply, Error::from(error).in_api(api.name()).written(Written::Maybe))),
         };
+        self.counters.responses += 1;
+        self.counters.latency.record(now.saturating_duration_since(written));
         self.mute(now, Duration::from_millis(u64::try_from(response.throttle_time_ms()).unwrap_or(0)));
         Ok(reply.map(|reply| (reply, response)))
     }
@@ -228,7 +245,18 @@ impl<R> Pipeline<R> {
             }
         }
         self.waiting = left;
+        self.counters.timeouts += expired.len() as u64;
         expired
+    }
+
+    /// How many responses are due, abandoned ones included.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Takes what was counted since the last call: requests, responses, timeouts and latencies.
+    pub fn take_counters(&mut self) -> ConnectionCounters {
+        std::mem::take(&mut self.counters)
     }
 
     /// Whether a response is overdue: its caller gave up, and it is still due.

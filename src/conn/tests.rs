@@ -170,7 +170,16 @@ fn request_timeout_counts_from_the_write() {
 
 #[test]
 fn later_deadline_of_a_long_poll_postpones_the_end() {
-    check("ask 1 by 40 | at 39 | respond 0", "write #0\n answered 1");
+    check(
+        "ask 1 by 40 | at 20 | ask 2 by 31 | at 39 | respond 0 | respond 1",
+        "write #0
+         write #1
+         at 31 fail 2 Timeout Maybe
+         overdue
+         answered 1
+         dropped
+         caught up",
+    );
     check("ask 1 by 40 | at 60", "write #0\n at 40 fail 1 Timeout Maybe\n at 40 end");
 }
 

@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use crate::types::TopicName;
@@ -45,6 +46,8 @@ struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
+    /// The broker refused the credentials, or the mechanism that they were offered by. Not retried.
+    Authentication,
     /// The broker answered with an error code: see [`Error::code`].
     Broker,
     /// The client, producer or consumer was closed.
@@ -65,6 +68,8 @@ pub enum Kind {
     RecordTooLarge,
     /// The deadline passed.
     Timeout,
+    /// A TLS handshake failed, because of a certificate for example. Not retried.
+    Tls,
     /// The log no longer holds what the position pointed at, or was truncated below it.
     Truncated,
     /// The topic or the partition does not exist.
@@ -150,7 +155,34 @@ impl Error {
         self.edit(|inner| inner.written = None)
     }
 
-    pub(crate) fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
+    /// The broker refused the credentials: for a [`Connector`](crate::client::Connector) that authenticates.
+    ///
+    /// ```
+    /// use std::io;
+    /// use ottla::error::{Error, Kind};
+    ///
+    /// let error: io::Error = Error::authentication("the proxy refused the user name").into();
+    /// // The client takes it out again: it retries nothing, and its callers see this kind.
+    /// assert_eq!(error.downcast::<Error>()?.kind(), Kind::Authentication);
+    /// # Ok::<(), io::Error>(())
+    /// ```
+    pub fn authentication(message: impl Into<String>) -> Self {
+        Self::new(Kind::Authentication, message)
+    }
+
+    /// A TLS handshake failed for good: for a [`Connector`](crate::client::Connector) that encrypts.
+    ///
+    /// ```
+    /// # let refused = std::io::Error::other("unknown issuer");
+    /// let error = ottla::error::Error::tls("the certificate of broker.example is not trusted").caused_by(refused);
+    /// assert!(!error.is_retriable());
+    /// ```
+    pub fn tls(message: impl Into<String>) -> Self {
+        Self::new(Kind::Tls, message)
+    }
+
+    /// Adds the error that caused this one, which `source()` returns.
+    pub fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
@@ -194,12 +226,14 @@ impl Error {
         match self.0.kind {
             Kind::Broker => self.0.code.is_some_and(Code::is_retriable),
             Kind::Connect | Kind::Full | Kind::Timeout => true,
-            Kind::Closed
+            Kind::Authentication
+            | Kind::Closed
             | Kind::Config
             | Kind::Corrupt
             | Kind::NoOffset
             | Kind::Protocol
             | Kind::RecordTooLarge
+            | Kind::Tls
             | Kind::Truncated
             | Kind::UnknownTopic
             | Kind::Unsupported => false,
@@ -258,13 +292,20 @@ impl StdError for Error {
     }
 }
 
+impl From<Error> for io::Error {
+    /// For a [`Connector`](crate::client::Connector), whose errors are of this type. The client takes the error out again.
+    fn from(error: Error) -> Self {
+        Self::other(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn an_error_names_its_place_and_prints_one_level() {
-        let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "refused");
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
         let error = Error::new(Kind::Connect, "could not connect").at_broker("127.0.0.1:9").caused_by(refused);
         assert_eq!(error.to_string(), "could not connect, broker 127.0.0.1:9");
         assert_eq!(error.source().expect("has one").to_string(), "refused");

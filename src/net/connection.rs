@@ -1,18 +1,25 @@
-//! A task for each connection: dials, agrees on versions, then moves bytes both ways until either side is done.
+//! A task for each connection: dials, sets the connection up, then moves bytes both ways until either side is done.
 //!
 //! ```text
-//! resting ──request──→ waiting out the back-off ──→ dialling ──→ linked (link.rs)
-//!    ↑                                                 │failed      │idle or lost
-//!    └─────────────────────────────────────────────────┴────────────┘
+//! resting ──request──→ waiting out the back-off ──→ establishing ──→ linked (link.rs)
+//!    ↑                                                 │failed        │idle or lost
+//!    └─────────────────────────────────────────────────┴──────────────┘
 //! ```
 //!
 //! The task lives as long as somebody holds its [`Handle`]. It dials when there is something to send, and again, after a
 //! pause that grows, when the connection was lost and there is something to send again. Whatever it is doing, it takes
 //! requests and answers each by its deadline.
+//!
+//! A rejection, that is an error of [`Kind::Authentication`] or [`Kind::Tls`], is not retried: wrong credentials and certificates
+//! stay wrong. It fails all requests that wait, and every request of the next `reconnect.backoff.max.ms` at once and without
+//! dialling. The first request after that dials again.
 
 use std::collections::VecDeque;
+use std::error::Error as _;
+use std::fmt;
 use std::future::Future;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,90 +30,26 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use tokio::sync::mpsc;
-use tokio::sync::oneshot;
 
 use super::clock;
-use super::dial::Connector;
+use super::dial::Stream;
+use super::establish::Agreed;
 use super::establish::Established;
 use super::establish::establish;
+use super::link::End;
 use super::link::Link;
+use super::link::TARGET;
 use super::meter::Meter;
+pub use super::outgoing::Outgoing;
+pub use super::outgoing::Reply;
+pub use super::settings::Settings;
 use crate::config::HostPort;
 use crate::conn::backoff::Backoff;
 use crate::conn::pipeline::Pipeline;
 use crate::error::Error;
 use crate::error::Kind;
-use crate::error::Written;
-use crate::wire::Request;
-use crate::wire::Response;
 
-/// What every connection of a client goes by.
-#[derive(Debug)]
-pub struct Settings {
-    pub client_id: String,
-    pub connector: Box<dyn Connector>,
-    /// How long the first attempt to set up a connection may take; it doubles with each failure (KIP-601).
-    pub setup_timeout: Duration,
-    pub setup_timeout_max: Duration,
-    /// How long a broker may leave a request unanswered before the connection ends.
-    pub request_timeout: Duration,
-    pub reconnect_backoff: Duration,
-    pub reconnect_backoff_max: Duration,
-    /// After how long without a request a connection is closed; `None` is never.
-    pub idle_max: Option<Duration>,
-    pub response_bytes_max: usize,
-    pub in_flight_max: usize,
-}
-
-/// Where an answer goes.
-#[derive(Debug)]
-pub enum Reply {
-    /// To one who waits for it.
-    Oneshot(oneshot::Sender<Result<Response, Error>>),
-    /// To a driver that waits for many.
-    Tagged {
-        /// Tells the driver's requests apart.
-        tag: u64,
-        /// Where it listens.
-        sink: mpsc::UnboundedSender<(u64, Result<Response, Error>)>,
-    },
-}
-
-impl Reply {
-    /// Answers. Nobody may be there any more, which is no concern of the connection.
-    pub fn send(self, answer: Result<Response, Error>) {
-        match self {
-            Self::Oneshot(sender) => drop(sender.send(answer)),
-            Self::Tagged { tag, sink } => drop(sink.send((tag, answer))),
-        }
-    }
-
-    /// Whether nobody is there any more.
-    pub fn is_closed(&self) -> bool {
-        match self {
-            Self::Oneshot(sender) => sender.is_closed(),
-            Self::Tagged { sink, .. } => sink.is_closed(),
-        }
-    }
-}
-
-/// A request on its way to a connection.
-#[derive(Debug)]
-pub struct Outgoing {
-    pub request: Request,
-    /// By when it is answered, whatever the answer. Time for which the broker silences the client comes on top (KIP-219).
-    pub deadline: Instant,
-    pub reply: Reply,
-}
-
-impl Outgoing {
-    /// Answers that the request was not sent.
-    fn refuse(self, error: Error) {
-        self.reply.send(Err(error.in_api(self.request.api().name()).written(Written::No)));
-    }
-}
-
-/// Hands requests to a connection's task. When the last one is dropped the task answers what it has and ends.
+/// Hands requests to a connection's task. When the last one is dropped, the task answers the requests that it has and ends.
 #[derive(Clone, Debug)]
 pub struct Handle {
     sender: mpsc::UnboundedSender<Outgoing>,
@@ -114,7 +57,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Sends a request; without a task any more, it is answered at once.
+    /// Sends a request. If the task has ended, it fails at once.
     pub fn submit(&self, outgoing: Outgoing) {
         if let Err(mpsc::error::SendError(outgoing)) = self.sender.send(outgoing) {
             outgoing.refuse(Error::new(Kind::Closed, "the client is closed"));
@@ -132,10 +75,21 @@ impl Handle {
 pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle {
     let (sender, receiver) = mpsc::unbounded_channel();
     let backoff = Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max);
-    let queue = Queue { receiver, waiting: VecDeque::new(), peer: address.to_string() };
-    let rng = Rng::with_seed(clock::seed());
+    let peer = address.to_string();
+    let queue = Queue { receiver, waiting: VecDeque::new(), peer: peer.clone(), meter: meter.clone() };
     let health = Arc::new(AtomicBool::new(true));
-    let task = Task { settings, address, queue, backoff, rng, not_before: None, health: Arc::clone(&health), meter };
+    let task = Task {
+        settings,
+        address,
+        peer,
+        queue,
+        backoff,
+        rng: Rng::with_seed(clock::seed()),
+        not_before: None,
+        rejection: None,
+        health: Arc::clone(&health),
+        meter,
+    };
     tokio::spawn(task.run());
     Handle { sender, health }
 }
@@ -143,11 +97,15 @@ pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle
 struct Task {
     settings: Arc<Settings>,
     address: HostPort,
+    /// The address, for errors and log events.
+    peer: String,
     queue: Queue,
     backoff: Backoff,
     rng: Rng,
     /// Not to be dialled again before this.
     not_before: Option<Instant>,
+    /// Why the broker rejected this client, and until when requests fail for that without another attempt.
+    rejection: Option<(Error, Instant)>,
     /// See [`Handle::is_healthy`].
     health: Arc<AtomicBool>,
     meter: Meter,
@@ -156,6 +114,10 @@ struct Task {
 impl Task {
     async fn run(mut self) {
         while let Some(first) = self.queue.receiver.recv().await {
+            if let Some((error, _)) = self.rejection.as_ref().filter(|(_, until)| clock::now() < *until) {
+                first.refuse(error.clone());
+                continue;
+            }
             self.queue.waiting.push_back(first);
             if let Some(until) = self.not_before.take() {
                 if self.queue.meanwhile(tokio::time::sleep_until(until.into())).await.is_none() {
@@ -166,21 +128,22 @@ impl Task {
                 }
             }
             match self.establish().await {
-                Some(Ok(made)) => self.serve(made).await,
+                Some(Ok(established)) => self.serve(established).await,
                 Some(Err(error)) => self.refuse(&error),
                 None => break,
             }
         }
-        let text = "the connection is not wanted any more: the broker moved, or the client is closed";
-        self.queue.refuse(&Error::new(Kind::Connect, text).at_broker(self.address.to_string()));
+        let text = "the connection is not needed any more: the broker moved, or the client is closed";
+        self.queue.refuse(&Error::new(Kind::Connect, text).at_broker(self.peer.as_str()));
     }
 
-    /// Sets a connection up, within a timeout that doubles with each failure (KIP-601). `None` when nobody wants it any more.
+    /// Sets a connection up, within a timeout that doubles with each failure (KIP-601). `None` when nobody holds the handle any
+    /// more.
     async fn establish(&mut self) -> Option<Result<Established, Error>> {
         let doubled = self.settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
         let timeout = doubled.min(self.settings.setup_timeout_max).mul_f64(0.8 + 0.4 * self.rng.f64());
-        let establishing = establish(&self.settings, &self.address.host, self.address.port);
-        let made = self.queue.meanwhile(tokio::time::timeout(timeout, establishing)).await?;
+        let establishing = establish(&self.settings, &self.address, &self.meter);
+        let established = self.queue.meanwhile(tokio::time::timeout(timeout, establishing)).await?;
         let silent = |_| {
             let text = format!(
                 "no Kafka broker answered within {} ms: check that the port is a Kafka listener",
@@ -188,43 +151,110 @@ impl Task {
             );
             Err(Error::new(Kind::Connect, text))
         };
-        Some(made.unwrap_or_else(silent).map_err(|error| error.at_broker(self.address.to_string())))
+        Some(established.unwrap_or_else(silent).map_err(|error| error.at_broker(self.peer.as_str())))
     }
 
-    /// Answers all that waits for a connection that could not be made.
+    /// Fails all requests that wait for a connection that could not be established.
     fn refuse(&mut self, error: &Error) {
-        tracing::debug!(%error, "could not connect");
         self.meter.count(|counters| counters.connect_failures += 1);
-        self.failed();
+        let pause = self.failed(error);
+        let (attempt, pause_ms) = (self.backoff.failures(), pause.as_millis());
+        let broker = self.peer.as_str();
+        if is_rejection(error) {
+            tracing::warn!(target: TARGET, broker, error = %Chain(error), pause_ms, "connection rejected");
+        } else if attempt.is_power_of_two() {
+            // The first of many in a row, and then ever fewer.
+            tracing::warn!(target: TARGET, broker, error = %Chain(error), attempt, pause_ms, "could not connect");
+        } else {
+            tracing::debug!(target: TARGET, broker, error = %Chain(error), attempt, pause_ms, "could not connect");
+        }
         self.queue.refuse(error);
     }
 
-    fn failed(&mut self) {
+    /// Notes a failure: for how long not to dial again, or not even to try.
+    fn failed(&mut self, error: &Error) -> Duration {
         self.health.store(false, Ordering::Relaxed);
-        self.not_before = Some(clock::now() + self.backoff.next(&mut self.rng));
+        if is_rejection(error) {
+            let pause = self.settings.reconnect_backoff_max;
+            self.rejection = Some((error.clone(), clock::now() + pause));
+            return pause;
+        }
+        let pause = self.backoff.next(&mut self.rng);
+        self.not_before = Some(clock::now() + pause);
+        pause
     }
 
     /// Uses a connection until it ends.
-    async fn serve(&mut self, made: Established) {
+    async fn serve(&mut self, established: Established) {
         self.backoff.reset();
+        self.rejection = None;
         self.health.store(true, Ordering::Relaxed);
         self.meter.count(|counters| counters.connects += 1);
-        let Established { stream, versions, throttle } = made;
+        let Established { stream, versions, throttle } = established;
+        let broker = self.peer.as_str();
+        tracing::debug!(target: TARGET, broker, versions = %Agreed(&versions), "connected");
         let Settings { client_id, in_flight_max, request_timeout, .. } = &*self.settings;
         let mut pipeline = Pipeline::new(client_id.clone(), versions, *in_flight_max, *request_timeout);
-        // What was given up meanwhile is not sent any more: nobody expects it to happen now.
+        // A request whose caller has gone is not sent: nobody expects it to be executed.
         let awaited = self.queue.waiting.drain(..).filter(|outgoing| !outgoing.reply.is_closed());
         for Outgoing { request, deadline, reply } in awaited {
             pipeline.submit(request, deadline, reply);
         }
         pipeline.mute(clock::now(), throttle);
-        let (health, peer) = (Arc::clone(&self.health), self.address.to_string());
-        let mut link = Link::new(stream, pipeline, &self.settings, health, peer);
-        let lost = link.run(&mut self.queue.receiver).await;
-        if lost {
-            self.meter.count(|counters| counters.disconnects += 1);
-            self.failed();
+        let shared = (self.peer.clone(), Arc::clone(&self.health), self.meter.clone());
+        let mut link = Link::new(stream, pipeline, &self.settings, shared);
+        let end = link.run(&mut self.queue.receiver).await;
+        self.ended(&end);
+        match end {
+            End::Failed(_) => {}
+            End::Idle | End::IdlePeer => drop(self.queue.meanwhile(shut_down(link.stream)).await),
+            End::Unused => shut_down(link.stream).await,
         }
+    }
+
+    /// Notes why a connection ended.
+    fn ended(&mut self, end: &End) {
+        let broker = self.peer.as_str();
+        match end {
+            End::Failed(error) => {
+                tracing::info!(target: TARGET, broker, error = %Chain(error), "connection lost");
+                self.meter.count(|counters| counters.disconnects += 1);
+                self.failed(error);
+            }
+            End::Idle => tracing::debug!(target: TARGET, broker, "idle connection closed"),
+            End::IdlePeer => tracing::debug!(target: TARGET, broker, "idle connection closed by the broker"),
+            End::Unused => tracing::debug!(target: TARGET, broker, "unused connection closed"),
+        }
+    }
+}
+
+/// Whether an error says that the broker, or this client, will not have the other.
+fn is_rejection(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Authentication | Kind::Tls)
+}
+
+/// How long a stream has for its last words.
+const SHUT_DOWN_MAX: Duration = Duration::from_millis(500);
+
+/// Ends a stream in order: a stream over TLS says goodbye.
+async fn shut_down(mut stream: Box<dyn Stream>) {
+    let shutting_down = poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx));
+    // The connection is over, whether or not the broker takes notice.
+    let _ = tokio::time::timeout(SHUT_DOWN_MAX, shutting_down).await;
+}
+
+/// An error with its causes, for a log event.
+struct Chain<'a>(&'a Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }
 
@@ -232,13 +262,14 @@ impl Task {
 struct Queue {
     receiver: mpsc::UnboundedReceiver<Outgoing>,
     waiting: VecDeque<Outgoing>,
-    /// What the broker is called in errors.
+    /// The broker's address, for errors.
     peer: String,
+    meter: Meter,
 }
 
 impl Queue {
-    /// Awaits something, takes requests meanwhile and answers those whose deadline passes. `None` when nobody holds the handle
-    /// any more.
+    /// Awaits a future, takes requests meanwhile and fails those whose deadline passes. `None` when nobody holds the handle any
+    /// more.
     async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         let mut timer = pin!(tokio::time::sleep_until(clock::now().into()));
@@ -264,12 +295,13 @@ impl Queue {
         .await
     }
 
-    /// Answers the requests whose deadline is at `now` or before.
+    /// Fails the requests whose deadline is at `now` or before.
     fn expire(&mut self, now: Instant) {
         for _ in 0..self.waiting.len() {
             let Some(outgoing) = self.waiting.pop_front() else { return };
             if outgoing.deadline <= now {
-                let error = Error::new(Kind::Timeout, "no connection could be made by the deadline");
+                self.meter.count(|counters| counters.timeouts += 1);
+                let error = Error::new(Kind::Timeout, "no connection could be established by the deadline");
                 outgoing.refuse(error.at_broker(self.peer.as_str()));
             } else {
                 self.waiting.push_back(outgoing);
@@ -277,7 +309,7 @@ impl Queue {
         }
     }
 
-    /// Answers all that waits, and what came in since.
+    /// Fails all requests that wait, and those that came in since.
     fn refuse(&mut self, error: &Error) {
         while let Ok(outgoing) = self.receiver.try_recv() {
             self.waiting.push_back(outgoing);

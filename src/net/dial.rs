@@ -88,7 +88,11 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// Connects to `host`, a name or an address without brackets, at `port`.
     ///
     /// Called once for each attempt; pauses between attempts and the time that one may take are the client's business. The
-    /// future may be dropped at any point, which gives up. An error makes the client try again later, or elsewhere.
+    /// future may be dropped at any point, which gives up. An error makes the client try again later, or elsewhere, with two
+    /// exceptions: an [`Error`](crate::Error) of [`Kind::Authentication`](crate::error::Kind::Authentication) or
+    /// [`Kind::Tls`](crate::error::Kind::Tls), made into an `io::Error` by `into()`, fails all requests that wait for this broker,
+    /// and the broker is not dialled again before `reconnect.backoff.max.ms` has passed. The same holds for such an error from the
+    /// stream while the connection is being set up.
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a>;
 }
 

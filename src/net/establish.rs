@@ -1,6 +1,10 @@
-//! From an address to a connection on which versions are agreed: dial, ask, read. A straight line of steps, all within the
-//! caller's timeout.
+//! From an address to a connection that requests may be sent on.
+//!
+//! [`establish`] is one straight function, within the caller's timeout: dial, then one step after another, each of which sends a
+//! request and awaits its response ([`Setup::call`]). A step that SASL needs (`SaslHandshake`, then `SaslAuthenticate` as often
+//! as the mechanism wants) is a further line there, after versions are agreed on.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -9,12 +13,16 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 
-use super::connection::Settings;
 use super::dial::Stream;
+use super::meter::Meter;
+use super::settings::Settings;
+use crate::config::HostPort;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::metrics::ConnectionCounters;
 use crate::wire::Api;
+use crate::wire::Call;
 use crate::wire::FrameReader;
 use crate::wire::Request;
 use crate::wire::Response;
@@ -26,51 +34,24 @@ use crate::wire::request::correlation;
 pub(super) struct Established {
     pub(super) stream: Box<dyn Stream>,
     pub(super) versions: Versions,
-    /// How long the broker asks to be left alone first (KIP-219).
+    /// How long the broker asks the client to send nothing (KIP-219).
     pub(super) throttle: Duration,
 }
 
-/// Dials and agrees on versions.
-pub(super) async fn establish(settings: &Settings, host: &str, port: u16) -> Result<Established, Error> {
-    let mut stream = settings.connector.connect(host, port).await.map_err(unreachable)?;
-    let (versions, throttle) = agree(&mut *stream, settings).await?;
-    Ok(Established { stream, versions, throttle })
+/// Dials and sets up a connection.
+pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &Meter) -> Result<Established, Error> {
+    let stream = settings.connector.connect(&address.host, address.port).await.map_err(unreachable)?;
+    let mut setup = Setup { stream, settings, meter, correlation: CORRELATION_FIRST };
+    let (versions, throttle) = agree(&mut setup).await?;
+    Ok(Established { stream: setup.stream, versions, throttle })
 }
 
-fn unreachable(error: io::Error) -> Error {
-    let text = match error.kind() {
-        io::ErrorKind::ConnectionRefused => "nothing listens there: check host and port, or start the broker",
-        io::ErrorKind::NotFound => "could not find the host: check its name",
-        _ => "could not connect",
-    };
-    Error::new(Kind::Connect, text).caused_by(error)
-}
-
-/// Correlation ids of the questions asked before a connection is in use. The requests that follow stay below these.
-const CORRELATION_FIRST: i32 = 0x4000_0000;
-
-/// Asks which versions the broker speaks; one that does not speak this version of the question says which it does (KIP-511).
-async fn agree(stream: &mut dyn Stream, settings: &Settings) -> Result<(Versions, Duration), Error> {
+/// Asks which versions the broker speaks; one that does not speak this version of the request says which it does (KIP-511).
+async fn agree(setup: &mut Setup<'_>) -> Result<(Versions, Duration), Error> {
     let mut version = Api::ApiVersions.versions().1;
-    // The second try is at a version that the broker named, so there is no third.
-    for id in [CORRELATION_FIRST, CORRELATION_FIRST + 1] {
-        let request =
-            Request::ApiVersions(ApiVersionsRequest).encode(version, id, &settings.client_id).map_err(Error::from)?;
-        for part in request {
-            stream.write_all(&part).await.map_err(|error| lost(Some(error)))?;
-        }
-        let frame = read_frame(stream, settings.response_bytes_max).await?;
-        let answered = correlation(&frame).map_err(Error::from)?;
-        if answered != id {
-            let text =
-                format!("answer {answered} arrived where {id} was due: this is not a Kafka broker, or a broken one");
-            return Err(Error::protocol(text).in_api(Api::ApiVersions.name()));
-        }
-        let Response::ApiVersions(response) =
-            Response::decode(Api::ApiVersions, version, frame).map_err(Error::from)?
-        else {
-            return Err(Error::protocol("the answer is to another question"));
-        };
+    // The second attempt uses a version that the broker named, so there is no third.
+    for _ in 0..2 {
+        let response = setup.call(ApiVersionsRequest, version).await?;
         match response.error {
             None => {
                 let throttle = Duration::from_millis(u64::try_from(response.throttle_time_ms).unwrap_or(0));
@@ -86,28 +67,113 @@ async fn agree(stream: &mut dyn Stream, settings: &Settings) -> Result<(Versions
     Err(Error::broker(Code::UnsupportedVersion, "could not agree on versions").in_api("ApiVersions"))
 }
 
-/// Reads the one frame that was asked for.
-async fn read_frame(stream: &mut dyn Stream, limit: usize) -> Result<Bytes, Error> {
-    let mut frames = FrameReader::new(limit);
-    let mut arrived = BytesMut::with_capacity(4096);
-    loop {
-        if let Some(frame) = frames.next(&mut arrived).map_err(Error::from)? {
-            if arrived.is_empty() {
+/// Correlation ids of the requests sent before a connection is in use. Those of the requests that follow are lower.
+const CORRELATION_FIRST: i32 = 0x4000_0000;
+
+/// A connection that is being set up: one request at a time.
+struct Setup<'a> {
+    stream: Box<dyn Stream>,
+    settings: &'a Settings,
+    meter: &'a Meter,
+    correlation: i32,
+}
+
+impl Setup<'_> {
+    /// Sends a request in a version that the broker speaks, and awaits its response.
+    async fn call<C: Call>(&mut self, request: C, version: i16) -> Result<C::Response, Error> {
+        let response = self.exchange(request.into(), version).await.and_then(C::response);
+        response.map_err(|error| error.in_api(C::API.name()))
+    }
+
+    async fn exchange(&mut self, request: Request, version: i16) -> Result<Response, Error> {
+        let id = self.correlation;
+        self.correlation += 1;
+        self.write(&request, version, id).await?;
+        let frame = self.read().await?;
+        let received = correlation(&frame).map_err(Error::from)?;
+        if received != id {
+            let text =
+                format!("response {received} arrived where {id} was due: this is not a Kafka broker, or a broken one");
+            return Err(Error::protocol(text));
+        }
+        Response::decode(request.api(), version, frame).map_err(Error::from)
+    }
+
+    async fn write(&mut self, request: &Request, version: i16, id: i32) -> Result<(), Error> {
+        let mut bytes = 0;
+        for part in request.encode(version, id, &self.settings.client_id).map_err(Error::from)? {
+            bytes += part.len() as u64;
+            self.stream.write_all(&part).await.map_err(|error| lost(Some(error)))?;
+        }
+        self.count(|counters| {
+            counters.requests += 1;
+            counters.sent_bytes += bytes;
+        });
+        self.stream.flush().await.map_err(|error| lost(Some(error)))
+    }
+
+    /// Reads the one frame that is due.
+    async fn read(&mut self) -> Result<Bytes, Error> {
+        let mut frames = FrameReader::new(self.settings.response_bytes_max);
+        let mut arrived = BytesMut::with_capacity(4096);
+        loop {
+            if let Some(frame) = frames.next(&mut arrived).map_err(Error::from)? {
+                if !arrived.is_empty() {
+                    let text = "more arrived than one response: this is not a Kafka broker, or a broken one";
+                    return Err(Error::protocol(text));
+                }
+                self.count(|counters| counters.responses += 1);
                 return Ok(frame);
             }
-            return Err(Error::protocol(
-                "more arrived than was asked for: this is not a Kafka broker, or a broken one",
-            ));
+            let read = self.stream.read_buf(&mut arrived).await.map_err(|error| lost(Some(error)))?;
+            if read == 0 {
+                return Err(lost(None));
+            }
+            self.count(|counters| counters.received_bytes += read as u64);
         }
-        if stream.read_buf(&mut arrived).await.map_err(|error| lost(Some(error)))? == 0 {
-            return Err(lost(None));
-        }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut ConnectionCounters)) {
+        self.meter.count(change);
     }
 }
 
+/// The error of a connection that could not be dialled. An error of this crate that the connector returned is passed on.
+fn unreachable(error: io::Error) -> Error {
+    let error = match error.downcast::<Error>() {
+        Ok(error) => return error,
+        Err(error) => error,
+    };
+    let text = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "nothing listens there: check host and port, or start the broker",
+        io::ErrorKind::NotFound => "could not find the host: check its name",
+        _ => "could not connect",
+    };
+    Error::new(Kind::Connect, text).caused_by(error)
+}
+
+/// The error of a connection that broke; without a cause the broker closed it. An error of this crate is passed on: a stream over
+/// TLS learns only by reading that its certificate is refused.
 pub(super) fn lost(error: Option<io::Error>) -> Error {
-    match error {
-        Some(error) => Error::new(Kind::Connect, "the connection was lost").caused_by(error),
+    match error.map(io::Error::downcast::<Error>) {
+        Some(Ok(error)) => error,
+        Some(Err(error)) => Error::new(Kind::Connect, "the connection was lost").caused_by(error),
         None => Error::new(Kind::Connect, "the broker closed the connection"),
+    }
+}
+
+/// The highest common version of each API, for a log event.
+pub(super) struct Agreed<'a>(pub(super) &'a Versions);
+
+impl fmt::Display for Agreed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for api in Api::ALL {
+            if let Some(version) = self.0.pick(api, i16::MAX) {
+                write!(f, "{separator}{} {version}", api.name())?;
+                separator = ", ";
+            }
+        }
+        Ok(())
     }
 }

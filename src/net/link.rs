@@ -1,4 +1,4 @@
-//! An established connection: bytes both ways, until either side is done.
+//! An established connection: moves bytes both ways until either side is done.
 
 use std::future::Future;
 use std::future::poll_fn;
@@ -19,12 +19,13 @@ use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::clock;
-use super::connection::Outgoing;
-use super::connection::Reply;
-use super::connection::Settings;
 use super::dial::Stream;
 use super::establish::lost;
+use super::meter::Meter;
 use super::outbox::Outbox;
+use super::outgoing::Outgoing;
+use super::outgoing::Reply;
+use super::settings::Settings;
 use crate::conn::pipeline::Pipeline;
 use crate::conn::pipeline::Write;
 use crate::error::Error;
@@ -34,43 +35,54 @@ use crate::wire::Response;
 use crate::wire::message::ProduceResponse;
 
 /// Why a connection ended.
-enum End {
+pub(super) enum End {
     Failed(Error),
-    /// Nothing was asked for a long time.
+    /// No request was sent for a long time.
     Idle,
-    /// Nobody holds the handle any more, and nobody waits for an answer.
+    /// The broker closed it while it had nothing to do, as brokers do with idle connections.
+    IdlePeer,
+    /// Nobody holds the handle any more, and nobody waits for a response.
     Unused,
 }
 
 /// An established connection.
 pub(super) struct Link {
-    stream: Box<dyn Stream>,
+    pub(super) stream: Box<dyn Stream>,
     pipeline: Pipeline<Reply>,
     frames: FrameReader,
     arrived: BytesMut,
     unwritten: Outbox<Reply>,
+    /// Something was written since the stream was last flushed.
+    unflushed: bool,
     idle_max: Option<Duration>,
     used: Instant,
-    /// Nobody holds the handle any more; when to look again whether somebody still waits for an answer.
+    /// Nobody holds the handle any more; when to look again whether somebody still waits for a response.
     closing: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     /// Whether no response is overdue.
     health: Arc<AtomicBool>,
-    /// The broker's name in errors.
+    /// The broker's address, for errors and log events.
     peer: String,
+    meter: Meter,
+    /// Bytes read and written that the meter does not know yet.
+    moved: (u64, u64),
+    /// Whether a response ever arrived.
+    served: bool,
 }
 
+/// The target of log events about connections.
+pub(super) const TARGET: &str = "ottla::connection";
 /// Pieces in one write.
 const SLICES_MAX: usize = 64;
-/// Room made for what may arrive.
+/// Capacity for bytes that may arrive.
 const READ_AHEAD: usize = 64 * 1024;
 /// Frames taken in one turn before writing gets its own.
 const TURN: usize = 32;
 /// Requests are encoded only while less than this is unwritten, so that a slow peer does not pile up copies.
 const UNWRITTEN_MAX: usize = 256;
-/// How long what is not written may take once nobody holds the handle.
+/// How long writing the rest may take once nobody holds the handle.
 const CLOSING: Duration = Duration::from_millis(500);
-/// Looked at this often, a connection that never closes for being idle is as good as one that has no timer.
+/// How often the timer wakes a connection that is never closed for being idle.
 const NEVER: Duration = Duration::from_secs(86_400);
 
 impl Link {
@@ -78,8 +90,7 @@ impl Link {
         stream: Box<dyn Stream>,
         pipeline: Pipeline<Reply>,
         settings: &Settings,
-        health: Arc<AtomicBool>,
-        peer: String,
+        (peer, health, meter): (String, Arc<AtomicBool>, Meter),
     ) -> Self {
         Self {
             stream,
@@ -87,24 +98,45 @@ impl Link {
             frames: FrameReader::new(settings.response_bytes_max),
             arrived: BytesMut::with_capacity(READ_AHEAD),
             unwritten: Outbox::new(),
+            unflushed: false,
             idle_max: settings.idle_max,
             used: clock::now(),
             closing: None,
             timer: Box::pin(tokio::time::sleep(NEVER)),
             health,
             peer,
+            meter,
+            moved: (0, 0),
+            served: false,
         }
     }
 
-    /// Moves bytes until the connection ends, then answers everybody who still waits. Whether it was lost, and not given up.
-    pub(super) async fn run(&mut self, receiver: &mut mpsc::UnboundedReceiver<Outgoing>) -> bool {
-        let end = poll_fn(|cx| match self.poll(receiver, cx) {
-            Ok(()) => Poll::Pending,
-            Err(end) => Poll::Ready(end),
+    /// Moves bytes until the connection ends, then fails the requests that are left.
+    pub(super) async fn run(&mut self, receiver: &mut mpsc::UnboundedReceiver<Outgoing>) -> End {
+        let end = poll_fn(|cx| {
+            let turn = self.poll(receiver, cx);
+            self.count();
+            match turn {
+                Ok(()) => Poll::Pending,
+                Err(end) => Poll::Ready(end),
+            }
         })
         .await;
         self.end(&end);
-        matches!(end, End::Failed(_))
+        end
+    }
+
+    /// Tells the meter what happened in this turn.
+    fn count(&mut self) {
+        let counted = self.pipeline.take_counters();
+        let (received, sent) = std::mem::take(&mut self.moved);
+        let in_flight = self.pipeline.in_flight() as u64;
+        self.meter.count(|counters| {
+            counters.add(&counted);
+            counters.received_bytes += received;
+            counters.sent_bytes += sent;
+            counters.in_flight = in_flight;
+        });
     }
 
     /// Does all that can be done without waiting; an error is the end.
@@ -124,11 +156,23 @@ impl Link {
         self.poll_write(now, cx)?;
         self.poll_closing(now)?;
         self.poll_timer(now, cx)?;
-        self.health.store(!self.pipeline.is_overdue(), Ordering::Relaxed);
+        self.note_health();
         Ok(())
     }
 
-    /// Without a handle, ends as soon as what was handed over is written and nobody waits for an answer.
+    fn note_health(&self) {
+        let is_healthy = !self.pipeline.is_overdue();
+        if self.health.load(Ordering::Relaxed) != is_healthy {
+            self.health.store(is_healthy, Ordering::Relaxed);
+            if is_healthy {
+                tracing::debug!(target: TARGET, broker = self.peer, "overdue responses arrived");
+            } else {
+                tracing::info!(target: TARGET, broker = self.peer, "response overdue");
+            }
+        }
+    }
+
+    /// Without a handle, ends as soon as all requests are written and nobody waits for a response.
     fn poll_closing(&mut self, now: Instant) -> Result<(), End> {
         let Some(look_again) = self.closing else { return Ok(()) };
         let awaited = self.pipeline.replies().chain(self.unwritten.replies()).any(|reply| !reply.is_closed());
@@ -145,6 +189,7 @@ impl Link {
         for _ in 0..TURN {
             while let Some(frame) = self.frames.next(&mut self.arrived).map_err(|error| End::Failed(error.into()))? {
                 self.used = now;
+                self.served = true;
                 match self.pipeline.handle_frame(now, frame) {
                     Ok(Some((reply, response))) => reply.send(Ok(response)),
                     Ok(None) => {}
@@ -157,21 +202,32 @@ impl Link {
                     }
                 }
             }
-            // What has arrived of a large frame has its room already; more room would mean to copy all of it.
+            // A large frame that arrived in part has its capacity already; to reserve more would copy all of it.
             if self.arrived.len() < READ_AHEAD {
                 self.arrived.reserve(READ_AHEAD);
             }
             let read = pin!(self.stream.read_buf(&mut self.arrived)).poll(cx);
             match read {
                 Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(0)) => return Err(End::Failed(lost(None))),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Err(End::Failed(lost(Some(error)))),
+                Poll::Ready(Ok(0)) => return Err(self.closed_by_peer(None)),
+                Poll::Ready(Ok(count)) => self.moved.0 += count as u64,
+                Poll::Ready(Err(error)) => return Err(self.closed_by_peer(Some(error))),
             }
         }
         // There may be more: come back after the others had their turn.
         cx.waker().wake_by_ref();
         Ok(())
+    }
+
+    /// The broker closed the connection, which is no failure if it had nothing to do. One that never served a response is a failure:
+    /// it would be dialled again without a pause.
+    fn closed_by_peer(&self, error: Option<io::Error>) -> End {
+        let gone = error.as_ref().is_none_or(|error| error.kind() == io::ErrorKind::ConnectionReset);
+        if gone && self.served && self.pipeline.is_idle() && self.unwritten.is_empty() {
+            End::IdlePeer
+        } else {
+            End::Failed(lost(error))
+        }
     }
 
     fn poll_write(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
@@ -187,13 +243,15 @@ impl Link {
                 }
             }
             if self.unwritten.is_empty() {
-                return Ok(());
+                return self.poll_flush(cx);
             }
             match self.poll_write_some(cx) {
                 Poll::Pending => return Ok(()),
                 Poll::Ready(Ok(written)) => {
+                    self.unflushed = true;
+                    self.moved.1 += written as u64;
                     self.unwritten.wrote(written);
-                    // A request without an answer is answered by having been written.
+                    // A request without a response is acknowledged when it was written.
                     while let Some(reply) = self.unwritten.poll_written() {
                         reply.send(Ok(Response::Produce(ProduceResponse::default())));
                     }
@@ -201,6 +259,17 @@ impl Link {
                 Poll::Ready(Err(error)) => return Err(End::Failed(lost(Some(error)))),
             }
         }
+    }
+
+    /// Once everything is written, a stream that buffers must send it.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        if self.unflushed
+            && let Poll::Ready(flushed) = Pin::new(&mut *self.stream).poll_flush(cx)
+        {
+            flushed.map_err(|error| End::Failed(lost(Some(error))))?;
+            self.unflushed = false;
+        }
+        Ok(())
     }
 
     fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -244,22 +313,22 @@ impl Link {
         }
     }
 
-    /// Answers everybody who still waits.
+    /// Fails the requests that are left.
     fn end(&mut self, end: &End) {
         let error = match end {
-            End::Failed(error) => {
-                tracing::debug!(%error, peer = self.peer, "connection ended");
-                error.clone()
-            }
+            End::Failed(error) => error.clone(),
             End::Idle => Error::new(Kind::Connect, "the connection was idle and was closed"),
-            End::Unused => Error::new(Kind::Connect, "the connection is not wanted any more"),
+            End::IdlePeer => Error::new(Kind::Connect, "the broker closed the idle connection"),
+            End::Unused => Error::new(Kind::Connect, "the connection is not needed any more"),
         };
         let error = error.at_broker(self.peer.as_str());
-        for (reply, written) in self.unwritten.close() {
+        let (unanswered, unsent) = self.unwritten.close();
+        for (reply, written) in unanswered {
             reply.send(Err(error.clone().in_api("Produce").written(written)));
         }
-        for (reply, error) in self.pipeline.close(&error) {
+        for (reply, error) in self.pipeline.close_unsent(&error, unsent) {
             reply.send(Err(error));
         }
+        self.count();
     }
 }

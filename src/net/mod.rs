@@ -1,4 +1,14 @@
 //! The only input and output: the clock, dialling, and a task for each connection.
+//!
+//! Each file uses only files to its right:
+//!
+//! ```text
+//! connection ──→ link ──→ outbox
+//!     │           │  └──→ outgoing
+//!     │           ↓
+//!     └──→ establish ──→ settings ──→ dial ──→ clock
+//!                 └──→ meter
+//! ```
 
 pub mod clock;
 pub mod connection;
@@ -7,6 +17,8 @@ mod establish;
 mod link;
 pub mod meter;
 mod outbox;
+mod outgoing;
+mod settings;
 
 pub use self::dial::Connector;
 pub use self::dial::Dialling;

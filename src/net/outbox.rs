@@ -1,4 +1,4 @@
-//! Pieces that are to be written, in order, and who is to hear of it when they are.
+//! Frames that are to be written, in order, and the callers that are notified when theirs was.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -8,20 +8,29 @@ use bytes::Bytes;
 
 use crate::error::Written;
 
-/// What a connection has still to write. `R` hears when its frame was written whole.
+/// Frames that a connection has not written yet. `R` is notified when its frame was written whole.
 #[derive(Debug)]
 pub(super) struct Outbox<R> {
     pieces: VecDeque<Bytes>,
     /// Bytes that were ever put in, and those that were written.
     accepted: u64,
     written: u64,
-    /// Where each frame begins and ends that somebody wants to hear of.
-    waiting: VecDeque<(u64, u64, R)>,
+    /// The frames that are not written whole.
+    frames: VecDeque<Frame<R>>,
+}
+
+/// Its bytes, counted from the first that was ever put in.
+#[derive(Debug)]
+struct Frame<R> {
+    begin: u64,
+    end: u64,
+    /// `None` if the frame has a response, which notifies the caller.
+    reply: Option<R>,
 }
 
 impl<R> Outbox<R> {
     pub(super) fn new() -> Self {
-        Self { pieces: VecDeque::new(), accepted: 0, written: 0, waiting: VecDeque::new() }
+        Self { pieces: VecDeque::new(), accepted: 0, written: 0, frames: VecDeque::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -40,9 +49,7 @@ impl<R> Outbox<R> {
             self.accepted += piece.len() as u64;
             self.pieces.push_back(piece);
         }
-        if let Some(reply) = reply {
-            self.waiting.push_back((begin, self.accepted, reply));
-        }
+        self.frames.push_back(Frame { begin, end: self.accepted, reply });
     }
 
     /// The first pieces, for one write.
@@ -63,22 +70,34 @@ impl<R> Outbox<R> {
         }
     }
 
-    /// The next whose frame was written whole.
+    /// The next caller whose frame was written whole.
     pub(super) fn poll_written(&mut self) -> Option<R> {
-        self.waiting.front().filter(|(_, end, _)| *end <= self.written)?;
-        self.waiting.pop_front().map(|(_, _, reply)| reply)
+        while self.frames.front().is_some_and(|frame| frame.end <= self.written) {
+            if let Some(reply) = self.frames.pop_front()?.reply {
+                return Some(reply);
+            }
+        }
+        None
     }
 
-    /// Who is to hear of a frame.
+    /// The callers that are to be notified.
     pub(super) fn replies(&self) -> impl Iterator<Item = &R> {
-        self.waiting.iter().map(|(_, _, reply)| reply)
+        self.frames.iter().filter_map(|frame| frame.reply.as_ref())
     }
 
-    /// Gives up: who still waits, and whether the peer may have its frame. What the system took may arrive or not.
-    pub(super) fn close(&mut self) -> Vec<(R, Written)> {
-        let written = self.written;
-        let fate = |begin| if begin < written { Written::Maybe } else { Written::No };
-        self.waiting.drain(..).map(|(begin, _, reply)| (reply, fate(begin))).collect()
+    /// Gives up. Returns the callers with whether the peer may have their frame (the system may or may not deliver bytes that it
+    /// took), and how many frames with a response, the last ones, were not begun.
+    pub(super) fn close(&mut self) -> (Vec<(R, Written)>, usize) {
+        let mut unsent = 0;
+        let mut replies = Vec::new();
+        for Frame { begin, reply, .. } in self.frames.drain(..) {
+            let written = if begin < self.written { Written::Maybe } else { Written::No };
+            match reply {
+                Some(reply) => replies.push((reply, written)),
+                None => unsent += usize::from(written == Written::No),
+            }
+        }
+        (replies, unsent)
     }
 }
 
@@ -91,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_told_of_when_its_last_byte_was_written() {
+    fn caller_is_notified_when_the_last_byte_of_its_frame_was_written() {
         let mut outbox = Outbox::new();
         outbox.push(pieces(&[3, 0, 5]), Some('a'));
         outbox.push(pieces(&[2]), None);
@@ -107,11 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_begun_may_have_arrived_and_what_was_not_has_not() {
+    fn begun_frame_may_have_arrived_and_later_ones_have_not() {
         let mut outbox = Outbox::new();
+        outbox.push(pieces(&[1]), None);
         outbox.push(pieces(&[3, 5]), Some('a'));
         outbox.push(pieces(&[2]), Some('b'));
-        outbox.wrote(1);
-        assert_eq!(outbox.close(), [('a', Written::Maybe), ('b', Written::No)]);
+        outbox.push(pieces(&[2]), None);
+        outbox.push(pieces(&[2]), None);
+        outbox.wrote(2);
+        assert_eq!(outbox.close(), (vec![('a', Written::Maybe), ('b', Written::No)], 2));
     }
 }

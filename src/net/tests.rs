@@ -1,14 +1,24 @@
 //! The connection task over pipes in memory, under a paused clock, against peers that follow a script.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
+use tokio::io::BufWriter;
 use tokio::io::DuplexStream;
+use tokio::io::ReadBuf;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -36,25 +46,68 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug)]
 enum Dial {
     Connects,
+    /// Connects by a stream that keeps everything until it is flushed.
+    Buffers,
     Hangs,
     Refuses,
+    /// Fails for good.
+    Rejects,
+    /// Connects, and fails for good when it is read.
+    RejectsLater,
+}
+
+/// The near end of a pipe, which notes that it was shut down.
+struct Near {
+    pipe: DuplexStream,
+    rejects: bool,
+    shut_down: Arc<AtomicBool>,
+}
+
+impl AsyncRead for Near {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.rejects {
+            return Poll::Ready(Err(Error::tls("the certificate is not trusted").into()));
+        }
+        Pin::new(&mut self.pipe).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Near {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.pipe).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.pipe).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shut_down.store(true, Ordering::Relaxed);
+        Pin::new(&mut self.pipe).poll_shutdown(cx)
+    }
 }
 
 /// Hands the far ends of its pipes to the test.
 #[derive(Debug)]
 struct Pipes {
     dial: Arc<Mutex<Dial>>,
+    capacity: Arc<AtomicUsize>,
+    shut_down: Arc<AtomicBool>,
     dialled: mpsc::UnboundedSender<(Instant, DuplexStream)>,
 }
 
 impl Connector for Pipes {
     fn connect<'a>(&'a self, _: &'a str, _: u16) -> Dialling<'a> {
         Box::pin(async move {
-            let (near, far) = tokio::io::duplex(1 << 16);
+            let (pipe, far) = tokio::io::duplex(self.capacity.load(Ordering::Relaxed));
             let _ = self.dialled.send((clock::now(), far));
             let dial = *self.dial.lock().unwrap();
+            let rejects = matches!(dial, Dial::RejectsLater);
+            let near = Near { pipe, rejects, shut_down: Arc::clone(&self.shut_down) };
             match dial {
-                Dial::Connects => Ok(Box::new(near) as Box<dyn Stream>),
+                Dial::Connects | Dial::RejectsLater => Ok(Box::new(near) as Box<dyn Stream>),
+                Dial::Buffers => Ok(Box::new(BufWriter::new(near)) as Box<dyn Stream>),
+                Dial::Rejects => Err(Error::authentication("the password is wrong").into()),
                 Dial::Hangs => std::future::pending().await,
                 Dial::Refuses => Err(io::ErrorKind::ConnectionRefused.into()),
             }
@@ -64,16 +117,26 @@ impl Connector for Pipes {
 
 struct Rig {
     handle: Handle,
+    meter: Meter,
     dial: Arc<Mutex<Dial>>,
+    capacity: Arc<AtomicUsize>,
+    shut_down: Arc<AtomicBool>,
     dialled: mpsc::UnboundedReceiver<(Instant, DuplexStream)>,
 }
 
 fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
     let (sender, dialled) = mpsc::unbounded_channel();
     let dial = Arc::new(Mutex::new(dial));
+    let (capacity, shut_down) = (Arc::new(AtomicUsize::new(1 << 16)), Arc::<AtomicBool>::default());
+    let pipes = Pipes {
+        dial: Arc::clone(&dial),
+        capacity: Arc::clone(&capacity),
+        shut_down: Arc::clone(&shut_down),
+        dialled: sender,
+    };
     let mut settings = Settings {
         client_id: "test".into(),
-        connector: Box::new(Pipes { dial: Arc::clone(&dial), dialled: sender }),
+        connector: Box::new(pipes),
         setup_timeout: 10 * SECOND,
         setup_timeout_max: 30 * SECOND,
         request_timeout: 30 * SECOND,
@@ -84,8 +147,9 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
         in_flight_max: 5,
     };
     change(&mut settings);
-    let handle = spawn(Arc::new(settings), HostPort { host: "h".into(), port: 1 }, Meter::default());
-    Rig { handle, dial, dialled }
+    let meter = Meter::default();
+    let handle = spawn(Arc::new(settings), HostPort { host: "h".into(), port: 1 }, meter.clone());
+    Rig { handle, meter, dial, capacity, shut_down, dialled }
 }
 
 type Answer = oneshot::Receiver<Result<Response, Error>>;
@@ -368,4 +432,143 @@ async fn a_refusal_says_what_to_do() {
     let error = failure(rig.ask(SECOND)).await.to_string();
     assert!(error.contains("nothing listens there") && error.contains("h:1"), "{error}");
     *rig.dial.lock().unwrap() = Dial::Connects;
+}
+
+#[tokio::test(start_paused = true)]
+async fn buffered_stream_is_flushed_after_each_request() {
+    let mut rig = rig(Dial::Buffers, |_| ());
+    let mut peer = None;
+    for _ in 0..3 {
+        let response = rig.ask(SECOND);
+        let peer = match &mut peer {
+            Some(peer) => peer,
+            empty => {
+                let peer = empty.insert(rig.peer().await);
+                peer.serve().await;
+                peer
+            }
+        };
+        peer.serve().await;
+        assert!(response.await.expect("a response").is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_is_shut_down_when_idle_and_when_unused_but_not_when_lost() {
+    let mut rig = rig(Dial::Connects, |settings| settings.idle_max = Some(60 * SECOND));
+    for idle in [true, false] {
+        let response = rig.ask(SECOND);
+        let mut peer = rig.peer().await;
+        peer.serve().await;
+        peer.serve().await;
+        assert!(response.await.expect("a response").is_ok());
+        if idle {
+            assert!(peer.request().await.is_none());
+            assert!(rig.shut_down.swap(false, Ordering::Relaxed), "idle");
+        } else {
+            drop(rig.handle);
+            assert!(peer.request().await.is_none());
+            assert!(rig.shut_down.load(Ordering::Relaxed), "unused");
+            break;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rejection_fails_waiting_and_later_requests_without_dialling_again() {
+    for (dial, kind) in [(Dial::Rejects, Kind::Authentication), (Dial::RejectsLater, Kind::Tls)] {
+        let mut rig = rig(dial, |_| ());
+        let begun = clock::now();
+        for error in [failure(rig.ask(9 * SECOND)).await, failure(rig.ask(9 * SECOND)).await] {
+            assert_eq!((error.kind(), error.is_written()), (kind, Some(Written::No)));
+            assert!(!error.is_retriable());
+            assert!(error.to_string().contains("h:1"), "{error}");
+        }
+        assert_eq!(clock::now(), begun, "at once");
+        assert!(!rig.handle.is_healthy());
+        tokio::time::sleep(SECOND).await;
+        *rig.dial.lock().unwrap() = Dial::Connects;
+        let response = rig.ask(9 * SECOND);
+        rig.peer().await;
+        let mut peer = rig.peer().await;
+        assert!(rig.dialled.is_empty(), "dialled once before, and once after the pause");
+        peer.serve().await;
+        peer.serve().await;
+        assert!(response.await.expect("a response").is_ok(), "the credentials were corrected");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_connection_closed_by_the_peer_is_replaced_without_a_pause() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let response = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.serve().await;
+    assert!(response.await.expect("a response").is_ok());
+    drop(peer);
+    let begun = clock::now();
+    // Submitted in the same turn in which the connection learns that it was closed.
+    let response = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.serve().await;
+    assert!(response.await.expect("a response").is_ok());
+    assert_eq!(clock::now(), begun);
+    assert!(rig.handle.is_healthy());
+    assert_eq!(rig.meter.read().disconnects, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_closes_without_a_response_is_dialled_after_a_pause() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let response = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    peer.request().await.expect("a request");
+    drop(peer);
+    assert_eq!(failure(response).await.is_written(), Some(Written::Maybe));
+    let begun = clock::now();
+    let _response = rig.ask(SECOND);
+    rig.peer().await;
+    assert!(clock::now() > begun, "the back-off");
+    assert_eq!(rig.meter.read().disconnects, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_of_which_no_byte_was_sent_is_not_written() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    // One request fits, and a part of the second.
+    rig.capacity.store(40, Ordering::Relaxed);
+    let responses = [rig.ask(9 * SECOND), rig.ask(9 * SECOND), rig.ask(9 * SECOND)];
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    tokio::time::sleep(SECOND).await;
+    drop(peer);
+    let mut written = Vec::new();
+    for response in responses {
+        written.extend(failure(response).await.is_written());
+    }
+    assert_eq!(written, [Written::Maybe, Written::Maybe, Written::No]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_counts_requests_bytes_and_latency() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    let (first, second) = (rig.ask(SECOND), rig.ask(3 * SECOND));
+    let mut peer = rig.peer().await;
+    peer.serve().await;
+    tokio::time::sleep(2 * SECOND).await;
+    assert!(failure(first).await.is_timeout());
+    peer.serve().await;
+    assert_eq!(rig.meter.read().in_flight, 2, "the abandoned one and the second");
+    peer.serve().await;
+    assert!(second.await.expect("a response").is_ok());
+    let counters = rig.meter.read();
+    assert_eq!((counters.connects, counters.requests, counters.responses, counters.timeouts), (1, 3, 3, 1));
+    assert_eq!(counters.in_flight, 0);
+    assert_eq!((counters.latency.count, counters.latency.max_us), (2, 2_000_000));
+    // A response is 19 bytes and its length.
+    assert_eq!(counters.received_bytes, 3 * 23);
+    assert!(counters.sent_bytes > 3 * 20, "{counters:?}");
 }

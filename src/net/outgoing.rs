@@ -1,0 +1,62 @@
+//! A request on its way to a connection, and the way its response takes back.
+
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+use crate::error::Written;
+use crate::wire::Request;
+use crate::wire::Response;
+
+/// Where a response goes.
+///
+/// It carries the sum of all responses: a driver waits for responses of several types at one receiver. A caller that sent one
+/// request takes its type out of the sum by [`Call`](crate::wire::Call).
+#[derive(Debug)]
+pub enum Reply {
+    /// To a caller that waits for this response alone.
+    Oneshot(oneshot::Sender<Result<Response, Error>>),
+    /// To a driver that waits for many.
+    Tagged {
+        /// Tells the driver's requests apart.
+        tag: u64,
+        /// Where it listens.
+        sink: mpsc::UnboundedSender<(u64, Result<Response, Error>)>,
+    },
+}
+
+impl Reply {
+    /// Delivers the response. If the caller has gone, the response is dropped.
+    pub fn send(self, response: Result<Response, Error>) {
+        match self {
+            Self::Oneshot(sender) => drop(sender.send(response)),
+            Self::Tagged { tag, sink } => drop(sink.send((tag, response))),
+        }
+    }
+
+    /// Whether the caller has gone.
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Oneshot(sender) => sender.is_closed(),
+            Self::Tagged { sink, .. } => sink.is_closed(),
+        }
+    }
+}
+
+/// A request on its way to a connection.
+#[derive(Debug)]
+pub struct Outgoing {
+    pub request: Request,
+    /// The caller gets the response, or an error, by then. Time for which the broker mutes the client comes on top (KIP-219).
+    pub deadline: Instant,
+    pub reply: Reply,
+}
+
+impl Outgoing {
+    /// Fails the request, which was not sent.
+    pub(super) fn refuse(self, error: Error) {
+        self.reply.send(Err(error.in_api(self.request.api().name()).written(Written::No)));
+    }
+}

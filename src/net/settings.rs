@@ -1,0 +1,23 @@
+//! The settings that all connections of a client share.
+
+use std::time::Duration;
+
+use super::dial::Connector;
+
+/// The settings that all connections of a client share.
+#[derive(Debug)]
+pub struct Settings {
+    pub client_id: String,
+    pub connector: Box<dyn Connector>,
+    /// How long the first attempt to set up a connection may take; it doubles with each failure (KIP-601).
+    pub setup_timeout: Duration,
+    pub setup_timeout_max: Duration,
+    /// How long a broker may leave a request unanswered before the connection ends.
+    pub request_timeout: Duration,
+    pub reconnect_backoff: Duration,
+    pub reconnect_backoff_max: Duration,
+    /// After how long without a request a connection is closed; `None` is never.
+    pub idle_max: Option<Duration>,
+    pub response_bytes_max: usize,
+    pub in_flight_max: usize,
+}
