@@ -37,7 +37,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 struct Source {
     path: String,
     module: String,
-    /// The file without its tests.
+    /// The file without the items that only tests have; these lines are blank, so that the others keep their numbers.
     code: String,
     whole: String,
 }
@@ -45,7 +45,8 @@ struct Source {
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let files = files_below(&root);
-    // A module's tests in a file of their own may use whatever shows the module at work.
+    // A module's tests in a file of their own may use whatever shows the module at work. They are declared for tests only: see
+    // `files_of_tests_are_compiled_for_tests_only`.
     let is_tests =
         |file: &PathBuf| file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests");
     files.into_iter().filter(|file| !is_tests(file)).map(|file| source(&root, &file)).collect()
@@ -73,8 +74,68 @@ fn source(root: &Path, file: &Path) -> Source {
     let whole = fs::read_to_string(file).expect("a readable file");
     let path = file.strip_prefix(root).expect("below the root").to_string_lossy().into_owned();
     let module = path.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
-    let code = whole.split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+    let code = without_tests(&whole);
     Source { path, module, code, whole }
+}
+
+/// Blanks every item that is compiled for tests only, and nothing else. The sources are formatted by rustfmt, so an item ends at
+/// the first line that is indented no more than its first line and ends as an item does.
+fn without_tests(whole: &str) -> String {
+    let lines: Vec<&str> = whole.lines().collect();
+    let mut code = vec![""; lines.len()];
+    let mut at = 0;
+    while at < lines.len() {
+        let end = attribute_end(&lines, at);
+        if is_for_tests_only(&lines[at..end].concat()) {
+            at = item_end(&lines, end);
+        } else {
+            code[at..end].copy_from_slice(&lines[at..end]);
+            at = end;
+        }
+    }
+    code.join("\n")
+}
+
+/// The line after an attribute that begins at `start`; the next line if none does.
+fn attribute_end(lines: &[&str], start: usize) -> usize {
+    if !lines[start].trim_start().starts_with("#[") {
+        return start + 1;
+    }
+    let last = lines[start..].iter().position(|line| line.trim_end().ends_with(']'));
+    last.map_or(lines.len(), |last| start + last + 1)
+}
+
+/// Whether this is an attribute by which an item is left out unless it is compiled for tests.
+fn is_for_tests_only(attribute: &str) -> bool {
+    let text: String = attribute.chars().filter(|c| !c.is_whitespace()).collect();
+    let Some(condition) = text.strip_prefix("#[cfg(") else { return false };
+    condition == "test)]"
+        || condition.strip_prefix("all(").is_some_and(|all| top_level(all).any(|condition| condition == "test"))
+}
+
+/// The conditions in a list, up to the parenthesis that closes it.
+fn top_level(list: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0;
+    let end = list.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        depth < 0
+    });
+    let mut depth = 0;
+    list[..end.unwrap_or(list.len())].split(move |c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ',' && depth == 0
+    })
+}
+
+/// The line after the item that begins at `start` with attributes and comments, if it has any.
+fn item_end(lines: &[&str], start: usize) -> usize {
+    let Some(first) = lines.get(start) else { return start };
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let ends = |line: &&str| {
+        let text = line.trim();
+        indent(line) <= indent(first) && !text.starts_with("//") && text.ends_with([';', '}', ','])
+    };
+    lines[start..].iter().position(ends).map_or(lines.len(), |last| start + last + 1)
 }
 
 fn layer(module: &str) -> Option<u32> {
@@ -82,13 +143,22 @@ fn layer(module: &str) -> Option<u32> {
     LAYERS.iter().filter(|(name, _)| within(name)).max_by_key(|(name, _)| name.len()).map(|(_, layer)| *layer)
 }
 
-/// The modules of this crate that a line of code names, tests and comments aside.
-fn uses(code: &str) -> Vec<String> {
+/// The modules of this crate that a line of code in `module` names, comments aside.
+fn uses(module: &str, code: &str) -> Vec<String> {
+    let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut found = Vec::new();
     for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-        for rest in line.split("crate::").skip(1) {
-            let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
-            found.push(rest[..end].to_owned());
+        for path in line.split(|c| !is_of_path(c)) {
+            if let Some((_, rest)) = path.split_once("crate::") {
+                found.push(rest.to_owned());
+            } else if path.starts_with("super::") {
+                // A module within a file may say `super` of the file, which is then taken for the folder: no layer is lower.
+                let ups = path.split("::").take_while(|part| *part == "super").count();
+                let parts: Vec<&str> = module.split("::").collect();
+                let kept = &parts[..parts.len().saturating_sub(ups)];
+                let named = path.split("::").skip(ups).filter(|part| !part.is_empty());
+                found.push(kept.iter().copied().chain(named).collect::<Vec<_>>().join("::"));
+            }
         }
     }
     found
@@ -99,7 +169,7 @@ fn a_module_uses_only_lower_layers() {
     let mut wrong = Vec::new();
     for source in sources() {
         let Some(own) = layer(&source.module) else { continue };
-        for used in uses(&source.code) {
+        for used in uses(&source.module, &source.code) {
             let same = source.module.split("::").next() == used.split("::").next();
             if let Some(other) = layer(&used).filter(|other| *other >= own && !same) {
                 wrong.push(format!("{} (layer {own}) uses {used} (layer {other})", source.path));
@@ -110,10 +180,19 @@ fn a_module_uses_only_lower_layers() {
 }
 
 #[test]
+fn every_module_has_a_layer() {
+    for source in sources() {
+        let apart =
+            ["lib", "internals", "mock", "bin"].iter().any(|name| source.module.split("::").next() == Some(name));
+        assert!(apart || layer(&source.module).is_some(), "{} is in no layer", source.path);
+    }
+}
+
+#[test]
 fn a_pure_core_does_not_use_the_shell_beside_it() {
     let shells = ["crate::producer::", "crate::consumer::"];
     for source in sources().iter().filter(|source| source.module.contains("::core")) {
-        for used in uses(&source.code).iter().map(|used| format!("crate::{used}")) {
+        for used in uses(&source.module, &source.code).iter().map(|used| format!("crate::{used}")) {
             let core = used.contains("::core");
             assert!(core || !shells.iter().any(|shell| used.starts_with(shell)), "{} uses {used}", source.path);
         }
@@ -157,7 +236,7 @@ fn only_wire_and_mock_know_the_message_crate() {
 #[test]
 fn the_mock_shares_nothing_with_what_it_judges() {
     for source in sources().iter().filter(|source| source.module.starts_with("mock")) {
-        for used in uses(&source.code) {
+        for used in uses(&source.module, &source.code) {
             let first = used.split("::").next().unwrap_or_default().to_owned();
             let served = source.module == "mock::serve" && used.starts_with("net::clock");
             assert!(served || ["types", "codec", "mock"].contains(&first.as_str()), "{} uses {used}", source.path);
@@ -221,11 +300,89 @@ fn every_file_says_what_it_is_for_and_leaves_nothing_open() {
 }
 
 #[test]
+fn files_of_tests_are_compiled_for_tests_only() {
+    for source in sources() {
+        let declared = source.code.lines().any(|line| line.trim() == "mod tests;");
+        assert!(!declared, "{} compiles its tests into the library", source.path);
+    }
+}
+
+#[test]
+fn checks_see_all_code_but_that_of_tests() {
+    let whole = [
+        "use a;",
+        "#[cfg(test)]",
+        "mod tests;",
+        "#[cfg(all(test, feature = \"mock\"))]",
+        "#[path = \"elsewhere.rs\"]",
+        "mod more;",
+        "#[cfg(all(",
+        "    feature = \"mock\",",
+        "    test",
+        "))]",
+        "use b;",
+        "#[cfg(not(test))]",
+        "fn c() {",
+        "    #[cfg(test)]",
+        "    d();",
+        "    e();",
+        "}",
+        "impl F {",
+        "    #[cfg(test)]",
+        "    /// Says so; ends not here;",
+        "    fn g()",
+        "    where",
+        "        T: Clone,",
+        "    {",
+        "        h();",
+        "    }",
+        "    #[cfg(any(test, feature = \"mock\"))]",
+        "    fn i() {}",
+        "    #[cfg(all(not(test), any(unix, test)))]",
+        "    fn j() {}",
+        "}",
+        "#[cfg(test)]",
+        "mod tests {",
+        "    use k;",
+        "    #[test]",
+        "    fn l() {",
+        "        m();",
+        "    }",
+        "}",
+        "fn n() {}",
+    ];
+    let code = without_tests(&whole.join("\n"));
+    assert_eq!(code.lines().count(), whole.len(), "lines keep their numbers");
+    let seen: String = code.lines().flat_map(|line| line.split_whitespace()).collect::<Vec<_>>().join(" ");
+    let expected = "use a; #[cfg(not(test))] fn c() { e(); } impl F { \
+        #[cfg(any(test, feature = \"mock\"))] fn i() {} #[cfg(all(not(test), any(unix, test)))] fn j() {} } fn n() {}";
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_violation_deep_in_a_file_is_found() {
+    for source in sources() {
+        let lines: Vec<&str> = source.whole.lines().collect();
+        // The end of the last function that no test has: behind every block of tests that stands before others' code.
+        let Some(deep) = source.code.lines().collect::<Vec<_>>().iter().rposition(|line| *line == "}") else {
+            continue;
+        };
+        let planted =
+            [&lines[..deep], &["    let _ = crate::planted::here().unwrap();", "}"], &lines[deep + 1..]].concat();
+        let code = without_tests(&planted.join("\n"));
+        assert!(
+            uses(&source.module, &code).contains(&"planted::here".to_owned()),
+            "{} is not seen at line {deep}",
+            source.path
+        );
+    }
+}
+
+#[test]
 fn the_checks_see_what_they_look_for() {
-    assert_eq!(
-        uses("use crate::wire::message::Node;\n// crate::net\nlet x = crate::net::clock();"),
-        ["wire::message::Node", "net::clock"]
-    );
+    let code =
+        "use crate::wire::message::Node;\n// crate::net\nlet x = f(crate::net::clock());\nuse super::super::driver::D;";
+    assert_eq!(uses("producer::core::sender", code), ["wire::message::Node", "net::clock", "producer::driver::D"]);
     assert_eq!(layer("producer::core::queue"), Some(5));
     assert_eq!(layer("producer::driver"), Some(9));
     let lengths: Vec<usize> = functions("fn a() {\n    b();\n}\n").into_values().collect();
