@@ -243,6 +243,71 @@ fn topics_and_partitions_that_are_not_there_are_named() {
     assert_eq!(mock.run(&["topics", "list"], "").lines(), ["t"], "reading created nothing");
 }
 
+#[test]
+fn partition_of_a_missing_topic_fails_in_time_whatever_its_number() {
+    let mock = Mock::serve(&["--topic", "t:3"]);
+    for partition in ["0", "2147483647"] {
+        for ending in [&["-e"][..], &[]] {
+            let done = mock.run(&[&["consume", "-t", "missing", "-p", partition], ending].concat(), "");
+            done.failed(1, &["missing", "UNKNOWN_TOPIC_OR_PARTITION"]);
+            assert!(done.took < Duration::from_secs(20), "{:?}", done.took);
+        }
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_usage_errors() {
+    let most = "9223372036854775807";
+    let beyond = "18446744073709551615";
+    let produce = ["produce", "-t", "t"];
+    let consume = ["consume", "-t", "t"];
+    let perf = ["perf", "produce", "-t", "t"];
+    let mut cases: Vec<(Vec<&str>, Vec<&str>)> = vec![
+        ([&consume[..], &["-o", "-9223372036854775808"]].concat(), vec!["-o -9223372036854775808"]),
+        ([&consume[..], &["-o", "9223372036854775808"]].concat(), vec!["-o 9223372036854775808"]),
+        ([&consume[..], &["-o", "s@9223372036854775808"]].concat(), vec!["-o s@9223372036854775808"]),
+        ([&perf[..], &["--linger-ms", beyond]].concat(), vec!["linger.ms", beyond, "milliseconds"]),
+        ([&perf[..], &["--batch-bytes", beyond]].concat(), vec!["batch.size", beyond, "bytes"]),
+        ([&perf[..], &["--size", beyond]].concat(), vec!["--size", beyond, "at most"]),
+        (["demo", "--size", most].to_vec(), vec!["--size", most, "at most"]),
+        (["mock", "--topic", "t:2147483647"].to_vec(), vec!["t:2147483647", "1 to 100000"]),
+        (["mock", "--topic", "t:0"].to_vec(), vec!["t:0", "1 to 100000"]),
+        (["mock", "--topic", "a b"].to_vec(), vec!["a b", "no name for a topic"]),
+        (["mock", "--brokers", "0"].to_vec(), vec!["--brokers 0", "1 to 100"]),
+    ];
+    let settings = ["linger.ms", "delivery.timeout.ms", "request.timeout.ms", "batch.size", "fetch.max.bytes"];
+    let settings: Vec<String> = settings.iter().map(|name| format!("{name}={most}")).collect();
+    for setting in &settings {
+        let name = setting.split('=').next().expect("a name");
+        cases.push(([&["-X", setting.as_str()], &produce[..]].concat(), vec![name, most, "4294967295"]));
+    }
+    for (arguments, parts) in cases {
+        let named = ["mock", "demo"].contains(&arguments[0]);
+        let brokers: &[&str] = if named { &[] } else { &["-b", "127.0.0.1:1"] };
+        run(&[brokers, &arguments].concat(), "").failed(2, &parts);
+    }
+}
+
+#[test]
+fn volume_looks_for_the_tool_where_cargo_builds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/volume");
+    let volume = || {
+        let mut command = Command::new(script);
+        let command = command.arg("4.3.1").env("CARGO_TARGET_DIR", folder.path()).env("OTTLA_VOLUME_MB", "1");
+        let done = command.env_remove("OTTLA_BIN").output().expect("bash");
+        String::from_utf8_lossy(&done.stderr).into_owned()
+    };
+    let missing = format!("there is no {}/release/ottla", folder.path().display());
+    assert!(volume().contains(&missing), "{}", volume());
+    let release = folder.path().join("release");
+    std::fs::create_dir(&release).expect("a folder");
+    // What it does with the tool needs brokers; here it only has to find it.
+    std::fs::copy(tool(), release.join("ottla")).expect("copied");
+    let said = volume();
+    assert!(!said.contains("there is no /") && !said.contains("build it"), "{said}");
+}
+
 /// Every record that was not acknowledged, by its line.
 #[test]
 fn every_record_that_was_not_acknowledged_is_told_of() {

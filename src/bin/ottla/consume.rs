@@ -109,7 +109,11 @@ fn start(text: &str) -> Result<Start, Failure> {
                 return timestamp.parse().map(Start::Timestamp).map_err(|_| wrong());
             }
             let number: i64 = text.parse().map_err(|_| wrong())?;
-            Ok(if text.starts_with('-') { Start::FromEnd(-number) } else { Start::Offset(number) })
+            Ok(if text.starts_with('-') {
+                Start::FromEnd(number.checked_neg().ok_or_else(wrong)?)
+            } else {
+                Start::Offset(number)
+            })
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::Outcome;
 use crate::args::Common;
 use crate::args::Demo;
 use crate::connect;
+use crate::perf::check_size;
 use crate::perf::progress;
 use crate::perf::values;
 use crate::say;
@@ -34,6 +35,7 @@ const GROUP: &str = "ottla-demo";
 
 pub(crate) async fn run(common: &Common, options: Demo) -> Outcome {
     let mut properties = connect::properties(common)?;
+    check_size(options.size)?;
     // Kept until the end: dropping it stops the mock cluster.
     let mut server = None;
     if properties.get("bootstrap.servers").is_none() {

@@ -2,11 +2,15 @@
 
 use ottla::mock::Cluster;
 use ottla::mock::Server;
+use ottla::types::TopicName;
 
 use crate::Failure;
 use crate::Outcome;
 use crate::args::Common;
 use crate::args::Mock;
+
+/// Partitions of one topic, at most: as many as the cluster itself would create.
+const PARTITIONS_MAX: i32 = 100_000;
 
 pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
     // Everywhere else --brokers names them; here it counts them.
@@ -19,9 +23,15 @@ pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
     let mut builder = Cluster::builder().brokers(brokers).auto_create(true);
     for topic in &options.topic {
         let (name, partitions) = topic.split_once(':').unwrap_or((topic, "4"));
-        let partitions = partitions
-            .parse()
-            .map_err(|_| Failure::Usage(format!("-t {topic}: after the colon comes the number of partitions")))?;
+        let partitions =
+            partitions.parse().ok().filter(|count| (1..=PARTITIONS_MAX).contains(count)).ok_or_else(|| {
+                Failure::Usage(format!(
+                    "-t {topic}: after the colon comes the number of partitions, 1 to {PARTITIONS_MAX}"
+                ))
+            })?;
+        if let Some(problem) = TopicName::problem(name) {
+            return Err(Failure::Usage(format!("-t {topic}: {name:?} is no name for a topic: {problem}")));
+        }
         builder = builder.topic(name, partitions);
     }
     let listen = options

@@ -49,6 +49,7 @@ pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
 /// Adds what `perf` sets by options of its own to the properties.
 fn properties(common: &Common, options: &PerfOptions) -> Result<Properties, Failure> {
     let mut properties = connect::properties(common)?;
+    check_size(options.size)?;
     if let Some(bytes) = options.batch_bytes {
         properties.set("batch.size", &bytes.to_string())?;
     }
@@ -59,6 +60,15 @@ fn properties(common: &Common, options: &PerfOptions) -> Result<Properties, Fail
         properties.set("compression.type", codec)?;
     }
     Ok(properties)
+}
+
+/// Checks `--size`. No record is larger than a request, and no request larger than this.
+pub(crate) fn check_size(size: usize) -> Outcome {
+    const SIZE_MAX: usize = 100_000_000;
+    if size <= SIZE_MAX {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("--size {size}: give at most {SIZE_MAX} bytes, and raise max.request.size to match")))
 }
 
 /// JSON-like values that differ, at most 16 MB of them, so that no codec sees one again and again.
