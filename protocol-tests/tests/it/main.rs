@@ -7,6 +7,7 @@ mod fuzz_corpus;
 mod golden;
 mod history;
 mod hostile;
+mod limits;
 mod pages;
 mod proxy;
 mod real;
