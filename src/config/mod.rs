@@ -106,6 +106,8 @@ impl Properties {
 
 #[cfg(test)]
 mod tests {
+    use super::keys::defaults::DEFAULTS;
+    use super::keys::defaults::Default;
     use super::*;
 
     #[test]
@@ -144,7 +146,14 @@ mod tests {
 
     /// The tables of docs/CONFIG.md, from the same source as the code.
     fn documentation() -> String {
-        let mut text = String::from("| property | takes | also | what it does |\n|---|---|---|---|\n");
+        let mut text = String::from("| default of | here | Java | librdkafka | why |\n|---|---|---|---|---|\n");
+        for Default { name, here, java, librdkafka, why } in DEFAULTS.iter().filter(|default| !default.why.is_empty()) {
+            text += &format!("| `{name}` | {here} | {java} | {librdkafka} | {why} |\n");
+        }
+        let same = DEFAULTS.iter().filter(|default| default.why.is_empty() && default.here != "—");
+        let same: Vec<String> = same.map(|default| format!("`{}` ({})", default.name, default.here)).collect();
+        text += &format!("\nThe same wherever they exist: {}.\n", same.join(", "));
+        text += "\n## Settings that do something\n\n| property | takes | also | what it does |\n|---|---|---|---|\n";
         for key in keys() {
             let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
             let (takes, also) = (key.kind.describe(), aliases.join(" "));
@@ -162,10 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn every_default_is_documented_with_a_reason_where_it_differs() {
+        let names: Vec<&str> = keys().map(|key| key.name).collect();
+        let documented: Vec<&str> = DEFAULTS.iter().map(|default| default.name).collect();
+        assert_eq!(documented, names, "src/config/keys/defaults.rs has one line for each setting");
+        for Default { name, here, java, librdkafka, why } in DEFAULTS {
+            assert_eq!(here == java && here == librdkafka, why.is_empty(), "{name}");
+            if !here.contains('—') {
+                assert!(Properties::new().set(name, here).is_ok(), "{name} = {here}");
+            }
+        }
+    }
+
+    #[test]
     fn the_documentation_lists_every_property() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIG.md");
         let page = std::fs::read_to_string(path).expect("the page");
-        let begin = page.find("| property |").expect("the table");
+        let begin = page.find("| default of |").expect("the table");
         let documented = documentation();
         if std::env::var("OTTLA_WRITE_DOCS").is_ok_and(|value| value == "1") {
             std::fs::write(path, page[..begin].to_owned() + &documented).expect("written");

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use ottla::client::Client;
 use ottla::internals::wire::Api;
+use ottla::mock::Cluster;
+use ottla::mock::Server;
 
 const PROMISES: usize = 28;
 
@@ -100,4 +104,69 @@ fn the_versions_listed_are_those_spoken() {
     }
     let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains('–')).count();
     assert_eq!(rows, Api::ALL.len(), "PROTOCOL.md lists what is not spoken");
+}
+
+/// The fields of the builders, as `Debug` shows them, by the property that sets them.
+const OF_CLIENT: [(&str, &str); 11] = [
+    ("client.id", "client_id"),
+    ("connections.max.idle.ms", "idle_max"),
+    ("default.api.timeout.ms", "api_timeout"),
+    ("metadata.max.age.ms", "metadata_age_max"),
+    ("receive.message.max.bytes", "response_bytes_max"),
+    ("reconnect.backoff.max.ms", "reconnect_backoff_max"),
+    ("reconnect.backoff.ms", "reconnect_backoff"),
+    ("request.timeout.ms", "request_timeout"),
+    ("socket.connection.setup.timeout.max.ms", "setup_timeout_max"),
+    ("socket.connection.setup.timeout.ms", "setup_timeout"),
+    ("topic.metadata.propagation.max.ms", "propagation"),
+];
+const OF_PRODUCER: [(&str, &str); 5] = [
+    ("batch.size", "batch_bytes"),
+    ("buffer.memory", "buffer_bytes"),
+    ("delivery.timeout.ms", "delivery_timeout"),
+    ("linger.ms", "linger"),
+    ("max.request.size", "request_bytes_max"),
+];
+const OF_CONSUMER: [(&str, &str); 4] = [
+    ("auto.offset.reset", "reset"),
+    ("fetch.max.bytes", "fetch_bytes_max"),
+    ("isolation.level", "isolation"),
+    ("queued.max.messages.kbytes", "prefetch_bytes"),
+];
+
+/// A documented default as the field shows it.
+fn shown(name: &str, here: &str) -> String {
+    let number: Option<u64> = here.parse().ok();
+    match (name, number) {
+        (name, Some(number)) if name.ends_with("ms") => format!("{:?}", Duration::from_millis(number)),
+        (name, Some(number)) if name.ends_with("kbytes") => (number * 1024).to_string(),
+        ("client.id", None) => format!("{here:?}"),
+        // An enum's variant has its word's letters.
+        _ => here.split('_').map(|word| word[..1].to_uppercase() + &word[1..]).collect(),
+    }
+}
+
+#[tokio::test]
+async fn documented_defaults_are_those_of_the_builders() {
+    let page = page("CONFIG.md");
+    let (_, table) = page.split_once("| default of |").expect("the table of defaults");
+    let server = Server::start(Cluster::builder().build(), ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let builder = Client::builder([server.bootstrap()]).expect("its address is well-formed");
+    let of_client = format!("{builder:?}");
+    let client = builder.connect().await.expect("the mock answers");
+    let (of_producer, of_consumer) = (format!("{:?}", client.producer()), format!("{:?}", client.consumer()));
+    for (fields, debug) in [(&OF_CLIENT[..], of_client), (&OF_PRODUCER, of_producer), (&OF_CONSUMER, of_consumer)] {
+        // The last field of each struct ends as the others do.
+        let debug = debug.replace(" }", ",");
+        for (name, field) in fields {
+            let row = table.split(&format!("| `{name}` | ")).nth(1).expect(name);
+            let here = row.split(" |").next().unwrap_or_default();
+            let shown = shown(name, here);
+            let is_there = [format!(" {field}: {shown},"), format!(" {field}: Some({shown}),")];
+            assert!(
+                is_there.iter().any(|text| debug.contains(text)),
+                "{name} = {here}: no {field}: {shown} in {debug}"
+            );
+        }
+    }
 }

@@ -2,6 +2,8 @@
 
 use crate::error::Error;
 
+#[cfg(test)]
+pub(super) mod defaults;
 mod implemented;
 mod others;
 

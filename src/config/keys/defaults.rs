@@ -1,0 +1,80 @@
+//! Every default, beside Java's and librdkafka's, with a reason where they differ. Only the documentation needs it.
+
+/// The default of one setting: here, in Java's clients (4.x) and in librdkafka (2.x).
+#[derive(Clone, Copy, Debug)]
+pub(in crate::config) struct Default {
+    pub(in crate::config) name: &'static str,
+    pub(in crate::config) here: &'static str,
+    pub(in crate::config) java: &'static str,
+    pub(in crate::config) librdkafka: &'static str,
+    /// The reason for a difference; empty where there is none.
+    pub(in crate::config) why: &'static str,
+}
+
+/// A default that differs from Java's, or from librdkafka's, or from both. `NONE` is a setting that a client does not have.
+const fn differs(name: &'static str, [here, java, librdkafka]: [&'static str; 3], why: &'static str) -> Default {
+    Default { name, here, java, librdkafka, why }
+}
+
+/// A default that is the same wherever the setting exists.
+const fn same(name: &'static str, here: &'static str) -> Default {
+    Default { name, here, java: here, librdkafka: here, why: "" }
+}
+
+const NONE: &str = "—";
+
+#[rustfmt::skip]
+pub(in crate::config) const DEFAULTS: &[Default] = &[
+    same("acks", "all"),
+    differs("allow.auto.create.topics", ["false", "true", "false"], "A mistyped name is an error, not a new topic. Java's producer always creates."),
+    differs("auto.offset.reset", ["earliest", "latest", "latest"], "No record is skipped silently: without a valid offset, reading starts at the oldest."),
+    differs("batch.size", ["262144", "16384", "1000000"], "Larger batches compress better and need fewer requests. A batch takes memory as it fills, so a large limit costs nothing."),
+    same("bootstrap.servers", NONE),
+    same("broker.address.family", "any"),
+    differs("buffer.memory", ["33554432", "33554432", "1073741824"], "As Java. librdkafka also stops at 100,000 records (`queue.buffering.max.messages`); here only bytes count."),
+    differs("check.crcs", ["true", "true", "false"], "Corrupt records are never returned. It cannot be turned off."),
+    same("client.dns.lookup", "use_all_dns_ips"),
+    differs("client.id", ["ottla", "producer-1, consumer-GROUP-1 …", "rdkafka"], "It appears in the brokers' logs and quotas: set it to your program's name."),
+    same("client.rack", NONE),
+    same("compression.gzip.level", "-1"),
+    same("compression.level", "-1"),
+    differs("compression.lz4.level", ["9", "9", "-1"], "As Java; this LZ4 encoder has one level, so every value gives the same."),
+    same("compression.type", "none"),
+    differs("compression.zstd.level", ["3", "3", "-1"], "As Java, and what -1 means to librdkafka."),
+    differs("connections.max.idle.ms", ["540000", "540000", "0 (never)"], "As Java: the client closes first, one minute before a broker would."),
+    differs("default.api.timeout.ms", ["60000", "60000", NONE], "As Java. librdkafka takes a timeout with each call."),
+    differs("delivery.timeout.ms", ["120000", "120000", "300000"], "As Java."),
+    differs("enable.auto.commit", ["false", "true", "true"], "An offset is committed when your program says that it has processed the records, not by the clock."),
+    differs("enable.idempotence", ["true", "true", "false"], "A retry never writes a record twice, and order is kept."),
+    same("enable.partition.eof", "false"),
+    same("enable.ssl.certificate.verification", "true"),
+    differs("fetch.max.bytes", ["8388608", "52428800", "52428800"], "8 MiB for each response fill a connection, and keep the memory of a consumer with many brokers small."),
+    same("fetch.max.wait.ms", "500"),
+    same("fetch.min.bytes", "1"),
+    same("group.id", NONE),
+    differs("isolation.level", ["read_uncommitted", "read_uncommitted", "read_committed"], "As Java. Set `read_committed` where producers use transactions."),
+    differs("linger.ms", ["5", "5 (0 before 4.0)", "5"], "As Java since 4.0. A broker with nothing to do is sent a batch at once all the same."),
+    differs("max.in.flight.requests.per.connection", ["5", "5", "1000000 (5 with idempotence)"], "Five is what a broker remembers for a producer."),
+    same("max.partition.fetch.bytes", "1048576"),
+    differs("max.request.size", ["1048576", "1048576", "1000000"], "As Java."),
+    differs("metadata.max.age.ms", ["300000", "300000", "300000 (`topic.metadata.refresh.interval.ms`)"], "librdkafka's `metadata.max.age.ms` is another thing: when its cache expires (900000)."),
+    same("metadata.recovery.strategy", "rebootstrap"),
+    differs("partitioner", ["murmur2", "murmur2 (no name)", "consistent_random"], "As Java, so that equal keys go to equal partitions whichever client writes. For librdkafka's placement set `consistent_random`."),
+    same("partitioner.ignore.keys", "false"),
+    same("partitioner.rack.aware", "false"),
+    differs("queue.buffering.max.kbytes", ["32768", NONE, "1048576"], "librdkafka's name for `buffer.memory`."),
+    differs("queued.max.messages.kbytes", ["32768", NONE, "65536"], "What is fetched ahead, over all partitions; 32 MiB are four full responses."),
+    differs("receive.message.max.bytes", ["104857600", NONE, "100000000"], "A response beyond it ends the connection before it takes memory. Java has no limit."),
+    differs("reconnect.backoff.max.ms", ["1000", "1000", "10000"], "As Java: a broker that is back is found within about a second."),
+    differs("reconnect.backoff.ms", ["50", "50", "100"], "As Java."),
+    differs("request.timeout.ms", ["30000", "30000", "60000 (`socket.timeout.ms`)"], "As Java."),
+    same("retries", "2147483647"),
+    same("retry.backoff.max.ms", "1000"),
+    same("retry.backoff.ms", "100"),
+    same("security.protocol", "plaintext"),
+    differs("socket.connection.setup.timeout.max.ms", ["30000", "30000", NONE], "As Java."),
+    differs("socket.connection.setup.timeout.ms", ["10000", "10000", "30000"], "As Java. It doubles with each failure, up to the maximum."),
+    differs("socket.keepalive.enable", ["false", "true (no name)", "false"], "Unused connections are closed, and requests have deadlines, so a dead peer is noticed without it."),
+    same("socket.nagle.disable", "true"),
+    differs("topic.metadata.propagation.max.ms", ["3000", NONE, "30000"], "A mistyped name fails sooner. Java's producer waits `max.block.ms` (60000)."),
+];
