@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::types::TopicName;
 
 pub mod code;
+pub(crate) mod commit;
 pub mod recovery;
 
 pub use self::code::Code;

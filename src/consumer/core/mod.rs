@@ -34,6 +34,7 @@ use crate::wire::message::OffsetFetchRequest;
 use crate::wire::message::OffsetForLeaderEpochRequest;
 use crate::wire::request::Response;
 
+pub mod committer;
 mod fetcher;
 mod handout;
 mod position;

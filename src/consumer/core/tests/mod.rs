@@ -11,6 +11,7 @@ use crate::types::LeaderEpoch;
 mod absent;
 mod asking;
 mod bench;
+mod committing;
 mod eras;
 mod fetching;
 mod starting;

@@ -1,0 +1,469 @@
+//! Commits offsets for a group: in order, retried by partition, until each commit's deadline.
+//!
+//! ```text
+//! commit ──> queued ──one request at a time──> in flight ──> result of each commit
+//!               ^                                  │
+//!               └─── pause, as the error code says ┘
+//! ```
+//!
+//! One request is in flight at most, so an older offset never overwrites a newer one. A commit of a partition that is queued
+//! already replaces its offset, and both commits end with the newer one. Error codes are read by
+//! [`Code::commit_recovery`]: a refused partition is retried alone, and a partition that a response leaves out was not
+//! committed. The owner sends each request to the group's coordinator, once.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use crate::conn::backoff::Backoff;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::commit::CommitRecovery;
+use crate::metadata::Snapshot;
+use crate::metadata::by_topic;
+use crate::reading::Position;
+use crate::types::TopicId;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+use crate::wire::message::CommitPartition;
+use crate::wire::message::CommitTopic;
+use crate::wire::message::OffsetCommitRequest;
+use crate::wire::message::OffsetCommitResponse;
+
+/// The broker's own retention.
+const DEFAULT_RETENTION: i64 = -1;
+
+/// On whose behalf offsets are committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The group.
+    pub group: String,
+    /// The generation of the group, or the member's epoch; −1 without membership.
+    pub generation: i32,
+    /// The member's id; empty without membership.
+    pub id: String,
+    /// The static member's name.
+    pub instance: Option<String>,
+}
+
+impl Member {
+    /// A group that has no members: its offsets may be committed by anyone.
+    pub fn none(group: impl Into<String>) -> Self {
+        Self { group: group.into(), generation: -1, id: String::new(), instance: None }
+    }
+}
+
+/// One call to [`Committer::commit`].
+pub type Ticket = u64;
+
+/// The next thing that the owner has to do for a committer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CommitAction {
+    /// Send a request to the group's coordinator, once. The response or the error is given back with the tag, by the deadline.
+    Commit { tag: u64, deadline: Instant, request: OffsetCommitRequest },
+    /// Find the group's coordinator again before the next request.
+    ForgetCoordinator,
+    /// Ask for metadata of these topics.
+    RefreshMetadata { topics: Vec<TopicName> },
+}
+
+/// Pauses between the attempts for something.
+#[derive(Debug)]
+struct Pause {
+    backoff: Backoff,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn is_over(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| until <= now)
+    }
+
+    fn begin(&mut self, now: Instant, rng: &mut Rng) -> Instant {
+        *self.until.insert(now + self.backoff.next(rng))
+    }
+
+    fn clear(&mut self) {
+        self.backoff.reset();
+        self.until = None;
+    }
+}
+
+/// An offset to commit, and the commits that wait for it.
+#[derive(Debug)]
+struct Wanted {
+    position: Position,
+    tickets: Vec<Ticket>,
+    pause: Pause,
+}
+
+/// A partition in a request.
+#[derive(Debug)]
+struct Sent {
+    key: TopicPartition,
+    topic_id: TopicId,
+    wanted: Wanted,
+}
+
+/// A commit that has no result yet.
+#[derive(Debug)]
+struct Commit {
+    /// Partitions without a result.
+    left: usize,
+    deadline: Instant,
+    /// The last error, which is the cause of a timeout.
+    problem: Option<Error>,
+}
+
+/// Commits that were decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommitCounters {
+    /// Commits that the coordinator took.
+    pub commits: u64,
+    /// Commits that failed.
+    pub failures: u64,
+}
+
+/// Decides which offsets are sent when, and what becomes of each commit.
+#[derive(Debug)]
+pub struct Committer {
+    member: Member,
+    snapshot: Arc<Snapshot>,
+    rng: Rng,
+    backoff: Backoff,
+    queue: BTreeMap<TopicPartition, Wanted>,
+    in_flight: Option<(u64, Vec<Sent>)>,
+    /// Pauses after a request that failed as a whole.
+    pause: Pause,
+    commits: BTreeMap<Ticket, Commit>,
+    numbers: u64,
+    actions: VecDeque<CommitAction>,
+    results: VecDeque<(Ticket, Result<(), Error>)>,
+    counters: CommitCounters,
+}
+
+impl Committer {
+    /// A committer with nothing to do. Pauses grow from `first` to `longest`.
+    pub fn new(member: Member, (first, longest): (Duration, Duration), seed: u64) -> Self {
+        let backoff = Backoff::new(first, longest);
+        Self {
+            member,
+            snapshot: Arc::default(),
+            rng: Rng::with_seed(seed),
+            backoff,
+            queue: BTreeMap::new(),
+            in_flight: None,
+            pause: Pause { backoff, until: None },
+            commits: BTreeMap::new(),
+            numbers: 0,
+            actions: VecDeque::new(),
+            results: VecDeque::new(),
+            counters: CommitCounters::default(),
+        }
+    }
+
+    /// Commits positions by `deadline`. Its result comes from [`Committer::poll_result`].
+    pub fn commit(
+        &mut self,
+        now: Instant,
+        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
+        deadline: Instant,
+    ) -> Ticket {
+        let ticket = self.number();
+        let positions: BTreeMap<TopicPartition, Position> = positions.into_iter().collect();
+        let left = positions.len();
+        for (key, position) in positions {
+            let fresh =
+                || Wanted { position, tickets: Vec::new(), pause: Pause { backoff: self.backoff, until: None } };
+            let wanted = self.queue.entry(key).or_insert_with(fresh);
+            wanted.position = position;
+            wanted.tickets.push(ticket);
+        }
+        self.commits.insert(ticket, Commit { left, deadline, problem: None });
+        if left == 0 {
+            self.finish(ticket, Ok(()));
+        }
+        self.plan(now);
+        ticket
+    }
+
+    /// Commits for this member from now on. What the former one has not committed fails.
+    pub fn handle_member(&mut self, member: Member) {
+        if self.member == member {
+            return;
+        }
+        self.member = member;
+        self.fail_all(&Error::broker(
+            Code::IllegalGeneration,
+            "the group was joined again before the offsets were committed",
+        ));
+    }
+
+    /// Takes the state of the cluster.
+    pub fn handle_metadata(&mut self, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+    }
+
+    /// Takes the response to the request with this tag, or the error of the attempt.
+    pub fn handle_response(&mut self, now: Instant, tag: u64, response: Result<OffsetCommitResponse, Error>) {
+        let Some((_, sent)) = self.in_flight.take_if(|(awaited, _)| *awaited == tag) else { return };
+        match response {
+            Ok(response) => self.responded(now, sent, &response),
+            Err(error) => self.attempt_failed(now, sent, &error),
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Does what is due: ends commits whose deadline has passed, and sends what may be sent.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let late: Vec<Ticket> = self.waiting().filter(|(_, commit)| commit.deadline <= now).map(|(at, _)| at).collect();
+        for ticket in late {
+            let error = match self.commits.get(&ticket).and_then(|commit| commit.problem.clone()) {
+                Some(problem) => {
+                    Error::new(Kind::Timeout, "the offsets were not committed by the deadline").caused_by(problem)
+                }
+                None => Error::new(Kind::Timeout, "the offsets were not committed by the deadline"),
+            };
+            self.finish(ticket, Err(error));
+        }
+        self.plan(now);
+    }
+
+    /// Fails all commits: nothing is sent any more.
+    pub fn close(&mut self) {
+        self.fail_all(&Error::new(Kind::Closed, "the consumer is closed"));
+        self.in_flight = None;
+        self.actions.clear();
+    }
+
+    /// Takes the next thing to do.
+    pub fn poll_action(&mut self) -> Option<CommitAction> {
+        self.actions.pop_front()
+    }
+
+    /// Takes the result of a commit.
+    pub fn poll_result(&mut self) -> Option<(Ticket, Result<(), Error>)> {
+        self.results.pop_front()
+    }
+
+    /// The time at which the committer needs attention if nothing else happens first.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let deadlines = self.waiting().map(|(_, commit)| commit.deadline);
+        let pauses = self.queue.values().filter_map(|wanted| wanted.pause.until.max(self.pause.until));
+        let pauses = pauses.filter(|_| self.in_flight.is_none());
+        deadlines.chain(pauses).min()
+    }
+
+    /// Commits so far.
+    pub fn counters(&self) -> CommitCounters {
+        self.counters
+    }
+
+    // Private.
+
+    /// The commits that have nothing in flight. The others end with their request, which has the earliest of their deadlines.
+    fn waiting(&self) -> impl Iterator<Item = (Ticket, &Commit)> {
+        let sent = self.in_flight.iter().flat_map(|(_, sent)| sent);
+        let in_flight: BTreeSet<Ticket> = sent.flat_map(|sent| &sent.wanted.tickets).copied().collect();
+        self.commits
+            .iter()
+            .map(|(ticket, commit)| (*ticket, commit))
+            .filter(move |(ticket, _)| !in_flight.contains(ticket))
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// Sends all that may be sent, if nothing is in flight.
+    fn plan(&mut self, now: Instant) {
+        if self.in_flight.is_some() || !self.pause.is_over(now) {
+            return;
+        }
+        let due = self.queue.iter().filter(|(_, wanted)| wanted.pause.is_over(now)).map(|(key, _)| key.clone());
+        let due: Vec<TopicPartition> = due.collect();
+        let due = due.into_iter().filter_map(|key| self.queue.remove_entry(&key));
+        let snapshot = &self.snapshot;
+        let id_of = |topic: &TopicName| snapshot.topic(topic).map_or(TopicId::ZERO, |topic| topic.id);
+        let sent: Vec<Sent> = due.map(|(key, wanted)| Sent { topic_id: id_of(&key.topic), key, wanted }).collect();
+        let tickets = sent.iter().flat_map(|sent| &sent.wanted.tickets);
+        let Some(deadline) = tickets.filter_map(|ticket| self.commits.get(ticket)).map(|commit| commit.deadline).min()
+        else {
+            return;
+        };
+        let (tag, request) = (self.number(), self.request(&sent));
+        self.in_flight = Some((tag, sent));
+        self.actions.push_back(CommitAction::Commit { tag, deadline, request });
+    }
+
+    fn request(&self, sent: &[Sent]) -> OffsetCommitRequest {
+        let topics = by_topic(sent.iter().map(|sent| (sent.key.topic.clone(), sent)));
+        let partition = |sent: &&Sent| CommitPartition {
+            index: sent.key.partition,
+            offset: sent.wanted.position.offset,
+            leader_epoch: sent.wanted.position.epoch,
+            metadata: Some(String::new()),
+        };
+        let topic = |(name, sent): (TopicName, Vec<&Sent>)| CommitTopic {
+            name,
+            id: sent.first().map_or(TopicId::ZERO, |sent| sent.topic_id),
+            partitions: sent.iter().map(partition).collect(),
+        };
+        OffsetCommitRequest {
+            group: self.member.group.clone(),
+            generation_or_epoch: self.member.generation,
+            member: self.member.id.clone(),
+            instance: self.member.instance.clone(),
+            retention_ms: DEFAULT_RETENTION,
+            topics: topics.into_iter().map(topic).collect(),
+        }
+    }
+
+    fn responded(&mut self, now: Instant, sent: Vec<Sent>, response: &OffsetCommitResponse) {
+        self.pause.clear();
+        let codes = codes(&sent, response);
+        let mut stale = BTreeSet::new();
+        let (mut committed, mut moved) = (0_usize, false);
+        let mut refused = Vec::new();
+        for sent in sent {
+            let (recovery, error) = match codes.get(&sent.key) {
+                Some(None) => {
+                    committed += 1;
+                    self.committed(&sent.wanted.tickets);
+                    continue;
+                }
+                Some(Some(code)) => (code.commit_recovery(), Error::broker(*code, "could not commit an offset")),
+                // The topic may have another id by now.
+                None => {
+                    (CommitRecovery::RefreshMetadata, Error::protocol("the coordinator did not mention the partition"))
+                }
+            };
+            let error = error.in_partition(&sent.key.topic, sent.key.partition);
+            match recovery {
+                CommitRecovery::Fail | CommitRecovery::Fenced => {
+                    self.fail(&sent.wanted.tickets, &error);
+                    continue;
+                }
+                CommitRecovery::FindCoordinator => moved = true,
+                CommitRecovery::RefreshMetadata => drop(stale.insert(sent.key.topic.clone())),
+                CommitRecovery::Retry => {}
+            }
+            refused.push((sent, error));
+        }
+        self.retry(now, refused);
+        tracing::debug!(target: "ottla::consumer", group = self.member.group, partitions = committed, "offsets committed");
+        if !stale.is_empty() {
+            self.actions.push_back(CommitAction::RefreshMetadata { topics: stale.into_iter().collect() });
+        }
+        if moved {
+            self.actions.push_back(CommitAction::ForgetCoordinator);
+        }
+    }
+
+    /// There is no response: the coordinator was not found or not reached, or did not answer.
+    fn attempt_failed(&mut self, now: Instant, sent: Vec<Sent>, error: &Error) {
+        let is_final = match error.code().map(Code::commit_recovery) {
+            Some(recovery) => matches!(recovery, CommitRecovery::Fail | CommitRecovery::Fenced),
+            None => !error.is_retriable(),
+        };
+        if is_final {
+            return sent.iter().for_each(|sent| self.fail(&sent.wanted.tickets, error));
+        }
+        self.pause.begin(now, &mut self.rng);
+        for sent in sent {
+            self.requeue(sent, error);
+        }
+    }
+
+    /// Retries partitions together, after the longest of their pauses, so that one response is followed by one request.
+    fn retry(&mut self, now: Instant, mut refused: Vec<(Sent, Error)>) {
+        let pauses = refused.iter_mut().map(|(sent, _)| sent.wanted.pause.begin(now, &mut self.rng));
+        let until = pauses.max();
+        for (mut sent, error) in refused {
+            sent.wanted.pause.until = until;
+            self.requeue(sent, &error);
+        }
+    }
+
+    /// Queues a partition again, behind nothing: a newer offset that was queued meanwhile is the one that counts.
+    fn requeue(&mut self, sent: Sent, error: &Error) {
+        tracing::debug!(target: "ottla::consumer", group = self.member.group, partition = %sent.key, %error, "commit retried");
+        let Sent { key, mut wanted, .. } = sent;
+        wanted.tickets.retain(|ticket| self.commits.contains_key(ticket));
+        for ticket in &wanted.tickets {
+            if let Some(commit) = self.commits.get_mut(ticket) {
+                commit.problem = Some(error.clone());
+            }
+        }
+        if let Some(newer) = self.queue.get_mut(&key) {
+            newer.tickets.splice(0..0, wanted.tickets);
+            newer.pause = wanted.pause;
+        } else if !wanted.tickets.is_empty() {
+            self.queue.insert(key, wanted);
+        }
+    }
+
+    fn committed(&mut self, tickets: &[Ticket]) {
+        for ticket in tickets {
+            let Some(commit) = self.commits.get_mut(ticket) else { continue };
+            commit.left -= 1;
+            if commit.left == 0 {
+                self.finish(*ticket, Ok(()));
+            }
+        }
+    }
+
+    fn fail(&mut self, tickets: &[Ticket], error: &Error) {
+        for ticket in tickets {
+            self.finish(*ticket, Err(error.clone()));
+        }
+    }
+
+    /// Fails every commit. A request in flight is awaited all the same, so that the next one cannot overtake it.
+    fn fail_all(&mut self, error: &Error) {
+        let tickets: Vec<Ticket> = self.commits.keys().copied().collect();
+        self.fail(&tickets, error);
+    }
+
+    /// Ends a commit. What only it wanted to be committed is not sent any more.
+    fn finish(&mut self, ticket: Ticket, result: Result<(), Error>) {
+        if self.commits.remove(&ticket).is_none() {
+            return;
+        }
+        match &result {
+            Ok(()) => self.counters.commits += 1,
+            Err(error) => {
+                self.counters.failures += 1;
+                let cause = std::error::Error::source(error).map(tracing::field::display);
+                tracing::warn!(target: "ottla::consumer", group = self.member.group, %error, cause, "commit failed");
+                self.queue.retain(|_, wanted| {
+                    wanted.tickets.retain(|waiting| *waiting != ticket);
+                    !wanted.tickets.is_empty()
+                });
+            }
+        }
+        self.results.push_back((ticket, result));
+    }
+}
+
+/// The code of each partition that was sent, by the first mention of it. A response names topics as its request did, by name or
+/// by id.
+fn codes(sent: &[Sent], response: &OffsetCommitResponse) -> BTreeMap<TopicPartition, Option<Code>> {
+    let ids: BTreeMap<TopicId, &TopicName> = sent.iter().map(|sent| (sent.topic_id, &sent.key.topic)).collect();
+    let mut codes = BTreeMap::new();
+    for topic in &response.topics {
+        let name = if topic.name.is_empty() { ids.get(&topic.id).copied() } else { Some(&topic.name) };
+        let Some(name) = name else { continue };
+        for (partition, code) in &topic.partitions {
+            codes.entry(TopicPartition { topic: name.clone(), partition: *partition }).or_insert(*code);
+        }
+    }
+    codes
+}
