@@ -12,6 +12,7 @@ mod moves;
 mod net;
 mod overdue;
 mod shutdown;
+mod streams;
 mod world;
 
 use std::future::Future;

@@ -27,6 +27,7 @@ use protocol_tests::proxy::Correlations;
 use protocol_tests::proxy::Direction;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
+use tokio::io::BufWriter;
 use tokio::io::DuplexStream;
 use tokio::io::ReadHalf;
 use tokio::io::WriteHalf;
@@ -99,6 +100,8 @@ struct Shared {
     /// A reply may be due earlier than the pump knows.
     changed: Notify,
     pipe_bytes: usize,
+    /// Whether the client's end keeps what is written until it is flushed, as a stream over TLS may.
+    buffers: bool,
 }
 
 struct State {
@@ -168,6 +171,15 @@ impl Net {
 
     /// As [`Net::new`], with so much room in a connection.
     pub(super) fn with_pipes(cluster: Cluster, pipe_bytes: usize) -> Self {
+        Self::build(cluster, pipe_bytes, false)
+    }
+
+    /// As [`Net::new`], with connections that send nothing before they are flushed.
+    pub(super) fn buffered(cluster: Cluster) -> Self {
+        Self::build(cluster, PIPE_BYTES, true)
+    }
+
+    fn build(cluster: Cluster, pipe_bytes: usize, buffers: bool) -> Self {
         let switches = cluster.brokers().into_iter().map(|id| (id, watch::Sender::default())).collect();
         let state = State {
             cluster,
@@ -180,7 +192,7 @@ impl Net {
             dials: 0,
             serving: 0,
         };
-        let net = Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pipe_bytes }));
+        let net = Self(Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), pipe_bytes, buffers }));
         tokio::spawn(pump(Arc::clone(&net.0)));
         net
     }
@@ -284,7 +296,8 @@ impl Connector for Net {
             if !delay.is_zero() {
                 tokio::time::sleep(delay).await;
             }
-            Ok(Box::new(self.accept(broker, switches)?) as _)
+            let stream = self.accept(broker, switches)?;
+            Ok(if self.0.buffers { Box::new(BufWriter::new(stream)) as _ } else { Box::new(stream) as _ })
         })
     }
 }
