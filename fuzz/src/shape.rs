@@ -139,7 +139,7 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::ListOffsets => Some(LIST_OFFSETS),
         Api::Metadata => Some(METADATA),
         Api::OffsetForLeaderEpoch => Some(OFFSET_FOR_LEADER_EPOCH),
-        Api::Produce | Api::Fetch | Api::OffsetCommit | Api::OffsetFetch => None,
+        _ => None,
     }
 }
 

@@ -329,7 +329,7 @@ impl Cluster {
         request: Request,
         deadline: Instant,
     ) -> impl Future<Output = Result<Response, Error>> + Send + use<> {
-        let (api, is_question) = (request.api().name(), is_question(&request));
+        let (api, is_question) = (request.api().name(), request.api().is_read_only());
         let (sender, receiver) = oneshot::channel();
         let asked = self.peer(target).map(|(peer, address)| {
             let name = address.to_string();
@@ -481,21 +481,6 @@ impl Cluster {
                 });
             }
         }
-    }
-}
-
-/// Whether a request changes nothing, so that it is of no interest whether it arrived.
-fn is_question(request: &Request) -> bool {
-    match request.api() {
-        Api::Produce | Api::CreateTopics | Api::DeleteTopics | Api::InitProducerId | Api::OffsetCommit => false,
-        Api::ApiVersions
-        | Api::DescribeCluster
-        | Api::Fetch
-        | Api::FindCoordinator
-        | Api::ListOffsets
-        | Api::Metadata
-        | Api::OffsetFetch
-        | Api::OffsetForLeaderEpoch => true,
     }
 }
 

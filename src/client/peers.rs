@@ -44,17 +44,7 @@ impl Lane {
         match request.api() {
             Api::Produce => Self::Produce,
             Api::Fetch => Self::Fetch { reader: 0, line: 0 },
-            Api::ApiVersions
-            | Api::CreateTopics
-            | Api::DeleteTopics
-            | Api::DescribeCluster
-            | Api::FindCoordinator
-            | Api::InitProducerId
-            | Api::ListOffsets
-            | Api::Metadata
-            | Api::OffsetCommit
-            | Api::OffsetFetch
-            | Api::OffsetForLeaderEpoch => Self::Control,
+            _ => Self::Control,
         }
     }
 }

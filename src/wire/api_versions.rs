@@ -1,58 +1,68 @@
-//! ApiVersions, versions 0 to 4 (`ApiVersionsResponse.json`): the first thing read from a peer, which may be anything.
+//! ApiVersions: the first thing read from a peer, which may be anything.
 
-use bytes::Bytes;
+use kafka_protocol::messages as kp;
+use kafka_protocol::protocol::StrBytes;
 
-use super::buf::COST_MAX;
+use super::buf::Chunks;
 use super::buf::DecodeError;
-use super::buf::Reader;
-use super::message::ApiVersionsResponse;
-use super::version::Api;
+use super::control::put;
+use super::declare::api;
+use super::declare::messages;
+use crate::error::Code;
 
-/// What a broker answers in the form of version 0 that does not speak the version it was asked in (KIP-511).
+/// The error of a broker that does not speak the version of the request: its response has the form of version 0 (KIP-511).
 const UNSUPPORTED: [u8; 2] = 35_i16.to_be_bytes();
-/// The fewest bytes of an API.
-const API_MIN: usize = 6;
-/// The fewest bytes of a feature.
-const FEATURE_MIN: usize = 6;
 
-const _: () = assert!(size_of::<(i16, i16, i16)>() <= COST_MAX * API_MIN);
-const _: () = assert!(size_of::<(String, i16)>() <= COST_MAX * FEATURE_MIN);
+/// Names this client; nothing else is asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ApiVersionsRequest;
 
-impl ApiVersionsResponse {
-    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
-        let version = if body.starts_with(&UNSUPPORTED) { 0 } else { version };
-        let mut reader = Reader::new(body, version >= Api::ApiVersions.flexible_from());
-        let mut response = Self {
-            error: reader.code()?,
-            apis: reader.array(API_MIN, |reader| {
-                let api = (reader.i16()?, reader.i16()?, reader.i16()?);
-                reader.skip_tags()?;
-                Ok(api)
-            })?,
-            throttle_time_ms: if version >= 1 { reader.i32()? } else { 0 },
-            finalized_features: Vec::new(),
-        };
-        reader.tags(|tag, field| {
-            match tag {
-                // Features that the broker supports, of which those that are in force follow.
-                0 => drop(field.array(FEATURE_MIN, feature)?),
-                // The epoch of the features in force.
-                1 => drop(field.i64()?),
-                2 => response.finalized_features = field.array(FEATURE_MIN, feature)?,
-                // Whether the cluster is ready to leave ZooKeeper.
-                3 => drop(field.bool()?),
-                _ => {}
-            }
-            Ok(())
-        })?;
-        Ok(response)
+api! {
+    ApiVersions = 18, versions 0..=4, flexible 3.., reads;
+    ApiVersionsRequest by kafka_protocol => ApiVersionsResponse
+}
+
+messages! {
+    ApiVersionsRequest:
+
+    /// `ApiVersionsResponse.json`.
+    response ApiVersionsResponse {
+        error: Option<Code>,
+        /// The number of each API, with the first and the last version that the broker speaks.
+        apis: Vec<(i16, i16, i16)>,
+        throttle_time_ms: i32 [1..],
+        /// The features that the broker supports.
+        _: Vec<Feature> [tag 0],
+        /// The epoch of the features in force.
+        _: i64 [tag 1],
+        finalized_features: Vec<Feature> [tag 2],
+        /// Whether the cluster is ready to leave ZooKeeper.
+        _: bool [tag 3],
+    }
+
+    /// A feature with two of its versions: the highest and the lowest of one in force, the lowest and the highest of one that is
+    /// supported.
+    struct Feature {
+        name: String,
+        level: i16,
+        _: i16,
     }
 }
 
-/// A feature with the first of two versions: of one that is supported the lowest, of one in force the highest.
-fn feature(field: &mut Reader) -> Result<(String, i16), DecodeError> {
-    let feature = (field.string()?, field.i16()?);
-    field.i16()?;
-    field.skip_tags()?;
-    Ok(feature)
+/// The version in which a response is written that was asked for in `version`.
+pub(super) fn written_in(version: i16, body: &[u8]) -> i16 {
+    if body.starts_with(&UNSUPPORTED) { 0 } else { version }
+}
+
+impl ApiVersionsRequest {
+    #[allow(clippy::unused_self, reason = "as every request is written")]
+    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
+        let mut request = kp::ApiVersionsRequest::default();
+        if version >= 3 {
+            request = request
+                .with_client_software_name(StrBytes::from_static_str("ottla"))
+                .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        }
+        put(&request, version, out)
+    }
 }

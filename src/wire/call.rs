@@ -1,18 +1,56 @@
-//! Which response answers which request.
+//! A request type says to which API it belongs and what its response is.
 
-use super::message as m;
-use super::request::Request;
-use super::request::Response;
-use super::version::Api;
+use bytes::Bytes;
+
+use super::buf::Chunks;
+use super::buf::DecodeError;
+use super::table::Api;
+use super::table::Request;
+use super::table::Response;
 use crate::error::Error;
 
-/// A request whose response type is known.
+/// A request whose response type is known. Implemented by [`api!`](super::declare).
 pub trait Call: Into<Request> {
     /// The response to it.
     type Response;
 
     /// The API that it belongs to.
     const API: Api;
+    /// Its number on the wire.
+    const KEY: i16;
+    /// The versions spoken, first and last.
+    const VERSIONS: (i16, i16);
+    /// The first version with compact lengths and tagged fields (KIP-482).
+    const FLEXIBLE_FROM: i16;
+    /// Whether it changes nothing.
+    const READ_ONLY: bool;
+    /// Whether a response holds all that was read.
+    const EXACT: bool;
+
+    /// The highest version that can carry it.
+    fn version_max(&self) -> i16 {
+        i16::MAX
+    }
+
+    /// Refuses a version that carries less than the request. A request that has such versions has a method of this name.
+    fn check(&self, _version: i16) -> Result<(), DecodeError> {
+        Ok(())
+    }
+
+    /// Writes its body.
+    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError>;
+
+    /// Reads the body of a request; `None` where `kafka-protocol` writes it, and nothing here reads it.
+    fn decode_request(version: i16, body: Bytes) -> Option<Result<Self, DecodeError>>;
+
+    /// Writes the body of a response, as a broker does.
+    fn encode_response(response: &Self::Response, version: i16, out: &mut Chunks);
+
+    /// Reads the body of its response.
+    fn decode(version: i16, body: Bytes) -> Result<Self::Response, DecodeError>;
+
+    /// How long the broker asks to be left alone, in milliseconds (KIP-219).
+    fn throttle_time_ms(response: &Self::Response) -> i32;
 
     /// Takes the response out of the sum of all responses.
     ///
@@ -20,49 +58,14 @@ pub trait Call: Into<Request> {
     fn response(response: Response) -> Result<Self::Response, Error>;
 }
 
-macro_rules! calls {
-    ($($api:ident: $request:ident => $response:ident,)*) => {$(
-        impl From<m::$request> for Request {
-            fn from(request: m::$request) -> Self {
-                Self::$api(request)
-            }
-        }
-
-        impl Call for m::$request {
-            type Response = m::$response;
-
-            const API: Api = Api::$api;
-
-            fn response(response: Response) -> Result<Self::Response, Error> {
-                if let Response::$api(response) = response { Ok(response) } else { Err(unexpected(Self::API)) }
-            }
-        }
-    )*};
-}
-
-calls! {
-    ApiVersions: ApiVersionsRequest => ApiVersionsResponse,
-    CreateTopics: CreateTopicsRequest => CreateTopicsResponse,
-    DeleteTopics: DeleteTopicsRequest => DeleteTopicsResponse,
-    DescribeCluster: DescribeClusterRequest => DescribeClusterResponse,
-    Fetch: FetchRequest => FetchResponse,
-    FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse,
-    InitProducerId: InitProducerIdRequest => InitProducerIdResponse,
-    ListOffsets: ListOffsetsRequest => ListOffsetsResponse,
-    Metadata: MetadataRequest => MetadataResponse,
-    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse,
-    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse,
-    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse,
-    Produce: ProduceRequest => ProduceResponse,
-}
-
-fn unexpected(api: Api) -> Error {
+pub(super) fn unexpected(api: Api) -> Error {
     Error::protocol("unexpected response type").in_api(api.name())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message as m;
 
     #[test]
     fn response_of_another_api_is_refused_by_name() {

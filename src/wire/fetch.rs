@@ -5,14 +5,9 @@ use bytes::Bytes;
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::buf::Reader;
-use super::message::FetchPartition;
-use super::message::FetchRequest;
-use super::message::FetchResponse;
-use super::message::FetchTopic;
-use super::message::FetchedPartition;
-use super::message::FetchedTopic;
-use super::message::ForgottenTopic;
-use super::message::Replica;
+use super::declare::api;
+use super::message::Leader;
+use super::message::Node;
 use super::produce::put_leader;
 use super::produce::put_nodes;
 use super::produce::put_topic;
@@ -20,6 +15,10 @@ use super::produce::read_leader;
 use super::produce::read_nodes;
 use super::produce::topic;
 use super::produce::topics;
+use crate::error::Code;
+use crate::types::LeaderEpoch;
+use crate::types::TopicId;
+use crate::types::TopicName;
 
 const FLEXIBLE: i16 = 12;
 /// Topics go by id.
@@ -31,7 +30,108 @@ const NODES: i16 = 16;
 /// The fewest bytes of a partition in a response, in version 4.
 const PARTITION_MIN: usize = 30;
 
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FetchRequest {
+    pub replica: Replica,
+    pub cluster_id: Option<String>,
+    pub max_wait_ms: i32,
+    pub min_bytes: i32,
+    pub max_bytes: i32,
+    pub isolation: i8,
+    pub session_id: i32,
+    pub session_epoch: i32,
+    pub topics: Vec<FetchTopic>,
+    pub forgotten: Vec<ForgottenTopic>,
+    pub rack: String,
+}
+
+/// Which replica fetches; −1 and −1 for a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    pub id: i32,
+    pub epoch: i64,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self { id: -1, epoch: -1 }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FetchTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub partitions: Vec<FetchPartition>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FetchPartition {
+    pub index: i32,
+    pub current_leader_epoch: Option<LeaderEpoch>,
+    pub fetch_offset: i64,
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+    pub log_start_offset: i64,
+    pub partition_max_bytes: i32,
+    /// Of a replica that fetches; zero for a client.
+    pub directory: TopicId,
+    /// Of a replica that fetches.
+    pub high_watermark: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ForgottenTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub partitions: Vec<i32>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FetchResponse {
+    pub throttle_time_ms: i32,
+    pub error: Option<Code>,
+    pub session_id: i32,
+    pub topics: Vec<FetchedTopic>,
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FetchedTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub partitions: Vec<FetchedPartition>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FetchedPartition {
+    pub index: i32,
+    pub error: Option<Code>,
+    pub high_watermark: i64,
+    pub last_stable_offset: i64,
+    pub log_start_offset: i64,
+    /// Where this log and the fetcher's part, as (epoch, end offset) (KIP-595).
+    pub diverging: Option<(i32, i64)>,
+    pub current_leader: Option<Leader>,
+    /// The snapshot a replica should fetch instead, as (end offset, epoch).
+    pub snapshot: Option<(i64, i32)>,
+    /// Aborted transactions as (producer id, first offset); `None` is the wire's null.
+    pub aborted: Option<Vec<(i64, i64)>>,
+    /// −1 when none.
+    pub preferred_read_replica: i32,
+    pub records: Option<Bytes>,
+}
+
+api! {
+    Fetch = 1, versions 4..=18, flexible 12.., reads [by name ..=12];
+    FetchRequest => FetchResponse
+}
+
 impl FetchRequest {
+    fn lacks_id(&self) -> bool {
+        let forgotten = self.forgotten.iter().map(|topic| topic.id);
+        self.topics.iter().map(|topic| topic.id).chain(forgotten).any(TopicId::is_zero)
+    }
+
     pub fn encode(&self, version: i16, out: &mut Chunks) {
         out.set_flexible(version >= FLEXIBLE);
         if version < REPLICA_STATE {
@@ -166,6 +266,9 @@ fn request_partition(reader: &mut Reader, version: i16) -> Result<FetchPartition
 }
 
 impl FetchResponse {
+    /// A topic without partitions is left out.
+    pub const EXACT: bool = false;
+
     pub fn encode(&self, version: i16, out: &mut Chunks) {
         out.set_flexible(version >= FLEXIBLE);
         out.put_i32(self.throttle_time_ms);

@@ -1,121 +1,89 @@
-//! What brokers say of the cluster: Metadata, versions 0 to 13, and DescribeCluster, versions 0 to 2
-//! (`MetadataResponse.json`, `DescribeClusterResponse.json`).
+//! Metadata: brokers, the controller, and who leads the partitions of topics.
 
-use bytes::Bytes;
+use kafka_protocol::messages as kp;
 
-use super::buf::COST_MAX;
+use super::buf::Chunks;
 use super::buf::DecodeError;
-use super::buf::Reader;
-use super::message::DescribeClusterResponse;
-use super::message::MetadataPartition;
-use super::message::MetadataResponse;
-use super::message::MetadataTopic;
+use super::control::put;
+use super::control::topic_name;
+use super::declare::api;
+use super::declare::messages;
+use super::field::OrEmpty;
 use super::message::Node;
-use super::version::Api;
+use crate::error::Code;
+use crate::types::LeaderEpoch;
 use crate::types::TopicId;
+use crate::types::TopicName;
 
-/// The fewest bytes of a broker, in version 0 of Metadata.
-const BROKER_MIN: usize = 10;
-/// The fewest bytes of a topic, in version 0.
-const TOPIC_MIN: usize = 8;
-/// The fewest bytes of a partition, in versions 0 and 9.
-const PARTITION_MIN: usize = 18;
+/// `topics: None` asks for all topics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetadataRequest {
+    pub topics: Option<Vec<TopicName>>,
+    pub allow_auto_create: bool,
+}
 
-const _: () = assert!(size_of::<Node>() <= COST_MAX * BROKER_MIN);
-const _: () = assert!(size_of::<MetadataTopic>() <= COST_MAX * TOPIC_MIN);
-const _: () = assert!(size_of::<MetadataPartition>() <= COST_MAX * PARTITION_MIN);
+api! {
+    Metadata = 3, versions 0..=13, flexible 9.., reads;
+    MetadataRequest by kafka_protocol => MetadataResponse
+}
 
-impl MetadataResponse {
-    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(body, version >= Api::Metadata.flexible_from());
-        let mut response = Self {
-            throttle_time_ms: if version >= 3 { reader.i32()? } else { 0 },
-            brokers: reader.array(BROKER_MIN, |reader| {
-                let broker = broker(reader, version >= 1)?;
-                reader.skip_tags()?;
-                Ok(broker)
-            })?,
-            cluster_id: if version >= 2 { reader.nullable_string()? } else { None },
-            controller: if version >= 1 { reader.i32()? } else { -1 },
-            topics: reader.array(TOPIC_MIN, |reader| topic(reader, version))?,
-            error: None,
-        };
-        if (8..=10).contains(&version) {
-            // What the client may do with the cluster, which it did not ask about.
-            reader.i32()?;
-        }
-        if version >= 13 {
-            response.error = reader.code()?;
-        }
-        reader.skip_tags()?;
-        Ok(response)
+messages! {
+    MetadataRequest:
+
+    /// `MetadataResponse.json`.
+    response MetadataResponse {
+        throttle_time_ms: i32 [3..],
+        brokers: Vec<Node> as Vec<MetadataBroker>,
+        cluster_id: Option<String> [2..],
+        controller: i32 [1..] = -1,
+        topics: Vec<MetadataTopic>,
+        /// The operations on the cluster that the client is authorized for, which it did not ask about.
+        _: i32 [8..=10],
+        error: Option<Code> [13..],
+    }
+
+    struct MetadataTopic {
+        error: Option<Code>,
+        /// Empty where a broker does not say it.
+        name: Box<str> as OrEmpty,
+        id: TopicId [10..],
+        internal: bool [1..],
+        partitions: Vec<MetadataPartition>,
+        /// The operations on the topic that the client is authorized for, which it did not ask about.
+        _: i32 [8..],
+    }
+
+    struct MetadataPartition {
+        error: Option<Code>,
+        index: i32,
+        leader: i32,
+        leader_epoch: Option<LeaderEpoch> [7..],
+        replicas: Vec<i32>,
+        isr: Vec<i32>,
+        offline: Vec<i32> [5..],
+    }
+
+    layout MetadataBroker for Node {
+        id: i32,
+        host: String,
+        port: i32,
+        rack: Option<String> [1..],
     }
 }
 
-fn topic(reader: &mut Reader, version: i16) -> Result<MetadataTopic, DecodeError> {
-    let topic = MetadataTopic {
-        error: reader.code()?,
-        name: reader.nullable_str()?.unwrap_or_default(),
-        id: if version >= 10 { reader.id()? } else { TopicId::ZERO },
-        internal: version >= 1 && reader.bool()?,
-        partitions: reader.array(PARTITION_MIN, |reader| partition(reader, version))?,
-    };
-    if version >= 8 {
-        // What the client may do with the topic, which it did not ask about.
-        reader.i32()?;
-    }
-    reader.skip_tags()?;
-    Ok(topic)
-}
-
-fn partition(reader: &mut Reader, version: i16) -> Result<MetadataPartition, DecodeError> {
-    let partition = MetadataPartition {
-        error: reader.code()?,
-        index: reader.i32()?,
-        leader: reader.i32()?,
-        leader_epoch: if version >= 7 { reader.epoch()? } else { None },
-        replicas: reader.i32s()?,
-        isr: reader.i32s()?,
-        offline: if version >= 5 { reader.i32s()? } else { Vec::new() },
-    };
-    reader.skip_tags()?;
-    Ok(partition)
-}
-
-/// A broker up to what only some versions have after it.
-fn broker(reader: &mut Reader, racks: bool) -> Result<Node, DecodeError> {
-    Ok(Node {
-        id: reader.i32()?,
-        host: reader.string()?,
-        port: reader.i32()?,
-        rack: if racks { reader.nullable_string()? } else { None },
-    })
-}
-
-impl DescribeClusterResponse {
-    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(body, version >= Api::DescribeCluster.flexible_from());
-        let throttle_time_ms = reader.i32()?;
-        let error = reader.code()?;
-        reader.skip_nullable_string()?;
-        if version >= 1 {
-            // Whether these are brokers or controllers: brokers were asked about.
-            reader.i8()?;
+impl MetadataRequest {
+    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
+        let topic =
+            |name: &TopicName| kp::metadata_request::MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+        let mut topics: Option<Vec<_>> = self.topics.as_ref().map(|topics| topics.iter().map(topic).collect());
+        if version == 0 {
+            // Version 0 has no null: an empty list asks for all.
+            topics = Some(topics.unwrap_or_default());
         }
-        let cluster_id = reader.string()?;
-        let controller = reader.i32()?;
-        let brokers = reader.array(BROKER_MIN, |reader| {
-            let broker = broker(reader, true)?;
-            if version >= 2 {
-                // Whether it is fenced.
-                reader.bool()?;
-            }
-            reader.skip_tags()?;
-            Ok(broker)
-        })?;
-        // What the client may do with the cluster, which it did not ask about.
-        reader.i32()?;
-        reader.skip_tags()?;
-        Ok(Self { throttle_time_ms, error, cluster_id, controller, brokers })
+        let mut request = kp::MetadataRequest::default().with_topics(topics);
+        if version >= 4 {
+            request = request.with_allow_auto_topic_creation(self.allow_auto_create);
+        }
+        put(&request, version, out)
     }
 }

@@ -1,110 +1,68 @@
-//! OffsetCommit, versions 2 to 10 (`OffsetCommitRequest.json`, `OffsetCommitResponse.json`).
+//! OffsetCommit: the offsets from which a group goes on.
 
-use bytes::Bytes;
+use super::declare::api;
+use super::declare::messages;
+use super::field::Partitioned;
+use super::field::Topics;
+use crate::error::Code;
+use crate::types::LeaderEpoch;
+use crate::types::TopicId;
+use crate::types::TopicName;
 
-use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::buf::Reader;
-use super::message::CommitPartition;
-use super::message::CommitTopic;
-use super::message::CommittedTopic;
-use super::message::OffsetCommitRequest;
-use super::message::OffsetCommitResponse;
-use super::produce::put_topic;
-use super::produce::topic;
-use super::produce::topics;
+api! {
+    OffsetCommit = 8, versions 2..=10, flexible 8.., writes [by name ..=9];
+    OffsetCommitRequest => OffsetCommitResponse
+}
 
-const FLEXIBLE: i16 = 8;
-/// Topics go by id.
-const BY_ID: i16 = 10;
-/// The fewest bytes of a partition in a response, before version 8.
-const PARTITION_MIN: usize = 6;
+messages! {
+    OffsetCommitRequest:
 
-impl OffsetCommitRequest {
-    pub fn encode(&self, version: i16, out: &mut Chunks) {
-        out.set_flexible(version >= FLEXIBLE);
-        out.put_string(&self.group);
-        out.put_i32(self.generation_or_epoch);
-        out.put_string(&self.member);
-        if version >= 7 {
-            out.put_nullable_string(self.instance.as_deref());
-        }
-        if version <= 4 {
-            out.put_i64(self.retention_ms);
-        }
-        out.put_array(&self.topics, |out, topic| {
-            put_topic(out, version >= BY_ID, &topic.name, topic.id);
-            out.put_array(&topic.partitions, |out, partition| {
-                out.put_i32(partition.index);
-                out.put_i64(partition.offset);
-                if version >= 6 {
-                    out.put_epoch(partition.leader_epoch);
-                }
-                out.put_nullable_string(partition.metadata.as_deref());
-                out.put_no_tags();
-            });
-            out.put_no_tags();
-        });
-        out.put_no_tags();
+    /// `OffsetCommitRequest.json`.
+    request OffsetCommitRequest {
+        group: String,
+        generation_or_epoch: i32,
+        member: String,
+        instance: Option<String> [7..],
+        retention_ms: i64 [0..=4] = -1,
+        topics: Vec<CommitTopic>,
     }
 
-    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(body, version >= FLEXIBLE);
-        let group = reader.string()?;
-        let generation_or_epoch = reader.i32()?;
-        let member = reader.string()?;
-        let instance = if version >= 7 { reader.nullable_string()? } else { None };
-        let retention_ms = if version <= 4 { reader.i64()? } else { -1 };
-        let topics = reader.array(2, |reader| {
-            let (name, id) = topic(reader, version >= BY_ID)?;
-            let partitions = reader.array(13, |reader| {
-                let partition = CommitPartition {
-                    index: reader.i32()?,
-                    offset: reader.i64()?,
-                    leader_epoch: if version >= 6 { reader.epoch()? } else { None },
-                    metadata: reader.nullable_string()?,
-                };
-                reader.skip_tags()?;
-                Ok(partition)
-            })?;
-            reader.skip_tags()?;
-            Ok(CommitTopic { name, id, partitions })
-        })?;
-        reader.skip_tags()?;
-        Ok(Self { group, generation_or_epoch, member, instance, retention_ms, topics })
+    struct CommitTopic {
+        name: TopicName [0..=9],
+        id: TopicId [10..],
+        partitions: Vec<CommitPartition>,
+    }
+
+    struct CommitPartition {
+        index: i32,
+        offset: i64,
+        leader_epoch: Option<LeaderEpoch> [6..],
+        metadata: Option<String>,
+    }
+
+    /// `OffsetCommitResponse.json`.
+    response OffsetCommitResponse {
+        throttle_time_ms: i32 [3..],
+        topics: Vec<CommittedTopic> as Topics<CommittedTopic>,
+    }
+
+    struct CommittedTopic {
+        name: TopicName [0..=9],
+        id: TopicId [10..],
+        partitions: Vec<(i32, Option<Code>)>,
     }
 }
 
-impl OffsetCommitResponse {
-    pub fn encode(&self, version: i16, out: &mut Chunks) {
-        out.set_flexible(version >= FLEXIBLE);
-        if version >= 3 {
-            out.put_i32(self.throttle_time_ms);
-        }
-        out.put_array(&self.topics, |out, topic| {
-            put_topic(out, version >= BY_ID, &topic.name, topic.id);
-            out.put_array(&topic.partitions, |out, (index, error)| {
-                out.put_i32(*index);
-                out.put_code(*error);
-                out.put_no_tags();
-            });
-            out.put_no_tags();
-        });
-        out.put_no_tags();
-    }
+impl Partitioned for CommittedTopic {
+    type Partition = (i32, Option<Code>);
 
-    pub fn decode(version: i16, body: Bytes) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(body, version >= FLEXIBLE);
-        let throttle_time_ms = if version >= 3 { reader.i32()? } else { 0 };
-        let partition = |reader: &mut Reader| {
-            let partition = (reader.i32()?, reader.code()?);
-            reader.skip_tags()?;
-            Ok(partition)
-        };
-        let topics = topics(&mut reader, version >= BY_ID, PARTITION_MIN, partition, |name, id, partitions| {
-            CommittedTopic { name, id, partitions }
-        })?;
-        reader.skip_tags()?;
-        Ok(Self { throttle_time_ms, topics })
+    fn has_partitions(topic: &Self) -> bool {
+        !topic.partitions.is_empty()
+    }
+}
+
+impl OffsetCommitRequest {
+    fn lacks_id(&self) -> bool {
+        self.topics.iter().any(|topic| topic.id.is_zero())
     }
 }

@@ -5,15 +5,11 @@ use bytes::Bytes;
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::buf::Reader;
+use super::declare::api;
 use super::message::Leader;
 use super::message::Node;
 use super::message::Payload;
-use super::message::ProducePartition;
-use super::message::ProduceRequest;
-use super::message::ProduceResponse;
-use super::message::ProduceTopic;
-use super::message::ProducedPartition;
-use super::message::ProducedTopic;
+use crate::error::Code;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
@@ -31,7 +27,63 @@ const RECORD_ERROR_MIN: usize = 6;
 /// The fewest bytes of a broker in a tagged field.
 const NODE_MIN: usize = 11;
 
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProduceRequest {
+    pub transactional_id: Option<String>,
+    pub acks: i16,
+    pub timeout_ms: i32,
+    pub topics: Vec<ProduceTopic>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProduceTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub partitions: Vec<ProducePartition>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProducePartition {
+    pub index: i32,
+    pub records: Option<Payload>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProduceResponse {
+    pub topics: Vec<ProducedTopic>,
+    pub throttle_time_ms: i32,
+    pub nodes: Vec<Node>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProducedTopic {
+    pub name: TopicName,
+    pub id: TopicId,
+    pub partitions: Vec<ProducedPartition>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProducedPartition {
+    pub index: i32,
+    pub error: Option<Code>,
+    pub base_offset: i64,
+    pub log_append_time: i64,
+    pub log_start_offset: i64,
+    pub record_errors: Vec<(i32, Option<String>)>,
+    pub error_message: Option<String>,
+    pub current_leader: Option<Leader>,
+}
+
+api! {
+    Produce = 0, versions 3..=13, flexible 9.., writes [by name ..=12];
+    ProduceRequest => ProduceResponse
+}
+
 impl ProduceRequest {
+    fn lacks_id(&self) -> bool {
+        self.topics.iter().any(|topic| topic.id.is_zero())
+    }
+
     pub fn encode(&self, version: i16, out: &mut Chunks) {
         out.set_flexible(version >= FLEXIBLE);
         out.put_nullable_string(self.transactional_id.as_deref());
@@ -74,6 +126,9 @@ impl ProduceRequest {
 }
 
 impl ProduceResponse {
+    /// A topic without partitions is left out.
+    pub const EXACT: bool = false;
+
     pub fn encode(&self, version: i16, out: &mut Chunks) {
         out.set_flexible(version >= FLEXIBLE);
         out.put_array(&self.topics, |out, topic| {

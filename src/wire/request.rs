@@ -5,97 +5,15 @@ use std::collections::VecDeque;
 use bytes::Buf;
 use bytes::Bytes;
 
+use super::api_versions;
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::buf::Reader;
-use super::message as m;
-use super::version::Api;
-use crate::types::TopicId;
-
-/// A request of any API.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Request {
-    ApiVersions(m::ApiVersionsRequest),
-    CreateTopics(m::CreateTopicsRequest),
-    DeleteTopics(m::DeleteTopicsRequest),
-    DescribeCluster(m::DescribeClusterRequest),
-    Fetch(m::FetchRequest),
-    FindCoordinator(m::FindCoordinatorRequest),
-    InitProducerId(m::InitProducerIdRequest),
-    ListOffsets(m::ListOffsetsRequest),
-    Metadata(m::MetadataRequest),
-    OffsetCommit(m::OffsetCommitRequest),
-    OffsetFetch(m::OffsetFetchRequest),
-    OffsetForLeaderEpoch(m::OffsetForLeaderEpochRequest),
-    Produce(m::ProduceRequest),
-}
-
-/// A response of any API.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Response {
-    ApiVersions(m::ApiVersionsResponse),
-    CreateTopics(m::CreateTopicsResponse),
-    DeleteTopics(m::DeleteTopicsResponse),
-    DescribeCluster(m::DescribeClusterResponse),
-    Fetch(m::FetchResponse),
-    FindCoordinator(m::FindCoordinatorResponse),
-    InitProducerId(m::InitProducerIdResponse),
-    ListOffsets(m::ListOffsetsResponse),
-    Metadata(m::MetadataResponse),
-    OffsetCommit(m::OffsetCommitResponse),
-    OffsetFetch(m::OffsetFetchResponse),
-    OffsetForLeaderEpoch(m::OffsetForLeaderEpochResponse),
-    Produce(m::ProduceResponse),
-}
+use super::table::Api;
+use super::table::Request;
+use super::table::Response;
 
 impl Request {
-    /// Which API it is of.
-    pub fn api(&self) -> Api {
-        match self {
-            Self::ApiVersions(_) => Api::ApiVersions,
-            Self::CreateTopics(_) => Api::CreateTopics,
-            Self::DeleteTopics(_) => Api::DeleteTopics,
-            Self::DescribeCluster(_) => Api::DescribeCluster,
-            Self::Fetch(_) => Api::Fetch,
-            Self::FindCoordinator(_) => Api::FindCoordinator,
-            Self::InitProducerId(_) => Api::InitProducerId,
-            Self::ListOffsets(_) => Api::ListOffsets,
-            Self::Metadata(_) => Api::Metadata,
-            Self::OffsetCommit(_) => Api::OffsetCommit,
-            Self::OffsetFetch(_) => Api::OffsetFetch,
-            Self::OffsetForLeaderEpoch(_) => Api::OffsetForLeaderEpoch,
-            Self::Produce(_) => Api::Produce,
-        }
-    }
-
-    /// The highest version that can carry it: later ones name topics by an id, which not every topic has.
-    pub fn version_max(&self) -> i16 {
-        let cap = |mut ids: Box<dyn Iterator<Item = TopicId> + '_>, by_name: i16| {
-            if ids.any(TopicId::is_zero) { by_name } else { i16::MAX }
-        };
-        match self {
-            Self::Produce(request) => cap(Box::new(request.topics.iter().map(|topic| topic.id)), 12),
-            Self::Fetch(request) => {
-                let forgotten = request.forgotten.iter().map(|topic| topic.id);
-                cap(Box::new(request.topics.iter().map(|topic| topic.id).chain(forgotten)), 12)
-            }
-            Self::OffsetCommit(request) => cap(Box::new(request.topics.iter().map(|topic| topic.id)), 9),
-            Self::OffsetFetch(request) => {
-                let topics = request.groups.iter().flat_map(|group| group.topics.iter().flatten());
-                cap(Box::new(topics.map(|topic| topic.id)), 9)
-            }
-            Self::ApiVersions(_)
-            | Self::CreateTopics(_)
-            | Self::DeleteTopics(_)
-            | Self::DescribeCluster(_)
-            | Self::FindCoordinator(_)
-            | Self::InitProducerId(_)
-            | Self::ListOffsets(_)
-            | Self::Metadata(_)
-            | Self::OffsetForLeaderEpoch(_) => i16::MAX,
-        }
-    }
-
     /// Whether the broker answers; it does not when asked for no acknowledgement.
     pub fn expects_response(&self) -> bool {
         !matches!(self, Self::Produce(request) if request.acks == 0)
@@ -123,28 +41,6 @@ impl Request {
         parts.push_front(head.into());
         Ok(parts)
     }
-
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        match self {
-            Self::ApiVersions(_) => m::ApiVersionsRequest::put(version, out)?,
-            Self::CreateTopics(request) => request.put(version, out)?,
-            Self::DeleteTopics(request) => request.put(version, out)?,
-            Self::DescribeCluster(_) => m::DescribeClusterRequest::put(version, out)?,
-            Self::Fetch(request) => request.encode(version, out),
-            Self::FindCoordinator(request) => request.put(version, out)?,
-            Self::InitProducerId(request) => request.put(version, out)?,
-            Self::ListOffsets(request) => request.put(version, out)?,
-            Self::Metadata(request) => request.put(version, out)?,
-            Self::OffsetCommit(request) => request.encode(version, out),
-            Self::OffsetFetch(request) => {
-                request.check(version)?;
-                request.encode(version, out);
-            }
-            Self::OffsetForLeaderEpoch(request) => request.put(version, out)?,
-            Self::Produce(request) => request.encode(version, out),
-        }
-        Ok(())
-    }
 }
 
 /// The correlation id that a frame starts with.
@@ -162,48 +58,15 @@ impl Response {
         let mut header = Reader::new(frame, flexible);
         header.skip_tags()?;
         let body = header.take(header.remaining())?;
-        Ok(match api {
-            Api::ApiVersions => Self::ApiVersions(m::ApiVersionsResponse::decode(version, body)?),
-            Api::CreateTopics => Self::CreateTopics(m::CreateTopicsResponse::decode(version, body)?),
-            Api::DeleteTopics => Self::DeleteTopics(m::DeleteTopicsResponse::decode(version, body)?),
-            Api::DescribeCluster => Self::DescribeCluster(m::DescribeClusterResponse::decode(version, body)?),
-            Api::Fetch => Self::Fetch(m::FetchResponse::decode(version, body)?),
-            Api::FindCoordinator => Self::FindCoordinator(m::FindCoordinatorResponse::decode(version, body)?),
-            Api::InitProducerId => Self::InitProducerId(m::InitProducerIdResponse::decode(version, body)?),
-            Api::ListOffsets => Self::ListOffsets(m::ListOffsetsResponse::decode(version, body)?),
-            Api::Metadata => Self::Metadata(m::MetadataResponse::decode(version, body)?),
-            Api::OffsetCommit => Self::OffsetCommit(m::OffsetCommitResponse::decode(version, body)?),
-            Api::OffsetFetch => Self::OffsetFetch(m::OffsetFetchResponse::decode(version, body)?),
-            Api::OffsetForLeaderEpoch => {
-                Self::OffsetForLeaderEpoch(m::OffsetForLeaderEpochResponse::decode(version, body)?)
-            }
-            Api::Produce => Self::Produce(m::ProduceResponse::decode(version, body)?),
-        })
-    }
-
-    /// How long the broker asks to be left alone, in milliseconds (KIP-219).
-    pub fn throttle_time_ms(&self) -> i32 {
-        match self {
-            Self::ApiVersions(response) => response.throttle_time_ms,
-            Self::CreateTopics(response) => response.throttle_time_ms,
-            Self::DeleteTopics(response) => response.throttle_time_ms,
-            Self::Fetch(response) => response.throttle_time_ms,
-            Self::FindCoordinator(response) => response.throttle_time_ms,
-            Self::InitProducerId(response) => response.throttle_time_ms,
-            Self::ListOffsets(response) => response.throttle_time_ms,
-            Self::OffsetCommit(response) => response.throttle_time_ms,
-            Self::OffsetFetch(response) => response.throttle_time_ms,
-            Self::OffsetForLeaderEpoch(response) => response.throttle_time_ms,
-            Self::Produce(response) => response.throttle_time_ms,
-            Self::DescribeCluster(response) => response.throttle_time_ms,
-            Self::Metadata(response) => response.throttle_time_ms,
-        }
+        let version = if api == Api::ApiVersions { api_versions::written_in(version, &body) } else { version };
+        Self::read(api, version, body)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message as m;
 
     #[test]
     fn hostile_bytes_are_answered_for_every_api_and_version() {

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod conformance;
+mod declarations;
 mod dump;
 mod fuzz_corpus;
 mod golden;

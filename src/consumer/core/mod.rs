@@ -26,13 +26,13 @@ use crate::metrics::ConsumerMetrics;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::wire::Response;
 use crate::wire::message::FetchRequest;
 use crate::wire::message::Leader;
 use crate::wire::message::ListOffsetsRequest;
 use crate::wire::message::Node as Broker;
 use crate::wire::message::OffsetFetchRequest;
 use crate::wire::message::OffsetForLeaderEpochRequest;
-use crate::wire::request::Response;
 
 pub mod committer;
 mod fetcher;

@@ -1,88 +1,16 @@
-//! Reading and writing the protocol's primitives.
+//! Reading the protocol's primitives off a frame.
 //!
 //! A count or a length from the wire is held against the bytes that are really there before anything is reserved for it, and
-//! no byte vouches for two counts: what is made for a frame is in proportion to its size, whatever it claims.
-
-use std::collections::VecDeque;
-use std::fmt;
+//! no byte vouches for two counts: the memory made for a frame is in proportion to its size, whatever it claims.
 
 use bytes::Buf;
-use bytes::BufMut;
 use bytes::Bytes;
-use bytes::BytesMut;
 
+use super::error::DecodeError;
 use crate::error::Code;
-use crate::error::Error;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
-
-/// Why bytes are not what they should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DecodeError {
-    /// A count of elements that the rest of the frame cannot hold.
-    CountExceedsFrame {
-        /// What was declared.
-        count: usize,
-        /// What was left.
-        remaining: usize,
-    },
-    /// A frame's length is outside the limit.
-    FrameLength {
-        /// What was declared.
-        length: i32,
-        /// What is allowed.
-        limit: usize,
-    },
-    /// A null where there must be a value, or a negative length other than −1.
-    Negative(i64),
-    /// The peer speaks something else.
-    NotKafka(&'static str),
-    /// The bytes end in the middle of something.
-    Truncated,
-    /// A tagged field whose size is not that of what it holds, by its number.
-    TagSize(u32),
-    /// A tagged field that does not come after the one before it, as KIP-482 has them.
-    TagOrder(u32),
-    /// A string is not UTF-8.
-    Utf8,
-    /// A variable-length number that is too long.
-    Varint,
-    /// What the message crate says of the body.
-    Message(String),
-    /// A version that this client does not speak.
-    Version(i16),
-}
-
-impl fmt::Display for DecodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::CountExceedsFrame { count, remaining } => {
-                write!(f, "a count of {count} elements where {remaining} bytes are left")
-            }
-            Self::FrameLength { length, limit } => {
-                write!(f, "a response of {length} bytes, where the limit is {limit}")
-            }
-            Self::Negative(number) => write!(f, "the length {number} where there must be a value"),
-            Self::NotKafka(what) => write!(f, "the peer does not speak Kafka: {what}"),
-            Self::Truncated => f.write_str("the response ends too early"),
-            Self::TagSize(tag) => write!(f, "tagged field {tag} is not of the size that it declares"),
-            Self::TagOrder(tag) => write!(f, "tagged field {tag} does not come after the one before it"),
-            Self::Utf8 => f.write_str("a string is not UTF-8"),
-            Self::Varint => f.write_str("a variable-length number is too long"),
-            Self::Message(text) => f.write_str(text),
-            Self::Version(version) => write!(f, "version {version} is not spoken"),
-        }
-    }
-}
-
-impl std::error::Error for DecodeError {}
-
-impl From<DecodeError> for Error {
-    fn from(error: DecodeError) -> Self {
-        Self::protocol("could not understand the response").caused_by(error)
-    }
-}
 
 /// The most that one byte of an array's smallest element may cost in memory: what [`Reader`] bounds counts by, and tests hold.
 pub const COST_MAX: usize = 8;
@@ -261,8 +189,18 @@ impl Reader {
         Ok(elements)
     }
 
-    /// Passes over an array that may be null, each element passed over by `skip`.
+    /// Passes over an array, each element passed over by `skip`.
     pub fn skip_array(
+        &mut self,
+        min_len: usize,
+        skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let count = self.nullable_count(min_len)?.ok_or(DecodeError::Negative(-1))?;
+        self.each(count, min_len, skip)
+    }
+
+    /// Passes over an array that may be null, each element passed over by `skip`.
+    pub fn skip_nullable_array(
         &mut self,
         min_len: usize,
         skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
@@ -362,188 +300,6 @@ impl Reader {
     }
 }
 
-/// Bytes to be written, in pieces: small ones are gathered in one buffer, large ones are kept as they are.
-#[derive(Debug, Default)]
-pub struct Chunks {
-    parts: VecDeque<Bytes>,
-    scratch: BytesMut,
-    parts_len: usize,
-    flexible: bool,
-}
-
-/// Pieces from here on are referenced, not copied: below, one more piece of a vectored write costs more than the copy.
-const REFERENCE_FROM: usize = 4096;
-
-impl Chunks {
-    /// Whether lengths are compact and tagged fields are written (KIP-482).
-    pub fn set_flexible(&mut self, flexible: bool) {
-        self.flexible = flexible;
-    }
-
-    /// How many bytes there are.
-    pub fn len(&self) -> usize {
-        self.parts_len + self.scratch.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn put_i8(&mut self, value: i8) {
-        self.scratch.put_i8(value);
-    }
-
-    pub fn put_bool(&mut self, value: bool) {
-        self.scratch.put_i8(i8::from(value));
-    }
-
-    pub fn put_i16(&mut self, value: i16) {
-        self.scratch.put_i16(value);
-    }
-
-    pub fn put_i32(&mut self, value: i32) {
-        self.scratch.put_i32(value);
-    }
-
-    pub fn put_i64(&mut self, value: i64) {
-        self.scratch.put_i64(value);
-    }
-
-    pub fn put_id(&mut self, id: TopicId) {
-        self.scratch.put_slice(&id.0);
-    }
-
-    pub fn put_slice(&mut self, bytes: &[u8]) {
-        self.scratch.put_slice(bytes);
-    }
-
-    pub fn put_code(&mut self, code: Option<Code>) {
-        self.scratch.put_i16(code.map_or(0, Code::to_wire));
-    }
-
-    pub fn put_epoch(&mut self, epoch: Option<LeaderEpoch>) {
-        self.scratch.put_i32(LeaderEpoch::to_wire(epoch));
-    }
-
-    pub fn put_uvarint(&mut self, mut value: u32) {
-        while value >= 0x80 {
-            self.scratch.put_u8((value & 0x7f) as u8 | 0x80);
-            value >>= 7;
-        }
-        self.scratch.put_u8((value & 0x7f) as u8);
-    }
-
-    fn put_length(&mut self, length: Option<usize>, short: bool) {
-        let fits = "what is written fits a frame";
-        if self.flexible {
-            self.put_uvarint(length.map_or(0, |length| u32::try_from(length + 1).expect(fits)));
-        } else if short {
-            self.put_i16(length.map_or(-1, |length| i16::try_from(length).expect(fits)));
-        } else {
-            self.put_i32(length.map_or(-1, |length| i32::try_from(length).expect(fits)));
-        }
-    }
-
-    /// The count of an array; `None` is null.
-    pub fn put_count(&mut self, count: Option<usize>) {
-        self.put_length(count, false);
-    }
-
-    /// An array, each element written by `write`.
-    pub fn put_array<T>(&mut self, elements: &[T], mut write: impl FnMut(&mut Self, &T)) {
-        self.put_count(Some(elements.len()));
-        for element in elements {
-            write(self, element);
-        }
-    }
-
-    pub fn put_nullable_string(&mut self, text: Option<&str>) {
-        // A classic string's length has 16 bits; longer ones are cut at a character so that the frame stays whole.
-        let text = text.map(|text| if self.flexible { text } else { cut(text, 32_767) });
-        self.put_length(text.map(str::len), true);
-        self.scratch.put_slice(text.unwrap_or_default().as_bytes());
-    }
-
-    pub fn put_string(&mut self, text: &str) {
-        self.put_nullable_string(Some(text));
-    }
-
-    /// Bytes in one or more pieces under one length. Large pieces are referenced.
-    pub fn put_bytes(&mut self, pieces: Option<&[&Bytes]>) {
-        self.put_length(pieces.map(|pieces| pieces.iter().map(|piece| piece.len()).sum()), false);
-        for piece in pieces.unwrap_or_default() {
-            if piece.len() < REFERENCE_FROM {
-                self.scratch.put_slice(piece);
-            } else {
-                self.flush();
-                self.parts_len += piece.len();
-                self.parts.push_back((*piece).clone());
-            }
-        }
-    }
-
-    /// Ends a struct of a flexible version that has no tagged fields.
-    pub fn put_no_tags(&mut self) {
-        if self.flexible {
-            self.put_uvarint(0);
-        }
-    }
-
-    /// Ends a struct of a flexible version with these tagged fields, in the order of their tags.
-    pub fn put_tags(&mut self, fields: &[(u32, Vec<u8>)]) {
-        if !self.flexible {
-            return;
-        }
-        self.put_uvarint(u32::try_from(fields.len()).expect("a handful of tags"));
-        for (tag, field) in fields {
-            self.put_uvarint(*tag);
-            self.put_uvarint(u32::try_from(field.len()).expect("a field fits a frame"));
-            self.scratch.put_slice(field);
-        }
-    }
-
-    /// Writes what `write` writes as the content of a tagged field.
-    pub fn field(write: impl FnOnce(&mut Self)) -> Vec<u8> {
-        let mut field = Self { flexible: true, ..Self::default() };
-        write(&mut field);
-        field.scratch.to_vec()
-    }
-
-    fn flush(&mut self) {
-        if !self.scratch.is_empty() {
-            self.parts_len += self.scratch.len();
-            self.parts.push_back(self.scratch.split().freeze());
-        }
-    }
-
-    /// The pieces in order.
-    pub fn into_parts(mut self) -> VecDeque<Bytes> {
-        self.flush();
-        self.parts
-    }
-
-    /// All in one piece.
-    pub fn into_bytes(self) -> Bytes {
-        let mut all = BytesMut::with_capacity(self.len());
-        for part in self.into_parts() {
-            all.put_slice(&part);
-        }
-        all.freeze()
-    }
-}
-
-fn cut(text: &str, limit: usize) -> &str {
-    if text.len() <= limit {
-        return text;
-    }
-    let mut end = limit;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -586,18 +342,5 @@ mod tests {
         assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(DecodeError::Varint));
         assert_eq!(read(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x01]), Err(DecodeError::Varint));
         assert_eq!(read(&[0x80]), Err(DecodeError::Truncated));
-    }
-
-    #[test]
-    fn large_pieces_are_referenced_and_small_ones_gathered() {
-        let large = Bytes::from(vec![7; REFERENCE_FROM]);
-        let mut chunks = Chunks::default();
-        chunks.put_i32(1);
-        chunks.put_bytes(Some(&[&Bytes::from_static(b"head"), &large]));
-        chunks.put_i8(9);
-        assert_eq!(chunks.len(), 4 + 4 + 4 + REFERENCE_FROM + 1);
-        let parts = chunks.into_parts();
-        assert_eq!(parts.len(), 3);
-        assert_eq!(parts[1].as_ptr(), large.as_ptr());
     }
 }

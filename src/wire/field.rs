@@ -1,0 +1,318 @@
+//! How each type of a declared field is laid out in bytes.
+
+use std::marker::PhantomData;
+
+use super::buf::COST_MAX;
+use super::buf::Chunks;
+use super::buf::DecodeError;
+use super::buf::Reader;
+use crate::error::Code;
+use crate::types::LeaderEpoch;
+use crate::types::ProducerIdentity;
+use crate::types::TopicId;
+use crate::types::TopicName;
+
+/// A layout in bytes. Most types are their own; some are laid out in several ways, each of which is a type without values.
+pub(super) trait Wire {
+    /// The type that is laid out so.
+    type Value;
+
+    /// The fewest bytes in versions that are not flexible.
+    const CLASSIC: usize;
+    /// The fewest bytes in flexible versions (KIP-482).
+    const COMPACT: usize;
+    /// The fewest bytes in any version: a count of elements is held against it.
+    const MIN: usize = if Self::CLASSIC < Self::COMPACT { Self::CLASSIC } else { Self::COMPACT };
+    /// Whether no array within has elements that take more than [`COST_MAX`] times their fewest bytes. Every response must be so.
+    const BOUNDED: bool = true;
+    /// Whether a value holds all that was read, so that the same bytes are written for it.
+    const EXACT: bool = true;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError>;
+
+    /// Reads an array that is not null.
+    fn read_array(reader: &mut Reader, version: i16) -> Result<Vec<Self::Value>, DecodeError> {
+        reader.array(Self::MIN, |reader| Self::read(reader, version))
+    }
+
+    /// Passes over a value, and makes nothing of it.
+    fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
+        Self::read(reader, version).map(drop)
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16);
+}
+
+/// Types that a method of [`Reader`] reads and one of [`Chunks`] writes.
+macro_rules! primitives {
+    ($($type:ty: $classic:literal | $compact:literal, $read:ident, $skip:expr, $write:expr;)*) => {$(
+        impl Wire for $type {
+            type Value = Self;
+
+            const CLASSIC: usize = $classic;
+            const COMPACT: usize = $compact;
+
+            fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
+                reader.$read()
+            }
+
+            fn skip(reader: &mut Reader, _: i16) -> Result<(), DecodeError> {
+                $skip(reader).map(drop)
+            }
+
+            fn write(value: &Self, out: &mut Chunks, _: i16) {
+                $write(out, value);
+            }
+        }
+    )*};
+}
+
+primitives! {
+    i8: 1 | 1, i8, Reader::i8, |out: &mut Chunks, value: &i8| out.put_i8(*value);
+    bool: 1 | 1, bool, Reader::bool, |out: &mut Chunks, value: &bool| out.put_bool(*value);
+    i16: 2 | 2, i16, Reader::i16, |out: &mut Chunks, value: &i16| out.put_i16(*value);
+    i64: 8 | 8, i64, Reader::i64, |out: &mut Chunks, value: &i64| out.put_i64(*value);
+    TopicId: 16 | 16, id, Reader::id, |out: &mut Chunks, value: &TopicId| out.put_id(*value);
+    Option<Code>: 2 | 2, code, Reader::code, |out: &mut Chunks, value: &Option<Code>| out.put_code(*value);
+    Option<LeaderEpoch>: 4 | 4, epoch, Reader::epoch,
+        |out: &mut Chunks, value: &Option<LeaderEpoch>| out.put_epoch(*value);
+    String: 2 | 1, string, Reader::skip_string, |out: &mut Chunks, value: &String| out.put_string(value);
+    Box<str>: 2 | 1, str, Reader::skip_string, |out: &mut Chunks, value: &str| out.put_string(value);
+    TopicName: 2 | 1, topic, Reader::skip_string, |out: &mut Chunks, value: &TopicName| out.put_string(value);
+    Option<String>: 2 | 1, nullable_string, Reader::skip_nullable_string,
+        |out: &mut Chunks, value: &Option<String>| out.put_nullable_string(value.as_deref());
+    Option<Box<str>>: 2 | 1, nullable_str, Reader::skip_nullable_string,
+        |out: &mut Chunks, value: &Option<Box<str>>| out.put_nullable_string(value.as_deref());
+}
+
+impl Wire for i32 {
+    type Value = Self;
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 4;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
+        reader.i32()
+    }
+
+    fn read_array(reader: &mut Reader, _: i16) -> Result<Vec<Self>, DecodeError> {
+        reader.i32s()
+    }
+
+    fn write(value: &Self, out: &mut Chunks, _: i16) {
+        out.put_i32(*value);
+    }
+}
+
+/// An id and an epoch, negative where there is none.
+impl Wire for Option<ProducerIdentity> {
+    type Value = Self;
+
+    const CLASSIC: usize = 10;
+    const COMPACT: usize = 10;
+    const EXACT: bool = false;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
+        let identity = ProducerIdentity { id: reader.i64()?, epoch: reader.i16()? };
+        Ok((identity.id >= 0 && identity.epoch >= 0).then_some(identity))
+    }
+
+    fn write(value: &Self, out: &mut Chunks, _: i16) {
+        let (id, epoch) = value.map_or((-1, -1), |identity| (identity.id, identity.epoch));
+        out.put_i64(id);
+        out.put_i16(epoch);
+    }
+}
+
+impl<E: Wire> Wire for Vec<E> {
+    type Value = Vec<E::Value>;
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 1;
+    const BOUNDED: bool = bounded::<E>(E::MIN);
+    const EXACT: bool = E::EXACT;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+        E::read_array(reader, version)
+    }
+
+    fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
+        reader.skip_array(E::MIN, |reader| E::skip(reader, version))
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+        out.put_array(value, |out, element| E::write(element, out, version));
+    }
+}
+
+impl<E: Wire> Wire for Option<Vec<E>> {
+    type Value = Option<Vec<E::Value>>;
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 1;
+    const BOUNDED: bool = bounded::<E>(E::MIN);
+    const EXACT: bool = E::EXACT;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+        reader.nullable_array(E::MIN, |reader| E::read(reader, version))
+    }
+
+    fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
+        reader.skip_nullable_array(E::MIN, |reader| E::skip(reader, version))
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+        out.put_count(value.as_ref().map(Vec::len));
+        for element in value.iter().flatten() {
+            E::write(element, out, version);
+        }
+    }
+}
+
+/// Whether no element takes more than [`COST_MAX`] times its fewest bytes.
+const fn bounded<E: Wire>(fewest: usize) -> bool {
+    size_of::<E::Value>() <= COST_MAX * fewest && E::BOUNDED
+}
+
+/// A struct on the wire, without a name here.
+macro_rules! tuples {
+    ($(($($name:ident $at:tt),*))*) => {$(
+        impl<$($name: Wire),*> Wire for ($($name,)*) {
+            type Value = ($($name::Value,)*);
+
+            const CLASSIC: usize = 0 $(+ $name::CLASSIC)*;
+            const COMPACT: usize = 1 $(+ $name::COMPACT)*;
+            const BOUNDED: bool = true $(&& $name::BOUNDED)*;
+            const EXACT: bool = true $(&& $name::EXACT)*;
+
+            fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+                let value = ($($name::read(reader, version)?,)*);
+                reader.skip_tags()?;
+                Ok(value)
+            }
+
+            fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+                $($name::write(&value.$at, out, version);)*
+                out.put_no_tags();
+            }
+        }
+    )*};
+}
+
+tuples! { (A 0, B 1) (A 0, B 1, C 2) }
+
+/// A string that may be null, which is empty then.
+#[derive(Debug)]
+pub(super) struct OrEmpty;
+
+impl Wire for OrEmpty {
+    type Value = Box<str>;
+
+    const CLASSIC: usize = 2;
+    const COMPACT: usize = 1;
+    const EXACT: bool = false;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Box<str>, DecodeError> {
+        Ok(reader.nullable_str()?.unwrap_or_default())
+    }
+
+    fn write(value: &Box<str>, out: &mut Chunks, _: i16) {
+        out.put_string(value);
+    }
+}
+
+/// A string that this version has, where others have none.
+#[derive(Debug)]
+pub(super) struct NotNull;
+
+impl Wire for NotNull {
+    type Value = Option<String>;
+
+    const CLASSIC: usize = 2;
+    const COMPACT: usize = 1;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Option<String>, DecodeError> {
+        reader.string().map(Some)
+    }
+
+    fn write(value: &Option<String>, out: &mut Chunks, _: i16) {
+        out.put_string(value.as_deref().unwrap_or_default());
+    }
+}
+
+/// A text that most elements lack, in the memory of one pointer. An empty one says nothing, and is left out.
+#[derive(Debug)]
+pub(super) struct Message;
+
+impl Wire for Message {
+    type Value = Option<Box<Box<str>>>;
+
+    const CLASSIC: usize = 2;
+    const COMPACT: usize = 1;
+    const EXACT: bool = false;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
+        Ok(reader.nullable_str()?.filter(|text| !text.is_empty()).map(Box::new))
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, _: i16) {
+        out.put_nullable_string(value.as_ref().map(|text| &***text));
+    }
+}
+
+/// A topic of a response, which says something only of its partitions.
+pub(super) trait Partitioned: Wire {
+    /// How a partition is laid out.
+    type Partition: Wire;
+
+    fn has_partitions(topic: &Self::Value) -> bool;
+}
+
+/// Topics of a response, in a collection `C`. One without partitions says nothing and is left out: three bytes of a frame would
+/// be a name, an id and a list.
+#[derive(Debug)]
+pub(super) struct Topics<T: Wire, C = Vec<<T as Wire>::Value>>(PhantomData<(T, C)>);
+
+impl<T: Partitioned, C: From<Vec<T::Value>> + AsRef<[T::Value]>> Wire for Topics<T, C> {
+    type Value = C;
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 1;
+    const BOUNDED: bool = bounded::<T>(T::MIN + T::Partition::MIN);
+    const EXACT: bool = false;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<C, DecodeError> {
+        let kept = |topic| T::has_partitions(&topic).then_some(topic);
+        let read = |reader: &mut Reader| T::read(reader, version).map(kept);
+        reader.array_of_kept(T::MIN, T::MIN + T::Partition::MIN, read).map(C::from)
+    }
+
+    fn write(value: &C, out: &mut Chunks, version: i16) {
+        out.put_array(value.as_ref(), |out, topic| T::write(topic, out, version));
+    }
+}
+
+/// Elements of which versions before `SINCE` carry one, whose fields `Sole` lays out among those of the message.
+#[derive(Debug)]
+pub(super) struct OneOrSeveral<const SINCE: i16, Sole, E>(PhantomData<(Sole, E)>);
+
+impl<const SINCE: i16, E: Wire<Value: Default>, Sole: Wire<Value = E::Value>> Wire for OneOrSeveral<SINCE, Sole, E> {
+    type Value = Vec<E::Value>;
+
+    const CLASSIC: usize = 1;
+    const COMPACT: usize = 1;
+    const BOUNDED: bool = <Vec<E>>::BOUNDED;
+    const EXACT: bool = Sole::EXACT && E::EXACT;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+        if version < SINCE { Ok(vec![Sole::read(reader, version)?]) } else { <Vec<E>>::read(reader, version) }
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+        if version >= SINCE {
+            <Vec<E>>::write(value, out, version);
+        } else {
+            Sole::write(value.first().unwrap_or(&E::Value::default()), out, version);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The table of APIs, from which everything that has a case for each of them is made.
+
+use bytes::Bytes;
+
+use super::buf::Chunks;
+use super::buf::DecodeError;
+use super::call::Call;
+
+/// Makes the sums over all APIs. Each row gives the file of an API's declaration, its name and its request; the rest is declared
+/// there.
+macro_rules! apis {
+    ($($file:ident: $api:ident($request:ident),)*) => {
+        /// The messages, as their files declare them.
+        pub(super) mod messages {
+            $(pub use crate::wire::$file::*;)*
+        }
+
+        $(use super::$file::$request;)*
+
+        /// An API that this client speaks.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(clippy::enum_variant_names, reason = "`ApiVersions` is its name")]
+        pub enum Api {
+            $($api,)*
+        }
+
+        /// A request of any API.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Request {
+            $($api($request),)*
+        }
+
+        /// A response of any API.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Response {
+            $($api(<$request as Call>::Response),)*
+        }
+
+        impl Api {
+            /// All of them, by their keys.
+            pub const ALL: [Self; [$(Self::$api),*].len()] = [$(Self::$api),*];
+
+            /// Its number on the wire.
+            pub fn key(self) -> i16 {
+                match self {
+                    $(Self::$api => $request::KEY,)*
+                }
+            }
+
+            /// Kafka's name of it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$api => stringify!($api),)*
+                }
+            }
+
+            /// The versions spoken, first and last.
+            pub fn versions(self) -> (i16, i16) {
+                match self {
+                    $(Self::$api => $request::VERSIONS,)*
+                }
+            }
+
+            /// The first version with compact lengths and tagged fields (KIP-482).
+            pub fn flexible_from(self) -> i16 {
+                match self {
+                    $(Self::$api => $request::FLEXIBLE_FROM,)*
+                }
+            }
+
+            /// Whether its requests change nothing, so that it is of no interest whether one arrived.
+            pub fn is_read_only(self) -> bool {
+                match self {
+                    $(Self::$api => $request::READ_ONLY,)*
+                }
+            }
+        }
+
+        impl Request {
+            /// The API that it belongs to.
+            pub fn api(&self) -> Api {
+                match self {
+                    $(Self::$api(_) => Api::$api,)*
+                }
+            }
+
+            /// The highest version that can carry it: later ones name topics by an id, which not every topic has.
+            pub fn version_max(&self) -> i16 {
+                match self {
+                    $(Self::$api(request) => Call::version_max(request),)*
+                }
+            }
+
+            /// Reads the body of a request, as a broker does; `None` for one that is only written.
+            pub fn decode(api: Api, version: i16, body: Bytes) -> Option<Result<Self, DecodeError>> {
+                match api {
+                    $(Api::$api => Some(<$request as Call>::decode_request(version, body)?.map(Self::$api)),)*
+                }
+            }
+
+            /// Writes its body.
+            pub fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
+                match self {
+                    $(Self::$api(request) => Call::put(request, version, out),)*
+                }
+            }
+        }
+
+        impl Response {
+            /// Writes its body, as a broker does. Fields that are passed over when reading have their defaults.
+            pub fn put(&self, version: i16, out: &mut Chunks) {
+                match self {
+                    $(Self::$api(response) => $request::encode_response(response, version, out),)*
+                }
+            }
+
+            /// Whether responses of this API hold all that was read, so that the same bytes are written for them.
+            pub fn is_exact(api: Api) -> bool {
+                match api {
+                    $(Api::$api => $request::EXACT,)*
+                }
+            }
+
+            /// A response with nothing in it.
+            pub fn empty(api: Api) -> Self {
+                match api {
+                    $(Api::$api => Self::$api(Default::default()),)*
+                }
+            }
+
+            /// Reads its body.
+            pub fn read(api: Api, version: i16, body: Bytes) -> Result<Self, DecodeError> {
+                Ok(match api {
+                    $(Api::$api => Self::$api(<$request as Call>::decode(version, body)?),)*
+                })
+            }
+
+            /// How long the broker asks to be left alone, in milliseconds (KIP-219).
+            pub fn throttle_time_ms(&self) -> i32 {
+                match self {
+                    $(Self::$api(response) => $request::throttle_time_ms(response),)*
+                }
+            }
+        }
+
+        $(
+            impl From<$request> for Request {
+                fn from(request: $request) -> Self {
+                    Self::$api(request)
+                }
+            }
+        )*
+    };
+}
+
+apis! {
+    produce: Produce(ProduceRequest),
+    fetch: Fetch(FetchRequest),
+    list_offsets: ListOffsets(ListOffsetsRequest),
+    metadata: Metadata(MetadataRequest),
+    offset_commit: OffsetCommit(OffsetCommitRequest),
+    offset_fetch: OffsetFetch(OffsetFetchRequest),
+    find_coordinator: FindCoordinator(FindCoordinatorRequest),
+    api_versions: ApiVersions(ApiVersionsRequest),
+    create_topics: CreateTopics(CreateTopicsRequest),
+    delete_topics: DeleteTopics(DeleteTopicsRequest),
+    init_producer_id: InitProducerId(InitProducerIdRequest),
+    offset_for_leader_epoch: OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    describe_cluster: DescribeCluster(DescribeClusterRequest),
+}
+
+impl Api {
+    /// Whether this version's request header has tagged fields.
+    pub fn flexible_request(self, version: i16) -> bool {
+        version >= self.flexible_from()
+    }
+
+    /// Whether this version's response header has tagged fields. Those of ApiVersions never do, so that a client can read
+    /// the answer before anything is agreed on (KIP-511).
+    pub fn flexible_response(self, version: i16) -> bool {
+        self != Self::ApiVersions && version >= self.flexible_from()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apis_are_in_the_order_of_their_keys() {
+        assert!(Api::ALL.is_sorted_by_key(|api| api.key()));
+        assert!(Api::ALL.into_iter().all(|api| api.versions().0 <= api.versions().1));
+    }
+}
