@@ -259,9 +259,12 @@ impl<R> Pipeline<R> {
         std::mem::take(&mut self.counters)
     }
 
-    /// Whether a response is overdue: its caller gave up, and it is still due.
-    pub fn is_overdue(&self) -> bool {
-        self.abandoned > 0
+    /// The API of the oldest request whose response is overdue: its caller gave up, and it is still due.
+    pub fn overdue(&self) -> Option<Api> {
+        if self.abandoned == 0 {
+            return None;
+        }
+        self.in_flight.iter().find(|in_flight| in_flight.reply.is_none()).map(|in_flight| in_flight.api)
     }
 
     /// Why the connection must end, if the broker left a request unanswered for too long.

@@ -117,7 +117,7 @@ impl Bench {
                 Write::Refused(n, error) => self.failed(vec![(n, error)]),
             }
         }
-        if self.pipeline.is_overdue() != self.overdue {
+        if self.pipeline.overdue().is_some() != self.overdue {
             self.overdue = !self.overdue;
             self.log.push(if self.overdue { "overdue" } else { "caught up" }.to_owned());
         }

@@ -113,12 +113,11 @@ struct Task {
 
 impl Task {
     async fn run(mut self) {
-        while let Some(first) = self.queue.receiver.recv().await {
+        while self.queue.wait().await {
             if let Some((error, _)) = self.rejection.as_ref().filter(|(_, until)| clock::now() < *until) {
-                first.refuse(error.clone());
+                self.queue.refuse(error);
                 continue;
             }
-            self.queue.waiting.push_back(first);
             if let Some(until) = self.not_before.take() {
                 if self.queue.meanwhile(tokio::time::sleep_until(until.into())).await.is_none() {
                     break;
@@ -268,6 +267,15 @@ struct Queue {
 }
 
 impl Queue {
+    /// Waits until a request waits here. `false` when there is none and nobody holds the handle any more.
+    async fn wait(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            let Some(first) = self.receiver.recv().await else { return false };
+            self.waiting.push_back(first);
+        }
+        true
+    }
+
     /// Awaits a future, takes requests meanwhile and fails those whose deadline passes. `None` when nobody holds the handle any
     /// more.
     async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {

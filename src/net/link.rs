@@ -161,13 +161,13 @@ impl Link {
     }
 
     fn note_health(&self) {
-        let is_healthy = !self.pipeline.is_overdue();
+        let overdue = self.pipeline.overdue();
+        let is_healthy = overdue.is_none();
         if self.health.load(Ordering::Relaxed) != is_healthy {
             self.health.store(is_healthy, Ordering::Relaxed);
-            if is_healthy {
-                tracing::debug!(target: TARGET, broker = self.peer, "overdue responses arrived");
-            } else {
-                tracing::info!(target: TARGET, broker = self.peer, "response overdue");
+            match overdue {
+                None => tracing::debug!(target: TARGET, broker = self.peer, "overdue responses arrived"),
+                Some(api) => tracing::info!(target: TARGET, broker = self.peer, api = api.name(), "response overdue"),
             }
         }
     }

@@ -50,6 +50,8 @@ enum Dial {
     Buffers,
     Hangs,
     Refuses,
+    /// Connects by a stream that never ends to shut down.
+    Lingers,
     /// Fails for good.
     Rejects,
     /// Connects, and fails for good when it is read.
@@ -60,6 +62,7 @@ enum Dial {
 struct Near {
     pipe: DuplexStream,
     rejects: bool,
+    lingers: bool,
     shut_down: Arc<AtomicBool>,
 }
 
@@ -83,6 +86,9 @@ impl AsyncWrite for Near {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shut_down.store(true, Ordering::Relaxed);
+        if self.lingers {
+            return Poll::Pending;
+        }
         Pin::new(&mut self.pipe).poll_shutdown(cx)
     }
 }
@@ -103,9 +109,10 @@ impl Connector for Pipes {
             let _ = self.dialled.send((clock::now(), far));
             let dial = *self.dial.lock().unwrap();
             let rejects = matches!(dial, Dial::RejectsLater);
-            let near = Near { pipe, rejects, shut_down: Arc::clone(&self.shut_down) };
+            let lingers = matches!(dial, Dial::Lingers);
+            let near = Near { pipe, rejects, lingers, shut_down: Arc::clone(&self.shut_down) };
             match dial {
-                Dial::Connects | Dial::RejectsLater => Ok(Box::new(near) as Box<dyn Stream>),
+                Dial::Connects | Dial::Lingers | Dial::RejectsLater => Ok(Box::new(near) as Box<dyn Stream>),
                 Dial::Buffers => Ok(Box::new(BufWriter::new(near)) as Box<dyn Stream>),
                 Dial::Rejects => Err(Error::authentication("the password is wrong").into()),
                 Dial::Hangs => std::future::pending().await,
@@ -471,6 +478,20 @@ async fn stream_is_shut_down_when_idle_and_when_unused_but_not_when_lost() {
             assert!(rig.shut_down.load(Ordering::Relaxed), "unused");
             break;
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_during_a_long_shut_down_is_sent_over_the_next_connection() {
+    let mut rig = rig(Dial::Lingers, |settings| settings.idle_max = Some(60 * SECOND));
+    for _ in 0..3 {
+        let response = rig.ask(SECOND);
+        let mut peer = rig.peer().await;
+        peer.serve().await;
+        peer.serve().await;
+        assert!(response.await.expect("a response").is_ok());
+        tokio::time::sleep(60 * SECOND + Duration::from_millis(100)).await;
+        assert!(rig.shut_down.swap(false, Ordering::Relaxed));
     }
 }
 
