@@ -165,7 +165,7 @@ fn crc() -> Prepared {
 fn iterate() -> Prepared {
     let payload = sealed(Compression::None, BATCH_BYTES).to_bytes(&stamped());
     let batch = Batches::new(payload.clone()).next().expect("one batch").expect("a batch");
-    let decoded = batch.inflate(&Codecs::default(), INFLATED_MAX, Vec::new()).expect("records");
+    let decoded = batch.decode(&Codecs::default(), INFLATED_MAX, Vec::new()).expect("records");
     Prepared::new(payload.len(), move || {
         let bytes: usize = black_box(&decoded).iter().filter_map(|record| record.value).map(<[u8]>::len).sum();
         black_box(bytes);
@@ -181,7 +181,7 @@ fn read(compression: Compression) -> Prepared {
         for batch in Batches::new(payload.clone()) {
             let batch = batch.expect("a batch");
             batch.verify().expect("the checksum that was just written");
-            let decoded = batch.inflate(&codecs, INFLATED_MAX, std::mem::take(&mut buffer)).expect("records");
+            let decoded = batch.decode(&codecs, INFLATED_MAX, std::mem::take(&mut buffer)).expect("records");
             let bytes: usize = decoded.iter().filter_map(|record| record.value).map(<[u8]>::len).sum();
             black_box(bytes);
             buffer = decoded.into_buffer().unwrap_or_default();

@@ -289,7 +289,7 @@ fn wrapper(attributes: u8, magic: u8, offset: u8, value: &[u8]) -> Batch {
 
 /// Reads a batch and holds what was read against its header.
 fn read(batch: &Batch) -> Result<Decoded, RecordError> {
-    let decoded = batch.inflate(&CODECS, LIMIT, Vec::new())?;
+    let decoded = batch.decode(&CODECS, LIMIT, Vec::new())?;
     let head = decoded.batch();
     let mut before = None;
     let mut count = 0;
@@ -329,7 +329,7 @@ fn rewrite(decoded: &Decoded, compression: Compression) {
         assert_eq!(sealed.header(&stamp), sealed.header(&stamp));
         let batch = Batches::new(sealed.to_bytes(&stamp)).next().expect("a batch").expect("a right batch");
         assert_eq!(batch.verify(), Ok(()));
-        let again = batch.inflate(&CODECS, usize::MAX >> 1, Vec::new()).expect("what was just written");
+        let again = batch.decode(&CODECS, usize::MAX >> 1, Vec::new()).expect("what was just written");
         assert!(same(decoded, &again, false), "writing changes a record");
     }
 }

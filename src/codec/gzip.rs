@@ -20,7 +20,7 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
 
 pub(super) struct Gzip {
     level: Level,
-    /// A deflate state is some 300 KiB: more than most batches.
+    /// A deflate state takes about 300 KiB, more than most batches.
     states: Pool<Compress>,
 }
 
@@ -41,9 +41,9 @@ fn corrupt(error: &std::io::Error) -> CodecError {
     CodecError::Corrupt(error.to_string())
 }
 
-/// Appends `input` deflated.
+/// Compresses `input` and appends it to `out`.
 fn deflate(state: &mut Compress, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
-    /// Room for what does not compress: five bytes a stored block of 16 KiB at the least, and the end.
+    /// Capacity for incompressible input: five bytes for each stored block of at least 16 KiB, and the trailer.
     const SPARE: usize = 64;
     let mut read = 0;
     loop {
@@ -80,7 +80,7 @@ impl Codec for Gzip {
 
     fn decompress(&self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let start = out.len();
-        // One byte past the limit shows that there is more.
+        // One byte beyond the limit shows that there is more.
         let end = start.saturating_add(limit).saturating_add(1);
         let mut decoder = MultiGzDecoder::new(input);
         let mut at = start;

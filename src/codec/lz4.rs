@@ -1,6 +1,6 @@
-//! LZ4 by lz4_flex: written as a frame of independent 64 KiB blocks without checksums, as Java's client and brokers ask.
+//! LZ4 by lz4_flex: written as a frame of independent blocks of 64 KiB without checksums, as Java's client and brokers require.
 //!
-//! Java refuses linked blocks ("Dependent block stream is unsupported"); all kinds of frame are read.
+//! Java refuses linked blocks ("Dependent block stream is unsupported"). All kinds of frames are read.
 
 use std::io::Read;
 
@@ -17,10 +17,10 @@ use super::grow;
 
 /// Magic, version 1 with independent blocks, 64 KiB blocks, and the header's checksum byte.
 const HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
-/// Bytes of the magic that begins a frame.
+/// Length of the magic at the start of a frame.
 const MAGIC: usize = 4;
 const BLOCK: usize = 64 * 1024;
-/// Set in a block's length when the block is stored as it is.
+/// The bit in the length of a block that is not compressed.
 const STORED: u32 = 0x8000_0000;
 
 static TABLES: Pool<CompressTable> = Pool::new();
@@ -47,7 +47,7 @@ impl Codec for Lz4 {
     fn decompress(&self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
         let mut rest = input;
         let start = out.len();
-        // One byte past the limit shows that there is more.
+        // One byte beyond the limit shows that there is more.
         let end = start.saturating_add(limit).saturating_add(1);
         let mut at = start;
         // Frames may follow one another; the decoder stops at the end of each. Other bytes after a whole frame are ignored, as

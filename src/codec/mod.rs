@@ -1,7 +1,7 @@
 //! Compression codecs, pluggable.
 //!
-//! [`Codecs`] holds one [`Codec`] for each [`Compression`]; the built-in ones need no C compiler. A codec inflates under a
-//! limit that the caller gives, whatever the bytes declare of themselves.
+//! [`Codecs`] holds one [`Codec`] for each [`Compression`]; the built-in ones need no C compiler. A codec
+//! decompresses to at most the limit that the caller gives, whatever size the bytes declare.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -50,13 +50,20 @@ mod zstd;
 #[path = "zstd_c.rs"]
 mod zstd;
 
-/// How a batch's records are compressed; the number is the one in the batch's attributes.
+/// The compression of the records of a batch. Its number is in the attributes of the batch.
+///
+/// ```
+/// use ottla::codec::Compression;
+///
+/// let compression: Compression = "zstd".parse().unwrap();
+/// assert_eq!((compression, compression.id()), (Compression::Zstd, 4));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// Deflate in gzip's envelope.
+    /// Gzip.
     Gzip,
     /// Snappy blocks in the xerial envelope.
     Snappy,
@@ -67,7 +74,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// All of them, by their numbers.
+    /// Every compression, in the order of the numbers.
     pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
 
     /// The number in a batch's attributes.
@@ -86,7 +93,7 @@ impl Compression {
         Self::ALL.get(usize::from(id)).copied()
     }
 
-    /// The name that `compression.type` takes.
+    /// The name, as in `compression.type`.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -113,22 +120,22 @@ impl FromStr for Compression {
     }
 }
 
-/// Why bytes could not be compressed or inflated.
+/// The reason why bytes could not be compressed or decompressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The bytes are not what the codec writes.
+    /// The bytes are not valid compressed data.
     Corrupt(String),
-    /// A level outside the codec's range (KIP-390).
+    /// A level outside the range of the codec (KIP-390).
     Level {
-        /// The codec.
+        /// The compression.
         compression: Compression,
-        /// What was asked for.
+        /// The level.
         level: i32,
     },
     /// The codec is not compiled in and none is registered.
     Missing(Compression),
-    /// More than the limit would come out.
+    /// The decompressed bytes exceed the limit.
     TooLarge {
         /// The limit, in bytes.
         limit: usize,
@@ -148,7 +155,7 @@ impl fmt::Display for CodecError {
             Self::Missing(compression) => {
                 write!(f, "no codec for {compression}: turn on the feature {compression} or register one")
             }
-            Self::TooLarge { limit } => write!(f, "more than the limit of {limit} bytes when inflated"),
+            Self::TooLarge { limit } => write!(f, "the decompressed bytes exceed the limit of {limit} bytes"),
             Self::UnknownName(name) => {
                 write!(f, "no compression is named {name:?}; give none, gzip, snappy, lz4 or zstd")
             }
@@ -158,21 +165,28 @@ impl fmt::Display for CodecError {
 
 impl std::error::Error for CodecError {}
 
-/// Compresses and inflates the record section of a batch.
+/// Compresses and decompresses the records of a batch. The module's [example](self) implements one.
 ///
-/// Called from several threads at once; both methods append to `out`.
+/// Several threads call it at once. Both methods append to `out`.
 pub trait Codec: Send + Sync + fmt::Debug {
-    /// Which number in a batch's attributes it is for.
+    /// The compression that this codec implements.
     fn compression(&self) -> Compression;
 
     /// Appends the compressed form of `input` to `out`.
     fn compress(&self, input: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// Appends the inflated form of `input` to `out`: at most `limit` bytes, whatever `input` declares.
+    /// Decompresses `input` and appends at most `limit` bytes to `out`, whatever size `input` declares.
     fn decompress(&self, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError>;
 }
 
-/// One codec for each compression.
+/// One codec for each compression. Producers and consumers take it from their builders.
+///
+/// ```
+/// use ottla::codec::{Codecs, Compression, builtin};
+///
+/// let mut codecs = Codecs::default();
+/// codecs.register(builtin(Compression::Zstd, Some(9)).unwrap());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Codecs([Option<Arc<dyn Codec>>; 5]);
 
@@ -189,13 +203,13 @@ impl Codecs {
         self.0[usize::from(compression.id())].as_ref()
     }
 
-    /// Uses `codec` from now on for its compression.
+    /// Replaces the codec for the compression of `codec`.
     pub fn register(&mut self, codec: Arc<dyn Codec>) {
         let slot = usize::from(codec.compression().id());
         self.0[slot] = Some(codec);
     }
 
-    /// Appends the inflated form of `input` to `out`, at most `limit` bytes.
+    /// Decompresses `input` and appends at most `limit` bytes to `out`.
     pub fn decompress(
         &self,
         compression: Compression,
@@ -219,7 +233,14 @@ pub fn level_range(compression: Compression) -> (i32, i32) {
 
 /// The built-in codec for a compression, at a level or at its default (gzip −1, lz4 9, zstd 3).
 ///
-/// `lz4_flex` has one level only: any legal one gives that.
+/// `lz4_flex` has one level only: every level in the range selects it.
+///
+/// ```
+/// use ottla::codec::{Compression, builtin};
+///
+/// assert!(builtin(Compression::Gzip, Some(6)).is_ok());
+/// assert!(builtin(Compression::Gzip, Some(42)).is_err());
+/// ```
 pub fn builtin(compression: Compression, level: Option<i32>) -> Result<Arc<dyn Codec>, CodecError> {
     let (low, high) = level_range(compression);
     let gzip_stored = compression == Compression::Gzip && level == Some(0);
@@ -240,7 +261,7 @@ pub fn builtin(compression: Compression, level: Option<i32>) -> Result<Arc<dyn C
     }
 }
 
-/// Contexts that are costly to make, kept between batches. At most a few are idle at once.
+/// Contexts that are expensive to create, kept between batches. At most a few of them are idle.
 #[cfg(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd", feature = "zstd-c"))]
 #[derive(Debug)]
 struct Pool<C>(std::sync::Mutex<Vec<C>>);
@@ -253,7 +274,7 @@ impl<C> Pool<C> {
         Self(std::sync::Mutex::new(Vec::new()))
     }
 
-    /// Runs `work` with a context, made by `make` if none is idle.
+    /// Runs `work` with an idle context, or with one that `make` creates.
     fn with<T>(&self, make: impl FnOnce() -> C, work: impl FnOnce(&mut C) -> T) -> T {
         let idle = self.idle().pop();
         let mut context = idle.unwrap_or_else(make);
@@ -270,7 +291,7 @@ impl<C> Pool<C> {
     }
 }
 
-/// Gives `out` room for the next piece: doubling, never past `end`.
+/// Grows `out` for the next piece: it doubles, up to `end`.
 #[cfg(any(feature = "gzip", feature = "lz4", feature = "zstd", feature = "zstd-c"))]
 fn grow(out: &mut Vec<u8>, end: usize) {
     const FIRST: usize = 16 * 1024;
@@ -290,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_stopped_at_the_limit() {
+    fn decompression_stops_at_the_limit() {
         let zeros = vec![0; 8 << 20];
         for codec in each() {
             let mut small = Vec::new();
@@ -304,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_the_limit_exactly_is_inflated() {
+    fn input_of_exactly_the_limit_is_decompressed() {
         let input: Vec<u8> = (0..100_000_u32).flat_map(|n| (n % 1_000).to_be_bytes()).collect();
         for codec in each() {
             let mut small = Vec::new();
@@ -318,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_an_error() {
+    fn truncated_input_is_an_error() {
         let input: Vec<u8> = (0..500_u32).flat_map(u32::to_be_bytes).collect();
         for codec in each() {
             let mut small = Vec::new();
@@ -334,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_held_to_their_ranges() {
+    fn levels_out_of_range_are_refused() {
         assert!(builtin(Compression::Gzip, Some(10)).is_err());
         assert!(builtin(Compression::Gzip, Some(0)).is_err());
         assert!(builtin(Compression::Lz4, Some(18)).is_err());
@@ -343,7 +364,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(input in proptest::collection::vec(0..8_u8, 0..70_000)) {
+        fn every_codec_restores_its_input(input in proptest::collection::vec(0..8_u8, 0..70_000)) {
             for codec in each() {
                 let mut small = Vec::new();
                 codec.compress(&input, &mut small).unwrap();

@@ -1,6 +1,6 @@
-//! Snappy by snap, in the envelope of snappy-java (xerial): 32 KiB blocks, each with its length.
+//! Snappy by snap, in the framing of snappy-java (xerial): blocks of 32 KiB, each with its length.
 //!
-//! Java and brokers write that envelope; librdkafka writes one bare block. Both are read.
+//! Java and brokers write that framing, librdkafka writes one bare block. Both are read.
 
 use super::Codec;
 use super::CodecError;
@@ -12,7 +12,7 @@ const MAGIC: [u8; 8] = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00];
 const HEADER: [u8; 16] = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1];
 const BLOCK: usize = 32 * 1024;
 
-/// Hash tables, of up to 32 KiB each.
+/// Encoders, each with a hash table of up to 32 KiB.
 static ENCODERS: Pool<snap::raw::Encoder> = Pool::new();
 
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Codec for Snappy {
         }
         let mut rest = input.get(HEADER.len()..).ok_or_else(|| CodecError::Corrupt("a header cut short".into()))?;
         while !rest.is_empty() {
-            // Streams that were written one after another each have a header.
+            // Each of several concatenated streams has a header.
             if rest.starts_with(&MAGIC) && rest.len() >= HEADER.len() {
                 rest = &rest[HEADER.len()..];
                 continue;
@@ -65,9 +65,10 @@ impl Codec for Snappy {
     }
 }
 
-/// Inflates one block; its declared length is held against the limit and against what so few bytes can become.
+/// Decompresses one block. The length that it declares is checked against the limit and against the largest growth that is
+/// possible.
 fn block(input: &[u8], limit: usize, end: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    /// A copy element of three bytes makes at most 64: no block grows more than this.
+    /// The largest growth of a block: an element of three bytes copies at most 64.
     const GROWTH_MAX: usize = 64;
     let declared = snap::raw::decompress_len(input).map_err(|error| corrupt(&error))?;
     let at = out.len();

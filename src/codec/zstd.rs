@@ -1,7 +1,7 @@
 //! Zstandard by rust-zstd, in pure Rust.
 //!
-//! A batch is written as a stream of unknown size, as Java does: on small batches of JSON that gives smaller frames than
-//! declaring the size, because the parameters of level 3 then suit it better.
+//! A batch is compressed as a stream of unknown size, as in Java: for small batches of JSON that gives smaller frames than a
+//! declared size, because level 3 then uses better parameters.
 
 use rust_zstd::CompressOptions;
 use rust_zstd::Compressor;
@@ -70,7 +70,7 @@ impl Codec for Zstd {
 
 fn compress(context: &mut Compressor, input: &[u8], out: &mut Vec<u8>) -> Result<(), rust_zstd::CompressError> {
     let (mut read, mut at) = (0, out.len());
-    // Room for the worst case of stored blocks; it is cut to what was written.
+    // Capacity for the worst case of stored blocks. It is truncated afterwards.
     out.resize(at + input.len() + input.len() / 128 + 1024, 0);
     while read < input.len() {
         context.compress_stream(input, &mut read, out, &mut at, EndDirective::Continue)?;
@@ -89,7 +89,7 @@ fn compress(context: &mut Compressor, input: &[u8], out: &mut Vec<u8>) -> Result
 
 fn decompress(context: &mut Decompressor, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     let (mut read, mut at) = (0, out.len());
-    // One byte past the limit shows that there is more.
+    // One byte beyond the limit shows that there is more.
     let end = at.saturating_add(limit).saturating_add(1);
     loop {
         if at == out.len() {

@@ -53,7 +53,7 @@ fn corrupt(error: &std::io::Error) -> CodecError {
 fn compress(encoder: &mut Encoder<'_>, input: &[u8], out: &mut Vec<u8>) -> std::io::Result<()> {
     encoder.reinit()?;
     let mut at = out.len();
-    // Room for the worst case of stored blocks; it is cut to what was written.
+    // Capacity for the worst case of stored blocks. It is truncated afterwards.
     out.resize(at + zstd::zstd_safe::compress_bound(input.len()), 0);
     let mut from = InBuffer::around(input);
     loop {
@@ -75,7 +75,7 @@ fn compress(encoder: &mut Encoder<'_>, input: &[u8], out: &mut Vec<u8>) -> std::
 fn decompress(decoder: &mut Decoder<'_>, input: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     decoder.reinit().map_err(|error| corrupt(&error))?;
     let mut at = out.len();
-    // One byte past the limit shows that there is more.
+    // One byte beyond the limit shows that there is more.
     let end = at.saturating_add(limit).saturating_add(1);
     let mut from = InBuffer::around(input);
     loop {
@@ -89,7 +89,7 @@ fn decompress(decoder: &mut Decoder<'_>, input: &[u8], limit: usize, out: &mut V
         if at == end {
             return Err(CodecError::TooLarge { limit });
         }
-        // Frames may stand one after another.
+        // There may be several frames.
         if hint == 0 && from.pos() == input.len() {
             out.truncate(at);
             return Ok(());

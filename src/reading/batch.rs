@@ -22,7 +22,7 @@ impl PartitionBatch {
         Self { topic, partition, visible }
     }
 
-    /// The buffer that it was decompressed into, where nothing else holds it.
+    /// The buffer that it was decompressed into, unless something else holds it.
     pub fn into_buffer(self) -> Option<Vec<u8>> {
         self.visible.decoded.into_buffer()
     }
@@ -37,7 +37,15 @@ pub(super) fn by_partition(batches: &[PartitionBatch]) -> impl Iterator<Item = P
     batches.chunk_by(PartitionBatch::is_of_same_partition).map(|batches| PartitionRecords { batches })
 }
 
-/// Records of one partition.
+/// Records of one partition. See [`Records::by_partition`](crate::consumer::Records::by_partition).
+///
+/// ```no_run
+/// # fn run(records: &ottla::consumer::Records) {
+/// for partition in records.by_partition() {
+///     println!("{}[{}]: {} records", partition.topic(), partition.partition(), partition.into_iter().count());
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct PartitionRecords<'a> {
     batches: &'a [PartitionBatch],
@@ -64,7 +72,7 @@ impl<'a> IntoIterator for PartitionRecords<'a> {
     }
 }
 
-/// Iterates over records.
+/// Iterates over records. See [`Records::iter`](crate::consumer::Records::iter).
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
     batches: slice::Iter<'a, PartitionBatch>,

@@ -19,30 +19,30 @@ use crate::record::RecordError;
 pub struct Chunk {
     batches: Batches,
     position: Position,
-    /// Records from this offset on are not handed out.
+    /// Records from this offset on are not returned.
     until: i64,
     aborted: Option<Aborted>,
     bytes: usize,
     finished: bool,
 }
 
-/// A batch to be handed out: its records from `from`, and before `until`.
+/// A decoded batch, of which the records from `from` on and before `until` are returned.
 #[derive(Debug)]
 pub struct Visible {
     /// The batch.
     pub decoded: Decoded,
-    /// The first offset that counts.
+    /// The lowest offset to return.
     pub from: i64,
-    /// The first offset that does not count any more.
+    /// The offset before which records are returned.
     pub until: i64,
 }
 
-/// Why a batch could not be read.
+/// The reason why a batch could not be read.
 #[derive(Debug)]
 pub struct Unreadable {
-    /// Reading can go on after this offset.
+    /// The last offset of the batch: reading can go on after it.
     pub offset: i64,
-    /// What is wrong with it.
+    /// The error.
     pub error: RecordError,
 }
 
@@ -59,13 +59,13 @@ impl Chunk {
         }
     }
 
-    /// Leaves out what was aborted: transactions as (producer id, first offset).
+    /// Leaves out aborted transactions, given as (producer id, first offset).
     pub fn without(mut self, aborted: Vec<(i64, i64)>) -> Self {
         self.aborted = Some(Aborted::new(aborted));
         self
     }
 
-    /// Holds its own bytes, and no others of the response that they came in.
+    /// Copies the unread bytes, and releases the response that they were a part of.
     pub fn copy_out(&mut self) {
         self.batches.copy_out();
     }
@@ -80,7 +80,7 @@ impl Chunk {
         self.bytes
     }
 
-    /// The next offset to be read, and the epoch of the batch before it.
+    /// The next offset to read, and the epoch of the batch before it.
     pub fn position(&self) -> Position {
         self.position
     }
@@ -90,10 +90,10 @@ impl Chunk {
         self.finished
     }
 
-    /// Reads up to and with the next batch that has records to hand out.
+    /// Reads the next batch that has records to return, and skips those before it that have none.
     ///
-    /// The position moves past it. Where it cannot be read the position stays before it. `buffer` is asked for room to
-    /// inflate into, of which at most `limit` bytes are used.
+    /// The position moves past it, or stays before it if it cannot be read. It is decompressed to at most `limit` bytes, into the
+    /// buffer that `buffer` returns.
     pub fn read(
         &mut self,
         codecs: &Codecs,
@@ -123,7 +123,7 @@ impl Chunk {
         let from = self.position.offset;
         let decoded = batch.verify().and_then(|()| {
             let buffer = if batch.compression == Compression::None { Vec::new() } else { buffer() };
-            batch.inflate(codecs, limit, buffer)
+            batch.decode(codecs, limit, buffer)
         });
         let decoded = decoded.map_err(|error| Unreadable { offset: self.resume_after(&batch), error })?;
         self.pass(&batch);
@@ -135,7 +135,8 @@ impl Chunk {
         self.position = Position { offset, epoch: batch.leader_epoch.or(self.position.epoch) };
     }
 
-    /// The last offset of a batch that cannot be read. What it says itself may be wrong, so what follows has a say too.
+    /// The last offset of a batch that cannot be read. Its own header may be wrong, so the base offset of the next batch counts
+    /// too.
     fn resume_after(&mut self, batch: &Batch) -> i64 {
         let next = self.batches.next().and_then(Result::ok).map(|next| next.base_offset - 1);
         let next = next.filter(|next| *next >= self.position.offset);
@@ -144,7 +145,7 @@ impl Chunk {
 
     fn is_visible(&mut self, batch: &Batch) -> Result<bool, RecordError> {
         if batch.is_control {
-            // A forged marker would bring aborted records back.
+            // A forged marker would make aborted records visible.
             batch.verify()?;
         }
         Ok(match &mut self.aborted {

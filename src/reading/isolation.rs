@@ -5,12 +5,20 @@ use std::collections::BTreeSet;
 use crate::record::Batch;
 use crate::record::ControlKind;
 
-/// Which records of transactions are handed out.
+/// The records of transactions that a consumer returns (`isolation.level`).
+///
+/// ```no_run
+/// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::consumer::Isolation;
+///
+/// let consumer = client.consumer().assign(["payments"]).isolation(Isolation::ReadCommitted).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Those that were committed, once their transaction has ended, and those of no transaction.
+    /// Records of committed transactions, and records outside of transactions. Reading stops before the first open transaction.
     ReadCommitted,
-    /// All.
+    /// All records.
     #[default]
     ReadUncommitted,
 }
@@ -24,10 +32,11 @@ impl Isolation {
     }
 }
 
-/// Aborted transactions of a fetch response, in the order they began, and the producers whose batches are in one.
+/// The aborted transactions of a fetch response in the order of their first offsets, and the producers that are in one at the
+/// current batch (`CompletedFetch.consumeAbortedTransactionsUpTo`).
 #[derive(Debug)]
 pub(super) struct Aborted {
-    /// (first offset, producer id), the earliest last.
+    /// (first offset, producer id), the lowest offset last.
     ahead: Vec<(i64, i64)>,
     producers: BTreeSet<i64>,
 }

@@ -13,24 +13,33 @@ use crate::record::TimestampType;
 use crate::types::LeaderEpoch;
 use crate::types::TopicName;
 
-/// A record as it was read. It borrows from the [`Records`](crate::consumer::Records) it came in.
+/// A record, borrowed from the [`Records`](crate::consumer::Records) of a poll.
+///
+/// ```no_run
+/// # fn run(records: &ottla::consumer::Records) {
+/// for record in records {
+///     let trace = record.headers().find(|header| header.key == b"trace");
+///     println!("{}: {:?}, trace {trace:?}", record.offset, record.value);
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy)]
 pub struct ConsumedRecord<'a> {
-    /// Its topic.
+    /// The topic.
     pub topic: &'a TopicName,
-    /// Its partition.
+    /// The partition.
     pub partition: i32,
-    /// Its offset in the partition.
+    /// The offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970; −1 where the format had none.
+    /// Milliseconds since 1970; −1 if the format has none.
     pub timestamp: i64,
-    /// Whose clock the timestamp is of.
+    /// The meaning of the timestamp.
     pub timestamp_type: TimestampType,
-    /// Its key, or null.
+    /// The key, or null.
     pub key: Option<&'a [u8]>,
-    /// Its value, or null.
+    /// The value, or null.
     pub value: Option<&'a [u8]>,
-    /// The epoch of the leader that took it, where the format has one.
+    /// The epoch of the leader that appended it, if the format has one.
     pub leader_epoch: Option<LeaderEpoch>,
     headers: Headers<'a>,
 }
@@ -52,17 +61,17 @@ impl<'a> ConsumedRecord<'a> {
         }
     }
 
-    /// The position after it, which is what to commit once it is dealt with.
+    /// The position after it: the one to commit once the record is processed.
     pub fn next_position(&self) -> Position {
         Position { offset: self.offset + 1, epoch: self.leader_epoch }
     }
 
-    /// Its headers in order; keys may repeat and need not be UTF-8.
+    /// The headers in order. Keys may repeat and need not be UTF-8.
     pub fn headers(&self) -> Headers<'a> {
         self.headers
     }
 
-    /// A copy that outlives the [`Records`](crate::consumer::Records), made in one allocation: it keeps nothing else of what was fetched alive.
+    /// A copy that outlives the [`Records`](crate::consumer::Records). It is one allocation, and does not keep the fetched batch alive.
     pub fn to_owned(&self) -> OwnedRecord {
         let parts = || self.headers.flat_map(|Header { key, value }| [Some(key), value]);
         let all = || [self.key, self.value].into_iter().chain(parts()).flatten();
@@ -97,25 +106,35 @@ impl fmt::Debug for ConsumedRecord<'_> {
     }
 }
 
-/// A record that borrows from nothing.
+/// A record with its own copy of key, value and headers. Made by [`ConsumedRecord::to_owned`].
+///
+/// ```no_run
+/// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+/// use ottla::consumer::OwnedRecord;
+///
+/// let Some(records) = consumer.poll().await? else { return Ok(()) };
+/// let owned: Vec<OwnedRecord> = records.iter().map(|record| record.to_owned()).collect();
+/// tokio::spawn(async move { println!("{} records", owned.len()) });
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedRecord {
-    /// Its topic.
+    /// The topic.
     pub topic: TopicName,
-    /// Its partition.
+    /// The partition.
     pub partition: i32,
-    /// Its offset in the partition.
+    /// The offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970; −1 where the format had none.
+    /// Milliseconds since 1970; −1 if the format has none.
     pub timestamp: i64,
-    /// Whose clock the timestamp is of.
+    /// The meaning of the timestamp.
     pub timestamp_type: TimestampType,
-    /// Its key, or null.
+    /// The key, or null.
     pub key: Option<Bytes>,
-    /// Its value, or null.
+    /// The value, or null.
     pub value: Option<Bytes>,
-    /// The epoch of the leader that took it, where the format has one.
+    /// The epoch of the leader that appended it, if the format has one.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// Its headers, as keys and values.
+    /// The headers, as keys and values.
     pub headers: Vec<(Bytes, Option<Bytes>)>,
 }

@@ -2,25 +2,25 @@
 
 use crate::types::LeaderEpoch;
 
-/// What a payload holds, told from the ends of its batches without reading them.
+/// The extent of a payload, read from the headers of its batches.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Scan {
     /// The last offset of the last whole batch, and its leader epoch.
     pub(crate) last: Option<(i64, Option<LeaderEpoch>)>,
-    /// Bytes that the batch cut short at the end would have; `None` where nothing is cut short.
+    /// The size of the truncated batch at the end, `None` if there is none.
     pub(crate) cut: Option<i64>,
-    /// What follows is no batch.
+    /// The bytes after the last whole batch are not a batch.
     pub(crate) is_broken: bool,
 }
 
-/// Offset and length, which come before everything that the length counts.
+/// Offset and length: the bytes that the length does not count.
 const PREFIX: usize = 12;
 const LENGTH: usize = 8;
 const EPOCH: usize = 12;
 const MAGIC: usize = 16;
 const LAST_OFFSET_DELTA: usize = 23;
 const HEADER: u8 = 61;
-/// The least that follows the prefix in any format.
+/// The fewest bytes after the prefix in any format.
 const LEAST: usize = 14;
 
 impl Scan {
@@ -48,7 +48,7 @@ impl Scan {
     }
 }
 
-/// The last offset and the epoch of a whole batch; `None` if it makes no sense.
+/// The last offset and the epoch of a whole batch, `None` if its header is invalid.
 fn ending(batch: &[u8]) -> Option<(i64, Option<LeaderEpoch>)> {
     let base = i64::from_be_bytes(batch[..LENGTH].try_into().expect("eight bytes"));
     let (delta, epoch) = match (batch[MAGIC], batch.len() >= usize::from(HEADER)) {

@@ -1,10 +1,10 @@
-//! An open batch: records are written once, in wire form, with exact account of their size.
+//! An open batch: each record is written once, in wire form, and sizes are exact.
 
 use super::HEADER_LEN;
 use super::RecordRef;
 use super::varint;
 
-/// A batch that takes records.
+/// A batch that accepts records.
 #[derive(Debug)]
 pub struct BatchBuilder {
     records: Vec<u8>,
@@ -14,28 +14,28 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Opens a batch that writes into `buffer`, whose content is dropped and whose room is used.
+    /// Opens a batch that writes into `buffer`. Its content is dropped, its capacity is used.
     pub fn new(mut buffer: Vec<u8>) -> Self {
         buffer.clear();
         Self { records: buffer, count: 0, base_timestamp: 0, max_timestamp: i64::MIN }
     }
 
-    /// How many records it has.
+    /// The number of records.
     pub fn len(&self) -> u32 {
         self.count
     }
 
-    /// Whether it has none.
+    /// Whether there is no record.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Its size on the wire, header included, uncompressed.
+    /// The size on the wire before compression, header included.
     pub fn size(&self) -> usize {
         HEADER_LEN + self.records.len()
     }
 
-    /// The size it would have with this record, to the byte.
+    /// The exact size with this record added.
     pub fn size_with(&self, record: &RecordRef<'_>) -> usize {
         let body = self.body_len(record);
         self.size() + varint::len(body) + usize::try_from(body).expect("a length is not negative")
@@ -45,7 +45,7 @@ impl BatchBuilder {
         if self.count == 0 { 0 } else { record.timestamp.wrapping_sub(self.base_timestamp) }
     }
 
-    /// The record's length without the length itself.
+    /// The length of a record, without the length field.
     fn body_len(&self, record: &RecordRef<'_>) -> i64 {
         let mut length = 1 + varint::len(self.timestamp_delta(record)) + varint::len(i64::from(self.count));
         length += field_len(record.key) + field_len(record.value) + varint::len(signed(record.headers.len()));
@@ -55,7 +55,7 @@ impl BatchBuilder {
         signed(length)
     }
 
-    /// Writes a record if the batch then has no more than `limit` bytes, or is empty now. Answers its index and its bytes.
+    /// Writes a record if the batch is empty or stays within `limit` bytes. Returns the index and the size of the record.
     pub fn append_within(&mut self, record: &RecordRef<'_>, limit: usize) -> Option<(u32, usize)> {
         let body = self.body_len(record);
         let bytes = varint::len(body) + usize::try_from(body).expect("a length is not negative");
@@ -65,7 +65,7 @@ impl BatchBuilder {
         Some((self.write(record, body), bytes))
     }
 
-    /// Writes a record and answers its index in the batch.
+    /// Writes a record and returns its index in the batch.
     pub fn append(&mut self, record: &RecordRef<'_>) -> u32 {
         self.write(record, self.body_len(record))
     }
@@ -75,10 +75,10 @@ impl BatchBuilder {
             self.base_timestamp = record.timestamp;
         }
         let delta = self.timestamp_delta(record);
-        // The numbers before the key, and before the value where there is no key, are put together first: one copy for all.
+        // The numbers up to the key, or up to the value if there is no key, are collected first: one copy instead of several.
         let mut head = [0; 1 + 5 * varint::LEN_MAX];
         let mut at = varint::write(&mut head, 0, body);
-        // No attribute of a record is in use.
+        // The attributes of a record are unused and zero.
         at = varint::write(&mut head, at + 1, delta);
         at = varint::write(&mut head, at, i64::from(self.count));
         at = varint::write(&mut head, at, record.key.map_or(-1, |key| signed(key.len())));
@@ -101,28 +101,28 @@ impl BatchBuilder {
         self.count - 1
     }
 
-    /// Takes no more records.
+    /// Closes the batch: it accepts no more records.
     pub fn close(self) -> ClosedBatch {
         let Self { records, count, base_timestamp, max_timestamp } = self;
         ClosedBatch { records, count, base_timestamp, max_timestamp }
     }
 }
 
-/// A batch that takes no more records and is not yet compressed.
+/// A batch that accepts no more records and is not compressed yet.
 #[derive(Debug)]
 pub struct ClosedBatch {
     /// The records in wire form.
     pub records: Vec<u8>,
-    /// How many there are.
+    /// The number of records.
     pub count: u32,
-    /// The first record's timestamp.
+    /// The timestamp of the first record.
     pub base_timestamp: i64,
     /// The largest timestamp.
     pub max_timestamp: i64,
 }
 
 impl ClosedBatch {
-    /// Its size on the wire, header included, uncompressed.
+    /// The size on the wire before compression, header included.
     pub fn size(&self) -> usize {
         HEADER_LEN + self.records.len()
     }

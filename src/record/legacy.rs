@@ -1,4 +1,4 @@
-//! Message sets of formats 0 and 1: read, never written. A compressed one is a message that wraps a set.
+//! Message sets of formats 0 and 1, which are only read. A compressed set is the value of another message, its wrapper.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Bytes that it holds, itself among them: there may be one for every 26 bytes of a set.
+    /// The memory it holds, itself included: a set may have one message for every 26 bytes.
     pub(super) fn size(&self) -> usize {
         size_of::<Self>() + [&self.key, &self.value].into_iter().flatten().map(Bytes::len).sum::<usize>()
     }
@@ -40,7 +40,7 @@ impl Message {
 /// Offset, length, checksum, magic, attributes.
 const HEAD: usize = 18;
 
-/// Reads a message as a batch: of itself, or of the messages it wraps.
+/// Reads a message as a batch of one record, or of the messages that it wraps.
 pub(super) fn batch(bytes: Bytes) -> Result<Batch, RecordError> {
     let mut fields = &bytes[..];
     let offset = fields.get_i64();
@@ -55,7 +55,7 @@ pub(super) fn batch(bytes: Bytes) -> Result<Batch, RecordError> {
     }
     let timestamp = if magic == 1 { (&bytes[HEAD..]).get_i64() } else { -1 };
     Ok(Batch {
-        // A wrapper carries the offset of its last message; the first is known when it is inflated.
+        // A wrapper has the offset of its last message. That of the first is known after decompression.
         base_offset: offset,
         last_offset: offset,
         leader_epoch: None,
@@ -78,8 +78,8 @@ pub(super) fn batch(bytes: Bytes) -> Result<Batch, RecordError> {
     })
 }
 
-/// Reads the messages of a batch, inflating one level of wrapping; a wrapper inside a wrapper is refused, as Java does.
-pub(super) fn inflate(batch: &Batch, codecs: &Codecs, limit: usize) -> Result<Decoded, RecordError> {
+/// Reads the messages of a batch. A wrapper inside a wrapper is refused, as in Java.
+pub(super) fn decode(batch: &Batch, codecs: &Codecs, limit: usize) -> Result<Decoded, RecordError> {
     let mut messages = VecDeque::new();
     let outer = message(&batch.bytes, batch.magic)?;
     if batch.compression == Compression::None {
@@ -93,7 +93,7 @@ pub(super) fn inflate(batch: &Batch, codecs: &Codecs, limit: usize) -> Result<De
     let Some(last) = messages.back().map(|message| message.offset) else {
         return Err(RecordError::Count { declared: 1 });
     };
-    // Format 1 numbers the messages of a wrapper from zero; format 0 gives each its own offset.
+    // In format 1 the messages of a wrapper are numbered from zero. In format 0 each has its own offset.
     let shift = if batch.magic == 1 { batch.last_offset.checked_sub(last).ok_or(RecordError::Offset)? } else { 0 };
     for message in &mut messages {
         message.offset = message.offset.checked_add(shift).ok_or(RecordError::Offset)?;
@@ -125,27 +125,27 @@ fn decompress(
 ) -> Result<(), RecordError> {
     if batch.compression == Compression::Lz4
         && batch.magic == 0
-        && let Some(mended) = mend_lz4(wrapped)
+        && let Some(repaired) = repair_lz4(wrapped)
     {
-        return Ok(codecs.decompress(batch.compression, &mended, limit, plain)?);
+        return Ok(codecs.decompress(batch.compression, &repaired, limit, plain)?);
     }
     Ok(codecs.decompress(batch.compression, wrapped, limit, plain)?)
 }
 
-/// Clients of format 0 computed the checksum of an LZ4 frame's header over its magic too (KIP-57): writes the right one.
-fn mend_lz4(frame: &[u8]) -> Option<Vec<u8>> {
+/// Writes the right checksum into the header of an LZ4 frame: clients of format 0 included the magic in it (KIP-57).
+fn repair_lz4(frame: &[u8]) -> Option<Vec<u8>> {
     const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
     let flags = *frame.get(4)?;
     if frame.get(..4)? != MAGIC || flags & 0x08 != 0 {
         return None;
     }
     let hash = xxh32(frame.get(4..6)?);
-    let mut mended = frame.to_vec();
-    *mended.get_mut(6)? = hash.to_be_bytes()[2];
-    Some(mended)
+    let mut repaired = frame.to_vec();
+    *repaired.get_mut(6)? = hash.to_be_bytes()[2];
+    Some(repaired)
 }
 
-/// XXH32 with seed 0 of fewer than four bytes, which is all that a frame's header of two bytes needs.
+/// XXH32 with seed 0 of fewer than four bytes. The header of a frame has two.
 fn xxh32(data: &[u8]) -> u32 {
     const PRIME_1: u32 = 0x9e37_79b1;
     const PRIME_2: u32 = 0x85eb_ca77;

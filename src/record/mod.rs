@@ -1,8 +1,8 @@
-//! The record batch, hand-built: version 2 written straight into wire form and read lazily, versions 0 and 1 read only.
+//! Record batches: format 2 is written straight into wire form and read lazily, formats 0 and 1 are only read.
 //!
 //! ```text
 //! BatchBuilder --close--> ClosedBatch --seal (compress, CRC)--> SealedBatch --header(stamp)--> 61 bytes + body
-//! Batches (a fetch payload) --> Batch --verify, inflate--> Decoded --> Record (borrows)
+//! Batches (a fetch payload) --> Batch --verify, decode--> Decoded --> Record (borrows)
 //! ```
 //!
 //! Format: `org.apache.kafka.common.record.DefaultRecordBatch` and `DefaultRecord`.
@@ -34,7 +34,7 @@ pub use self::sealed::Stamp;
 /// Bytes of a batch before its records.
 pub const HEADER_LEN: usize = 61;
 
-/// Where things are in a batch's header.
+/// Offsets of the fields in a batch's header.
 mod at {
     pub(super) const LENGTH: usize = 8;
     pub(super) const LEADER_EPOCH: usize = 12;
@@ -69,43 +69,43 @@ pub struct Header<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// A record to be written, borrowed from whoever has it.
+/// A record to write, borrowed from its owner.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RecordRef<'a> {
     /// Milliseconds since 1970.
     pub timestamp: i64,
     /// Its key, or null.
     pub key: Option<&'a [u8]>,
-    /// Its value, or null, which compaction takes for a deletion.
+    /// Its value, or null, which is a tombstone to compaction.
     pub value: Option<&'a [u8]>,
     /// Its headers.
     pub headers: &'a [Header<'a>],
 }
 
-/// Why bytes are not a batch.
+/// The reason why bytes are not a valid batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordError {
     /// Attributes, or a compression, that this client does not know.
     Attributes(i16),
-    /// The codec refuses.
+    /// The codec failed.
     Codec(CodecError),
     /// The number of records is not what the header says.
     Count {
-        /// What the header says.
+        /// The count in the header.
         declared: i32,
     },
     /// The checksum is wrong.
     Crc {
-        /// What the batch carries.
+        /// The checksum in the header.
         stored: u32,
-        /// What its bytes give.
+        /// The checksum of the bytes.
         computed: u32,
     },
-    /// A length that its surroundings cannot hold.
+    /// A length that does not fit into the enclosing bytes.
     Length(i64),
-    /// A version of the format that this client does not know.
+    /// A format that this client does not know.
     Magic(i8),
-    /// An offset or a timestamp that overflows, or offsets that go back.
+    /// An offset that overflows, is negative, or is beyond the last one of its batch.
     Offset,
     /// A variable-length number that is too long.
     Varint,
@@ -118,11 +118,11 @@ impl fmt::Display for RecordError {
             Self::Codec(error) => error.fmt(f),
             Self::Count { declared } => write!(f, "a batch does not hold the {declared} records it declares"),
             Self::Crc { stored, computed } => {
-                write!(f, "the batch's checksum is {stored:#010x} but its bytes give {computed:#010x}")
+                write!(f, "the checksum in the batch is {stored:#010x}, but that of its bytes is {computed:#010x}")
             }
-            Self::Length(length) => write!(f, "a length of {length} does not fit its surroundings"),
+            Self::Length(length) => write!(f, "a length of {length} does not fit into the enclosing bytes"),
             Self::Magic(magic) => write!(f, "unknown batch format {magic}"),
-            Self::Offset => f.write_str("an offset or timestamp is out of range"),
+            Self::Offset => f.write_str("an offset is out of range"),
             Self::Varint => f.write_str("a variable-length number is too long"),
         }
     }
@@ -131,7 +131,7 @@ impl fmt::Display for RecordError {
 impl std::error::Error for RecordError {}
 
 impl RecordError {
-    /// What is left is too little, or too much.
+    /// Too few or too many bytes are left.
     fn left(bytes: &[u8]) -> Self {
         Self::Length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
     }

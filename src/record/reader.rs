@@ -1,4 +1,4 @@
-//! Reading what a Fetch response carries: batch by batch, lazily, borrowing.
+//! Reads record batches from a Fetch response: lazily, batch by batch, without copying.
 
 use std::collections::VecDeque;
 
@@ -17,29 +17,29 @@ use crate::codec::Codecs;
 use crate::codec::Compression;
 use crate::types::LeaderEpoch;
 
-/// What a batch's timestamps say.
+/// The meaning of the timestamps of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimestampType {
-    /// When the producer made the record.
+    /// The time at which the producer created the record.
     CreateTime,
-    /// When the broker appended it.
+    /// The time at which the broker appended the batch.
     LogAppendTime,
-    /// Records from before timestamps (format 0) have none.
+    /// There are no timestamps (format 0).
     None,
 }
 
-/// What a control batch marks.
+/// The type of a control batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlKind {
-    /// The end of a transaction that was aborted.
+    /// It ends an aborted transaction.
     Abort,
-    /// The end of a transaction that was committed.
+    /// It ends a committed transaction.
     Commit,
-    /// Something that a consumer passes over.
+    /// Any other type. Consumers skip it.
     Unknown,
 }
 
-/// Iterates over the batches of a payload. A batch cut short at the end is normal and ends the iteration.
+/// Iterates over the batches of a payload. The last batch is often truncated, which ends the iteration without an error.
 #[derive(Debug)]
 pub struct Batches {
     rest: Bytes,
@@ -48,23 +48,23 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Reads `payload`, without copying any of it.
+    /// Reads `payload` without copying it.
     pub fn new(payload: Bytes) -> Self {
         Self { rest: payload, truncated: false, failed: false }
     }
 
-    /// Holds a copy of what is left from now on, and nothing of what the payload was a part of.
+    /// Copies the unread bytes, and releases the response that they were a part of.
     pub fn copy_out(&mut self) {
         self.rest = Bytes::copy_from_slice(&self.rest);
     }
 
-    /// Whether the payload ended in the middle of a batch.
+    /// Whether the payload ends in the middle of a batch.
     pub fn truncated(&self) -> bool {
         self.truncated
     }
 
     fn read(&mut self) -> Result<Option<Batch>, RecordError> {
-        // The least that a message of format 0 has: checksum, magic, attributes and two lengths.
+        // The smallest message of format 0: checksum, magic, attributes and two lengths.
         const LEAST: usize = 14;
         let Some(length) = self.rest.get(at::LENGTH..at::LEADER_EPOCH) else {
             self.truncated = !self.rest.is_empty();
@@ -103,36 +103,36 @@ impl Iterator for Batches {
     }
 }
 
-/// A batch's header, and its bytes. Nothing of it has been verified but its length.
+/// The header of a batch, and its bytes. Only the length was verified.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The offset of its first record as it was written.
+    /// The offset of the first record when the batch was written.
     pub base_offset: i64,
-    /// The offset of its last record as it was written, whether or not compaction left that.
+    /// The offset of the last record when the batch was written. Compaction may have removed that record.
     pub last_offset: i64,
-    /// The epoch of the leader that took it.
+    /// The epoch of the leader that appended it.
     pub leader_epoch: Option<LeaderEpoch>,
     /// The format: 0, 1 or 2.
     pub magic: i8,
-    /// How its records are compressed.
+    /// The compression of the records.
     pub compression: Compression,
-    /// What its timestamps say.
+    /// The meaning of the timestamps.
     pub timestamp_type: TimestampType,
-    /// Whether it marks something instead of holding records.
+    /// Whether it is a control batch, which holds a marker instead of records.
     pub is_control: bool,
     /// Whether it is part of a transaction.
     pub is_transactional: bool,
-    /// What the deltas of its records' timestamps count from.
+    /// The timestamp that the timestamp deltas of the records are relative to.
     pub base_timestamp: i64,
     /// The largest timestamp; with `LogAppendTime`, that of every record.
     pub max_timestamp: i64,
-    /// Who wrote it, −1 without idempotence.
+    /// The producer id, −1 without idempotence.
     pub producer_id: i64,
-    /// The epoch of who wrote it.
+    /// The producer epoch.
     pub producer_epoch: i16,
-    /// Its first record's sequence.
+    /// The sequence number of the first record.
     pub base_sequence: i32,
-    /// How many records it has.
+    /// The number of records.
     pub count: i32,
     pub(super) bytes: Bytes,
 }
@@ -177,18 +177,18 @@ impl Batch {
         Ok(batch)
     }
 
-    /// Its size on the wire.
+    /// The size on the wire.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The checksum it carries.
+    /// The checksum in the header.
     pub fn checksum(&self) -> u32 {
         let at = if self.magic == 2 { at::CRC } else { at::LEADER_EPOCH };
         u32::from_be_bytes(self.bytes[at..at + 4].try_into().expect("four bytes"))
     }
 
-    /// Checks the checksum.
+    /// Verifies the checksum.
     pub fn verify(&self) -> Result<(), RecordError> {
         let computed = if self.magic == 2 {
             crc32c::crc32c(&self.bytes[at::ATTRIBUTES..])
@@ -199,12 +199,13 @@ impl Batch {
         if stored == computed { Ok(()) } else { Err(RecordError::Crc { stored, computed }) }
     }
 
-    /// Inflates the records, at most `limit` bytes of them, and walks over them once, so that iterating cannot fail.
+    /// Decompresses the records to at most `limit` bytes and checks each of them, so that iterating cannot fail.
     ///
-    /// What is not compressed is not copied; what is, goes into `buffer`, whose content is dropped and whose room is used.
-    pub fn inflate(&self, codecs: &Codecs, limit: usize, mut buffer: Vec<u8>) -> Result<Decoded, RecordError> {
+    /// Uncompressed records are not copied. Compressed ones are decompressed into `buffer`: its content is dropped, its capacity
+    /// is used.
+    pub fn decode(&self, codecs: &Codecs, limit: usize, mut buffer: Vec<u8>) -> Result<Decoded, RecordError> {
         if self.magic < 2 {
-            return legacy::inflate(self, codecs, limit);
+            return legacy::decode(self, codecs, limit);
         }
         let stored = self.bytes.slice(HEADER_LEN..);
         let plain = match self.compression {
@@ -225,12 +226,12 @@ impl Batch {
         Ok(Decoded { batch, plain, legacy: VecDeque::new() })
     }
 
-    /// Reads every record once, so that iterating over them needs no checks.
+    /// Checks every record, so that iterating over them needs no checks.
     fn walk(&self, plain: &[u8]) -> Result<Order, RecordError> {
         let mut rest = plain;
         let mut last = None;
         let mut order = Order::Ascending;
-        // The header was checked: the last offset is not before the first, and the sum does not overflow.
+        // `Batch::read` checked the header: the last offset is not below the first, and the sum does not overflow.
         let most = self.last_offset - self.base_offset;
         for _ in 0..self.count {
             let raw = Raw::take(&mut rest)?;
@@ -246,7 +247,7 @@ impl Batch {
         if rest.is_empty() { Ok(order) } else { Err(RecordError::Count { declared: self.count }) }
     }
 
-    /// What a control batch marks; the first record's key says it (version, type).
+    /// The type of a control batch, from the key of its first record (version, type).
     pub fn control_kind(&self) -> ControlKind {
         let mut rest = &self.bytes[HEADER_LEN.min(self.bytes.len())..];
         let first = if self.compression == Compression::None { Raw::take(&mut rest).ok() } else { None };
@@ -296,7 +297,7 @@ pub(super) fn timestamp_type(attributes: i16) -> TimestampType {
     if attributes & bits::LOG_APPEND_TIME == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime }
 }
 
-/// A record as it stands in a batch, its headers not looked at.
+/// A record as it is in a batch. Its headers are not parsed.
 struct Raw<'a> {
     timestamp_delta: i64,
     offset_delta: i32,
@@ -306,7 +307,7 @@ struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    /// Takes one record off the front.
+    /// Removes the first record.
     #[inline(always)]
     fn take(rest: &mut &'a [u8]) -> Result<Self, Flaw> {
         let mut body = field(rest)?.ok_or(Flaw::Length(-1))?;
@@ -335,7 +336,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Takes a length off the front, and so many bytes; `None` is null.
+/// Removes a length and that many bytes. `None` is null.
 #[inline(always)]
 fn field<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Flaw> {
     let length = varint::take_i32(body)?;
@@ -349,16 +350,16 @@ fn field<'a>(body: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Flaw> {
     Ok(Some(taken))
 }
 
-/// A record as it was read; it borrows from the batch.
+/// A record, borrowed from its batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Its offset in the partition.
+    /// The offset in the partition.
     pub offset: i64,
-    /// Milliseconds since 1970; −1 where the format had none.
+    /// Milliseconds since 1970; −1 if the format has none.
     pub timestamp: i64,
-    /// Its key, or null.
+    /// The key, or null.
     pub key: Option<&'a [u8]>,
-    /// Its value, or null.
+    /// The value, or null.
     pub value: Option<&'a [u8]>,
     headers: Headers<'a>,
 }
@@ -368,13 +369,13 @@ impl<'a> Record<'a> {
         Self { offset, timestamp, key, value, headers: Headers { left: 0, rest: &[] } }
     }
 
-    /// Its headers in order; keys may repeat and need not be UTF-8.
+    /// The headers in order. Keys may repeat and need not be UTF-8.
     pub fn headers(&self) -> Headers<'a> {
         self.headers
     }
 }
 
-/// Iterates over a record's headers.
+/// Iterates over the headers of a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Headers<'a> {
     left: u32,
@@ -382,7 +383,7 @@ pub struct Headers<'a> {
 }
 
 impl Headers<'_> {
-    /// Walks over them: they must fill what is left of their record.
+    /// Checks that the headers fill the rest of their record.
     #[inline]
     fn check(mut self) -> Result<(), Flaw> {
         for _ in 0..self.left {
@@ -393,13 +394,13 @@ impl Headers<'_> {
     }
 }
 
-#[expect(clippy::copy_iterator, reason = "a record is `Copy`, and what its headers are read from is part of it")]
+#[expect(clippy::copy_iterator, reason = "a record is `Copy`, and its headers are part of it")]
 impl<'a> Iterator for Headers<'a> {
     type Item = Header<'a>;
 
     fn next(&mut self) -> Option<Header<'a>> {
         self.left = self.left.checked_sub(1)?;
-        // The headers were walked when the batch was.
+        // The headers were checked when the batch was decoded.
         let key = field(&mut self.rest).ok()??;
         let value = field(&mut self.rest).ok()?;
         Some(Header { key, value })
@@ -410,12 +411,12 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-/// A batch whose records are plain and were walked once.
+/// A batch whose records are decompressed and were checked.
 #[derive(Debug)]
 pub struct Decoded {
     batch: Batch,
     plain: Bytes,
-    /// Records of formats 0 and 1, each as (offset, timestamp, key, value).
+    /// The messages of formats 0 and 1.
     pub(super) legacy: VecDeque<legacy::Message>,
 }
 
@@ -429,7 +430,7 @@ impl Decoded {
         &self.batch
     }
 
-    /// Bytes held by the plain records, and by what was made of those of formats 0 and 1.
+    /// The memory held by the decompressed records, or by the messages of formats 0 and 1.
     pub fn size(&self) -> usize {
         self.plain.len() + self.legacy.iter().map(legacy::Message::size).sum::<usize>()
     }
@@ -440,7 +441,7 @@ impl Decoded {
         Iter { batch: &self.batch, rest: &self.plain, left, legacy: self.legacy.iter() }
     }
 
-    /// Gives the buffer back for another batch, where nothing else holds it.
+    /// The buffer of the decompressed records for reuse, unless something else holds it.
     pub fn into_buffer(self) -> Option<Vec<u8>> {
         if self.batch.compression == Compression::None {
             return None;
@@ -474,7 +475,7 @@ impl<'a> Iterator for Iter<'a> {
     fn next(&mut self) -> Option<Record<'a>> {
         if self.left > 0 {
             self.left -= 1;
-            // The batch was walked before this iterator could be made.
+            // All records were checked when the batch was decoded.
             return Raw::take(&mut self.rest).ok().map(|raw| raw.in_batch(self.batch));
         }
         self.legacy.next().map(legacy::Message::record)

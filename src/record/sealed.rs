@@ -1,7 +1,7 @@
-//! A sealed batch: compressed once, stamped and hashed when it is sent.
+//! A sealed batch: compressed once, stamped and checksummed each time it is sent.
 //!
-//! The same stamp always gives the same bytes, so that a retry is the same batch to a broker. Hashing the whole batch with
-//! each stamp is cheaper than hashing the records once and combining: `crc32c_combine` squares matrices at every call.
+//! The same stamp always gives the same bytes, so that a broker recognizes a retry. Computing the checksum of the whole batch
+//! for each stamp is cheaper than combining it with a checksum of the records: `crc32c_combine` squares matrices on every call.
 
 use bytes::Bytes;
 
@@ -20,7 +20,7 @@ use crate::codec::Codecs;
 use crate::types::ProducerIdentity;
 use crate::types::Sequence;
 
-/// Who writes a batch and where it stands among what they write.
+/// The identity of the producer of a batch, and the position of the batch in its sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// The producer and the batch's first sequence; `None` without idempotence.
@@ -29,7 +29,7 @@ pub struct Stamp {
     pub transactional: bool,
 }
 
-/// A batch whose records never change again.
+/// A batch whose records do not change any more.
 #[derive(Clone, Debug)]
 pub struct SealedBatch {
     body: Bytes,
@@ -40,7 +40,7 @@ pub struct SealedBatch {
 }
 
 impl ClosedBatch {
-    /// Compresses the batch. With a codec, the buffer that held the records comes back for another batch.
+    /// Compresses the batch. With a codec, it also returns the buffer of the uncompressed records for reuse.
     pub fn seal(self, codec: Option<&dyn Codec>) -> Result<(SealedBatch, Option<Vec<u8>>), CodecError> {
         let Self { records, count, base_timestamp, max_timestamp } = self;
         let (body, compression, buffer) = match codec {
@@ -57,32 +57,32 @@ impl ClosedBatch {
 }
 
 impl SealedBatch {
-    /// Its size on the wire, header included.
+    /// The size on the wire, header included.
     pub fn size(&self) -> usize {
         HEADER_LEN + self.body.len()
     }
 
-    /// How many records it has.
+    /// The number of records.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// The largest timestamp of its records.
+    /// The largest timestamp of the records.
     pub fn max_timestamp(&self) -> i64 {
         self.max_timestamp
     }
 
-    /// What follows the header.
+    /// The bytes after the header.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// What follows the header; its buffer can be used again once nobody else holds it.
+    /// The bytes after the header. Their buffer can be reused once nothing else holds it.
     pub fn into_body(self) -> Bytes {
         self.body
     }
 
-    /// The header under this stamp, checksum included.
+    /// The header with this stamp, checksum included.
     pub fn header(&self, stamp: &Stamp) -> [u8; HEADER_LEN] {
         let mut header = [0; HEADER_LEN];
         let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
@@ -109,17 +109,17 @@ impl SealedBatch {
         header
     }
 
-    /// Header and body in one piece.
+    /// Header and body in one buffer.
     pub fn to_bytes(&self, stamp: &Stamp) -> Bytes {
         [&self.header(stamp)[..], &self.body].concat().into()
     }
 
-    /// The same records in two or more smaller batches, in order (KIP-126). One record cannot be split.
+    /// Splits the records into two or more smaller batches, in order (KIP-126). A single record cannot be split.
     pub fn split(&self, codecs: &Codecs, parts: u32) -> Result<Vec<ClosedBatch>, RecordError> {
         let whole = self.to_bytes(&Stamp::default());
         let batch = Batches::new(whole).next().ok_or(RecordError::Count { declared: 0 })??;
-        // What we compressed ourselves inflates to what it was.
-        let decoded = batch.inflate(codecs, usize::MAX >> 1, Vec::new())?;
+        // No limit is needed: this client compressed the records itself.
+        let decoded = batch.decode(codecs, usize::MAX >> 1, Vec::new())?;
         let each = self.count.div_ceil(parts.max(1)).max(1);
         let mut split = Vec::new();
         let mut open = BatchBuilder::new(Vec::new());

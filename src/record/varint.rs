@@ -2,12 +2,12 @@
 
 use super::RecordError;
 
-/// The number that a signed one is written as.
+/// The zig-zag encoding of a signed number.
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
-/// How many bytes `value` takes.
+/// The number of bytes that `value` takes.
 pub(super) fn len(value: i64) -> usize {
     match zigzag(value) {
         0..0x80 => 1,
@@ -17,10 +17,10 @@ pub(super) fn len(value: i64) -> usize {
     }
 }
 
-/// Bytes that a number takes at most.
+/// The most bytes that a number takes.
 pub(super) const LEN_MAX: usize = 10;
 
-/// Writes `value` at `at` and answers where it ends. There must be [`LEN_MAX`] bytes.
+/// Writes `value` at `at` and returns the index after it. There must be [`LEN_MAX`] bytes.
 pub(super) fn write(out: &mut [u8], mut at: usize, value: i64) -> usize {
     let mut rest = zigzag(value);
     while rest >= 0x80 {
@@ -44,11 +44,11 @@ pub(super) fn put(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&bytes[..end]);
 }
 
-/// What is wrong with the inside of a batch. Small and without anything to drop, because the walk over a fetched batch carries
-/// one, nearly always empty, from every field: this is where a consumer spends its time.
+/// An error inside a batch. It is small and has no destructor, because checking a fetched batch returns a result for every
+/// field, and consumers spend most of their time there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
-    /// A length that its surroundings cannot hold.
+    /// A length that does not fit into the enclosing bytes.
     Length(i64),
     /// An offset that overflows or is negative.
     Offset,
@@ -57,7 +57,7 @@ pub(super) enum Flaw {
 }
 
 impl Flaw {
-    /// What is left is too little, or too much.
+    /// Too few or too many bytes are left.
     pub(super) fn left(bytes: &[u8]) -> Self {
         Self::Length(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
     }

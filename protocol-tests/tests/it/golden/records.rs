@@ -32,7 +32,7 @@ fn golden_records_decode_to_the_json() {
         for batch in Batches::new(unhex(&row[1]).into()) {
             let batch = batch.unwrap_or_else(|error| panic!("{}: {error}", row[0]));
             let decoded = batch
-                .inflate(&Codecs::default(), LIMIT, Vec::new())
+                .decode(&Codecs::default(), LIMIT, Vec::new())
                 .unwrap_or_else(|error| panic!("{}: {error}", row[0]));
             batches.push(to_json(&batch, &decoded));
         }
@@ -106,7 +106,7 @@ fn golden_records_without_compression_encode_to_the_same_bytes() {
 
 /// Builds the batch anew; the base offset and the leader epoch are the broker's to write.
 fn encode(batch: &Batch) -> Vec<u8> {
-    let decoded = batch.inflate(&Codecs::default(), LIMIT, Vec::new()).expect("a batch");
+    let decoded = batch.decode(&Codecs::default(), LIMIT, Vec::new()).expect("a batch");
     let mut builder = BatchBuilder::new(Vec::new());
     for record in &decoded {
         let headers: Vec<Header<'_>> = record.headers().collect();

@@ -77,7 +77,7 @@ impl Raw {
 }
 
 fn inflate(batch: &Batch) -> Result<Decoded, RecordError> {
-    batch.inflate(&Codecs::default(), LIMIT, Vec::new())
+    batch.decode(&Codecs::default(), LIMIT, Vec::new())
 }
 
 fn varint(value: i64) -> Vec<u8> {
