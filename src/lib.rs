@@ -1,4 +1,90 @@
-//! Apache Kafka client that needs no C compiler, loses nothing and costs little CPU.
+//! An Apache Kafka client in pure Rust: a producer, a consumer and an admin, without a C compiler.
+//!
+//! - **Nothing is lost silently.** Every record that a [`Producer`] accepts is acknowledged, or fails with an error that says
+//!   whether it may be in the log: [`Error::is_written`]. By default a retry writes no record twice and keeps order.
+//! - **Little CPU.** Records are written once into their batch, sent by vectored writes, and read in place.
+//! - **No surprises.** Every queue, buffer, retry and wait has a limit with a documented default. Responses of brokers are
+//!   checked before they are believed. `unsafe` is forbidden.
+//!
+//! It speaks to brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Group membership, transactions, TLS and SASL are not there
+//! yet: a [`Connector`](client::Connector) can bring its own TLS.
+//!
+//! # The first program
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use ottla::Client;
+//! use ottla::Record;
+//! use ottla::consumer::Start;
+//!
+//! # async fn run() -> Result<(), ottla::Error> {
+//! let client = Client::connect(["localhost:9092"]).await?;
+//!
+//! let producer = client.producer().build()?;
+//! let receipt = producer.send(Record::to("events").key("user-7").value("clicked")).await?;
+//! println!("partition {}, offset {:?}", receipt.partition, receipt.offset);
+//! producer.close(Duration::from_secs(10)).await?;
+//!
+//! let mut consumer = client.consumer().assign(["events"]).start(Start::Earliest).until_end().build()?;
+//! while let Some(records) = consumer.poll().await? {
+//!     for record in &records {
+//!         println!("{}[{}] {}: {:?}", record.topic, record.partition, record.offset, record.value);
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Everything runs on [tokio](https://docs.rs/tokio). Handles are cheap to clone, and the tasks behind them end with the last handle.
+//!
+//! # Where to go
+//!
+//! | to | start at |
+//! |---|---|
+//! | connect, and set timeouts and back-offs | [`Client::builder`], [`client::ClientBuilder`] |
+//! | configure by Java's or librdkafka's property names, or by a DSN | [`config`], [`Client::from_properties`] |
+//! | send records and await each one | [`producer::Producer::send`] |
+//! | send many records, await them later | [`producer::Producer::enqueue`], [`producer::Delivery`] |
+//! | choose between durability and speed | [`producer::Guarantee`] |
+//! | choose partitions by your own rule | [`partitioner`] |
+//! | read records | [`consumer::Consumer::poll`], [`consumer::ConsumerBuilder`] |
+//! | start, seek or end at an offset, a timestamp or the end | [`consumer::Start`], [`consumer::Consumer::seek`] |
+//! | commit offsets for a group | [`consumer::Consumer::commit`], [`consumer::Consumer::commit_positions`] |
+//! | create, describe and delete topics, look up offsets | [`Client::admin`], [`admin::Admin`] |
+//! | test your own program without a broker | [`mock`] (feature `mock`) |
+//! | bring your own codec | [`codec::Codec`], [`codec::Codecs`] |
+//! | bring your own transport, for TLS or a proxy | [`client::Connector`] |
+//! | see counters | [`Client::metrics`], [`metrics`] |
+//! | see what happens | the [`tracing`](https://docs.rs/tracing) events of target `ottla`, listed in `docs/LOGS.md` |
+//! | find out why something failed | [`error::Kind`], [`Error::code`], [`Error::is_written`], [`Error::is_retriable`] |
+//!
+//! # Features
+//!
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs, each in pure Rust |
+//! | `zstd-c` | no | zstd by the C library instead, which needs a C compiler |
+//! | `mock` | no | `ottla::mock`: a cluster in this process, which can also be served over TCP |
+//! | `cli` | no | the command-line tool `ottla` |
+//! | `unstable-internals` | no | the modules behind the API, for this repository's tests, without any promise of stability |
+//!
+//! # Guarantees
+//!
+//! - An idempotent producer, the default, writes each acknowledged record exactly once per partition and in order, on all in-sync
+//!   replicas, whatever connections and leaders do meanwhile.
+//! - Every delivery is decided by its delivery timeout. `Written::No` means that the record is in no log; `Written::Maybe` that
+//!   nobody can say.
+//! - A consumer returns each record of its partitions once and in order from its position on. A position moves by itself only under
+//!   the reset policy, and a reset is reported with the records.
+//! - Futures say in their documentation what dropping them does.
+//! - Bytes from a broker lead to records or to an error, never to a panic, and never size an allocation before they have been
+//!   checked.
+//!
+//! The repository's `docs/PROMISES.md` lists them all, each with the tests that hold it.
+//!
+//! [`Producer`]: producer::Producer
+#![cfg_attr(feature = "mock", doc = "[`mock`]: crate::mock")]
+#![cfg_attr(not(feature = "mock"), doc = "[`mock`]: https://docs.rs/ottla/latest/ottla/mock")]
 #![forbid(unsafe_code)]
 // Items that only `internals` reaches are public and unused without its feature; with it, all of them are held to the lints.
 #![cfg_attr(not(feature = "unstable-internals"), allow(dead_code, unreachable_pub, unused_imports))]

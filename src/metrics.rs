@@ -124,7 +124,16 @@ impl ConnectionCounters {
     }
 }
 
-/// How long requests took: a count, a sum, a maximum, and a histogram in powers of two.
+/// The latency of requests: a count, a sum, a maximum, and a histogram in powers of two.
+///
+/// ```no_run
+/// # async fn run(client: ottla::Client) {
+/// for connection in client.metrics().connections {
+///     let latency = &connection.counters.latency;
+///     println!("{}: mean {:?}, 99th percentile {:?}", connection.address, latency.mean(), latency.quantile(0.99));
+/// }
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Latency {

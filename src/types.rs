@@ -1,7 +1,7 @@
-//! The words every layer shares: topics, partitions, epochs, sequences and producer identities, with their rules.
+//! Types that every layer shares: topics, partitions, epochs, sequences and producer identities, with their rules.
 //!
-//! Offsets, partition indexes and broker ids are plain integers, as in every Kafka API: they carry no rule beyond
-//! "not negative", which is checked where they come from the wire or from a caller. What has rules has a type.
+//! Offsets, partition indexes and broker ids are plain integers, as in every Kafka API: their only rule is "not negative", which is
+//! checked where they come from the wire or from a caller. Values with more rules have a type.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -18,7 +18,18 @@ pub(crate) fn bounded(duration: Duration) -> Duration {
 }
 
 /// A topic's name, cheap to clone.
-// The default shares one allocation: responses that go by ids have no names.
+///
+/// Any text can be one, since brokers have the last word; [`TopicName::problem`] applies their rules.
+///
+/// ```
+/// use ottla::types::TopicName;
+///
+/// let name = TopicName::from("events");
+/// assert_eq!(&*name, "events");
+/// assert_eq!(TopicName::problem("events"), None);
+/// assert_eq!(TopicName::problem(".."), Some("it cannot be \".\" or \"..\""));
+/// ```
+// Defaults share one allocation: responses that identify topics by id have no names.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicName(Arc<str>);
 
@@ -26,7 +37,7 @@ impl TopicName {
     /// The longest name a broker accepts, in bytes (`Topic.MAX_NAME_LENGTH`).
     pub const LEN_MAX: usize = 249;
 
-    /// Says what is wrong with `name` as a topic name, if anything (`Topic.validate`).
+    /// Returns the rule that `name` breaks as a topic name, if any (`Topic.validate`).
     pub fn problem(name: &str) -> Option<&'static str> {
         if name.is_empty() {
             return Some("it is empty");
@@ -89,12 +100,19 @@ impl fmt::Display for TopicName {
     }
 }
 
-/// The id a broker gave a topic when it was created (KIP-516). A topic deleted and created again has another.
+/// The id a topic got when it was created (KIP-516). A topic that was deleted and recreated has another one.
+///
+/// ```
+/// use ottla::types::TopicId;
+///
+/// assert!(TopicId::default().is_zero());
+/// assert_eq!(TopicId([0xff; 16]).to_string(), "_____________________w", "as Kafka's own tools print it");
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(pub [u8; 16]);
 
 impl TopicId {
-    /// What brokers older than 2.8, and topics they created, have instead of an id.
+    /// The absence of an id: topics of brokers before 2.8 have none.
     pub const ZERO: Self = Self([0; 16]);
 
     /// Whether this is the absence of an id.
@@ -109,7 +127,7 @@ impl fmt::Display for TopicId {
         const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let bits = u128::from_be_bytes(self.0);
         for position in 0..22_u32 {
-            // The last character has only two bits of the id, at its upper end.
+            // The last character carries only two bits of the id, at its upper end.
             let index = if position == 21 { (bits & 0b11) << 4 } else { (bits >> (122 - 6 * position)) & 0x3f };
             let letter = ALPHABET[usize::try_from(index).expect("six bits fit")];
             write!(f, "{}", char::from(letter))?;
@@ -125,6 +143,13 @@ impl fmt::Debug for TopicId {
 }
 
 /// One partition of one topic.
+///
+/// ```
+/// use ottla::types::TopicPartition;
+///
+/// let partition = TopicPartition::new("events", 3);
+/// assert_eq!(partition.to_string(), "events[3]");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
     /// The topic.
@@ -146,19 +171,26 @@ impl fmt::Display for TopicPartition {
     }
 }
 
-/// How often a partition's leader has changed. It only grows for one topic id (KIP-320).
+/// The number of times that a partition's leader has changed. It only grows for one topic id (KIP-320).
 ///
-/// The wire's −1 is `Option::None` here: see [`LeaderEpoch::from_wire`].
+/// The wire's −1 is `Option::None` here:
+///
+/// ```
+/// use ottla::types::LeaderEpoch;
+///
+/// assert_eq!(LeaderEpoch::from_wire(-1), None);
+/// assert!(LeaderEpoch::from_wire(4) < LeaderEpoch::from_wire(5));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaderEpoch(i32);
 
 impl LeaderEpoch {
-    /// Reads an epoch as the wire has it; any negative number says that there is none.
+    /// Reads an epoch from its wire form; a negative number means that there is none.
     pub fn from_wire(epoch: i32) -> Option<Self> {
         (epoch >= 0).then_some(Self(epoch))
     }
 
-    /// Writes an epoch, or its absence, as the wire has it.
+    /// Returns the wire form of an epoch or of its absence.
     pub fn to_wire(epoch: Option<Self>) -> i32 {
         epoch.map_or(-1, |epoch| epoch.0)
     }
@@ -170,45 +202,59 @@ impl fmt::Display for LeaderEpoch {
     }
 }
 
-/// The number of a batch's first record among all that a producer identity wrote to a partition.
+/// The number of a batch's first record among all records that a producer identity wrote to a partition.
 ///
-/// 31 bits that wrap to zero (`DefaultRecordBatch.incrementSequence`).
+/// It has 31 bits and wraps to zero (`DefaultRecordBatch.incrementSequence`).
+///
+/// ```
+/// use ottla::types::Sequence;
+///
+/// let last = Sequence::from_wire(i32::MAX).unwrap();
+/// assert_eq!(last.advance(1), Sequence::ZERO);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(u32);
 
 impl Sequence {
-    /// What the first batch under an identity has.
+    /// The sequence of the first batch under an identity.
     pub const ZERO: Self = Self(0);
 
-    /// Reads a sequence as the wire has it; any negative number says that there is none.
+    /// Reads a sequence from its wire form; a negative number means that there is none.
     pub fn from_wire(sequence: i32) -> Option<Self> {
         u32::try_from(sequence).ok().map(Self)
     }
 
-    /// The sequence as the wire has it.
+    /// The wire form of the sequence.
     pub fn to_wire(self) -> i32 {
         i32::try_from(self.0).expect("31 bits fit")
     }
 
-    /// The sequence `records` further on.
+    /// The sequence after `records` more records.
     pub fn advance(self, records: u32) -> Self {
         Self(self.0.wrapping_add(records) & 0x7fff_ffff)
     }
 }
 
-/// Who an idempotent producer is to the brokers: an id, and an epoch that fences older uses of the id.
+/// The identity of an idempotent producer: an id, and an epoch that fences older uses of the id.
+///
+/// ```
+/// use ottla::types::ProducerIdentity;
+///
+/// let identity = ProducerIdentity { id: 4000, epoch: 0 };
+/// assert_eq!(identity.next_epoch(), Some(ProducerIdentity { id: 4000, epoch: 1 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProducerIdentity {
-    /// The id a broker handed out.
+    /// The id, assigned by a broker.
     pub id: i64,
-    /// How often the id was renewed.
+    /// The number of times that the id was renewed.
     pub epoch: i16,
 }
 
 impl ProducerIdentity {
-    /// The same id one epoch later, or `None` where epochs have run out and a new id is needed (KIP-360).
+    /// The same id with the next epoch, or `None` if epochs have run out and a new id is needed (KIP-360).
     ///
-    /// The last epoch is kept free, as `TransactionManager.isEpochExhausted` does.
+    /// The last epoch is never used, as in `TransactionManager.isEpochExhausted`.
     pub fn next_epoch(self) -> Option<Self> {
         (self.epoch < i16::MAX - 1).then(|| Self { id: self.id, epoch: self.epoch + 1 })
     }
@@ -219,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sequence_wraps_to_zero_after_31_bits() {
+    fn sequence_wraps_to_zero_after_31_bits() {
         let last = Sequence::from_wire(i32::MAX).expect("not negative");
         assert_eq!(last.advance(1), Sequence::ZERO);
         assert_eq!(Sequence::from_wire(i32::MAX - 2).expect("not negative").advance(5).to_wire(), 2);
@@ -232,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_id_prints_as_java_prints_it() {
+    fn topic_id_prints_as_in_java() {
         // org.apache.kafka.common.Uuid: METADATA_TOPIC_ID is (0, 1).
         let mut one = [0; 16];
         one[15] = 1;
@@ -240,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_name_is_judged_as_a_broker_would() {
+    fn topic_names_are_checked_by_the_brokers_rules() {
         assert_eq!(TopicName::problem("a.b_c-9"), None);
         for bad in ["", ".", "..", "a b", "ä", &"x".repeat(250)] {
             assert!(TopicName::problem(bad).is_some(), "{bad}");

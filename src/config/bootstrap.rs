@@ -4,7 +4,14 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// A broker's address as a user writes it.
+/// A broker's address as a user writes it. Made by [`parse_bootstrap`].
+///
+/// ```
+/// use ottla::config::HostPort;
+///
+/// let broker = HostPort { host: "::1".to_owned(), port: 9092 };
+/// assert_eq!(broker.to_string(), "[::1]:9092");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostPort {
     /// A name or an address, without brackets.
@@ -24,14 +31,21 @@ const PORT: u16 = 9092;
 
 /// Reads `HOST[:PORT]`, each of which may hold several, separated by commas. IPv6 addresses stand in brackets.
 ///
-/// An error says which of them is wrong and shows its host at most: what stands where a port should, or before an `@`, may be a
+/// An error names the broker that is wrong, and shows its host at most: text in the place of a port, or before an `@`, may be a
 /// password.
+///
+/// ```
+/// let brokers = ottla::config::parse_bootstrap(["a.example, b.example:9093", "a.example:9092"])?;
+/// let brokers: Vec<String> = brokers.iter().map(ToString::to_string).collect();
+/// assert_eq!(brokers, ["a.example:9092", "b.example:9093"]);
+/// # Ok::<(), ottla::Error>(())
+/// ```
 pub fn parse_bootstrap<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Vec<HostPort>, Error> {
     let mut found = Vec::new();
     let mut count = 0;
     for list in servers {
         if list.as_ref().contains('@') {
-            return Err(Error::config("brokers have no user before an @; write HOST:PORT"));
+            return Err(Error::config("a broker's address has no user before an @; write HOST:PORT"));
         }
         for text in list.as_ref().split(',').map(str::trim).filter(|text| !text.is_empty()) {
             count += 1;
@@ -61,7 +75,7 @@ fn parse(text: &str) -> Result<HostPort, &'static str> {
             let port = if after.is_empty() {
                 None
             } else {
-                Some(after.strip_prefix(':').ok_or("something stands between ']' and the port")?)
+                Some(after.strip_prefix(':').ok_or("there is text between ']' and the port")?)
             };
             (host, port)
         }
@@ -73,11 +87,11 @@ fn parse(text: &str) -> Result<HostPort, &'static str> {
     };
     let legal = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     if host.is_empty() || !host.chars().all(legal) {
-        return Err("the host is not one");
+        return Err("the host is not valid");
     }
     let port = match port {
         None => PORT,
-        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or("the port is not from 1 to 65535")?,
+        Some(port) => port.parse().ok().filter(|port| *port > 0).ok_or("the port is not a number from 1 to 65535")?,
     };
     Ok(HostPort { host: host.to_owned(), port })
 }
@@ -93,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_which_broker_and_shows_no_more_than_its_host() {
+    fn error_names_the_broker_and_shows_only_its_host() {
         let cases = [("a, b:hunter2", "broker 2 \"b\": the port"), ("b:hunter2:9", "broker 1 \"b\": an IPv6")];
         for (list, part) in cases
             .into_iter()
@@ -105,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_named() {
+    fn invalid_addresses_are_refused() {
         for bad in ["", ",", "a:0", "a:70000", "a:b", "::1", "[::1", "[::1]x", "http://a:1", "a b:1", ":9"] {
             assert!(parse_bootstrap([bad]).is_err(), "{bad}");
         }

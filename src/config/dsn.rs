@@ -6,7 +6,7 @@ use super::parse_bootstrap;
 use crate::error::Error;
 use crate::types::TopicName;
 
-/// Where to connect, how, and for which topic: what a DSN, or a list of properties, says.
+/// Brokers, settings and a topic, read from a DSN or from a list of properties.
 ///
 /// ```
 /// use ottla::config::Config;
@@ -28,8 +28,8 @@ const FORM: &str = "write it as kafka://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KE
 impl Config {
     /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`]; `%XX` stands for a byte.
     ///
-    /// `kafka+ssl://` and `user:password@` are understood and refused: there is neither TLS nor SASL yet. No error repeats what
-    /// may be a password: where an `@` stands anywhere, errors say which part is wrong and show nothing of it.
+    /// `kafka+ssl://` and `user:password@` are recognised and refused: there is neither TLS nor SASL yet. No error repeats a possible
+    /// password: if the DSN has an `@` anywhere, errors name the part that is wrong and show nothing of it.
     pub fn from_dsn(dsn: &str) -> Result<Self, Error> {
         let (scheme, rest) = dsn.split_once("://").ok_or_else(|| wrong("not a DSN"))?;
         match scheme {
@@ -38,11 +38,11 @@ impl Config {
             _ => return Err(wrong("the scheme is not kafka")),
         }
         let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // A password may hold the slash that would end it.
+        // A password may contain the slash that would end it.
         if hierarchy.contains('@') {
             return Err(Error::config("a DSN with a user cannot be used: there is no SASL yet"));
         }
-        // It may also hold the question mark.
+        // It may also contain the question mark.
         let hidden = query.contains('@');
         let hiding = |part: &str, error: Error| {
             let text = format!("{part} of the DSN cannot be used; write %40 for @ to be shown why: {FORM}");
@@ -57,13 +57,21 @@ impl Config {
             set(&mut properties, pair).map_err(|error| hiding(&part(number, pair), error))?;
         }
         if properties.get(SERVERS).is_some() {
-            return Err(wrong("bootstrap.servers stands before the topic and not among the keys"));
+            return Err(wrong("bootstrap.servers is not a key of a DSN: put the brokers before the topic"));
         }
         properties.set(SERVERS, &servers.join(","))?;
         Ok(Self { properties, topic })
     }
 
-    /// Takes settings by Java's or librdkafka's names.
+    /// Reads settings by Java's or librdkafka's names.
+    ///
+    /// ```
+    /// use ottla::config::Config;
+    ///
+    /// let config = Config::from_properties([("bootstrap.servers", "a.example"), ("linger.ms", "20")])?;
+    /// assert_eq!(config.properties().get("linger.ms"), Some("20"));
+    /// # Ok::<(), ottla::Error>(())
+    /// ```
     pub fn from_properties<K: AsRef<str>, V: AsRef<str>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Error> {
@@ -79,7 +87,7 @@ impl Config {
         &self.properties
     }
 
-    /// The topic that was named.
+    /// The topic, if the DSN names one.
     pub fn topic(&self) -> Option<&str> {
         self.topic.as_deref()
     }
@@ -90,13 +98,13 @@ fn wrong(why: &str) -> Error {
     Error::config(format!("{why}: {FORM}"))
 }
 
-/// What an error calls a key and its value of which nothing may be shown but a name that everybody knows.
+/// Names a key and its value in an error that may show nothing but a well-known name.
 fn part(number: usize, pair: &str) -> String {
     let name = pair.split('=').next().filter(|name| keys::find(name).is_ok());
     name.map_or(format!("key {number}"), |name| format!("key {number}, {name},"))
 }
 
-/// Sets what `KEY=VALUE` says.
+/// Sets one `KEY=VALUE`.
 fn set(properties: &mut Properties, pair: &str) -> Result<(), Error> {
     let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
     properties.set(&decode(key)?, &decode(value)?)
@@ -108,14 +116,14 @@ fn named(topic: &str) -> Result<Option<TopicName>, Error> {
     }
     let name = TopicName::from(topic);
     match TopicName::problem(&name) {
-        Some(problem) => Err(Error::config(format!("{topic:?} is no name for a topic: {problem}"))),
+        Some(problem) => Err(Error::config(format!("{topic:?} is not a valid topic name: {problem}"))),
         None => Ok(Some(name)),
     }
 }
 
-/// Puts bytes where `%XX` stands.
+/// Replaces each `%XX` by its byte.
 fn decode(text: &str) -> Result<String, Error> {
-    let wrong = || Error::config("after a % in a DSN come two hexadecimal digits, of UTF-8 in the end");
+    let wrong = || Error::config("a % in a DSN needs two hexadecimal digits after it, and the bytes must be UTF-8");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -137,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_may_be_left_out_but_the_brokers() {
+    fn all_parts_but_the_brokers_are_optional() {
         let config = Config::from_dsn("kafka://[::1]:9093").expect("brokers alone");
         assert_eq!(config.properties().get("bootstrap.servers"), Some("[::1]:9093"));
         assert_eq!(config.topic(), None);
@@ -146,12 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn errors_name_the_part_that_is_wrong() {
         let cases = [
             ("localhost:9092", "write it as kafka://"),
             ("http://a", "the scheme is not kafka"),
             ("kafka://", "at least one"),
-            ("kafka://a/b c", "no name for a topic"),
+            ("kafka://a/b c", "not a valid topic name"),
             ("kafka://a?linger.ms", "a key has no value"),
             ("kafka://a?linger.sm=1", "linger.ms"),
             ("kafka://a?client.id=%4", "two hexadecimal digits"),
@@ -167,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn no_error_repeats_a_password() {
+    fn errors_never_repeat_a_password() {
         for dsn in [
             "kafka://user:hunter2@a:9092/t",
             "kafka://user:hunter2@a b",

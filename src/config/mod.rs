@@ -20,8 +20,8 @@ pub use self::keys::keys;
 
 /// Settings by their property names, as a file or a command line has them.
 ///
-/// Every name of the Java client and of librdkafka is known: it does what it says, or is accepted and does nothing, or is
-/// refused, the last two with a reason ([`families`]). Printing one shows names, never values: any may be a secret.
+/// Every name of the Java client and of librdkafka is known. It has its effect ([`keys`]), or is accepted without an effect, or is
+/// refused; the last two have a reason ([`families`]). `Debug` shows names and never values: any may be a secret.
 ///
 /// ```
 /// let mut properties = ottla::config::Properties::new();
@@ -39,18 +39,20 @@ impl fmt::Debug for Properties {
 }
 
 impl Properties {
-    /// No settings: every default.
+    /// No settings: all defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets one by Java's or librdkafka's name. A name that is not known, and a value that the setting cannot have, are
-    /// errors that say what would do; so is a setting that is refused, with the reason.
+    /// Sets one by Java's or librdkafka's name.
+    ///
+    /// An unknown name is an error that suggests the nearest one. A value that the setting cannot have is an error that says which
+    /// values it takes. A setting that is refused is an error with the reason.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let key = match keys::find(name)? {
             keys::Found::Key(key) => key,
             keys::Found::Family(Family { accepted: true, why, .. }) => {
-                tracing::debug!(name, why, "the property has no effect");
+                tracing::debug!(target: "ottla::config", name, why, "property has no effect");
                 return Ok(());
             }
             keys::Found::Family(Family { why, .. }) => {
@@ -69,7 +71,7 @@ impl Properties {
         Ok(())
     }
 
-    /// One knob for all codecs: each takes what is nearest in its own range, and −1 is the codec's own.
+    /// Sets the level of every codec: each takes the nearest one in its own range, and −1 is the codec's default.
     fn set_levels(&mut self, level: i64) {
         let levels = [
             ("compression.gzip.level", level.clamp(1, 9)),
@@ -85,7 +87,7 @@ impl Properties {
         }
     }
 
-    /// What was set under Java's name.
+    /// The value that was set, by Java's name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_setting_says_why_and_never_its_value() {
+    fn refused_setting_names_the_reason_and_hides_its_value() {
         let mut properties = Properties::new();
         let error = properties.set("sasl.password", "hunter2").expect_err("refused").to_string();
         assert!(error.contains("sasl.password") && error.contains("no SASL yet"), "{error}");
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn printing_shows_names_and_no_values() {
+    fn debug_shows_names_and_no_values() {
         let mut properties = Properties::new();
         properties.set("client.id", "hunter2").expect("a text");
         let printed = format!("{properties:?}");
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn librdkafkas_names_lead_to_javas() {
+    fn librdkafkas_names_are_aliases_of_javas() {
         let mut properties = Properties::new();
         properties.set("queue.buffering.max.kbytes", "64").expect("kilobytes");
         properties.set("compression.level", "12").expect("a level");
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_documented_with_a_reason_where_it_differs() {
+    fn each_default_that_differs_is_documented_with_a_reason() {
         let names: Vec<&str> = keys().map(|key| key.name).collect();
         let documented: Vec<&str> = DEFAULTS.iter().map(|default| default.name).collect();
         assert_eq!(documented, names, "src/config/keys/defaults.rs has one line for each setting");
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_lists_every_property() {
+    fn documentation_lists_every_property() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CONFIG.md");
         let page = std::fs::read_to_string(path).expect("the page");
         let begin = page.find("| default of |").expect("the table");
@@ -193,6 +195,6 @@ mod tests {
             std::fs::write(path, page[..begin].to_owned() + &documented).expect("written");
             return;
         }
-        assert!(page[begin..] == documented, "OTTLA_WRITE_DOCS=1 with this test writes docs/CONFIG.md anew");
+        assert!(page[begin..] == documented, "OTTLA_WRITE_DOCS=1 with this test rewrites docs/CONFIG.md");
     }
 }

@@ -261,7 +261,7 @@ impl Consumer {
 
     /// Asks the leaders for the end offset of each assigned partition: the last stable one when reading committed records.
     ///
-    /// Waits until all assigned topics are known; [`Kind::UnknownTopic`](crate::error::Kind::UnknownTopic) where one does not exist. Asks
+    /// Waits until all assigned topics are known; [`Kind::UnknownTopic`] where one does not exist. Asks
     /// again, until `default.api.timeout.ms` have passed, where that may help.
     pub async fn end_offsets(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
         self.edges(Edge::Latest).await

@@ -9,6 +9,7 @@ mod golden;
 mod history;
 mod hostile;
 mod limits;
+mod logs;
 mod pages;
 mod proxy;
 mod real;

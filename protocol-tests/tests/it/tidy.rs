@@ -34,15 +34,15 @@ const FIRST_ASYNC: u32 = 7;
 const LINES_MAX: usize = 700;
 const FUNCTION_LINES_MAX: usize = 70;
 
-struct Source {
-    path: String,
-    module: String,
+pub(super) struct Source {
+    pub(super) path: String,
+    pub(super) module: String,
     /// The file without the items that only tests have; these lines are blank, so that the others keep their numbers.
-    code: String,
-    whole: String,
+    pub(super) code: String,
+    pub(super) whole: String,
 }
 
-fn sources() -> Vec<Source> {
+pub(super) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let files = files_below(&root);
     // A module's tests in a file of their own may use whatever shows the module at work. They are declared for tests only: see

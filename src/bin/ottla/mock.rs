@@ -30,7 +30,7 @@ pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
                 ))
             })?;
         if let Some(problem) = TopicName::problem(name) {
-            return Err(Failure::Usage(format!("-t {topic}: {name:?} is no name for a topic: {problem}")));
+            return Err(Failure::Usage(format!("-t {topic}: {name:?} is not a valid topic name: {problem}")));
         }
         builder = builder.topic(name, partitions);
     }

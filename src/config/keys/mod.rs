@@ -1,4 +1,4 @@
-//! Every property name of the Java client and of librdkafka: what it takes, what it does here, or why it does nothing.
+//! Every property name of the Java client and of librdkafka, with its values and its effect, or the reason why it has none.
 
 use crate::error::Error;
 
@@ -10,7 +10,7 @@ mod others;
 use self::implemented::KEYS;
 use self::others::FAMILIES;
 
-/// A setting that does something, by its property name.
+/// A setting that has an effect, by its property name. [`keys`] lists them all.
 #[derive(Debug)]
 pub struct Key {
     /// Java's name, or librdkafka's where Java has none.
@@ -18,11 +18,11 @@ pub struct Key {
     /// Other names for it.
     pub aliases: &'static [&'static str],
     pub(super) kind: Kind,
-    /// What it does.
+    /// Its effect.
     pub about: &'static str,
 }
 
-/// What a value has to be.
+/// The values that a setting takes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// A number of bytes.
@@ -33,33 +33,44 @@ pub(super) enum Kind {
     Millis,
     /// Milliseconds; −1 is never, as 0 is to librdkafka.
     MillisOrNever,
-    /// One of these words, in whichever case.
+    /// One of these words, in upper or lower case.
     OneOf(&'static [&'static str]),
     Text,
 }
 
-/// Names that do nothing here, and why.
+/// Names without an effect, and the reason. [`families`] lists them all.
 #[derive(Debug)]
 pub struct Family {
     /// The names, Java's and librdkafka's.
     pub names: &'static [&'static str],
     /// Whether they are accepted and have no effect; otherwise setting one is an error.
     pub accepted: bool,
-    /// Why.
+    /// The reason.
     pub why: &'static str,
 }
 
-/// Every setting that does something, by name.
+/// Every setting that has an effect, by name.
+///
+/// ```
+/// let linger = ottla::config::keys().find(|key| key.name == "linger.ms").unwrap();
+/// assert_eq!(linger.aliases, ["queue.buffering.max.ms"]);
+/// println!("{}: {}", linger.name, linger.about);
+/// ```
 pub fn keys() -> impl Iterator<Item = &'static Key> {
     KEYS.iter()
 }
 
-/// Every other name that is known.
+/// Every other name that is known, in families that share a reason.
+///
+/// ```
+/// let family = ottla::config::families().find(|family| family.names.contains(&"max.poll.records")).unwrap();
+/// assert!(family.accepted, "it has no effect, because {}", family.why);
+/// ```
 pub fn families() -> impl Iterator<Item = &'static Family> {
     FAMILIES.iter()
 }
 
-/// What a name stands for.
+/// The meaning of a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
     Key(&'static Key),
@@ -75,7 +86,7 @@ pub(super) fn find(name: &str) -> Result<Found, Error> {
     }
     let name = shown(name);
     if name.is_empty() {
-        return Err(Error::config("a property has no name, or one that begins with what no name has"));
+        return Err(Error::config("a property has no name, or one that begins with a character that no name has"));
     }
     let names = KEYS.iter().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
     let names = names.chain(FAMILIES.iter().flat_map(|family| family.names));
@@ -84,17 +95,17 @@ pub(super) fn find(name: &str) -> Result<Found, Error> {
     Err(Error::config(format!("no property is named {name}{hint}")))
 }
 
-/// As much of what should be a name as may be shown: what stands after a `:` or a space may be a value, and so a secret.
+/// The part of an alleged name that may be shown: text after a `:` or a space may be a value, and so a secret.
 pub(super) fn shown(name: &str) -> &str {
     let legal = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    // All before the end are of one byte.
+    // All characters before the end take one byte.
     &name[..name.chars().take(NAME_LEN_MAX).take_while(legal).count()]
 }
 
-/// Longer than any name, so that what is compared and shown is bounded.
+/// Longer than any name. It bounds the text that is compared and shown.
 const NAME_LEN_MAX: usize = 80;
 
-/// Checks a value, and answers it in the form that is kept. Errors call the key by `name`, as the user did.
+/// Checks a value and returns it in the form that is stored. Errors call the key by `name`, as the user did.
 pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error> {
     let wrong = |what: &str| Error::config(format!("{name} = {value:?}: give {what}"));
     let whole = || value.parse::<i64>().ok();
@@ -114,7 +125,7 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
         },
         Kind::OneOf(words) => {
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(value));
-            // A single word is what is done anyway; the table says why there is no other.
+            // A single word names the only behaviour; the table says why there is no other.
             let why = if words.len() == 1 { format!(": {}", key.about) } else { String::new() };
             Ok((*word.ok_or_else(|| wrong(&format!("{}{why}", words.join(" or "))))?).to_owned())
         }
@@ -122,7 +133,7 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
     }
 }
 
-/// librdkafka takes fractions of a millisecond.
+/// Reads milliseconds. librdkafka takes fractions of them.
 fn millis(value: &str) -> Option<String> {
     let millis: f64 = value.parse().ok()?;
     // Adding zero takes the sign from another zero.
@@ -131,7 +142,7 @@ fn millis(value: &str) -> Option<String> {
 
 #[cfg(test)]
 impl Kind {
-    /// How the documentation tells it.
+    /// The documentation's column `takes`.
     pub(super) fn describe(self) -> String {
         match self {
             Self::Bytes => "bytes".to_owned(),
@@ -144,7 +155,7 @@ impl Kind {
     }
 }
 
-/// How many letters must be added, dropped or changed (Levenshtein).
+/// The number of letters to add, drop or change (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, from) in a.chars().enumerate() {
@@ -172,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_by_alias_and_near_misses_are_named() {
+    fn names_are_found_by_alias_and_typos_get_a_hint() {
         assert_eq!(key("queue.buffering.max.ms").name, "linger.ms");
         assert!(find("batchsize").expect_err("unknown").to_string().contains("batch.size"));
         assert!(find("ssl.keystore.lokation").expect_err("unknown").to_string().contains("ssl.keystore.location"));
@@ -180,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_name_that_is_not_one_is_never_shown() {
+    fn text_after_an_invalid_name_is_never_shown() {
         for name in ["sasl.password:hunter2", "sasl.password hunter2", "linger.ms\nhunter2", "", "=hunter2"] {
             let error = find(name).expect_err(name).to_string();
             assert!(!error.contains("hunter2") && error.lines().count() == 1, "{error}");
@@ -190,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_kept_in_one_form() {
+    fn values_are_stored_in_one_form() {
         let forms = [
             ("connections.max.idle.ms", "-0.0", "-1"),
             ("connections.max.idle.ms", "1e3", "1000"),
@@ -205,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_stands_in_two_places() {
+    fn each_name_is_listed_once() {
         let mut seen = BTreeSet::new();
         let names = keys().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
         for name in names.chain(families().flat_map(|family| family.names)) {
@@ -214,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_held_against_what_the_key_takes() {
+    fn values_are_checked_by_kind() {
         let good = [("linger.ms", "0.5"), ("connections.max.idle.ms", "-1"), ("acks", "ALL"), ("batch.size", "0")];
         for (name, value) in good {
             assert!(check(key(name), name, value).is_ok(), "{name} = {value}");
