@@ -47,7 +47,9 @@ pub struct Metrics {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// Metadata, offsets, groups and administration.
+    /// Changes of topics, which may take long.
+    Admin,
+    /// Metadata, offsets, groups and the rest of administration.
     #[default]
     Control,
     /// Fetch requests of one consumer.
@@ -59,6 +61,7 @@ pub enum Purpose {
 impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Admin => "admin",
             Self::Control => "control",
             Self::Fetch => "fetch",
             Self::Produce => "produce",

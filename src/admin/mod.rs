@@ -6,8 +6,6 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use fastrand::Rng;
-
 use crate::client::Client;
 use crate::client::Cluster;
 use crate::client::Target;
@@ -18,8 +16,7 @@ use crate::error::Written;
 use crate::net::clock;
 use crate::types::TopicId;
 use crate::types::TopicName;
-use crate::wire::Request;
-use crate::wire::Response;
+use crate::wire::Call;
 use crate::wire::message as m;
 
 mod offsets;
@@ -28,9 +25,6 @@ mod tests;
 
 pub use self::offsets::ListedOffset;
 pub use self::offsets::OffsetSpec;
-
-/// How long a controller may take to carry out a change, in milliseconds.
-const CHANGE_MS: i32 = 30_000;
 
 impl Client {
     /// Looks after topics and asks about the cluster.
@@ -178,34 +172,28 @@ impl Admin {
     }
 
     async fn ask_metadata(&self, topics: Option<Vec<TopicName>>) -> Result<m::MetadataResponse, Error> {
-        let request = Request::Metadata(m::MetadataRequest { topics, allow_auto_create: false });
-        match self.cluster.ask_any(request, self.deadline()).await? {
-            Response::Metadata(m::MetadataResponse { error: Some(code), .. }) => {
-                Err(Error::broker(code, "could not ask for metadata"))
-            }
-            Response::Metadata(response) => Ok(response),
-            _ => Err(mixed_up()),
+        let request = m::MetadataRequest { topics, allow_auto_create: false };
+        let response = self.cluster.call_any(request, self.deadline()).await?;
+        match response.error {
+            Some(code) => Err(Error::broker(code, "could not get metadata")),
+            None => Ok(response),
         }
     }
 
     /// The cluster's id, its brokers, and which of them takes changes.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
-        let (id, controller, brokers) =
-            match self.cluster.ask_any(m::DescribeClusterRequest.into(), self.deadline()).await {
-                Ok(Response::DescribeCluster(response)) => {
-                    if let Some(code) = response.error {
-                        return Err(Error::broker(code, "could not describe the cluster"));
-                    }
-                    (Some(response.cluster_id), response.controller, response.brokers)
-                }
-                Ok(_) => return Err(mixed_up()),
-                // Before 2.8 metadata said as much (KIP-700).
-                Err(error) if error.kind() == Kind::Unsupported => {
-                    let response = self.ask_metadata(Some(Vec::new())).await?;
-                    (response.cluster_id, response.controller, response.brokers)
-                }
-                Err(error) => return Err(error),
-            };
+        let (id, controller, brokers) = match self.cluster.call_any(m::DescribeClusterRequest, self.deadline()).await {
+            Ok(m::DescribeClusterResponse { error: Some(code), .. }) => {
+                return Err(Error::broker(code, "could not describe the cluster"));
+            }
+            Ok(response) => (Some(response.cluster_id), response.controller, response.brokers),
+            // Before 2.8 metadata said as much (KIP-700).
+            Err(error) if error.kind() == Kind::Unsupported => {
+                let response = self.ask_metadata(Some(Vec::new())).await?;
+                (response.cluster_id, response.controller, response.brokers)
+            }
+            Err(error) => return Err(error),
+        };
         let broker = |m::Node { id, host, port, rack }| BrokerDescription { id, host, port, rack };
         let mut brokers: Vec<_> = brokers.into_iter().map(broker).collect();
         brokers.sort_by_key(|broker| broker.id);
@@ -223,15 +211,11 @@ impl Admin {
             }
         }
         let names = topics.iter().map(|topic| topic.name.clone()).collect();
-        let request = |open: &[TopicName]| {
+        let request = |open: &[TopicName], timeout_ms| {
             let topics = topics.iter().filter(|topic| open.contains(&topic.name)).cloned().collect();
-            Request::CreateTopics(m::CreateTopicsRequest { topics, timeout_ms: CHANGE_MS, validate_only: false })
+            m::CreateTopicsRequest { topics, timeout_ms, validate_only: false }
         };
-        self.at_controller(names, request, "could not create the topic", |response| match response {
-            Response::CreateTopics(response) => Some(response.topics),
-            _ => None,
-        })
-        .await
+        self.at_controller(names, request, "could not create the topic", |response| response.topics).await
     }
 
     /// Deletes topics. Each has an outcome of its own; otherwise as [`Admin::create_topics`].
@@ -240,27 +224,21 @@ impl Admin {
         names: impl IntoIterator<Item = N>,
     ) -> Result<Outcomes, Error> {
         let names = names.into_iter().map(Into::into).collect();
-        let request = |open: &[TopicName]| {
-            Request::DeleteTopics(m::DeleteTopicsRequest { names: open.to_vec(), timeout_ms: CHANGE_MS })
-        };
-        self.at_controller(names, request, "could not delete the topic", |response| match response {
-            Response::DeleteTopics(response) => Some(response.topics),
-            _ => None,
-        })
-        .await
+        let request = |open: &[TopicName], timeout_ms| m::DeleteTopicsRequest { names: open.to_vec(), timeout_ms };
+        self.at_controller(names, request, "could not delete the topic", |response| response.topics).await
     }
 
-    /// Asks the controller about `names`, finding it anew when it moved, and again for those it had no time for.
-    async fn at_controller(
+    /// Sends a change of `names` to the controller. Finds the controller again when it moved, and repeats the request for names that
+    /// it had no time for.
+    async fn at_controller<C: Call>(
         &self,
         names: Vec<TopicName>,
-        request: impl Fn(&[TopicName]) -> Request,
+        request: impl Fn(&[TopicName], i32) -> C,
         failed: &'static str,
-        read: impl Fn(Response) -> Option<Vec<m::TopicOutcome>>,
+        outcomes: impl Fn(C::Response) -> Vec<m::TopicOutcome>,
     ) -> Result<Outcomes, Error> {
         let deadline = self.deadline();
-        let mut backoff = self.cluster.retry_backoff();
-        let mut rng = Rng::with_seed(clock::seed());
+        let mut retry = self.cluster.retry(deadline);
         let mut decided: HashMap<TopicName, Result<(), Error>> = HashMap::new();
         loop {
             let open: Vec<TopicName> = names.iter().filter(|name| !decided.contains_key(*name)).cloned().collect();
@@ -268,23 +246,19 @@ impl Admin {
                 return Ok(names.into_iter().map(|name| (decided[&name].clone(), name)).map(|(o, n)| (n, o)).collect());
             }
             let target = self.cluster.snapshot().controller().map_or(Target::Any, Target::Broker);
-            let answer = self.cluster.request(target, request(&open), self.cluster.request_deadline(deadline)).await;
-            let error = match answer {
-                Ok(response) => match note(&open, read(response).ok_or_else(mixed_up)?, failed, &mut decided) {
+            let answer_by = self.cluster.request_deadline(deadline);
+            let request = request(&open, millis_until(answer_by));
+            let error = match self.cluster.call(target, request, answer_by).await {
+                Ok(response) => match note(&open, outcomes(response), failed, &mut decided) {
                     Some(error) => error,
                     None => continue,
                 },
                 // Whether it was carried out is not known: the caller must look.
                 Err(error) if error.is_written() != Some(Written::No) => return Err(error),
-                Err(error) if !error.is_retriable() => return Err(error),
                 Err(error) => error,
             };
             self.cluster.refresh(&[]);
-            let wait = clock::now() + backoff.next(&mut rng);
-            if wait >= deadline {
-                return Err(Error::new(Kind::Timeout, "no controller answered by the deadline").caused_by(error));
-            }
-            tokio::time::sleep_until(wait.into()).await;
+            retry.pause(error).await?;
         }
     }
 
@@ -322,8 +296,9 @@ fn note(
     again
 }
 
-fn mixed_up() -> Error {
-    Error::protocol("the answer is to another question")
+/// The time until a deadline, as requests carry it.
+fn millis_until(deadline: Instant) -> i32 {
+    i32::try_from(deadline.saturating_duration_since(clock::now()).as_millis()).unwrap_or(i32::MAX)
 }
 
 fn outcome(name: &TopicName, topic: m::TopicOutcome, failed: &str) -> Result<(), Error> {

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use fastrand::Rng;
-
 use super::Admin;
-use super::mixed_up;
+use super::millis_until;
+use crate::client::AutoCreate;
 use crate::client::Target;
 use crate::error::Code;
 use crate::error::Error;
@@ -14,12 +13,9 @@ use crate::error::Kind;
 use crate::metadata::ByLeader;
 use crate::metadata::ByTopic;
 use crate::metadata::by_leader;
-use crate::net::clock;
 use crate::types::LeaderEpoch;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::wire::Request;
-use crate::wire::Response;
 use crate::wire::message as m;
 
 /// Which offset of a partition.
@@ -59,25 +55,20 @@ impl Admin {
         let deadline = self.deadline();
         let mut found: BTreeMap<TopicPartition, Listed> = BTreeMap::new();
         self.find_topics(&asked, deadline, &mut found).await;
-        let mut backoff = self.cluster.retry_backoff();
-        let mut rng = Rng::with_seed(clock::seed());
+        let mut retry =
+            self.cluster.retry(deadline).when(|error| error.is_retriable() || error.kind() == Kind::UnknownTopic);
         loop {
             let open: Vec<_> = asked.iter().filter(|(key, _)| !found.contains_key(key)).collect();
             if open.is_empty() {
                 break;
             }
             let again = self.list_once(&open, deadline, &mut found).await;
-            if again.is_empty() {
-                continue;
-            }
+            let Some(error) = again.values().next().cloned() else { continue };
             let topics: Vec<TopicName> = again.keys().map(|key| key.topic.clone()).collect();
-            let wait = clock::now() + backoff.next(&mut rng);
-            if wait >= deadline {
-                found.extend(again.into_iter().map(|(key, error)| (key, Err(error))));
-                continue;
-            }
             self.cluster.refresh(&topics);
-            tokio::time::sleep_until(wait.into()).await;
+            if retry.pause(error).await.is_err() {
+                found.extend(again.into_iter().map(|(key, error)| (key, Err(error))));
+            }
         }
         let missing = || Err(Error::protocol("the leader did not mention the partition"));
         let answer = |(key, _): (TopicPartition, OffsetSpec)| {
@@ -98,7 +89,15 @@ impl Admin {
         topics.sort();
         topics.dedup();
         for topic in topics {
-            let known = self.cluster.known(std::slice::from_ref(topic), deadline).await;
+            let last =
+                asked.iter().filter(|(key, _)| key.topic == *topic).map(|(key, _)| key.partition).max().unwrap_or(0);
+            // Partitions may have been added. One that does not exist is an error of its own.
+            let known = match self.cluster.known_partition(topic, last, AutoCreate::Forbid, deadline).await {
+                Err(error) if error.kind() == Kind::UnknownTopic && error.code().is_none() => {
+                    Ok(self.cluster.snapshot())
+                }
+                known => known,
+            };
             for (key, _) in asked.iter().filter(|(key, _)| key.topic == *topic) {
                 let missing = match &known {
                     Err(error) => Some(error.clone()),
@@ -132,18 +131,18 @@ impl Admin {
         let asked: Vec<_> = leaders
             .into_iter()
             .map(|(leader, topics)| {
-                let request = Request::ListOffsets(list_request(&topics));
+                let answer_by = self.cluster.request_deadline(deadline);
                 // Sent here; awaited when all are sent.
-                let answer =
-                    self.cluster.request(Target::Broker(leader), request, self.cluster.request_deadline(deadline));
+                let answer = self.cluster.call(
+                    Target::Broker(leader),
+                    list_request(&topics, millis_until(answer_by)),
+                    answer_by,
+                );
                 (topics, answer)
             })
             .collect();
         for (topics, answer) in asked {
-            let answers = answer.await.and_then(|response| match response {
-                Response::ListOffsets(response) => Ok(listed(response)),
-                _ => Err(mixed_up()),
-            });
+            let answers = answer.await.map(listed);
             let keys = topics.into_iter().flat_map(|(topic, partitions)| {
                 partitions.into_iter().map(move |(partition, _)| TopicPartition { topic: topic.clone(), partition })
             });
@@ -165,7 +164,7 @@ impl Admin {
     }
 }
 
-fn list_request(topics: &ByTopic<(i32, OffsetSpec)>) -> m::ListOffsetsRequest {
+fn list_request(topics: &ByTopic<(i32, OffsetSpec)>, timeout_ms: i32) -> m::ListOffsetsRequest {
     let partition = |(index, spec): &(i32, OffsetSpec)| {
         let timestamp = match spec {
             OffsetSpec::Earliest => -2,
@@ -179,7 +178,7 @@ fn list_request(topics: &ByTopic<(i32, OffsetSpec)>) -> m::ListOffsetsRequest {
         partitions: partitions.iter().map(partition).collect(),
     };
     let topics = topics.iter().map(topic).collect();
-    m::ListOffsetsRequest { isolation: 0, timeout_ms: 30_000, topics }
+    m::ListOffsetsRequest { isolation: 0, timeout_ms, topics }
 }
 
 fn listed(response: m::ListOffsetsResponse) -> BTreeMap<TopicPartition, Listed> {

@@ -80,7 +80,7 @@ impl Cluster {
         let snapshot = self.snapshot();
         metrics.metadata.brokers = snapshot.brokers().count().try_into().unwrap_or(u64::MAX);
         metrics.metadata.topics = snapshot.topics().count().try_into().unwrap_or(u64::MAX);
-        self.peers().metrics(&mut metrics);
+        self.connections().metrics(&mut metrics);
         for (id, source) in self.registry().alive() {
             source.read(id, &mut metrics);
         }

@@ -6,17 +6,28 @@ use crate::config::Properties;
 use crate::config::parse_bootstrap;
 use crate::error::Error;
 
+mod calls;
 mod cluster;
+mod connections;
+mod coordinators;
+mod events;
+mod hedge;
 mod metrics;
-mod peers;
 mod refresher;
+mod retry;
+mod routing;
+mod settings;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
+mod topics;
 
 pub(crate) use self::cluster::Cluster;
-pub(crate) use self::cluster::Settings;
-pub(crate) use self::cluster::Target;
+pub(crate) use self::coordinators::Coordinated;
 pub(crate) use self::metrics::Source;
+pub(crate) use self::routing::Target;
+pub(crate) use self::settings::Settings;
+pub(crate) use self::topics::AutoCreate;
+pub(crate) use self::topics::Interest;
 pub use crate::net::Connector;
 pub use crate::net::Dialling;
 pub use crate::net::Stream;
@@ -92,6 +103,13 @@ impl ClientBuilder {
         self
     }
 
+    /// How long the metadata of a topic is refreshed after a producer last used it (`metadata.max.idle.ms`). The default is 5
+    /// minutes.
+    pub fn metadata_idle_max(mut self, idle: Duration) -> Self {
+        self.settings.metadata_idle_max = idle;
+        self
+    }
+
     /// How long setting up a connection may take, resolving and dialling and the first answer included. It doubles from `first`
     /// to `longest` with each failure in a row (KIP-601). The defaults are 10 s and 30 s.
     pub fn setup_timeout(mut self, first: Duration, longest: Duration) -> Self {
@@ -145,6 +163,7 @@ impl ClientBuilder {
         set(&mut settings.request_timeout, "request.timeout.ms");
         set(&mut settings.api_timeout, "default.api.timeout.ms");
         set(&mut settings.metadata_age_max, "metadata.max.age.ms");
+        set(&mut settings.metadata_idle_max, "metadata.max.idle.ms");
         set(&mut settings.propagation, "topic.metadata.propagation.max.ms");
         set(&mut settings.setup_timeout, "socket.connection.setup.timeout.ms");
         set(&mut settings.setup_timeout_max, "socket.connection.setup.timeout.max.ms");
@@ -171,6 +190,6 @@ impl ClientBuilder {
 
     /// Connects. See [`Client::connect`].
     pub async fn connect(self) -> Result<Client, Error> {
-        Ok(Client { cluster: Cluster::connect(self.settings.within_reason(), self.connector).await? })
+        Ok(Client { cluster: Cluster::connect(self.settings.bounded(), self.connector).await? })
     }
 }

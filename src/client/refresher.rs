@@ -1,7 +1,8 @@
-//! Keeps what is known about the cluster fresh: one task a client, one question at a time.
+//! Keeps the metadata fresh: one task for each client, one refresh at a time.
 //!
 //! The task holds no handle while it waits, so that a client that was dropped goes away at once.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::future::poll_fn;
@@ -11,72 +12,122 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
 
 use fastrand::Rng;
 use tokio::sync::Notify;
-use tokio::sync::oneshot;
 
 use super::cluster::Cluster;
-use super::cluster::PATIENCE;
-use super::cluster::Target;
 use super::cluster::Weak;
+use super::hedge::Hedge;
+use super::hedge::Judged;
+use super::routing::Target;
+use super::topics::AutoCreate;
+use crate::config::HostPort;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::clock;
-use crate::net::connection::Reply;
 use crate::types::TopicName;
-use crate::wire::Request;
-use crate::wire::Response;
 use crate::wire::message::MetadataRequest;
 use crate::wire::message::MetadataResponse;
 
-/// What is wanted of the task.
+/// While refreshes bring nothing new, the pause between them grows no further than to this at first.
+///
+/// Somebody waits for a leader that is being elected, or for a topic that is being created. Pauses that have grown to
+/// `retry.backoff.max.ms` would notice it up to a second late.
+const PAUSE_MAX_AT_FIRST: Duration = Duration::from_millis(250);
+
+/// How long that is so. Elections are over by then, and a partition that stays without a leader is not asked about as often.
+const AT_FIRST: Duration = Duration::from_secs(30);
+
+/// The topics that are kept fresh, and the requests to the task.
 #[derive(Debug, Default)]
 pub(super) struct Refresher {
-    wanted: Mutex<Wanted>,
-    news: Notify,
+    state: Mutex<State>,
+    requested: Notify,
     stopped: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Wanted {
-    topics: BTreeSet<TopicName>,
-    soon: bool,
-    /// Why the last question was not answered, if it was not.
+struct State {
+    topics: BTreeMap<TopicName, Tracked>,
+    /// Why the last refresh failed, if it did.
     failure: Option<Error>,
 }
 
+/// Interest in a topic.
+#[derive(Debug, Default)]
+struct Tracked {
+    /// Those who need it until they say otherwise.
+    holders: usize,
+    /// When it is forgotten if nobody holds it: it was last used a while before.
+    until: Option<Instant>,
+    create: AutoCreate,
+}
+
+/// The topics of one refresh.
+struct Plan {
+    /// Topics that a request must not create.
+    topics: BTreeSet<TopicName>,
+    /// Unknown topics that a broker may create. They have a request of their own, because its flag counts for all its topics.
+    to_create: BTreeSet<TopicName>,
+    /// Topics that are not kept fresh any more.
+    expired: Vec<TopicName>,
+}
+
 impl Refresher {
-    fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        // The state is whole after every statement, so a panic elsewhere does not spoil it.
+        lock(&self.state)
     }
 
-    /// Adds topics to those that are kept fresh; `soon` asks without waiting for the next turn.
-    pub(super) fn want(&self, topics: &[TopicName], soon: bool) {
-        let mut wanted = self.wanted();
-        for topic in topics {
-            if !wanted.topics.contains(topic) {
-                wanted.topics.insert(topic.clone());
+    /// Keeps topics fresh for as long as `idle`; `soon` asks for them without waiting for the next regular refresh.
+    ///
+    /// This is the only way into a refresh. A name that no topic can have is passed over: a name too long to be encoded would
+    /// make every later refresh fail.
+    pub(super) fn track(&self, topics: &[TopicName], create: AutoCreate, idle: Duration, soon: bool) {
+        let until = clock::now() + idle;
+        {
+            let mut state = self.state();
+            for topic in topics {
+                state.tracked(topic, create, |tracked| tracked.until = Some(until));
             }
         }
-        wanted.soon |= soon;
-        drop(wanted);
         if soon {
-            self.news.notify_one();
+            self.requested.notify_one();
         }
     }
 
-    /// Why nothing is known, where that is so.
+    /// Keeps topics fresh until they are released as often as they were held.
+    pub(super) fn hold(&self, topics: &[TopicName], create: AutoCreate) {
+        let mut state = self.state();
+        for topic in topics {
+            state.tracked(topic, create, |tracked| tracked.holders += 1);
+        }
+    }
+
+    /// Ends the interest of one holder.
+    pub(super) fn release(&self, topics: &[TopicName]) {
+        let mut state = self.state();
+        for topic in topics {
+            if let Some(tracked) = state.topics.get_mut(topic) {
+                tracked.holders = tracked.holders.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Why the last refresh failed, if it did.
     pub(super) fn failure(&self) -> Option<Error> {
-        self.wanted().failure.clone()
+        self.state().failure.clone()
     }
 
     pub(super) fn stop(&self) {
         self.stopped.notify_one();
     }
 
-    /// Awaits `future` unless the client goes away first.
+    /// Awaits `future`. `None` if the client goes away first.
     async fn unless_stopped<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut stopped = pin!(self.stopped.notified());
         let mut future = pin!(future);
@@ -86,145 +137,229 @@ impl Refresher {
         })
         .await
     }
+
+    fn plan(&self, cluster: &Cluster) -> Plan {
+        let (now, snapshot) = (clock::now(), cluster.snapshot());
+        let (mut topics, mut to_create, mut expired) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        self.state().topics.retain(|name, tracked| {
+            if tracked.holders == 0 && tracked.until.is_none_or(|until| until <= now) {
+                expired.push(name.clone());
+                return false;
+            }
+            let is_unknown = || {
+                let known = snapshot.topic(name);
+                known.is_none_or(|topic| topic.error == Some(Code::UnknownTopicOrPartition))
+            };
+            if tracked.create == AutoCreate::Allow && is_unknown() {
+                to_create.insert(name.clone());
+            } else {
+                topics.insert(name.clone());
+            }
+            true
+        });
+        Plan { topics, to_create, expired }
+    }
 }
 
-/// Asks whenever it is wanted, and when what is known is old, until the client is gone.
+impl State {
+    fn tracked(&mut self, topic: &TopicName, create: AutoCreate, change: impl FnOnce(&mut Tracked)) {
+        if TopicName::problem(topic).is_some() {
+            return;
+        }
+        if !self.topics.contains_key(topic) {
+            self.topics.insert(topic.clone(), Tracked::default());
+        }
+        let tracked = self.topics.get_mut(topic).expect("it was there or was inserted");
+        change(tracked);
+        if create == AutoCreate::Allow {
+            tracked.create = create;
+        }
+    }
+}
+
+/// Refreshes when it is asked to, and when the metadata is old, until the client is gone.
 ///
-/// After an answer that brought nothing new, as after none, the next question waits longer (KIP-580).
+/// After a refresh that brought nothing new, and after one that failed, the next one waits longer (KIP-580).
 pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
     let mut rng = Rng::with_seed(clock::seed());
     let Some(first) = cluster.upgrade() else { return };
-    let (age_max, long) = (first.settings().metadata_age_max, first.settings().retry_backoff_max);
+    let settings = first.settings();
+    let (age_max, long) = (settings.metadata_age_max, settings.retry_backoff_max);
+    let pause_max = PAUSE_MAX_AT_FIRST.max(settings.retry_backoff);
     let mut backoff = first.retry_backoff();
     drop(first);
+    let mut changed_at = clock::now();
     loop {
         let quiet_since = clock::now();
         // A permit that was left before this point makes the wait return at once.
-        let news = tokio::time::timeout(age_max, refresher.news.notified());
-        if refresher.unless_stopped(news).await.is_none() {
+        let requested = tokio::time::timeout(age_max, refresher.requested.notified());
+        if refresher.unless_stopped(requested).await.is_none() {
             return;
         }
         if clock::now() - quiet_since > long {
             backoff.reset();
+            changed_at = clock::now();
         }
-        let topics = {
-            let mut wanted = refresher.wanted();
-            wanted.soon = false;
-            wanted.topics.clone()
-        };
-        match refresher.unless_stopped(once(&cluster, topics)).await {
+        let mut longest = Duration::MAX;
+        match refresher.unless_stopped(refresh(&cluster, &refresher)).await {
             None => return,
-            Some(Ok(News::Some)) => backoff.reset(),
-            Some(Ok(News::None)) => {}
+            Some(Ok(Refreshed::Changed)) => {
+                backoff.reset();
+                changed_at = clock::now();
+            }
+            Some(Ok(Refreshed::Unchanged)) if clock::now() - changed_at < AT_FIRST => longest = pause_max,
+            Some(Ok(Refreshed::Unchanged)) => {}
             Some(Err(error)) => {
-                tracing::debug!(%error, "could not refresh metadata");
-                refresher.want(&[], true);
+                tracing::warn!(target: "ottla::metadata", %error, "metadata refresh failed");
+                refresher.requested.notify_one();
             }
         }
-        let pause = tokio::time::sleep(backoff.next(&mut rng));
+        let pause = tokio::time::sleep(backoff.next(&mut rng).min(longest));
         if refresher.unless_stopped(pause).await.is_none() {
             return;
         }
     }
 }
 
-/// Whether an answer changed what was known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    Some,
-    None,
-}
-
-/// Asks about `topics`: brokers that are known first, then the bootstrap addresses (KIP-899).
-///
-/// A known broker that says that it is of another cluster is passed over, since its address was given to another: only where the
-/// bootstrap addresses lead is taken for granted. A client that may not go back to them has to believe what it hears.
-pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>) -> Result<News, Error> {
-    let named = Some(topics.iter().cloned().collect());
-    let request = Request::Metadata(MetadataRequest { topics: named, allow_auto_create: false });
-    let (known, bootstrap) = strong(cluster)?.everybody();
-    let mut last = None;
-    for target in &known {
-        match ask(cluster, *target, &request, true).await {
-            Ok(response) if response.error == Some(Code::RebootstrapRequired) => break,
-            Ok(response) if is_strange(&strong(cluster)?, &response) => {
-                let text = format!("it belongs to cluster {}", response.cluster_id.as_deref().unwrap_or_default());
-                last = Some(Error::protocol(text));
-            }
-            Ok(response) => return Ok(learn(&strong(cluster)?, &topics, response)),
-            Err(error) => last = Some(error),
-        }
-    }
-    if !known.is_empty() {
+/// Asks for all that is kept fresh, and forgets the rest.
+async fn refresh(cluster: &Weak, refresher: &Refresher) -> Result<Refreshed, Error> {
+    let Plan { topics, to_create, expired } = {
         let cluster = strong(cluster)?;
-        if !cluster.settings().rebootstrap {
-            return Err(nobody(&cluster, last));
+        let plan = refresher.plan(&cluster);
+        if !plan.expired.is_empty() {
+            cluster.edit(|cache| cache.remove_topics(&plan.expired));
         }
-        tracing::info!("no known broker answers: starting over from the bootstrap addresses");
-        cluster.edit(|cache| {
-            cache.forget_brokers();
-            true
-        });
+        plan
+    };
+    for topic in &expired {
+        tracing::debug!(target: "ottla::metadata", %topic, "topic not used any more");
     }
-    let others = !known.is_empty() || bootstrap.len() > 1;
-    for target in &bootstrap {
-        match ask(cluster, *target, &request, others).await {
-            Ok(MetadataResponse { error: Some(code), .. }) => {
-                last = Some(Error::broker(code, "could not learn of the cluster"));
-            }
-            Ok(response) => return Ok(learn(&strong(cluster)?, &topics, response)),
-            Err(error) => last = Some(error),
-        }
+    let mut refreshed = Refreshed::Unchanged;
+    if to_create.is_empty() || !topics.is_empty() {
+        refreshed = once(cluster, topics, AutoCreate::Forbid).await?;
     }
-    Err(nobody(&strong(cluster)?, last))
+    if !to_create.is_empty() && once(cluster, to_create, AutoCreate::Allow).await? == Refreshed::Changed {
+        refreshed = Refreshed::Changed;
+    }
+    Ok(refreshed)
 }
 
-fn is_strange(cluster: &Cluster, response: &MetadataResponse) -> bool {
-    let is_strange = cluster.settings().rebootstrap && cluster.snapshot().is_of_another_cluster(response);
-    if is_strange {
-        tracing::warn!(id = response.cluster_id, "a broker belongs to another cluster: it is not believed");
+/// Whether a refresh changed the metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refreshed {
+    Changed,
+    Unchanged,
+}
+
+/// Asks about `topics`: brokers that are known, then the bootstrap addresses (KIP-899).
+///
+/// A known broker that says that it belongs to another cluster is passed over, since its address was given to another: only the
+/// cluster at the bootstrap addresses is taken for granted. A client that may not go back to them has to believe what it hears.
+pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: AutoCreate) -> Result<Refreshed, Error> {
+    let found = ask(cluster, &topics, create).await;
+    let cluster = strong(cluster)?;
+    cluster.refresher().state().failure = found.as_ref().err().cloned();
+    match &found {
+        Ok(_) => cluster.registry().metadata().refreshes += 1,
+        Err(_) => cluster.registry().metadata().failures += 1,
     }
-    is_strange
+    let (target, response) = found?;
+    let before = cluster.snapshot();
+    cluster.edit(|cache| {
+        if matches!(target, Target::Bootstrap(_)) && before.is_of_another_cluster(&response) {
+            cache.forget_brokers();
+        }
+        cache.handle_answer(&topics, response);
+        true
+    });
+    Ok(if before.says_the_same_as(&cluster.snapshot()) { Refreshed::Unchanged } else { Refreshed::Changed })
+}
+
+async fn ask(
+    cluster: &Weak,
+    topics: &BTreeSet<TopicName>,
+    create: AutoCreate,
+) -> Result<(Target, MetadataResponse), Error> {
+    let (known, bootstrap, deadline, patience, rebootstrap) = {
+        let cluster = strong(cluster)?;
+        let settings = cluster.settings();
+        let deadline = clock::now() + settings.request_timeout;
+        let rebootstrap = settings.rebootstrap;
+        // Brokers that are silent for as long as it may take to reach one may be gone for good.
+        let patience = if rebootstrap { settings.setup_timeout } else { settings.request_timeout };
+        (cluster.known_brokers(), cluster.bootstrap_addresses(), deadline, patience, rebootstrap)
+    };
+    let allow_auto_create = create == AutoCreate::Allow;
+    let request = MetadataRequest { topics: Some(topics.iter().cloned().collect()), allow_auto_create };
+    let mut hedge = Hedge::new(cluster.clone(), request, deadline);
+    let are_known = !known.is_empty();
+    let failed = Mutex::new(Vec::new());
+    let rejected = |error: Error| {
+        if let Some(cluster) = cluster.upgrade() {
+            cluster.refresher().state().failure = Some(error.clone());
+        }
+        error
+    };
+    let judge = |target: Target, answer: Result<MetadataResponse, Error>| match answer {
+        Err(error) => {
+            lock(&failed).extend(address(cluster, target));
+            Judged::Rejected(rejected(error.of_a_question()))
+        }
+        Ok(MetadataResponse { error: Some(code), .. }) => {
+            let error = rejected(Error::broker(code, "could not get metadata"));
+            let is_over = code == Code::RebootstrapRequired && matches!(target, Target::Broker(_));
+            if is_over { Judged::Over(error) } else { Judged::Rejected(error) }
+        }
+        Ok(response) if is_of_another_cluster(cluster, target, &response) => {
+            let text = format!("it belongs to cluster {}", response.cluster_id.as_deref().unwrap_or_default());
+            Judged::Rejected(rejected(Error::protocol(text)))
+        }
+        Ok(response) => Judged::Accepted((target, response)),
+    };
+    if are_known && let Some(found) = hedge.ask(known, patience, judge).await? {
+        return Ok(found);
+    }
+    if !are_known || rebootstrap {
+        if are_known {
+            tracing::warn!(target: "ottla::metadata", "no known broker answers: asking the bootstrap addresses");
+        }
+        // An address that has just failed under a broker's id would fail again.
+        let may_answer = |target: &Target| address(cluster, *target).is_some_and(|at| !lock(&failed).contains(&at));
+        let bootstrap = bootstrap.into_iter().filter(may_answer).collect();
+        let patience = deadline.saturating_duration_since(clock::now());
+        if let Some(found) = hedge.ask(bootstrap, patience, judge).await? {
+            return Ok(found);
+        }
+    }
+    Err(unreachable_cluster(&strong(cluster)?, hedge.error()))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn address(cluster: &Weak, target: Target) -> Option<HostPort> {
+    cluster.upgrade()?.route(target).ok().map(|(_, address)| address)
+}
+
+fn is_of_another_cluster(cluster: &Weak, target: Target, response: &MetadataResponse) -> bool {
+    let Some(cluster) = cluster.upgrade() else { return false };
+    let is_judged = matches!(target, Target::Broker(_)) && cluster.settings().rebootstrap;
+    let is_other = is_judged && cluster.snapshot().is_of_another_cluster(response);
+    if is_other {
+        let id = response.cluster_id.as_deref();
+        tracing::warn!(target: "ottla::metadata", cluster_id = id, "a broker belongs to another cluster and is ignored");
+    }
+    is_other
 }
 
 fn strong(cluster: &Weak) -> Result<Cluster, Error> {
     cluster.upgrade().ok_or_else(|| Error::new(Kind::Closed, "the client is closed"))
 }
 
-/// Puts the question to one. A broker that is starting may take it and not answer: where there are `others`, not for long.
-async fn ask(cluster: &Weak, target: Target, request: &Request, others: bool) -> Result<MetadataResponse, Error> {
-    let (sender, receiver) = oneshot::channel();
-    {
-        let cluster = strong(cluster)?;
-        let settings = cluster.settings();
-        // Alone, it has the time that it may take to set up a connection and to answer.
-        let patience = if others { PATIENCE } else { settings.setup_timeout_max + PATIENCE };
-        let deadline = clock::now() + settings.request_timeout.min(patience);
-        cluster.submit(target, request.clone(), deadline, Reply::Oneshot(sender));
-    }
-    let answer = match receiver.await {
-        Ok(Ok(Response::Metadata(response))) => Ok(response),
-        Ok(Ok(_)) => Err(Error::protocol("the answer is to another question")),
-        Ok(Err(error)) => Err(error.of_a_question()),
-        Err(_) => Err(Error::new(Kind::Closed, "the client is closed")),
-    };
-    strong(cluster)?.refresher().wanted().failure = answer.as_ref().err().cloned();
-    answer
-}
-
-/// Takes an answer, and tells whether it changed anything.
-fn learn(cluster: &Cluster, topics: &BTreeSet<TopicName>, response: MetadataResponse) -> News {
-    let before = cluster.snapshot();
-    cluster.edit(|cache| {
-        cache.handle_answer(topics, response);
-        true
-    });
-    if before.says_the_same_as(&cluster.snapshot()) { News::None } else { News::Some }
-}
-
-fn nobody(cluster: &Cluster, last: Option<Error>) -> Error {
+fn unreachable_cluster(cluster: &Cluster, last: Option<Error>) -> Error {
     let servers: Vec<String> = cluster.settings().bootstrap.iter().map(ToString::to_string).collect();
-    let error = Error::new(Kind::Connect, format!("none of the brokers {} could be asked", servers.join(", ")));
+    let error = Error::new(Kind::Connect, format!("no broker of {} answered", servers.join(", ")));
     match last {
         Some(last) => error.caused_by(last),
         None => error,

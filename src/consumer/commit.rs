@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use fastrand::Rng;
-
 use super::core::Isolation;
 use super::core::Position;
 use crate::client::Cluster;
+use crate::client::Coordinated;
 use crate::client::Target;
 use crate::error::Code;
 use crate::error::Error;
@@ -21,8 +20,7 @@ use crate::net::clock;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::wire::Request;
-use crate::wire::Response;
+use crate::wire::Call;
 use crate::wire::message as m;
 
 /// Where a group is that has no members: its offsets are anybody's.
@@ -32,24 +30,73 @@ const DEFAULT_RETENTION: i64 = -1;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-/// Whether a response says that its sender does not coordinate the group, or not yet.
-pub(super) fn moved(response: &Response) -> Option<Code> {
-    let elsewhere = |code: &Code| {
+/// The code by which a broker says that it does not coordinate the group, or not yet.
+fn elsewhere(codes: impl IntoIterator<Item = Code>) -> Option<Code> {
+    codes.into_iter().find(|code| {
         matches!(code, Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
-    };
-    match response {
-        Response::OffsetCommit(response) => {
-            let mut codes = response.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|(_, code)| *code);
-            codes.find(elsewhere)
-        }
-        Response::OffsetFetch(response) => {
-            let groups = response.groups.iter().filter_map(|group| group.error);
-            let topics = response.groups.iter().flat_map(|group| &group.topics);
-            let partitions = topics.flat_map(|topic| &topic.partitions).filter_map(|partition| partition.error);
-            groups.chain(partitions).find(elsewhere)
-        }
-        _ => None,
+    })
+}
+
+fn commit_moved(response: &m::OffsetCommitResponse) -> Option<Code> {
+    elsewhere(response.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|(_, code)| *code))
+}
+
+fn fetch_moved(response: &m::OffsetFetchResponse) -> Option<Code> {
+    let groups = response.groups.iter().filter_map(|group| group.error);
+    let topics = response.groups.iter().flat_map(|group| &group.topics);
+    let partitions = topics.flat_map(|topic| &topic.partitions).filter_map(|partition| partition.error);
+    elsewhere(groups.chain(partitions))
+}
+
+/// Sends a request to the coordinator of a group. Finds the coordinator again while `moved` says that the response is not its.
+async fn call_coordinator<C: Call + Clone>(
+    cluster: &Cluster,
+    group: &str,
+    request: C,
+    deadline: Instant,
+    moved: fn(&C::Response) -> Option<Code>,
+) -> Result<C::Response, Error> {
+    let coordinated = Coordinated::group(group);
+    let mut retry = cluster.retry(deadline);
+    loop {
+        let error = match cluster.call_coordinator(&coordinated, request.clone(), deadline).await {
+            Ok(response) => match moved(&response) {
+                None => return Ok(response),
+                Some(code) => {
+                    cluster.forget_coordinator(&coordinated);
+                    Error::broker(code, format!("the coordinator of group {group} moved or is not ready"))
+                }
+            },
+            Err(error) => error,
+        };
+        retry.pause(error).await?;
     }
+}
+
+/// The leader epoch of a committed offset may be newer than the metadata, which is then out of date: the offset could not be
+/// validated (KIP-320, `ConsumerCoordinator.refreshCommittedOffsets`).
+fn note_epochs(cluster: &Cluster, response: &m::OffsetFetchResponse) {
+    let snapshot = cluster.snapshot();
+    for topic in response.groups.iter().flat_map(|group| &group.topics) {
+        let name = name_of(&snapshot, &topic.name, topic.id);
+        for stored in topic.partitions.iter().filter(|stored| stored.offset >= 0) {
+            if let Some(epoch) = stored.leader_epoch {
+                cluster.epoch_seen(&name, stored.index, epoch);
+            }
+        }
+    }
+}
+
+/// Asks the coordinator of a group for offsets.
+pub(super) async fn fetch_offsets(
+    cluster: &Cluster,
+    group: &str,
+    request: m::OffsetFetchRequest,
+    deadline: Instant,
+) -> Result<m::OffsetFetchResponse, Error> {
+    let response = call_coordinator(cluster, group, request, deadline, fetch_moved).await?;
+    note_epochs(cluster, &response);
+    Ok(response)
 }
 
 /// Commits positions for a group, trying again until `deadline` where that may help.
@@ -62,25 +109,17 @@ pub(super) async fn commit(
     if positions.is_empty() {
         return Ok(());
     }
-    let mut backoff = cluster.retry_backoff();
-    let mut rng = Rng::with_seed(clock::seed());
+    let mut retry = cluster.retry(deadline).when(may_pass);
     loop {
         let snapshot = cluster.snapshot();
-        let request = Request::OffsetCommit(commit_request(&snapshot, group, positions));
-        let asked = cluster.request_coordinator(group, request, deadline, moved);
-        let Response::OffsetCommit(response) = asked.await? else {
-            return Err(Error::protocol("the answer is to another question"));
-        };
+        let request = commit_request(&snapshot, group, positions);
+        let response = call_coordinator(cluster, group, request, deadline, commit_moved).await?;
         let Some((key, error)) = refusal(&snapshot, positions, &response) else { return Ok(()) };
-        let wait = clock::now() + backoff.next(&mut rng);
-        if !may_pass(&error) || wait >= deadline {
-            return Err(error);
-        }
-        // What was left out may go by another id by now.
+        // The id of the topic may have changed.
         if error.code().is_none_or(Code::is_stale_metadata) {
             cluster.refresh(std::slice::from_ref(&key.topic));
         }
-        tokio::time::sleep_until(wait.into()).await;
+        retry.pause(error).await?;
     }
 }
 
@@ -155,10 +194,7 @@ pub(super) async fn committed(
 ) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
     let snapshot = cluster.snapshot();
     let request = committed_request(&snapshot, group, partitions);
-    let answer = cluster.request_coordinator(group, Request::OffsetFetch(request), deadline, moved).await?;
-    let Response::OffsetFetch(response) = answer else {
-        return Err(Error::protocol("the answer is to another question"));
-    };
+    let response = fetch_offsets(cluster, group, request, deadline).await?;
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
     let answered = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
     // A group that nobody has used has committed nothing.
@@ -210,8 +246,7 @@ pub(super) async fn edges(
     isolation: Isolation,
     deadline: Instant,
 ) -> Result<Vec<(TopicPartition, i64)>, Error> {
-    let mut backoff = cluster.retry_backoff();
-    let mut rng = Rng::with_seed(clock::seed());
+    let mut retry = cluster.retry(deadline).when(may_pass);
     let mut found: BTreeMap<TopicPartition, i64> = BTreeMap::new();
     loop {
         let missing: Vec<&TopicPartition> = partitions.iter().filter(|key| !found.contains_key(*key)).collect();
@@ -223,26 +258,28 @@ pub(super) async fn edges(
             problem = Some(error.in_partition(&key.topic, key.partition));
         }
         for (leader, topics) in leaders {
-            let request = Request::ListOffsets(list_request(&topics, edge, isolation));
-            let answer = cluster.request(Target::Broker(leader), request, cluster.request_deadline(deadline)).await;
-            if let Err(error) = answer.and_then(|response| note(&topics, response, &mut found)) {
+            let answer_by = cluster.request_deadline(deadline);
+            let request = list_request(&topics, edge, isolation, answer_by);
+            let response = cluster.call(Target::Broker(leader), request, answer_by).await;
+            if let Err(error) = response.and_then(|response| note(&topics, &response, &mut found)) {
                 problem = Some(error);
             }
         }
         let Some(error) = problem else {
             return Ok(partitions.iter().filter_map(|key| Some((key.clone(), *found.get(key)?))).collect());
         };
-        let wait = clock::now() + backoff.next(&mut rng);
-        if !may_pass(&error) || wait >= deadline {
-            return Err(error);
-        }
         let topics: Vec<TopicName> = missing.iter().map(|key| key.topic.clone()).collect();
         cluster.refresh(&topics);
-        tokio::time::sleep_until(wait.into()).await;
+        retry.pause(error).await?;
     }
 }
 
-fn list_request(topics: &ByTopic<(i32, ())>, edge: Edge, isolation: Isolation) -> m::ListOffsetsRequest {
+fn list_request(
+    topics: &ByTopic<(i32, ())>,
+    edge: Edge,
+    isolation: Isolation,
+    answer_by: Instant,
+) -> m::ListOffsetsRequest {
     let timestamp = match edge {
         Edge::Earliest => EARLIEST,
         Edge::Latest => LATEST,
@@ -254,18 +291,17 @@ fn list_request(topics: &ByTopic<(i32, ())>, edge: Edge, isolation: Isolation) -
         partitions: partitions.iter().map(partition).collect(),
     };
     let topics = topics.iter().map(topic).collect();
-    m::ListOffsetsRequest { isolation: isolation.to_wire(), timeout_ms: 30_000, topics }
+    let left = answer_by.saturating_duration_since(clock::now());
+    let timeout_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
+    m::ListOffsetsRequest { isolation: isolation.to_wire(), timeout_ms, topics }
 }
 
 /// Takes the offsets of the partitions that were requested from a leader. The error is of a partition that has none.
 fn note(
     topics: &ByTopic<(i32, ())>,
-    response: Response,
+    response: &m::ListOffsetsResponse,
     found: &mut BTreeMap<TopicPartition, i64>,
 ) -> Result<(), Error> {
-    let Response::ListOffsets(response) = response else {
-        return Err(Error::protocol("the answer is to another question"));
-    };
     let mut problem = Ok(());
     let keys = topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |(index, ())| (topic, *index)));
     for (topic, partition) in keys {

@@ -8,6 +8,7 @@ use super::core::ConsumerCore;
 use super::core::Isolation;
 use super::core::ResetPolicy;
 use super::core::Start;
+use crate::client::AutoCreate;
 use crate::client::Client;
 use crate::client::Cluster;
 use crate::codec::Codecs;
@@ -42,6 +43,7 @@ pub struct ConsumerBuilder {
     core: core::Config,
     pub(super) codecs: Codecs,
     pub(super) limits: Limits,
+    auto_create: AutoCreate,
 }
 
 impl Client {
@@ -82,12 +84,20 @@ impl ConsumerBuilder {
             core,
             codecs: Codecs::default(),
             limits: Limits { poll_bytes: 1 << 20, batch_bytes: 128 << 20, timeout },
+            auto_create: AutoCreate::Forbid,
         }
     }
 
     /// The group whose offsets are committed and read. There is no membership: partitions are the ones assigned here.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.core.group = Some(group.into());
+        self
+    }
+
+    /// Whether a broker may create topics that are assigned and do not exist (`allow.auto.create.topics`). The default is that it may
+    /// not. Where it may, `auto.create.topics.enable` of the broker decides.
+    pub fn allow_auto_create_topics(mut self, allow: bool) -> Self {
+        self.auto_create = AutoCreate::from(allow);
         self
     }
 
@@ -220,6 +230,9 @@ impl ConsumerBuilder {
         if let Some(kilobytes) = properties.bytes("queued.max.messages.kbytes") {
             core.prefetch_bytes = kilobytes.saturating_mul(1024);
         }
+        if let Some(allow) = properties.get("allow.auto.create.topics") {
+            self.auto_create = AutoCreate::from(allow == "true");
+        }
         core.fetch_wait_max =
             properties.millis("fetch.max.wait.ms").unwrap_or(core.fetch_wait_max).min(FETCH_WAIT_LONGEST);
         Ok(self)
@@ -235,8 +248,8 @@ impl ConsumerBuilder {
         core.assign_topics(now, self.topics);
         core.assign_partitions(now, self.partitions);
         let topics: Vec<TopicName> = core.topics().into_iter().collect();
-        self.cluster.want(&topics);
-        Ok(Consumer::start(self.cluster, core, self.core, self.codecs, self.limits))
+        let interest = self.cluster.hold(&topics, self.auto_create);
+        Ok(Consumer::start(self.cluster, interest, core, self.core, self.codecs, self.limits))
     }
 
     fn starting(&self) -> Start {

@@ -19,6 +19,7 @@ use super::commit;
 use super::core::Action;
 use super::core::ConsumerCore;
 use crate::client::Cluster;
+use crate::client::Interest;
 use crate::client::Source;
 use crate::client::Target;
 use crate::error::Error;
@@ -87,16 +88,18 @@ pub(super) struct Driver {
     answers: mpsc::UnboundedReceiver<Answer>,
     sink: mpsc::UnboundedSender<Answer>,
     fetch_wait_max: Duration,
+    /// Keeps the metadata of the topics that are read fresh.
+    _interest: Interest,
     /// Whose connections fetches go over: another consumer's long poll must not hold up this one's.
     reader: u64,
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, fetch_wait_max: Duration) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, interest: Interest, fetch_wait_max: Duration) -> Self {
         let (sink, answers) = mpsc::unbounded_channel();
         let snapshots = cluster.subscribe();
         let reader = cluster.reader();
-        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max, reader }
+        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max, _interest: interest, reader }
     }
 
     pub(super) async fn run(mut self) {
@@ -161,8 +164,7 @@ impl Driver {
                 let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
                 let (cluster, sink) = (self.cluster.clone(), self.sink.clone());
                 tokio::spawn(async move {
-                    let request = Request::OffsetFetch(request);
-                    let asked = cluster.request_coordinator(&group, request, clock::now() + timeout, commit::moved);
+                    let asked = commit::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
                     let (mut asked, mut ended) = (pin!(asked), pin!(sink.closed()));
                     let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
                         Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -170,7 +172,7 @@ impl Driver {
                         Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
                     });
                     if let Some(answer) = answer.await {
-                        let _ = sink.send((tag, answer));
+                        let _ = sink.send((tag, answer.map(Response::OffsetFetch)));
                     }
                 });
             }

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::task::JoinHandle;
 
 use crate::client::Cluster;
+use crate::client::Interest;
 use crate::codec::Codecs;
 use crate::error::Error;
 use crate::error::Kind;
@@ -86,11 +87,18 @@ enum Progress {
 }
 
 impl Consumer {
-    fn start(cluster: Cluster, core: ConsumerCore, settings: core::Config, codecs: Codecs, limits: Limits) -> Self {
+    fn start(
+        cluster: Cluster,
+        interest: Interest,
+        core: ConsumerCore,
+        settings: core::Config,
+        codecs: Codecs,
+        limits: Limits,
+    ) -> Self {
         let shared = Arc::new(Shared::new(core));
         let weak = Arc::downgrade(&shared);
         cluster.register(weak);
-        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), settings.fetch_wait_max);
+        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), interest, settings.fetch_wait_max);
         Self {
             shared,
             cluster,

@@ -187,6 +187,13 @@ impl Error {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
     }
 
+    /// The error of a call whose deadline leaves no time for another attempt: the place stays, and `self` is the cause.
+    pub(crate) fn out_of_time(self, message: &str) -> Self {
+        let (place, written) = (self.0.place.clone(), self.0.written);
+        let error = Self::new(Kind::Timeout, message).edit(|inner| (inner.place, inner.written) = (place, written));
+        error.caused_by(self)
+    }
+
     /// What sort of error this is.
     pub fn kind(&self) -> Kind {
         self.0.kind

@@ -1,43 +1,52 @@
-//! Takes what brokers say. Leader epochs never go back for one topic id; what makes no sense is passed over.
+//! Takes what brokers say about the cluster, and keeps it from going back.
+//!
+//! Brokers hear of changes at different times. A broker that lags behind may name a topic id that was replaced, or an older leader
+//! epoch; such an answer leaves a topic as it is. It is believed nevertheless when brokers say nothing else for long: see
+//! [`CONTRADICTIONS_MAX`](super::doubts::CONTRADICTIONS_MAX).
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::doubts::Doubts;
+use super::doubts::Verdict;
+use super::doubts::newer;
 use super::snapshot::Partition;
 use super::snapshot::Snapshot;
 use super::snapshot::Topic;
 use crate::error::Code;
 use crate::types::LeaderEpoch;
+use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::wire::message::Leader;
-use crate::wire::message::MetadataPartition;
 use crate::wire::message::MetadataResponse;
 use crate::wire::message::MetadataTopic;
 use crate::wire::message::Node;
 
-/// The state of knowledge, and how it changes.
+/// The metadata, and how it changes.
 #[derive(Debug, Default)]
 pub struct Cache {
     current: Arc<Snapshot>,
+    doubts: BTreeMap<TopicName, Doubts>,
 }
 
 impl Cache {
-    /// What is known.
+    /// The metadata.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current)
     }
 
-    fn edit(&mut self, change: impl FnOnce(&mut Snapshot)) {
+    fn edit(&mut self, change: impl FnOnce(&mut Snapshot, &mut BTreeMap<TopicName, Doubts>)) {
         let snapshot = Arc::make_mut(&mut self.current);
-        change(snapshot);
+        change(snapshot, &mut self.doubts);
         snapshot.generation += 1;
     }
 
     /// Takes a Metadata response. Topics that it does not mention stay as they are.
     pub fn handle_response(&mut self, response: MetadataResponse) {
-        self.edit(|snapshot| {
+        self.edit(|snapshot, doubts| {
             let brokers: Vec<Node> = response.brokers.into_iter().filter(sensible).collect();
-            // A broker that is starting may know of none; what was known serves better.
+            // A broker that is starting may know of no brokers; those that were known serve better.
             if !brokers.is_empty() {
                 // The last one collected stays, and of two that have the same id the first one counts.
                 snapshot.brokers = brokers.into_iter().rev().map(|broker| (broker.id, broker)).collect();
@@ -45,44 +54,77 @@ impl Cache {
             snapshot.controller = Some(response.controller).filter(|id| *id >= 0);
             snapshot.cluster_id = response.cluster_id.or(snapshot.cluster_id.take());
             for topic in response.topics {
-                update(snapshot, topic);
+                update(snapshot, doubts, topic);
             }
         });
     }
 
-    /// Takes the answer to a question about these topics. What it says of others is passed over: a broker that mentions new ones
-    /// each time would be remembered without end. Of what it says twice, the first counts.
+    /// Takes the response to a request about these topics. Other topics in it are passed over: a broker that mentions new ones each
+    /// time would be remembered without end. Of two answers about one topic, the first counts.
     pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
         let mut open: BTreeSet<&str> = asked.iter().map(|name| &**name).collect();
         response.topics.retain(|topic| open.remove(&*topic.name));
         self.handle_response(response);
     }
 
-    /// Takes a leader that a Produce or Fetch response hinted at (KIP-951); answers whether it was news.
+    /// Takes a leader that a Produce or Fetch response hinted at (KIP-951). Returns whether it was newer than what is known.
     pub fn handle_hint(&mut self, topic: &TopicName, partition: i32, leader: Leader, nodes: &[Node]) -> bool {
         let (Some(epoch), true) = (LeaderEpoch::from_wire(leader.epoch), leader.id >= 0) else { return false };
         let Some(known) = self.current.partition(topic, partition) else { return false };
-        if known.epoch.is_some_and(|known| known >= epoch) {
+        // The leader of an epoch that was only seen elsewhere is not known yet.
+        if known
+            .epoch
+            .is_some_and(|known_epoch| known_epoch > epoch || (known_epoch == epoch && known.leader.is_some()))
+        {
             return false;
         }
-        let index = usize::try_from(partition).unwrap_or(usize::MAX);
-        self.edit(|snapshot| {
+        self.edit(|snapshot, doubts| {
+            if let Some(doubts) = doubts.get_mut(topic) {
+                doubts.caught_up(partition);
+            }
             for node in nodes.iter().filter(|node| sensible(node)) {
                 snapshot.brokers.insert(node.id, node.clone());
             }
-            if let Some(slot) =
-                snapshot.topics.get_mut(topic).and_then(|topic| Arc::make_mut(topic).partitions.get_mut(index))
-            {
-                *slot = Partition { leader: Some(leader.id), epoch: Some(epoch) };
-            }
+            set(snapshot, topic, partition, Partition { leader: Some(leader.id), epoch: Some(epoch) });
         });
         true
     }
 
-    /// Forgets the brokers, so that the next question goes to the bootstrap addresses (KIP-899). Whatever cluster those lead to is
-    /// the one that is meant.
+    /// Takes a leader epoch that was seen elsewhere than in metadata: with a committed offset, in a response. Returns whether it is
+    /// newer than the metadata, so that a refresh is needed (`Metadata.updateLastSeenEpochIfNewer`).
+    ///
+    /// Until metadata has caught up, the partition has no leader. If brokers keep saying that the epoch is older, they are believed in
+    /// the end: an offset may have been committed before its topic was recreated.
+    pub fn handle_epoch_seen(&mut self, topic: &TopicName, partition: i32, epoch: LeaderEpoch) -> bool {
+        let Some(known) = self.current.partition(topic, partition) else { return false };
+        // The metadata of brokers that tell no epochs never catches up.
+        if known.epoch.is_none_or(|known| known >= epoch) {
+            return false;
+        }
+        self.doubts.entry(topic.clone()).or_default().expect_newer(partition, known);
+        self.edit(|snapshot, _| set(snapshot, topic, partition, Partition { leader: None, epoch: Some(epoch) }));
+        true
+    }
+
+    /// Forgets topics. Returns whether one of them was known.
+    pub fn remove_topics(&mut self, topics: &[TopicName]) -> bool {
+        let mut removed = false;
+        self.edit(|snapshot, doubts| {
+            for topic in topics {
+                doubts.remove(topic);
+                if let Some(topic) = snapshot.topics.remove(topic) {
+                    forget_id(snapshot, &topic);
+                    removed = true;
+                }
+            }
+        });
+        removed
+    }
+
+    /// Forgets the brokers and which cluster they belong to. The next request goes to the bootstrap addresses (KIP-899), and the
+    /// cluster there is the one that is meant.
     pub fn forget_brokers(&mut self) {
-        self.edit(|snapshot| {
+        self.edit(|snapshot, _| {
             snapshot.brokers.clear();
             snapshot.cluster_id = None;
         });
@@ -93,22 +135,57 @@ fn sensible(broker: &Node) -> bool {
     broker.id >= 0 && !broker.host.is_empty() && (1..=65_535).contains(&broker.port)
 }
 
-fn update(snapshot: &mut Snapshot, heard: MetadataTopic) {
+fn set(snapshot: &mut Snapshot, topic: &TopicName, partition: i32, state: Partition) {
+    let index = usize::try_from(partition).unwrap_or(usize::MAX);
+    if let Some(slot) = snapshot.topics.get_mut(topic).and_then(|topic| Arc::make_mut(topic).partitions.get_mut(index))
+    {
+        *slot = state;
+    }
+}
+
+fn forget_id(snapshot: &mut Snapshot, topic: &Topic) {
+    if snapshot.names.get(&topic.id) == Some(&topic.name) {
+        snapshot.names.remove(&topic.id);
+    }
+}
+
+fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, heard: MetadataTopic) {
     if heard.name.is_empty() {
         return;
     }
     let before = snapshot.topics.get(&*heard.name).cloned();
     let name = before.as_ref().map_or_else(|| TopicName::from(&*heard.name), |topic| topic.name.clone());
-    let topic = match heard.error {
-        Some(error) => refused(name, &heard, error, before.as_deref()),
-        None => described(name, &heard, before.as_deref()),
+    let Some(before) = before else {
+        let topic = match heard.error {
+            Some(error) => refused(name, &heard, error, None),
+            None => described(name, &heard, None),
+        };
+        return insert(snapshot, topic);
     };
-    // Another id is another topic of the same name: what was known by the old one is not kept for good.
-    if let Some(before) = before.filter(|before| before.id != topic.id)
-        && snapshot.names.get(&before.id) == Some(&topic.name)
-    {
-        snapshot.names.remove(&before.id);
+    let doubts = doubts.entry(name.clone()).or_default();
+    let restored;
+    let known = match doubts.judge(&before, &heard) {
+        Verdict::Stale => return,
+        Verdict::StartOver => None,
+        Verdict::Restore => {
+            restored = doubts.restore(&before);
+            Some(&restored)
+        }
+        Verdict::Merge => Some(&*before),
+    };
+    let topic = match heard.error {
+        Some(error) => refused(name, &heard, error, known),
+        None => described(name, &heard, known),
+    };
+    doubts.note(&before, &heard, &topic);
+    // Another id is another topic of the same name.
+    if before.id != topic.id {
+        forget_id(snapshot, &before);
     }
+    insert(snapshot, topic);
+}
+
+fn insert(snapshot: &mut Snapshot, topic: Topic) {
     if topic.error.is_none() && !topic.id.is_zero() {
         snapshot.names.insert(topic.id, topic.name.clone());
     }
@@ -120,22 +197,24 @@ fn refused(name: TopicName, heard: &MetadataTopic, error: Code, before: Option<&
     let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
     let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
     if gone {
-        // It may be that a broker has not heard of the topic yet: epochs do not go back for that.
+        // The broker may not have heard of the topic yet: epochs do not go back for that.
         for partition in &mut partitions {
             partition.leader = None;
         }
     }
-    let known = before.map(|topic| topic.id).filter(|_| heard.id.is_zero());
-    Topic { name, id: known.unwrap_or(heard.id), error: Some(error), partitions }
+    Topic { name, id: id(heard, before), error: Some(error), partitions }
+}
+
+/// The id in an answer. A broker that knows no ids does not take one away.
+fn id(heard: &MetadataTopic, before: Option<&Topic>) -> TopicId {
+    before.map(|topic| topic.id).filter(|_| heard.id.is_zero()).unwrap_or(heard.id)
 }
 
 fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> Topic {
-    // Another id is another topic of the same name: nothing of the old one counts.
-    let before = before.filter(|before| before.id == heard.id || before.id.is_zero() || heard.id.is_zero());
     let old = before.map_or(&[][..], |topic| &topic.partitions);
     // Indexes have no holes, so none is as large as their number; one that is would only cost memory.
     let count = heard.partitions.len().max(old.len());
-    // A response that leaves out partitions does not unmake them.
+    // A response that leaves out partitions does not remove them: the partitions of a topic never become fewer.
     let mut partitions = old.to_vec();
     // The last one stays, and of two that have the same index the first one counts.
     for partition in heard.partitions.iter().rev() {
@@ -147,21 +226,14 @@ fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> 
         }
         partitions[index] = newer(old.get(index).copied(), partition);
     }
-    Topic { name, id: heard.id, error: None, partitions }
-}
-
-fn newer(old: Option<Partition>, heard: &MetadataPartition) -> Partition {
-    let new = Partition { leader: Some(heard.leader).filter(|leader| *leader >= 0), epoch: heard.leader_epoch };
-    match old {
-        Some(old) if old.epoch > new.epoch && new.epoch.is_some() => old,
-        _ => new,
-    }
+    Topic { name, id: id(heard, before), error: None, partitions }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::doubts::CONTRADICTIONS_MAX;
     use super::*;
-    use crate::types::TopicId;
+    use crate::wire::message::MetadataPartition;
 
     fn response(id: u8, epoch: i32, leader: i32) -> MetadataResponse {
         let partition =
@@ -306,7 +378,7 @@ mod tests {
         };
         let first = response(1, 5, 1);
         let same = told(first.clone());
-        let mut often = Cache { current: Arc::clone(&same) };
+        let mut often = Cache { current: Arc::clone(&same), ..Cache::default() };
         often.handle_response(first.clone());
         assert!(often.snapshot().generation() > same.generation());
         assert!(same.says_the_same_as(&often.snapshot()));
@@ -351,5 +423,161 @@ mod tests {
         assert_eq!(leader(&cache), Some(1), "its epochs do not go back");
         cache.handle_response(response(0, 4, 2));
         assert_eq!(leader(&cache), Some(1), "nor where a broker is too old for ids");
+    }
+
+    /// What a broker without topic ids says: the leader epochs of all partitions, each led by broker 1.
+    fn without_ids(epochs: &[i32]) -> MetadataResponse {
+        let mut answer = response(0, 0, 1);
+        answer.topics[0].partitions = (0..)
+            .zip(epochs)
+            .map(|(index, epoch)| MetadataPartition {
+                index,
+                leader: 1,
+                leader_epoch: LeaderEpoch::from_wire(*epoch),
+                ..MetadataPartition::default()
+            })
+            .collect();
+        answer
+    }
+
+    fn gone() -> MetadataResponse {
+        let mut gone = response(0, 0, 1);
+        gone.topics[0].partitions.clear();
+        gone.topics[0].error = Some(Code::UnknownTopicOrPartition);
+        gone
+    }
+
+    fn epochs(cache: &Cache) -> Vec<i32> {
+        let snapshot = cache.snapshot();
+        let partitions = &snapshot.topic("t").expect("it is known").partitions;
+        partitions.iter().map(|partition| LeaderEpoch::to_wire(partition.epoch)).collect()
+    }
+
+    #[test]
+    fn replaced_topic_id_is_ignored_while_another_broker_lags() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 7, 1));
+        cache.handle_response(response(2, 0, 1));
+        for _ in 0..3 * CONTRADICTIONS_MAX {
+            cache.handle_response(response(1, 8, 2));
+            assert_eq!(cache.snapshot().topic("t").unwrap().id, TopicId([2; 16]));
+            assert_eq!(leader(&cache), Some(1));
+            cache.handle_response(response(2, 0, 1));
+        }
+    }
+
+    #[test]
+    fn replaced_topic_id_is_believed_when_all_brokers_insist() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 7, 1));
+        cache.handle_response(response(2, 9, 1));
+        for _ in 1..CONTRADICTIONS_MAX {
+            cache.handle_response(response(1, 7, 2));
+        }
+        assert_eq!(cache.snapshot().topic("t").unwrap().id, TopicId([2; 16]));
+        cache.handle_response(response(1, 7, 2));
+        assert_eq!(cache.snapshot().topic("t").unwrap().id, TopicId([1; 16]), "the cluster was restored");
+        assert_eq!(leader(&cache), Some(2));
+        cache.handle_response(response(2, 9, 1));
+        assert_eq!(leader(&cache), Some(2), "the other id is the replaced one");
+    }
+
+    #[test]
+    fn replaced_topic_ids_that_are_remembered_are_bounded() {
+        let mut cache = Cache::default();
+        for id in 1..200 {
+            cache.handle_response(response(id, 0, 1));
+        }
+        assert!(cache.doubts["t"].memory() <= 8);
+        cache.remove_topics(&["t".into()]);
+        assert!(cache.doubts.is_empty());
+        assert!(cache.snapshot().names.is_empty());
+    }
+
+    #[test]
+    fn topic_recreated_with_fewer_partitions_has_fewer() {
+        let mut cache = Cache::default();
+        let mut many = response(1, 3, 1);
+        many.topics[0].partitions = without_ids(&[3, 3, 3]).topics.remove(0).partitions;
+        cache.handle_response(many);
+        cache.handle_response(response(2, 0, 1));
+        assert_eq!(epochs(&cache), [0]);
+    }
+
+    #[test]
+    fn recreation_without_ids_is_noticed_after_the_topic_was_gone() {
+        let mut cache = Cache::default();
+        cache.handle_response(without_ids(&[5, 6, 7]));
+        cache.handle_response(gone());
+        cache.handle_response(without_ids(&[5, 6, 7]));
+        assert_eq!(epochs(&cache), [5, 6, 7], "one broker had not heard of it");
+        cache.handle_response(without_ids(&[4, 6, 7]));
+        assert_eq!(epochs(&cache), [5, 6, 7], "another lags behind");
+        cache.handle_response(gone());
+        cache.handle_response(without_ids(&[0, 0]));
+        assert_eq!(epochs(&cache), [0, 0]);
+    }
+
+    #[test]
+    fn recreation_without_ids_is_noticed_when_all_brokers_insist() {
+        let mut cache = Cache::default();
+        cache.handle_response(without_ids(&[5, 6, 7]));
+        for _ in 1..CONTRADICTIONS_MAX {
+            cache.handle_response(without_ids(&[0, 0]));
+            assert_eq!(epochs(&cache), [5, 6, 7]);
+        }
+        cache.handle_response(without_ids(&[5, 6, 7]));
+        for _ in 1..CONTRADICTIONS_MAX {
+            cache.handle_response(without_ids(&[0, 0]));
+            assert_eq!(epochs(&cache), [5, 6, 7], "they were contradicted in between");
+        }
+        cache.handle_response(without_ids(&[0, 0]));
+        assert_eq!(epochs(&cache), [0, 0]);
+    }
+
+    #[test]
+    fn partition_has_no_leader_until_metadata_reaches_an_epoch_seen_elsewhere() {
+        let mut cache = Cache::default();
+        let seen = |cache: &mut Cache, epoch| {
+            cache.handle_epoch_seen(&"t".into(), 0, LeaderEpoch::from_wire(epoch).expect("an epoch"))
+        };
+        cache.handle_response(response(1, 5, 1));
+        assert!(!seen(&mut cache, 5) && !seen(&mut cache, 4), "not newer");
+        assert_eq!(leader(&cache), Some(1));
+        assert!(seen(&mut cache, 7));
+        assert!(!seen(&mut cache, 7), "known by now");
+        assert_eq!((leader(&cache), epochs(&cache)), (None, vec![7]));
+        cache.handle_response(response(1, 6, 2));
+        assert_eq!(leader(&cache), None, "older than what was seen");
+        cache.handle_response(response(1, 7, 3));
+        assert_eq!(leader(&cache), Some(3));
+        assert!(seen(&mut cache, 9));
+        assert!(!cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 8 }, &[]));
+        assert!(cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 9 }, &[]));
+        assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn epoch_seen_elsewhere_is_dropped_when_all_brokers_contradict_it() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 5, 1));
+        assert!(cache.handle_epoch_seen(&"t".into(), 0, LeaderEpoch::from_wire(50).expect("an epoch")));
+        cache.handle_response(response(1, 6, 2));
+        for _ in 2..CONTRADICTIONS_MAX {
+            cache.handle_response(response(1, 5, 1));
+            assert_eq!(leader(&cache), None);
+        }
+        cache.handle_response(response(1, 5, 1));
+        assert_eq!((leader(&cache), epochs(&cache)), (Some(2), vec![6]), "the newest metadata counts");
+        cache.handle_response(response(1, 5, 1));
+        assert_eq!(leader(&cache), Some(2));
+    }
+
+    #[test]
+    fn a_broker_that_knows_no_ids_does_not_take_one_away() {
+        let mut cache = Cache::default();
+        cache.handle_response(response(1, 5, 1));
+        cache.handle_response(response(0, 5, 1));
+        assert!(cache.snapshot().topic_by_id(TopicId([1; 16])).is_some());
     }
 }

@@ -3,6 +3,7 @@
 //! [`Cache`] takes what brokers say and keeps it from going back; [`Snapshot`] is what everybody else reads.
 
 mod cache;
+mod doubts;
 mod grouping;
 mod snapshot;
 

@@ -67,6 +67,11 @@ impl Snapshot {
         self.controller
     }
 
+    /// The id of the cluster, if a broker told it.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
     pub fn generation(&self) -> u64 {
         self.generation
     }

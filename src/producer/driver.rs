@@ -3,6 +3,7 @@
 //! One turn takes the lock once: it tells the core what happened and collects what is to be done. Doing it (telling those who
 //! wait, stamping and hashing, compressing) needs no lock.
 
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::future::poll_fn;
@@ -40,6 +41,8 @@ use crate::record::HEADER_LEN;
 use crate::record::RecordError;
 use crate::record::SealedBatch;
 use crate::types::ProducerIdentity;
+use crate::types::TopicName;
+use crate::wire::Call;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message as m;
@@ -49,6 +52,9 @@ const COMPRESS_APART_FROM: usize = 16 * 1024;
 
 /// The tag of the request for an identity; Produce requests have the core's numbers, which start above.
 const IDENTITY: u64 = 0;
+
+/// How often the interest in topics that are sent to is renewed, at most.
+const RENEW: Duration = Duration::from_secs(60);
 
 type Answer = (u64, Result<Response, Error>);
 /// A batch, and the buffer that it was compressed from.
@@ -68,6 +74,9 @@ pub(super) struct Driver {
     /// What the core was told last.
     known: Arc<Snapshot>,
     acks: i16,
+    /// Topics that were sent to since their interest was last renewed, and when it was.
+    used: BTreeSet<TopicName>,
+    renewed: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     news: News,
     /// What is compressed on other threads, and what waits for one.
@@ -109,6 +118,8 @@ impl Driver {
             snapshots,
             known: Arc::default(),
             acks,
+            used: BTreeSet::new(),
+            renewed: clock::now(),
             timer: None,
             news: News::default(),
             compressing: 0,
@@ -242,17 +253,43 @@ impl Driver {
 
     fn init_producer_id(&self) {
         let request = m::InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: -1, current: None };
-        let cluster = self.shared.cluster();
-        let deadline = cluster.patience(clock::now() + cluster.settings().request_timeout);
-        let reply = Reply::Tagged { tag: IDENTITY, sink: self.answer_sink.clone() };
-        cluster.submit(Target::Any, Request::InitProducerId(request), deadline, reply);
+        let (cluster, sink) = (self.shared.cluster().clone(), self.answer_sink.clone());
+        let deadline = clock::now() + cluster.settings().request_timeout;
+        tokio::spawn(async move {
+            let (mut asked, mut ended) = (pin!(cluster.call_any_once(&request, deadline)), pin!(sink.closed()));
+            let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                // The driver may end meanwhile, and then nobody needs the response.
+                Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+            });
+            if let Some(answer) = answer.await {
+                let _ = sink.send((IDENTITY, answer.map(Response::InitProducerId)));
+            }
+        });
     }
 
-    fn send(&self, broker: i32, tag: u64, entries: Vec<Entry>) {
+    fn send(&mut self, broker: i32, tag: u64, entries: Vec<Entry>) {
+        self.note_use(&entries);
         let timeout = self.shared.cluster().settings().request_timeout;
         let request = self.request(timeout, entries);
         let reply = Reply::Tagged { tag, sink: self.answer_sink.clone() };
         self.shared.cluster().submit(Target::Broker(broker), request, clock::now() + timeout, reply);
+    }
+
+    /// Keeps the metadata of topics fresh that are sent to.
+    fn note_use(&mut self, entries: &[Entry]) {
+        for Entry { topic, .. } in entries {
+            if !self.used.contains(topic) {
+                self.used.insert(topic.clone());
+            }
+        }
+        let now = clock::now();
+        let cluster = self.shared.cluster();
+        if now.saturating_duration_since(self.renewed) > RENEW.min(cluster.settings().metadata_idle_max / 4) {
+            self.renewed = now;
+            let used: Vec<TopicName> = std::mem::take(&mut self.used).into_iter().collect();
+            cluster.track(&used, self.shared.auto_create());
+        }
     }
 
     fn request(&self, timeout: Duration, entries: Vec<Entry>) -> Request {
@@ -371,16 +408,12 @@ enum Heard {
 }
 
 fn understand(tag: u64, answer: Result<Response, Error>) -> Heard {
-    let mixed_up = || Error::protocol("the answer is to another question");
     if tag == IDENTITY {
-        return Heard::Identity(answer.and_then(|response| {
-            let Response::InitProducerId(response) = response else { return Err(mixed_up()) };
+        return Heard::Identity(answer.and_then(m::InitProducerIdRequest::response).and_then(|response| {
             let refused = |code| Error::broker(code, "could not get a producer identity");
-            response.error.map_or_else(|| response.identity.ok_or_else(mixed_up), |code| Err(refused(code)))
+            let missing = || Error::protocol("the response has no producer identity");
+            response.error.map_or_else(|| response.identity.ok_or_else(missing), |code| Err(refused(code)))
         }));
     }
-    Heard::Produced(answer.and_then(|response| {
-        let Response::Produce(response) = response else { return Err(mixed_up()) };
-        Ok(response)
-    }))
+    Heard::Produced(answer.and_then(m::ProduceRequest::response))
 }

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::AutoCreate;
 use crate::client::Client;
 use crate::client::Cluster;
 use crate::codec;
@@ -88,6 +89,7 @@ pub struct ProducerBuilder {
     buffer_bytes: usize,
     linger: Duration,
     delivery_timeout: Duration,
+    auto_create: AutoCreate,
 }
 
 impl ProducerBuilder {
@@ -104,6 +106,7 @@ impl ProducerBuilder {
             buffer_bytes: 32 << 20,
             linger: Duration::from_millis(5),
             delivery_timeout: Duration::from_secs(120),
+            auto_create: AutoCreate::Forbid,
         }
     }
 
@@ -178,6 +181,13 @@ impl ProducerBuilder {
         self
     }
 
+    /// Whether a broker may create topics that records are sent to and that do not exist (`allow.auto.create.topics`). The default is
+    /// that it may not. Where it may, `auto.create.topics.enable` of the broker decides.
+    pub fn allow_auto_create_topics(mut self, allow: bool) -> Self {
+        self.auto_create = AutoCreate::from(allow);
+        self
+    }
+
     /// Takes what properties say about producing. `delivery.timeout.ms = 0`, which is librdkafka's `message.timeout.ms = 0`, sets
     /// the longest delivery timeout there is.
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
@@ -193,6 +203,9 @@ impl ProducerBuilder {
             }
             (Some(acks), _) => return Err(Error::config(format!("acks = {acks} is unknown: set acks to all, 1 or 0"))),
         };
+        if let Some(allow) = properties.get("allow.auto.create.topics") {
+            self.auto_create = AutoCreate::from(allow == "true");
+        }
         if let Some(name) = properties.get("compression.type") {
             self.compression = name.parse().map_err(|error: codec::CodecError| Error::config(error.to_string()))?;
             self.level =
@@ -259,7 +272,7 @@ impl ProducerBuilder {
             Partitioning::Builtin(builtin) => (Arc::new(builtin), None),
             Partitioning::Own(own) => (Arc::new(Builtin::default()), Some(Placing::new(own, settings.batch_bytes))),
         };
-        let shared = Arc::new(Shared::new(self.cluster, settings, core, placing, self.buffer_bytes));
+        let shared = Arc::new(Shared::new(self.cluster, self.auto_create, settings, core, placing, self.buffer_bytes));
         let weak = Arc::downgrade(&shared);
         shared.cluster().register(weak);
         tokio::spawn(driver::Driver::new(Arc::clone(&shared), codec, self.codecs).run());

@@ -26,6 +26,7 @@ use super::record::Record;
 use super::times::Times;
 use super::unknown::Doubts;
 use super::unknown::Missing;
+use crate::client::AutoCreate;
 use crate::client::Cluster;
 use crate::client::Source;
 use crate::error::Error;
@@ -43,6 +44,7 @@ use crate::types::TopicName;
 #[derive(Debug)]
 pub(super) struct Shared {
     cluster: Cluster,
+    auto_create: AutoCreate,
     state: Mutex<State>,
     /// Wakes the driver.
     pub(super) work: Notify,
@@ -143,6 +145,7 @@ impl Source for Shared {
 impl Shared {
     pub(super) fn new(
         cluster: Cluster,
+        auto_create: AutoCreate,
         settings: Settings,
         partitioner: Arc<dyn PartitionerFactory>,
         placing: Option<Placing>,
@@ -156,6 +159,7 @@ impl Shared {
             State { core, times: Times::new(), budget, granted: Granted::default(), last_topic: None, stopped: false };
         Self {
             cluster,
+            auto_create,
             state: Mutex::new(state),
             work: Notify::new(),
             settled: AtomicU64::new(0),
@@ -173,6 +177,10 @@ impl Shared {
 
     pub(super) fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    pub(super) fn auto_create(&self) -> AutoCreate {
+        self.auto_create
     }
 
     pub(super) fn delivery_timeout(&self) -> Duration {

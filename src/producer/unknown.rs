@@ -135,7 +135,8 @@ impl Shared {
         missing: Missing,
         deadline: Instant,
     ) -> Result<Arc<Snapshot>, Error> {
-        let snapshot = self.cluster().known(std::slice::from_ref(topic), deadline).await?;
+        let topics = std::slice::from_ref(topic);
+        let snapshot = self.cluster().known_or_created(topics, self.auto_create(), deadline).await?;
         let Missing::Partition(partition) = missing else {
             let has_some = snapshot.topic(topic).is_some_and(|topic| !topic.partitions.is_empty());
             let none = || Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic);
@@ -184,6 +185,7 @@ impl Shared {
             }
             Verdict::Known | Verdict::Unclear => {
                 drop(doubts);
+                self.cluster().track(std::slice::from_ref(topic), self.auto_create());
                 self.cluster().refresh(std::slice::from_ref(topic));
                 match missing {
                     Missing::Topic => Error::new(Kind::Full, "the topic is not known yet").in_topic(topic),

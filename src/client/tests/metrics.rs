@@ -58,12 +58,12 @@ async fn connections_that_were_given_up_stay_in_the_sum() {
 
 #[tokio::test(start_paused = true)]
 async fn each_failure_to_connect_is_counted() {
-    let peers = peers(&Refusing::default());
-    let handle = peers.handle(Peer::Broker(7), Lane::Produce, at("b"));
+    let connections = connections(&Refusing::default());
+    let handle = connections.handle(Endpoint::Broker(7), ConnectionKind::Produce, at("b"));
     for failures in 1..=3 {
         dial(&handle).await;
         let mut metrics = Metrics::default();
-        peers.metrics(&mut metrics);
+        connections.metrics(&mut metrics);
         let open = &metrics.connections[0];
         assert_eq!((open.broker, &*open.address, open.purpose), (Some(7), "b:9092", Purpose::Produce));
         assert_eq!((open.counters.connect_failures, open.counters.connects), (failures, 0));

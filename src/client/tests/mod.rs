@@ -8,9 +8,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
-use crate::client::peers::Lane;
-use crate::client::peers::Peer;
-use crate::client::peers::Peers;
+use crate::client::connections::ConnectionKind;
+use crate::client::connections::Connections;
+use crate::client::connections::Endpoint;
 use crate::config::HostPort;
 use crate::error::Code;
 use crate::metadata::Cache;
@@ -39,9 +39,9 @@ impl Connector for Refusing {
     }
 }
 
-fn peers(connector: &Refusing) -> Peers {
+fn connections(connector: &Refusing) -> Connections {
     let second = Duration::from_secs(1);
-    Peers::new(connection::Settings {
+    Connections::new(connection::Settings {
         client_id: "test".into(),
         connector: Box::new(connector.clone()),
         setup_timeout: second,
@@ -81,29 +81,32 @@ fn cache(brokers: &[(i32, &str)]) -> Cache {
 #[tokio::test(start_paused = true)]
 async fn a_broker_that_moved_is_dialled_where_it_is_now() {
     let connector = Refusing::default();
-    let peers = peers(&connector);
+    let connections = connections(&connector);
     for host in ["old", "old", "new"] {
-        dial(&peers.handle(Peer::Broker(1), Lane::Control, at(host))).await;
+        dial(&connections.handle(Endpoint::Broker(1), ConnectionKind::General, at(host))).await;
     }
     assert_eq!(*connector.0.lock().unwrap(), ["old:9092", "old:9092", "new:9092"]);
-    assert_eq!(peers.count(), 1);
+    assert_eq!(connections.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn connections_to_nobody_are_given_up() {
-    let peers = peers(&Refusing::default());
-    peers.handle(Peer::Bootstrap(0), Lane::Control, at("b"));
-    peers.prune(&Cache::default().snapshot());
-    assert_eq!(peers.count(), 1, "while nobody is known, the bootstrap addresses are all there is");
-    for (id, lane) in
-        [(1, Lane::Control), (1, Lane::Fetch { reader: 1, line: 0 }), (2, Lane::Produce), (3, Lane::Control)]
-    {
-        peers.handle(Peer::Broker(id), lane, at("b"));
+    let connections = connections(&Refusing::default());
+    connections.handle(Endpoint::Bootstrap(0), ConnectionKind::General, at("b"));
+    connections.prune(&Cache::default().snapshot());
+    assert_eq!(connections.count(), 1, "while nobody is known, the bootstrap addresses are all there is");
+    for (id, lane) in [
+        (1, ConnectionKind::General),
+        (1, ConnectionKind::Fetch { reader: 1, line: 0 }),
+        (2, ConnectionKind::Produce),
+        (3, ConnectionKind::General),
+    ] {
+        connections.handle(Endpoint::Broker(id), lane, at("b"));
     }
-    peers.prune(&cache(&[(1, "b"), (2, "elsewhere")]).snapshot());
-    assert_eq!(peers.count(), 2, "one broker stayed where it was");
-    peers.prune(&Cache::default().snapshot());
-    assert_eq!(peers.count(), 0);
+    connections.prune(&cache(&[(1, "b"), (2, "elsewhere")]).snapshot());
+    assert_eq!(connections.count(), 2, "one broker stayed where it was");
+    connections.prune(&Cache::default().snapshot());
+    assert_eq!(connections.count(), 0);
 }
 
 async fn serve(mock: Mock) -> (Server, ClientBuilder) {
@@ -202,9 +205,16 @@ async fn a_coordinator_that_is_not_ready_is_asked_for_again() {
         mock.inject(FIND_COORDINATOR, Fault::CloseBefore, 1);
     });
     let group = m::OffsetFetchGroup { group: "g".into(), member_epoch: -1, topics: Some(vec![]), ..Default::default() };
-    let request = Request::OffsetFetch(m::OffsetFetchRequest { groups: vec![group], require_stable: false });
+    let request = m::OffsetFetchRequest { groups: vec![group], require_stable: false };
     let deadline = clock::now() + Duration::from_secs(10);
-    let answer = client.cluster().request_coordinator("g", request, deadline, |_| None).await;
+    let (cluster, group) = (client.cluster(), Coordinated::group("g"));
+    let mut retry = cluster.retry(deadline);
+    let answer = loop {
+        match cluster.call_coordinator(&group, request.clone(), deadline).await {
+            Err(error) => retry.pause(error).await.expect("it may be asked again"),
+            answer => break answer,
+        }
+    };
     answer.expect("the fourth question was answered");
     assert_eq!(server.with(|mock| mock.requests_count(FIND_COORDINATOR)), 4);
 }
@@ -214,9 +224,10 @@ async fn a_broker_that_refuses_the_group_says_so_at_once() {
     let (server, builder) = serve(Mock::builder().build()).await;
     let client = builder.connect().await.expect("it answers");
     server.with(|mock| mock.inject(FIND_COORDINATOR, Fault::Error(30), 1));
-    let request = Request::OffsetFetch(m::OffsetFetchRequest::default());
     let deadline = clock::now() + Duration::from_secs(10);
-    let error = client.cluster().request_coordinator("g", request, deadline, |_| None).await.expect_err("refused");
+    let request = m::OffsetFetchRequest::default();
+    let error = client.cluster().call_coordinator(&Coordinated::group("g"), request, deadline).await;
+    let error = error.expect_err("refused");
     assert_eq!(error.code(), Some(Code::GroupAuthorizationFailed));
     assert_eq!(server.with(|mock| mock.requests_count(FIND_COORDINATOR)), 1);
 }

@@ -16,7 +16,7 @@ const PARTITIONERS: &[&str] = &["murmur2", "murmur2_random", "round_robin", "con
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     key("acks", &["request.required.acks"], Kind::OneOf(&["all", "-1", "0", "1"]), "What a producer waits for."),
-    key("allow.auto.create.topics", &[], Kind::OneOf(&["false"]), "Reading never creates topics here."),
+    key("allow.auto.create.topics", &[], Kind::OneOf(&["false", "true"]), "Whether a broker may create topics that are used and do not exist."),
     key("auto.offset.reset", &[], Kind::OneOf(RESETS), "Where to start, and where to go on, without a valid offset."),
     key("batch.size", &[], Kind::Bytes, "Largest batch before compression."),
     key("bootstrap.servers", &["metadata.broker.list"], Kind::Text, "Brokers to start from."),
@@ -48,6 +48,7 @@ pub(super) const KEYS: &[Key] = &[
     key("max.partition.fetch.bytes", &["fetch.message.max.bytes"], Kind::Bytes, "Bytes of one partition in a Fetch response."),
     key("max.request.size", &["message.max.bytes"], Kind::Bytes, "Largest Produce request."),
     key("metadata.max.age.ms", &["topic.metadata.refresh.interval.ms"], Kind::Millis, "How old knowledge of the cluster may be."),
+    key("metadata.max.idle.ms", &[], Kind::Millis, "How long a topic's metadata is refreshed after its last use."),
     key("metadata.recovery.strategy", &[], Kind::OneOf(&["rebootstrap", "none"]), "Whether to start over from `bootstrap.servers` when no broker answers (KIP-899)."),
     key("partitioner", &[], Kind::OneOf(PARTITIONERS), "How records are placed, by librdkafka's names."),
     key("partitioner.ignore.keys", &[], Kind::OneOf(&["false"]), "A key always decides; leave it out, or set a partition."),

@@ -42,7 +42,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "fetch.queue.backoff.ms", "reconnect.backoff.jitter.ms",
     ]),
     accepted("topics in use are kept fresh, and only those are asked for", &[
-        "metadata.max.idle.ms", "topic.metadata.refresh.sparse",
+        "topic.metadata.refresh.sparse",
     ]),
     accepted("brokers are given up as soon as none of them answers", &["metadata.recovery.rebootstrap.trigger.ms"]),
     accepted("names are resolved for every attempt, which has a timeout", &[

@@ -73,8 +73,8 @@ const REQUESTS: u64 = 300;
 /// Errors that are told in a minute that keeps failing: of three partitions about one a second.
 const TOLD: u64 = 250;
 
-/// Dials in a minute: three brokers, for writing or the rest, and for reading, each about once a second in the end.
-const DIALS: u64 = 6 * 75;
+/// Dials in a minute: three brokers, for writing, for reading and for the rest, each about once a second in the end.
+const DIALS: u64 = 9 * 75;
 
 #[test]
 fn brokers_that_keep_breaking_connections_are_dialled_at_a_bounded_rate() {

@@ -136,6 +136,13 @@ async fn under(liar: Liar) -> Vec<Error> {
     }
     assert!(requests <= REQUESTS, "{requests} requests in {LYING:?}");
     world.net.set_liar(None);
+    // Errors that were found before are still reported.
+    while let Ok(polled) = timeout(Duration::from_secs(1), world.consumer.poll()).await {
+        match polled {
+            Ok(records) => world.note(&records.expect("the consumer is open")),
+            Err(error) => errors.push(error),
+        }
+    }
     world.check().await;
     errors
 }

@@ -1,0 +1,134 @@
+//! Requests to brokers. A call returns the response type of its request.
+
+use std::future::Future;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::cluster::Cluster;
+use super::connections::ConnectionKind;
+use super::hedge::Hedge;
+use super::hedge::Judged;
+use super::routing::Target;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::net::clock;
+use crate::net::connection::Outgoing;
+use crate::net::connection::Reply;
+use crate::wire::Call;
+use crate::wire::Request;
+use crate::wire::message::FetchRequest;
+
+impl Cluster {
+    /// Sends a request. Its response, or the error, is delivered through `reply`.
+    ///
+    /// It is delivered by `deadline`, to which the time is added for which the broker throttles the client (KIP-219).
+    pub(crate) fn submit(&self, target: Target, request: Request, deadline: Instant, reply: Reply) {
+        let kind = ConnectionKind::of(request.api());
+        self.submit_over(kind, target, request, deadline, reply);
+    }
+
+    /// A number for a reader, which fetches over connections of its own until they are [released](Self::release).
+    pub(crate) fn reader(&self) -> u64 {
+        self.next_reader()
+    }
+
+    /// As [`Self::submit`], over one of a reader's connections.
+    pub(crate) fn submit_fetch(
+        &self,
+        (reader, line): (u64, usize),
+        broker: i32,
+        request: FetchRequest,
+        deadline: Instant,
+        reply: Reply,
+    ) {
+        let kind = ConnectionKind::Fetch { reader, line };
+        self.submit_over(kind, Target::Broker(broker), Request::Fetch(request), deadline, reply);
+    }
+
+    /// Drops a reader's connections. Requests that were submitted are still written.
+    pub(crate) fn release(&self, reader: u64) {
+        self.connections().release(reader);
+    }
+
+    fn submit_over(&self, kind: ConnectionKind, target: Target, request: Request, deadline: Instant, reply: Reply) {
+        match self.route(target) {
+            Ok((endpoint, address)) => {
+                let handle = self.connections().handle(endpoint, kind, address);
+                handle.submit(Outgoing { request, deadline, reply });
+            }
+            Err(error) => reply.send(Err(error.in_api(request.api().name()))),
+        }
+    }
+
+    /// Sends a request and waits for its response until `deadline`. The future does not keep the client alive.
+    pub(crate) fn call<C: Call>(
+        &self,
+        target: Target,
+        request: C,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<C::Response, Error>> + Send + use<C> {
+        let (sender, receiver) = oneshot::channel();
+        let broker = self.route(target).map(|(_, address)| address.to_string()).unwrap_or_default();
+        self.submit(target, request.into(), deadline, Reply::Oneshot(sender));
+        async move {
+            let error = match tokio::time::timeout_at(deadline.into(), receiver).await {
+                Ok(Ok(Ok(response))) => return C::response(response),
+                Ok(Ok(Err(error))) => error,
+                Ok(Err(_)) => Error::new(Kind::Closed, "the client is closed"),
+                Err(_) => Error::new(Kind::Timeout, "no response by the deadline").at_broker(broker),
+            };
+            Err(of_call::<C>(error))
+        }
+    }
+
+    /// Sends a request that any broker can answer, until one answers or `deadline` has passed. A second broker is asked while the
+    /// first is silent.
+    pub(crate) async fn call_any<C: Call + Clone>(&self, request: C, deadline: Instant) -> Result<C::Response, Error> {
+        let mut retry = self.retry(deadline);
+        loop {
+            let error = match self.call_any_once(&request, deadline).await {
+                Err(error) if error.is_retriable() => error,
+                decided => return decided,
+            };
+            retry.pause(error).await?;
+        }
+    }
+
+    /// As [`Self::call_any`], without retries after an error.
+    pub(crate) async fn call_any_once<C: Call + Clone>(
+        &self,
+        request: &C,
+        deadline: Instant,
+    ) -> Result<C::Response, Error> {
+        let mut targets = self.known_brokers();
+        if targets.is_empty() {
+            targets = self.bootstrap_addresses();
+        }
+        let deadline = self.request_deadline(deadline);
+        let patience = deadline.saturating_duration_since(clock::now());
+        let mut hedge = Hedge::new(self.downgrade(), request.clone(), deadline).stop_at_failure();
+        let judge = |_: Target, answer: Result<C::Response, Error>| match answer {
+            Err(error) if error.is_retriable() => Judged::Rejected(error),
+            decided => Judged::Accepted(decided.map_err(of_call::<C>)),
+        };
+        match hedge.ask(targets, patience, judge).await? {
+            Some(decided) => decided,
+            None => Err(hedge.error().map_or_else(
+                || of_call::<C>(Error::new(Kind::Timeout, "no broker answered by the deadline")),
+                of_call::<C>,
+            )),
+        }
+    }
+
+    /// The deadline of a request that is sent now, within the deadline of its call.
+    pub(crate) fn request_deadline(&self, deadline: Instant) -> Instant {
+        deadline.min(clock::now() + self.settings().request_timeout)
+    }
+}
+
+/// Adds what the request says of an error. Whether a read-only request arrived is of no interest.
+fn of_call<C: Call>(error: Error) -> Error {
+    let error = if C::API.is_read_only() { error.of_a_question() } else { error };
+    error.in_api(C::API.name())
+}

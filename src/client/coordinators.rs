@@ -1,0 +1,114 @@
+//! The coordinators of groups and of transactions: found by kind and key, and remembered until they move.
+//!
+//! Each call is one attempt whose error codes the caller sees. The caller decides whether to retry.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use super::cluster::Cluster;
+use super::routing::Target;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::wire::Call;
+use crate::wire::message::FindCoordinatorRequest;
+
+/// The sort of thing that a broker coordinates, with its number in a FindCoordinator request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum CoordinatorKind {
+    Group = 0,
+    #[allow(dead_code, reason = "transactional producers ask for it")]
+    Transaction = 1,
+}
+
+/// A group or a transactional id, whose coordinator is a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Coordinated {
+    kind: CoordinatorKind,
+    key: String,
+}
+
+impl Coordinated {
+    pub(crate) fn new(kind: CoordinatorKind, key: impl Into<String>) -> Self {
+        Self { kind, key: key.into() }
+    }
+
+    /// The consumer group of this name.
+    pub(crate) fn group(name: impl Into<String>) -> Self {
+        Self::new(CoordinatorKind::Group, name)
+    }
+}
+
+impl fmt::Display for Coordinated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            CoordinatorKind::Group => write!(f, "group {}", self.key),
+            CoordinatorKind::Transaction => write!(f, "transactional id {}", self.key),
+        }
+    }
+}
+
+/// The coordinators that were found.
+#[derive(Debug, Default)]
+pub(super) struct Coordinators {
+    found: Mutex<HashMap<Coordinated, i32>>,
+}
+
+impl Coordinators {
+    fn found(&self) -> MutexGuard<'_, HashMap<Coordinated, i32>> {
+        // The map is whole after every statement, so a panic elsewhere does not spoil it.
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cluster {
+    /// The broker that coordinates `whom`: the one that is remembered, or else any broker is asked, once.
+    pub(crate) async fn coordinator(&self, whom: &Coordinated, deadline: Instant) -> Result<i32, Error> {
+        if let Some(broker) = self.coordinators().found().get(whom) {
+            return Ok(*broker);
+        }
+        let kind = whom.kind as i8;
+        let found = self.call_any_once(&FindCoordinatorRequest { key: whom.key.clone(), kind }, deadline).await?;
+        let Some(found) = found.of(&whom.key) else {
+            return Err(Error::protocol(format!("the response does not mention the coordinator of {whom}")));
+        };
+        if let Some(code) = found.error {
+            return Err(Error::broker(code, format!("could not find the coordinator of {whom}")));
+        }
+        let broker = found.id;
+        if self.snapshot().broker(broker).is_none() {
+            self.refresh(&[]);
+            let text = format!("broker {broker}, the coordinator of {whom}, is not in the metadata yet");
+            return Err(Error::new(Kind::Connect, text));
+        }
+        tracing::info!(target: "ottla::metadata", coordinated = %whom, broker, "coordinator found");
+        self.coordinators().found().insert(whom.clone(), broker);
+        Ok(broker)
+    }
+
+    /// Forgets a coordinator, because it said that it is not, or does not answer.
+    pub(crate) fn forget_coordinator(&self, whom: &Coordinated) {
+        if let Some(broker) = self.coordinators().found().remove(whom) {
+            tracing::info!(target: "ottla::metadata", coordinated = %whom, broker, "coordinator lost");
+        }
+    }
+
+    /// Sends a request to a coordinator, once. If no response comes, the coordinator is forgotten. If the response says that the
+    /// coordinator moved, the caller calls [`Self::forget_coordinator`].
+    pub(crate) async fn call_coordinator<C: Call>(
+        &self,
+        whom: &Coordinated,
+        request: C,
+        deadline: Instant,
+    ) -> Result<C::Response, Error> {
+        let broker = self.coordinator(whom, deadline).await?;
+        let response = self.call(Target::Broker(broker), request, self.request_deadline(deadline)).await;
+        if response.is_err() {
+            self.forget_coordinator(whom);
+        }
+        response
+    }
+}

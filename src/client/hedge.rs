@@ -1,0 +1,134 @@
+//! Asks brokers in turn: the next one when one failed, or when all that were asked are silent. The first good response counts.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::cluster::Weak;
+use super::routing::Target;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::net::clock;
+use crate::net::connection::Reply;
+use crate::wire::Call;
+use crate::wire::Response;
+
+/// How long brokers may be silent before the next is asked. It doubles once, so that a slow cluster is not asked too often.
+const SILENCE: Duration = Duration::from_millis(500);
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// A request that goes to one broker after another.
+pub(super) struct Hedge<C> {
+    cluster: Weak,
+    request: C,
+    deadline: Instant,
+    /// The brokers that were asked. A response is tagged with its place here.
+    asked: Vec<Target>,
+    silent: usize,
+    silence: Duration,
+    /// The address of the broker that was asked last.
+    address: String,
+    sink: mpsc::UnboundedSender<(u64, Result<Response, Error>)>,
+    responses: mpsc::UnboundedReceiver<(u64, Result<Response, Error>)>,
+    error: Option<Error>,
+    stops_at_failure: bool,
+}
+
+/// Whether an answer ends the search.
+pub(super) enum Judged<T> {
+    Accepted(T),
+    /// Other brokers of the list may do better.
+    Rejected(Error),
+    /// No other broker of the list is worth asking.
+    Over(Error),
+}
+
+impl<C: Call + Clone> Hedge<C> {
+    /// A request that is answered by `deadline`.
+    pub(super) fn new(cluster: Weak, request: C, deadline: Instant) -> Self {
+        let (sink, responses) = mpsc::unbounded_channel();
+        let (asked, address) = (Vec::new(), String::new());
+        Self {
+            cluster,
+            request,
+            deadline,
+            asked,
+            silent: 0,
+            silence: SILENCE,
+            address,
+            sink,
+            responses,
+            error: None,
+            stops_at_failure: false,
+        }
+    }
+
+    /// Asks no further broker after one has failed, unless another is silent: the caller retries, after a pause.
+    pub(super) fn stop_at_failure(mut self) -> Self {
+        self.stops_at_failure = true;
+        self
+    }
+
+    /// The last error.
+    pub(super) fn error(&self) -> Option<Error> {
+        self.error.clone()
+    }
+
+    /// Asks `targets` in turn. `None` when all that were ever asked failed, or when they were silent for `patience` after the last
+    /// of them was asked. Holds no handle of the client while it waits.
+    pub(super) async fn ask<T>(
+        &mut self,
+        targets: Vec<Target>,
+        patience: Duration,
+        mut judge: impl FnMut(Target, Result<C::Response, Error>) -> Judged<T>,
+    ) -> Result<Option<T>, Error> {
+        let mut targets = targets.into_iter();
+        let mut until = clock::now();
+        loop {
+            if let Some(target) = targets.next() {
+                self.send(target)?;
+                let wait = if targets.len() == 0 { patience } else { self.silence };
+                self.silence = SILENCE_MAX;
+                until = clock::now() + wait;
+            } else if self.silent == 0 {
+                return Ok(None);
+            }
+            let Ok(answer) = tokio::time::timeout_at(until.into(), self.responses.recv()).await else {
+                let silent = Error::new(Kind::Timeout, "the broker has not answered yet").at_broker(&*self.address);
+                self.error.get_or_insert(silent.in_api(C::API.name()));
+                if targets.len() == 0 {
+                    return Ok(None);
+                }
+                continue;
+            };
+            let (tag, answer) = answer.expect("the sender is held here");
+            self.silent -= 1;
+            let target = self.asked[usize::try_from(tag).expect("it was a place in this list")];
+            match judge(target, answer.and_then(C::response)) {
+                Judged::Accepted(accepted) => return Ok(Some(accepted)),
+                Judged::Rejected(error) => {
+                    self.error = Some(error);
+                    if self.stops_at_failure && self.silent == 0 {
+                        return Ok(None);
+                    }
+                }
+                Judged::Over(error) => {
+                    self.error = Some(error);
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, target: Target) -> Result<(), Error> {
+        let cluster = self.cluster.upgrade().ok_or_else(|| Error::new(Kind::Closed, "the client is closed"))?;
+        self.address = cluster.route(target).map(|(_, address)| address.to_string()).unwrap_or_default();
+        let tag = u64::try_from(self.asked.len()).unwrap_or(u64::MAX);
+        self.asked.push(target);
+        self.silent += 1;
+        let reply = Reply::Tagged { tag, sink: self.sink.clone() };
+        cluster.submit(target, self.request.clone().into(), self.deadline, reply);
+        Ok(())
+    }
+}

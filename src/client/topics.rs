@@ -1,0 +1,194 @@
+//! Topics whose metadata a handle needs: interest in them, and waiting until they are known.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cluster::Cluster;
+use super::refresher::Refresher;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::metadata::Snapshot;
+use crate::net::clock;
+use crate::types::LeaderEpoch;
+use crate::types::TopicName;
+use crate::wire::Api;
+
+/// Whether a broker may create topics that do not exist (`allow.auto.create.topics`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AutoCreate {
+    Allow,
+    #[default]
+    Forbid,
+}
+
+impl From<bool> for AutoCreate {
+    fn from(allow: bool) -> Self {
+        if allow { Self::Allow } else { Self::Forbid }
+    }
+}
+
+/// Keeps the metadata of topics fresh until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Interest {
+    refresher: Arc<Refresher>,
+    topics: Vec<TopicName>,
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        self.refresher.release(&self.topics);
+    }
+}
+
+impl Cluster {
+    /// Keeps the metadata of these topics fresh for as long as the result lives. Asks at once for topics that are not known.
+    pub(crate) fn hold(&self, topics: &[TopicName], create: AutoCreate) -> Interest {
+        self.refresher().hold(topics, create);
+        self.track(topics, create);
+        Interest { refresher: Arc::clone(self.refresher()), topics: topics.to_vec() }
+    }
+
+    /// Keeps the metadata of these topics fresh for a while (`metadata.max.idle.ms`). Asks at once for topics that are not known.
+    pub(crate) fn track(&self, topics: &[TopicName], create: AutoCreate) {
+        let snapshot = self.snapshot();
+        let unknown = topics.iter().any(|topic| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some()));
+        self.refresher().track(topics, create, self.settings().metadata_idle_max, unknown);
+    }
+
+    /// Asks for the metadata of these topics soon. Requests are combined, and spaced by a back-off.
+    pub(crate) fn refresh(&self, topics: &[TopicName]) {
+        self.refresher().track(topics, AutoCreate::Forbid, self.settings().metadata_idle_max, true);
+    }
+
+    /// Takes a leader epoch that was seen elsewhere than in metadata, as with a committed offset. If it is newer than the metadata,
+    /// the partition has no leader until the metadata has caught up, which is asked for.
+    pub(crate) fn epoch_seen(&self, topic: &TopicName, partition: i32, epoch: LeaderEpoch) {
+        if self.edit(|cache| cache.handle_epoch_seen(topic, partition, epoch)) {
+            self.refresh(std::slice::from_ref(topic));
+        }
+    }
+
+    /// Waits until these topics are known, or are known not to exist.
+    pub(crate) async fn known(&self, topics: &[TopicName], deadline: Instant) -> Result<Arc<Snapshot>, Error> {
+        self.known_or_created(topics, AutoCreate::Forbid, deadline).await
+    }
+
+    /// As [`Self::known`]. With [`AutoCreate::Allow`], a broker may create a topic that does not exist.
+    pub(crate) async fn known_or_created(
+        &self,
+        topics: &[TopicName],
+        create: AutoCreate,
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, Error> {
+        self.wait_for(topics, create, deadline, |snapshot| {
+            topics.iter().find_map(|name| match snapshot.topic(name) {
+                Some(topic) if topic.error.is_none() => None,
+                Some(topic) => Some((name, Missing::Topic(topic.error))),
+                None => Some((name, Missing::Topic(None))),
+            })
+        })
+        .await
+    }
+
+    /// Waits until this partition is known, or is known not to exist: partitions may have been added since the last refresh.
+    pub(crate) async fn known_partition(
+        &self,
+        topic: &TopicName,
+        partition: i32,
+        create: AutoCreate,
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, Error> {
+        self.wait_for(std::slice::from_ref(topic), create, deadline, |snapshot| {
+            let missing = match snapshot.topic(topic) {
+                None => Missing::Topic(None),
+                Some(known) if known.error.is_some() => Missing::Topic(known.error),
+                Some(_) if snapshot.partition(topic, partition).is_some() => return None,
+                Some(known) => Missing::Partition { partition, count: known.partitions.len() },
+            };
+            Some((topic, missing))
+        })
+        .await
+    }
+
+    /// Waits until nothing is missing from the metadata, or until it is decided that it does not exist.
+    async fn wait_for<'a>(
+        &self,
+        topics: &'a [TopicName],
+        create: AutoCreate,
+        deadline: Instant,
+        missing: impl Fn(&Snapshot) -> Option<(&'a TopicName, Missing)>,
+    ) -> Result<Arc<Snapshot>, Error> {
+        for topic in topics {
+            if let Some(problem) = TopicName::problem(topic) {
+                return Err(Error::config(format!("not a topic's name: {problem}")).in_topic(&shortened(topic)));
+            }
+        }
+        let mut changes = self.subscribe();
+        // An error that was received before is asked about again: the topic may have been created since.
+        let begun = changes.borrow().generation();
+        let grace = clock::now() + self.settings().propagation;
+        self.track(topics, create);
+        loop {
+            let snapshot = Arc::clone(&changes.borrow_and_update());
+            let Some((name, missing)) = missing(&snapshot) else { return Ok(snapshot) };
+            if snapshot.generation() > begun
+                && let Some(error) = missing.decided(clock::now() >= grace.min(deadline))
+            {
+                return Err(error.in_topic(name));
+            }
+            if missing.needs_refresh() {
+                self.refresh(topics);
+            }
+            if tokio::time::timeout_at(deadline.into(), changes.changed()).await.is_err() {
+                let error =
+                    Error::new(Kind::Timeout, "no metadata of the topic arrived by the deadline").in_topic(name);
+                return Err(match self.refresher().failure() {
+                    Some(failure) => error.caused_by(failure),
+                    None => error.in_api(Api::Metadata.name()),
+                });
+            }
+        }
+    }
+}
+
+/// What the metadata lacks.
+#[derive(Clone, Copy, Debug)]
+enum Missing {
+    /// A topic, of which a broker may have said why it is missing.
+    Topic(Option<Code>),
+    /// A partition of a topic that has so many.
+    Partition { partition: i32, count: usize },
+}
+
+impl Missing {
+    /// The error, once it is certain that waiting does not help. `is_over` says that brokers had the time to hear of what is new.
+    fn decided(self, is_over: bool) -> Option<Error> {
+        match self {
+            Self::Topic(None) => None,
+            Self::Topic(Some(code)) => {
+                let is_final = !code.is_retriable() || (code == Code::UnknownTopicOrPartition && is_over);
+                let text = "there is no such topic, or it cannot be used: check its name, or create it";
+                is_final.then(|| Error::broker(code, text))
+            }
+            Self::Partition { partition, count } => is_over.then(|| {
+                let text = format!("there is no partition {partition}: the topic has {count}, numbered from 0");
+                Error::new(Kind::UnknownTopic, text)
+            }),
+        }
+    }
+
+    /// Whether metadata that arrived leaves it open, so that another request may bring more.
+    fn needs_refresh(self) -> bool {
+        !matches!(self, Self::Topic(None))
+    }
+}
+
+/// A name for an error message.
+fn shortened(name: &TopicName) -> TopicName {
+    if name.len() <= TopicName::LEN_MAX {
+        return name.clone();
+    }
+    let start: String = name.chars().take(40).collect();
+    format!("{start}…").into()
+}
