@@ -1,4 +1,4 @@
-//! Twelve bugs, planted in the real source one after the other, each of which the simulator must find within 500 seeds:
+//! Bugs, planted in the real source one after the other, each of which the simulator must find within 500 seeds:
 //! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
 //!
 //! Each file in `mutations` says what is wrong, in which file, and what stands there instead of what. One that no longer fits
@@ -72,7 +72,7 @@ impl Mutation {
 #[test]
 fn every_planted_bug_fits_the_source() {
     let mutations = mutations();
-    assert_eq!(mutations.len(), 12);
+    assert!(mutations.len() >= 12, "the folder was found");
     for mutation in mutations {
         for (path, source, changed) in mutation.planted(&root()) {
             assert_ne!(source, changed, "{} changes nothing in {}", mutation.name, path.display());
@@ -110,7 +110,7 @@ fn simulate(folder: &Path) -> (bool, String) {
 }
 
 #[test]
-#[ignore = "builds the simulator thirteen times"]
+#[ignore = "builds the simulator for each planted bug"]
 fn every_planted_bug_is_found() {
     let folder = tempfile::tempdir().expect("a folder");
     for part in ["src", "protocol-tests", "benches", "docs"] {

@@ -35,6 +35,7 @@ impl Default for Builder {
             requests_kept: 65_536,
             follower_reads: false,
             min_insync: 1,
+            unknown_groups: false,
         };
         Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
     }
@@ -135,6 +136,22 @@ impl Builder {
     /// How many replicas must live for `acks=all` to be taken (`min.insync.replicas`); 1 by default.
     pub fn min_insync_replicas(mut self, replicas: usize) -> Self {
         self.settings.min_insync = replicas;
+        self
+    }
+
+    /// Answers OffsetFetch for a group that has committed nothing with `GROUP_ID_NOT_FOUND` (69), as franz-go's kfake does;
+    /// Kafka reports that nothing is committed, which is the default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::Cluster;
+    ///
+    /// let cluster = Cluster::builder().topic("events", 1).unknown_groups().build();
+    /// assert_eq!(cluster.committed("no-such-group", "events", 0), None);
+    /// ```
+    pub fn unknown_groups(mut self) -> Self {
+        self.settings.unknown_groups = true;
         self
     }
 

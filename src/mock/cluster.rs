@@ -201,8 +201,21 @@ impl Cluster {
         self.journal.add(seen);
         let Some(question) = question else { return Outcome::Close };
         let throttle_ms = strike.throttle_ms.unwrap_or(self.state.throttle_ms);
-        let errors = strike.errors.clone();
-        let call = Call { now, unix_ms, broker, version, correlation_id, throttle_ms, errors };
+        let (mut errors, mut late_errors) = (strike.errors.clone(), strike.late_errors.clone());
+        if !question.has_effect() {
+            errors.extend(&std::mem::take(&mut late_errors));
+        }
+        let call = Call {
+            now,
+            unix_ms,
+            broker,
+            version,
+            correlation_id,
+            throttle_ms,
+            errors,
+            late_errors,
+            corrupt: strike.corrupt,
+        };
         if strike.hold.is_zero() {
             return self.apply(connection, &call, question, strike);
         }

@@ -22,11 +22,6 @@ impl Cluster {
         self.state.create_topic(&TopicName::from(name), partitions, replicas).id
     }
 
-    /// Adds partitions to a topic until it has so many; whether there is such a topic.
-    pub fn add_partitions(&mut self, name: &str, count: i32) -> bool {
-        self.state.add_partitions(name, count)
-    }
-
     /// Deletes a topic; whether there was one.
     pub fn delete_topic(&mut self, name: &str) -> bool {
         self.state.delete_topic(name)
@@ -167,6 +162,39 @@ impl Cluster {
         Some(marker)
     }
 
+    /// The producers that have an open transaction in a partition, ascending.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::{Cluster, NewBatch};
+    ///
+    /// let mut cluster = Cluster::builder().topic("events", 1).build();
+    /// cluster.append("events", 0, &NewBatch::of([("k", "v")]).by(7, 0, 0).transactional());
+    /// assert_eq!(cluster.open_transactions("events", 0), [7]);
+    /// cluster.end_transaction("events", 0, 7, true);
+    /// assert_eq!(cluster.open_transactions("events", 0), [] as [i64; 0]);
+    /// ```
+    pub fn open_transactions(&self, topic: &str, partition: i32) -> Vec<i64> {
+        let found = self.state.partition(topic, partition);
+        found.map(|found| found.log.transactions.open().collect()).unwrap_or_default()
+    }
+
+    /// Adds partitions until a topic has `partitions` of them, as CreatePartitions does; whether there is such a topic.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::Cluster;
+    ///
+    /// let mut cluster = Cluster::builder().topic("events", 1).build();
+    /// assert!(cluster.add_partitions("events", 3));
+    /// assert_eq!(cluster.offsets("events", 2), Some((0, 0)));
+    /// ```
+    pub fn add_partitions(&mut self, topic: &str, partitions: i32) -> bool {
+        self.state.add_partitions(topic, partitions)
+    }
+
     /// The last wall-clock time that the cluster was told.
     fn wall_ms(&self) -> i64 {
         self.unix.map_or(0, |(_, unix_ms)| unix_ms)
@@ -225,10 +253,10 @@ impl Cluster {
         self.state.throttle_ms = throttle_ms;
     }
 
-    /// Makes a partition forget its producers, as brokers do some time after they fell silent.
+    /// Makes a partition forget the producers without an open transaction, as brokers do some time after they fell silent.
     pub fn expire_producers(&mut self, topic: &str, partition: i32) -> bool {
         let found = self.state.partition_mut(topic, partition);
-        found.map(|partition| partition.log.producers.expire()).is_some()
+        found.map(|partition| partition.log.expire_producers()).is_some()
     }
 
     /// Drops what lies before `offset`, up to the high watermark, as retention and DeleteRecords do; answers the offset the

@@ -16,6 +16,9 @@ pub enum Fault {
     CloseAfter,
     /// The connection is closed; the request has had no effect.
     CloseBefore,
+    /// The next records that the fetch returns have a flipped bit in their first batch, so that its
+    /// checksum does not fit, as a disk or a network card may do it. The log itself stays whole.
+    CorruptRecords,
     /// Only so many bytes of the reply are sent, its size prefix included, and all but one at most; then the connection
     /// is closed. The request has had its effect.
     CutReply(usize),
@@ -31,6 +34,26 @@ pub enum Fault {
     /// What the script selects is answered with this error code and is not done: its partition or topic where it names
     /// one, otherwise every partition, topic or key of the request, or its whole where the reply has only one place.
     Error(i16),
+    /// The request takes effect, and the response reports this error code for the scope of the script, as in
+    /// [`Fault::Error`]. A request that the cluster refuses anyway keeps its own error code.
+    ///
+    /// Kafka answers these codes to a Produce request whose batch is in the leader's log: `REQUEST_TIMED_OUT` (7),
+    /// `NOT_ENOUGH_REPLICAS_AFTER_APPEND` (20), `NOT_LEADER_OR_FOLLOWER` (6), `UNKNOWN_TOPIC_OR_PARTITION` (3) and
+    /// `KAFKA_STORAGE_ERROR` (56) from
+    /// `DelayedProduce`, `UNKNOWN_SERVER_ERROR` (−1) and `NETWORK_EXCEPTION` (13) from whatever fails behind the append. An
+    /// OffsetCommit that is in the log is answered with `COORDINATOR_NOT_AVAILABLE` (15) or `NOT_COORDINATOR` (16)
+    /// (`GroupMetadataManager.storeOffsets`), a CreateTopics or DeleteTopics with `REQUEST_TIMED_OUT`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::{Cluster, Fault, On, key};
+    ///
+    /// let mut cluster = Cluster::builder().topic("events", 1).build();
+    /// // The leader appends the next batch, and then the followers do not answer in time.
+    /// cluster.play(On::api(key::PRODUCE).partition("events", 0).then(Fault::ErrorAfter(7)));
+    /// ```
+    ErrorAfter(i16),
     /// The request is not looked at for so long; then it is answered, by what the cluster is then. Later requests of the
     /// connection wait behind it.
     Hold(Duration),
@@ -286,9 +309,12 @@ impl Scripts {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Strike {
     pub(super) errors: Errors,
+    /// Errors that are reported once the request has taken effect.
+    pub(super) late_errors: Errors,
     pub(super) hold: Duration,
     pub(super) delay: Duration,
     pub(super) throttle_ms: Option<i32>,
+    pub(super) corrupt: bool,
     pub(super) end: Option<End>,
     pub(super) drip: Option<(usize, Duration)>,
     pub(super) correlation_id: Option<i32>,
@@ -317,12 +343,9 @@ impl Strike {
             Fault::Drip { bytes, pause } => return self.drip = Some((bytes.max(1), pause)),
             Fault::Throttle(throttle_ms) => return self.throttle_ms = Some(throttle_ms),
             Fault::WrongCorrelationId(id) => return self.correlation_id = Some(id),
-            Fault::Error(code) => {
-                if let Some(error) = ResponseError::try_from_code(code) {
-                    self.errors.0.push((topic.clone(), *partition, error));
-                }
-                return;
-            }
+            Fault::CorruptRecords => return self.corrupt = true,
+            Fault::Error(code) => return self.errors.add(topic.as_ref(), *partition, code),
+            Fault::ErrorAfter(code) => return self.late_errors.add(topic.as_ref(), *partition, code),
         };
         self.end.get_or_insert(end);
     }
@@ -333,6 +356,17 @@ impl Strike {
 pub(super) struct Errors(Vec<(Option<TopicName>, Option<i32>, ResponseError)>);
 
 impl Errors {
+    fn add(&mut self, topic: Option<&TopicName>, partition: Option<i32>, code: i16) {
+        if let Some(error) = ResponseError::try_from_code(code) {
+            self.0.push((topic.cloned(), partition, error));
+        }
+    }
+
+    /// Takes the errors of `others` as well.
+    pub(super) fn extend(&mut self, others: &Self) {
+        self.0.extend_from_slice(&others.0);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -216,6 +216,11 @@ impl Log {
         Some(self.append(&draft.write(codecs)?, &checked, leader_epoch))
     }
 
+    /// Forgets the producers that have no open transaction.
+    pub(super) fn expire_producers(&mut self) {
+        self.producers.expire(|id| self.transactions.is_open(id));
+    }
+
     /// Cuts off what lies at and after `offset`, down to the start of the batch it falls into, and forgets what was known
     /// from there. Answers where the log then ends.
     pub(super) fn truncate(&mut self, offset: i64) -> i64 {
@@ -229,7 +234,7 @@ impl Log {
         self.high_watermark = self.high_watermark.min(self.end);
         let end = self.end;
         self.epochs.retain(|(_, start)| *start < end);
-        self.producers.expire();
+        self.producers.clear();
         self.transactions = Transactions::default();
         let batches = std::mem::take(&mut self.batches);
         for batch in &batches {

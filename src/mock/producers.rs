@@ -93,9 +93,15 @@ impl Producers {
         self.known.get(&producer_id)?.batches.back().map(|(_, _, offset)| *offset)
     }
 
-    /// Forgets every producer, as when `producer.id.expiration.ms` has passed.
-    pub(super) fn expire(&mut self) {
+    /// Forgets every producer.
+    pub(super) fn clear(&mut self) {
         self.known.clear();
+    }
+
+    /// Forgets producers, as when `producer.id.expiration.ms` has passed. One that has an open transaction is remembered
+    /// (`ProducerStateManager.isProducerExpired`).
+    pub(super) fn expire(&mut self, is_open: impl Fn(i64) -> bool) {
+        self.known.retain(|id, _| is_open(*id));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -139,6 +140,8 @@ pub(super) struct Settings {
     /// Whether clients are sent to replicas in their own rack (KIP-392).
     pub(super) follower_reads: bool,
     pub(super) min_insync: usize,
+    /// Whether a group that has committed nothing is answered with `GROUP_ID_NOT_FOUND`.
+    pub(super) unknown_groups: bool,
 }
 
 /// Everything the brokers know.
@@ -189,12 +192,8 @@ impl State {
 
     /// Makes a topic whose partitions' leaders go round the live brokers.
     pub(super) fn create_topic(&mut self, name: &TopicName, partitions: i32, replicas: i16) -> &mut Topic {
-        let live: Vec<i32> = self.live().collect();
-        let all: Vec<i32> = if live.is_empty() { self.brokers.keys().copied().collect() } else { live };
-        let replicas = usize::try_from(replicas).unwrap_or(1).clamp(1, all.len());
-        let place = |index: usize| (0..replicas).map(|step| all[(index + step) % all.len()]).collect();
         let count = usize::try_from(partitions).unwrap_or(0);
-        let partitions = (0..count).map(|index| self.new_partition(place(index))).collect();
+        let partitions = self.new_partitions(0..count, usize::try_from(replicas).unwrap_or(1));
         let id = TopicId(self.rng.u128(1..).to_be_bytes());
         self.names.insert(id, name.clone());
         self.changes += 1;
@@ -203,14 +202,25 @@ impl State {
         self.topics.get_mut(name).expect("it was inserted just now")
     }
 
-    /// Adds partitions to a topic until it has `count`.
+    /// Adds partitions until a topic has `count` of them; whether there is such a topic.
     pub(super) fn add_partitions(&mut self, name: &str, count: i32) -> bool {
-        let Some(topic) = self.topics.get(name) else { return false };
-        let replicas: Vec<i32> = topic.partitions.first().map_or_else(Vec::new, |first| first.seat.replicas.clone());
-        let (from, to) = (topic.partitions.len(), usize::try_from(count).unwrap_or(0));
-        let added: Vec<Partition> = (from..to).map(|_| self.new_partition(replicas.clone())).collect();
+        let Some(known) = self.topics.get(name).map(|topic| topic.partitions.len()) else { return false };
+        let replicas = usize::try_from(self.settings.replication_default).unwrap_or(1);
+        let added = self.new_partitions(known..usize::try_from(count).unwrap_or(0), replicas);
+        if let Some(topic) = self.topics.get_mut(name) {
+            topic.partitions.extend(added);
+        }
         self.changes += 1;
-        self.topics.get_mut(name).map(|topic| topic.partitions.extend(added)).is_some()
+        true
+    }
+
+    /// Partitions of these indexes, with so many replicas where there are as many brokers.
+    fn new_partitions(&self, indexes: Range<usize>, replicas: usize) -> Vec<Partition> {
+        let live: Vec<i32> = self.live().collect();
+        let all: Vec<i32> = if live.is_empty() { self.brokers.keys().copied().collect() } else { live };
+        let replicas = replicas.clamp(1, all.len());
+        let place = |index: usize| (0..replicas).map(|step| all[(index + step) % all.len()]).collect();
+        indexes.map(|index| self.new_partition(place(index))).collect()
     }
 
     fn new_partition(&self, replicas: Vec<i32>) -> Partition {

@@ -34,6 +34,11 @@ impl Transactions {
         self.open.contains_key(&producer_id)
     }
 
+    /// The producers that have an open transaction, ascending.
+    pub(super) fn open(&self) -> impl Iterator<Item = i64> {
+        self.open.keys().copied()
+    }
+
     /// Notes a marker. A producer without an open transaction can have one too; it changes nothing.
     pub(super) fn end(&mut self, producer_id: i64, marker: i64, commit: bool, high_watermark: i64) {
         self.ended.retain(|(_, last)| *last >= high_watermark);

@@ -12,13 +12,18 @@ const STRIKES: &[Fault] = &[
     Fault::BatchLimit,
     Fault::Clog,
     Fault::ClockJump,
+    Fault::Compaction,
     Fault::CoordinatorMove,
+    Fault::Corrupt,
     Fault::Crash,
     Fault::CrashWithLoss,
     Fault::Delay,
+    Fault::ErrorAfter,
     Fault::ErrorCode,
     Fault::Expiry,
+    Fault::FollowerReads,
     Fault::HoldReplication,
+    Fault::IdleClose,
     Fault::Lag,
     Fault::LeaderMove,
     Fault::LostReply,
@@ -27,6 +32,7 @@ const STRIKES: &[Fault] = &[
     Fault::Retention,
     Fault::Swallow,
     Fault::Throttle,
+    Fault::Transactions,
     Fault::WallClock,
 ];
 
@@ -45,6 +51,10 @@ const CODES: &[(Api, &[i16])] = &[
     (Api::InitProducerId, &[7, 14, 15, 51, 31]),
     (Api::Metadata, &[3, 5, 29, -1]),
 ];
+
+/// Error codes that a broker may answer after a request has taken effect: [`mock::Fault::ErrorAfter`] names the places in
+/// Kafka that do.
+const LATE_CODES: &[(Api, &[i16])] = &[(Api::Produce, &[3, 6, 7, 13, 20, 56, -1]), (Api::OffsetCommit, &[15, 16])];
 
 impl Context {
     /// A fault strikes, and another will.
@@ -72,6 +82,7 @@ impl Context {
         match fault {
             Fault::BatchLimit
             | Fault::Crash
+            | Fault::FollowerReads
             | Fault::HoldReplication
             | Fault::Lag
             | Fault::Refuse
@@ -84,9 +95,14 @@ impl Context {
                 self.now += lasts * 5;
                 self.ghost.jumped(self.now);
             }
+            Fault::Compaction => return self.compact(place),
             Fault::CoordinatorMove => {
                 let reader = self.rng.usize(..self.setting.readers.max(1));
                 self.mock.move_coordinator(0, &super::reader::group(reader), broker);
+            }
+            Fault::Corrupt => {
+                let on = mock::On::api(Api::Fetch.key()).partition(&name, place.1);
+                self.mock.play(on.then(mock::Fault::CorruptRecords).times(self.rng.u32(1..10)));
             }
             Fault::CrashWithLoss => return self.lose_tail(place, lasts),
             Fault::Delay => {
@@ -94,8 +110,10 @@ impl Context {
                 let delay = std::time::Duration::from_micros(lasts);
                 self.mock.inject_at(broker, api.key(), mock::Fault::Delay(delay), 1);
             }
+            Fault::ErrorAfter => self.fail_late(),
             Fault::ErrorCode => self.answer_wrongly(),
             Fault::Expiry => return self.expire(place),
+            Fault::IdleClose => return self.close_idle(broker),
             Fault::LeaderMove => return self.mock.is_up(broker) && self.mock.move_leader(&name, place.1, broker),
             Fault::LostReply | Fault::Swallow => {
                 let (api, _) = *self.rng.choice(CODES).expect("some");
@@ -106,10 +124,10 @@ impl Context {
                 if self.rng.u8(..4) != 0 {
                     return false;
                 }
-                self.ghost.recreated(place.0);
-                self.mock.create_topic(&name, self.setting.partitions);
+                self.recreate(place.0);
             }
             Fault::Retention => return self.retain(place),
+            Fault::Transactions => return self.transact(place),
             Fault::WallClock => self.wall_ms = self.rng.i64(1..2_000_000),
             Fault::CutAfter
             | Fault::CutBefore
@@ -132,6 +150,11 @@ impl Context {
             Fault::Crash => {
                 self.mock.set_down(broker);
                 self.sever_all(broker);
+            }
+            Fault::FollowerReads => {
+                let end = self.mock.high_watermark(&self.topics[place.0], place.1).unwrap_or(0);
+                let end = self.rng.i64(0..=end);
+                self.mock.set_follower_end(&self.topics[place.0], place.1, broker, Some(end));
             }
             Fault::HoldReplication => drop(self.mock.hold_replication(&self.topics[place.0], place.1, true)),
             Fault::Lag => self.mock.set_stale(broker, true),
@@ -164,6 +187,7 @@ impl Context {
                 }
             }
             Fault::Crash => self.mock.set_up(broker),
+            Fault::FollowerReads => self.catch_up(),
             Fault::HoldReplication => self.release(),
             Fault::Lag => self.mock.set_stale(broker, false),
             Fault::Refuse => drop(self.net.refusing.remove(&broker)),
@@ -179,6 +203,35 @@ impl Context {
         for place in self.places() {
             self.mock.hold_replication(&self.topics[place.0], place.1, false);
         }
+    }
+
+    /// Every copy that readers read has all that is replicated.
+    fn catch_up(&mut self) {
+        for place in self.places() {
+            for broker in self.mock.brokers() {
+                self.mock.set_follower_end(&self.topics[place.0], place.1, broker, None);
+            }
+        }
+    }
+
+    fn compact(&mut self, place: (usize, i32)) -> bool {
+        let name = &self.topics[place.0];
+        let Some((start, end)) = self.mock.offsets(name, place.1).filter(|(start, end)| start + 1 < *end) else {
+            return false;
+        };
+        // As Kafka's active segment, the last batch is never compacted.
+        let until = self.rng.i64(start + 1..end);
+        self.observe();
+        self.mock.compact(&self.topics[place.0], place.1, until);
+        let kept = self.mock.log(&self.topics[place.0], place.1);
+        self.ghost.compacted(place, &kept.iter().map(|record| record.offset).collect());
+        true
+    }
+
+    /// A topic is deleted, and another is created under its name.
+    pub(super) fn recreate(&mut self, topic: usize) {
+        self.ghost.recreated(topic);
+        self.mock.create_topic(&self.topics[topic], self.setting.partitions);
     }
 
     /// Stops links one by one, in random order, and lets them go in another.
@@ -206,6 +259,14 @@ impl Context {
         let times = self.rng.u32(1..4);
         self.trace.say(self.now, || format!("* {} answered with {code} {times} times", api.name()));
         self.mock.inject(api.key(), mock::Fault::Error(code), times);
+    }
+
+    fn fail_late(&mut self) {
+        let (api, codes) = LATE_CODES[usize::from(self.rng.u8(..4) == 0)];
+        let code = *self.rng.choice(codes).expect("some");
+        let times = self.rng.u32(1..8);
+        self.trace.say(self.now, || format!("* {} done and answered with {code} {times} times", api.name()));
+        self.mock.inject(api.key(), mock::Fault::ErrorAfter(code), times);
     }
 
     fn retain(&mut self, place: (usize, i32)) -> bool {
@@ -245,12 +306,14 @@ impl Context {
         self.net.rough = false;
         self.net.refusing.clear();
         self.release();
+        self.catch_up();
         self.mock.clear_faults();
         self.mock.set_throttle_ms(0);
         for broker in self.mock.brokers() {
             self.mock.set_up(broker);
             self.mock.set_stale(broker, false);
         }
+        self.end_transactions();
         for name in &self.topics {
             self.mock.set_batch_bytes_max(name, 1 << 20);
         }

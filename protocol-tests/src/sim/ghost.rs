@@ -55,12 +55,33 @@ impl From<Written> for Said {
 /// Where a record came to be in a log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placing {
-    incarnation: u32,
+    pub(super) incarnation: u32,
     pub(super) offset: i64,
     /// The record before it, as it was then.
     pub(super) before: Option<(i64, u64)>,
     /// It is there still, or retention took it.
     live: bool,
+    /// Compaction may have taken it: a reader may pass it over.
+    pub(super) compacted: bool,
+}
+
+/// What became of a transaction in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Open,
+    Aborted,
+    Committed,
+}
+
+/// The transaction that a record is part of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transaction {
+    producer: i64,
+    pub(super) fate: Fate,
+    /// Where the marker is.
+    marker: Option<i64>,
+    /// The log lost its marker: readers saw another end of it than there is.
+    pub(super) wavered: bool,
 }
 
 #[derive(Debug)]
@@ -76,17 +97,21 @@ pub(super) struct Record {
     pub(super) placings: Vec<Placing>,
     /// The cluster lost part of the log while it was on its way: nobody promises its order.
     disturbed: bool,
+    /// It was written by a producer that is not ours.
+    pub(super) transaction: Option<Transaction>,
 }
 
 /// A partition's log.
 #[derive(Debug, Default)]
 pub(super) struct Shadow {
-    incarnation: u32,
+    pub(super) incarnation: u32,
     pub(super) start: i64,
     pub(super) end: i64,
     /// Where what all replicas have ends, which is all that consumers see.
     pub(super) high_watermark: i64,
-    entries: Vec<(i64, u64)>,
+    /// Where all transactions are decided up to.
+    pub(super) stable: i64,
+    pub(super) entries: Vec<(i64, u64)>,
     last_of: BTreeMap<(usize, u32), u64>,
     /// How often part of it was deleted, cut off or replaced.
     pub(super) upheavals: u32,
@@ -153,6 +178,8 @@ pub(super) struct Ghost {
     pub(super) asked: BTreeMap<(usize, Place), Asked>,
     /// Where a log ended when a consumer began, and how often it had been cut by then.
     pub(super) bounds: BTreeMap<(usize, Place), (i64, u32)>,
+    /// Consumers that read committed records only.
+    pub(super) committed_only: BTreeSet<usize>,
     /// The same run, for another judge.
     pub(super) chronicle: Chronicle,
     /// Once the world has healed: records accepted since, and due after this, must be acknowledged.
@@ -183,6 +210,7 @@ impl Ghost {
                 }
                 let shadow = self.logs.entry((topic, partition)).or_default();
                 shadow.high_watermark = mock.high_watermark(name, partition).unwrap_or(end);
+                shadow.stable = mock.last_stable_offset(name, partition).unwrap_or(end);
                 if end > shadow.end {
                     let from = shadow.end;
                     shadow.end = end;
@@ -208,7 +236,7 @@ impl Ghost {
         let incarnation = shadow.incarnation;
         let before = shadow.entries.last().copied();
         let twice = record.placings.iter().find(|placing| placing.live && placing.incarnation == incarnation).copied();
-        record.placings.push(Placing { incarnation, offset, before, live: true });
+        record.placings.push(Placing { incarnation, offset, before, live: true, compacted: false });
         let (said, disturbed, forgetful) = (record.said, record.disturbed, shadow.forgetful);
         let promise = record.promise;
         shadow.entries.push((offset, value));
@@ -254,7 +282,11 @@ impl Ghost {
         let shadow = self.logs.entry(place).or_default();
         let entries = shadow.entries.clone();
         for (_, value) in &entries {
-            let writer = self.record(*value).writer;
+            let record = self.record(*value);
+            if let Some(transaction) = record.transaction.as_mut().filter(|of| of.marker.is_some_and(|at| at >= end)) {
+                *transaction = Transaction { fate: Fate::Open, marker: None, wavered: true, ..*transaction };
+            }
+            let writer = record.writer;
             self.logs.entry(place).or_default().last_of.insert(writer, *value);
         }
         self.lose(place, &lost);
@@ -276,6 +308,50 @@ impl Ghost {
         let shadow = self.logs.entry(place).or_default();
         shadow.start = start;
         shadow.upheavals += 1;
+    }
+
+    /// Compaction left only these of a partition's records.
+    pub(super) fn compacted(&mut self, place: Place, kept: &BTreeSet<i64>) {
+        self.chronicle.forsaken(place);
+        let Some(shadow) = self.logs.get(&place) else { return };
+        let (incarnation, start) = (shadow.incarnation, shadow.start);
+        for (offset, value) in shadow.entries.clone() {
+            if offset >= start && !kept.contains(&offset) {
+                let placings = self.record(value).placings.iter_mut();
+                let here = placings.filter(|placing| placing.incarnation == incarnation && placing.offset == offset);
+                here.for_each(|placing| placing.compacted = true);
+            }
+        }
+    }
+
+    /// The number of a record that another producer is going to write in a transaction.
+    pub(super) fn foreign(&mut self, place: Place, producer: i64) -> u64 {
+        let value = self.next_value();
+        let transaction = Transaction { producer, fate: Fate::Open, marker: None, wavered: false };
+        self.records.push(Record {
+            writer: (usize::MAX, u32::try_from(producer).expect("small")),
+            promise: Promise::Kept,
+            place,
+            deadline: 0,
+            must: false,
+            said: None,
+            placings: Vec::new(),
+            disturbed: false,
+            transaction: Some(transaction),
+        });
+        value
+    }
+
+    /// A transaction ended in a partition.
+    pub(super) fn transaction_ended(&mut self, place: Place, producer: i64, commit: bool, marker: i64) {
+        let entries = self.logs.get(&place).map(|shadow| shadow.entries.clone()).unwrap_or_default();
+        for (_, value) in entries {
+            let open = self.record(value).transaction.as_mut();
+            if let Some(open) = open.filter(|open| open.producer == producer && open.fate == Fate::Open) {
+                open.fate = if commit { Fate::Committed } else { Fate::Aborted };
+                open.marker = Some(marker);
+            }
+        }
     }
 
     /// A partition forgot its producers.
@@ -313,7 +389,17 @@ impl Ghost {
         self.chronicle.accepted(writer, place, value, deadline, promise == Promise::Once);
         let must = self.healthy_from.is_some_and(|from| deadline >= from);
         let placings = Vec::new();
-        self.records.push(Record { writer, promise, place, deadline, must, said: None, placings, disturbed: false });
+        self.records.push(Record {
+            writer,
+            promise,
+            place,
+            deadline,
+            must,
+            said: None,
+            placings,
+            disturbed: false,
+            transaction: None,
+        });
         self.due.insert((deadline, value));
         *self.budgets.entry(writer.0).or_default() += signed(bytes);
     }
@@ -348,6 +434,18 @@ impl Ghost {
                 if !placings.iter().any(|placing| offset.is_none_or(|offset| offset == placing.offset)) {
                     self.fail(|| {
                         format!("record {value} was said to be at {place:?}@{offset:?} and is at {placings:?}")
+                    });
+                }
+                let promised = matches!(promise, Promise::Kept | Promise::Once);
+                let mine = |placing: &&Placing| offset.is_none_or(|offset| offset == placing.offset);
+                let log = self.logs.get(&place).filter(|log| promised && log.breaks == 0);
+                if let Some(end) = log.map(|log| log.high_watermark)
+                    && placings.iter().filter(mine).all(|placing| placing.offset >= end)
+                {
+                    self.fail(|| {
+                        format!(
+                            "record {value} was acknowledged at {placings:?} of {place:?}, and all replicas have {end}"
+                        )
                     });
                 }
             }
@@ -524,7 +622,15 @@ impl Ghost {
     /// Lets the judge of histories look at the run, which is over.
     pub(super) fn judge(&mut self) {
         let chronicle = std::mem::take(&mut self.chronicle);
-        let logs = self.logs.iter().map(|(place, log)| (*place, [log.start, log.end], &*log.entries));
+        let ours = |(_, value): &&(i64, u64)| {
+            self.records[usize::try_from(*value).expect("values count records")].transaction.is_none()
+        };
+        let logs: Vec<(Place, [i64; 2], Vec<_>)> = self
+            .logs
+            .iter()
+            .map(|(place, log)| (*place, [log.start, log.end], log.entries.iter().filter(ours).copied().collect()))
+            .collect();
+        let logs = logs.iter().map(|(place, bounds, entries)| (*place, *bounds, &**entries));
         if let Some(anomaly) = chronicle.judge(logs, std::time::Duration::from_micros(SLACK_US)) {
             self.fail(|| format!("the judge of histories says {anomaly}"));
         }
@@ -542,9 +648,11 @@ impl Ghost {
     }
 }
 
-/// The number in a record's value.
+/// The number in a record's value, if the rest of it is as it was written too.
 pub(super) fn parse(value: &[u8]) -> Option<u64> {
-    std::str::from_utf8(value).ok()?.split('.').next()?.parse().ok()
+    let (number, rest) = std::str::from_utf8(value).ok()?.split_once('.')?;
+    let is_whole = rest == "foreign" || rest.bytes().all(|byte| byte == b'x');
+    number.parse().ok().filter(|_| is_whole)
 }
 
 /// How far a sequence is behind another, of 31 bits that wrap.

@@ -16,6 +16,7 @@
 mod chronicle;
 mod event;
 mod faults;
+mod foreign;
 mod ghost;
 mod net;
 mod peer;
@@ -182,6 +183,9 @@ impl World {
         let mut builder = mock::Cluster::builder().brokers(setting.brokers).auto_create(false).seed(rng.u64(..));
         for name in &topics {
             builder = builder.topic(name, setting.partitions);
+        }
+        if setting.has(Fault::FollowerReads) {
+            builder = builder.follower_reads();
         }
         if setting.has_odd(Odd::FewSessions) {
             builder = builder.fetch_sessions(rng.usize(..3));

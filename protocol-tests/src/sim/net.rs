@@ -37,6 +37,8 @@ pub(super) struct Link {
     pub(super) frames: FrameReader,
     pub(super) arrived: BytesMut,
     pub(super) timer: Option<u64>,
+    /// The broker asked for silence until then (KIP-219).
+    pub(super) quiet_until: u64,
     /// How much longer than others this connection takes, in microseconds.
     drag: u64,
     up_at: u64,
@@ -115,6 +117,7 @@ impl Context {
             frames: FrameReader::new(FRAME_MAX),
             arrived: BytesMut::new(),
             timer: None,
+            quiet_until: 0,
             drag,
             up_at: 0,
         };
@@ -129,7 +132,10 @@ impl Context {
         let (now, rough) = (self.now, self.net.rough);
         let Some(link) = self.net.links.get_mut(&number) else { return };
         link.up_at = link.up_at.max(now + wait + if rough { link.drag } else { 0 });
-        let (at, client) = (link.up_at, link.client);
+        let (at, client, quiet_until) = (link.up_at, link.client, link.quiet_until);
+        if now < quiet_until {
+            self.ghost.fail(|| format!("client {client} sends at {now}, though it is throttled until {quiet_until}"));
+        }
         self.net.writes += usize::from(api_of(&frame) == Api::Produce.key());
         self.ghost.asked(now, client);
         self.at(at, Event::Frame { link: number, frame });
@@ -149,6 +155,18 @@ impl Context {
         let wait = self.latency();
         let Some(served) = self.net.served.remove(&number) else { return };
         self.at(served.down_at.max(self.now + wait), Event::Closed { link: number });
+    }
+
+    /// A broker closes the connections that wait for nothing (`connections.max.idle.ms`). Answers whether there are any.
+    pub(super) fn close_idle(&mut self, broker: i32) -> bool {
+        let is_idle = |link: &Link| matches!(&link.phase, Phase::Up(pipeline) if pipeline.is_idle());
+        let served = self.net.served.iter().filter(|(_, served)| served.broker == broker);
+        let idle = served.filter(|(number, _)| self.net.links.get(number).is_some_and(is_idle));
+        let numbers: Vec<u64> = idle.map(|(number, _)| *number).collect();
+        for number in &numbers {
+            self.sever(*number);
+        }
+        !numbers.is_empty()
     }
 
     /// Cuts what a broker has.

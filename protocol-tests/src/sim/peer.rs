@@ -265,7 +265,11 @@ impl Peer {
                     self.agreed(ctx, number, (broker, lane), version, frame);
                 }
                 Phase::Up(pipeline) => match pipeline.handle_frame(now, frame) {
-                    Ok(Some((tag, response))) => self.answers.push_back((tag, Ok(response))),
+                    Ok(Some((tag, response))) => {
+                        let throttle_ms = u64::try_from(response.throttle_time_ms()).unwrap_or(0);
+                        link.quiet_until = link.quiet_until.max(ctx.now + throttle_ms * 1_000);
+                        self.answers.push_back((tag, Ok(response)));
+                    }
                     Ok(None) => ctx.trace.count("abandoned response arrived"),
                     Err((tag, error)) => {
                         ctx.trace.count("answer that did not fit");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use ottla::codec::Codecs;
+use ottla::consumer::Isolation;
 use ottla::consumer::Position;
 use ottla::consumer::ResetPolicy;
 use ottla::consumer::Start;
@@ -35,6 +36,7 @@ use super::peer::Target;
 use super::peer::disconnected;
 use super::peer::micros;
 use super::reading::Begin;
+use super::setting::Fault;
 use super::setting::Odd;
 
 /// A consumer.
@@ -86,6 +88,9 @@ impl Reader {
             _ => Start::Earliest,
         };
         let config = config(ctx, &mut rng, number, start);
+        if config.isolation == Isolation::ReadCommitted {
+            ctx.ghost.committed_only.insert(number);
+        }
         let core = ConsumerCore::new(config.clone());
         let mut reader = Self {
             number,
@@ -238,8 +243,14 @@ impl Reader {
         let Some(next) = self.core.next() else { return };
         match next {
             Next::Chunk(taken) => {
-                if self.rng.u8(..3) == 0 {
+                let often = ctx.setting.has(Fault::Corrupt);
+                if self.rng.u8(..3) == 0 || often && self.rng.bool() {
                     // Meanwhile the driver goes on.
+                    if often && !ctx.healed && ctx.setting.has(Fault::Recreate) && self.rng.u8(..6) == 0 {
+                        let place = ctx.place(&TopicPartition::new(taken.topic.clone(), taken.partition));
+                        ctx.trace.count("recreated while being read");
+                        ctx.recreate(place.0);
+                    }
                     self.held = Some(taken);
                 } else {
                     self.read(ctx, taken);
@@ -287,19 +298,15 @@ impl Reader {
                     read.extend(records.map(|record| (record.offset, record.value.and_then(parse))));
                 }
                 Err(unreadable) => {
+                    let after = unreadable.offset + 1;
                     let error = self.core.unreadable(ctx.instant(), taken, unreadable);
-                    return ctx.ghost.fail(|| format!("a batch that cannot be read: {error:?}"));
+                    return self.unreadable(ctx, place, &read, error.map(|error| (error, after)));
                 }
             }
         }
         match self.core.give_back(taken) {
             Returned::Handed { end } => {
-                for (offset, value) in read {
-                    let (now, number) = (ctx.now, self.number);
-                    ctx.trace.say(now, || format!("consumer {number} reads {value:?} at {place:?}@{offset}"));
-                    ctx.trace.mix(&[offset.unsigned_abs(), value.unwrap_or(u64::MAX)]);
-                    ctx.ghost.handed(number, place, offset, value);
-                }
+                self.handed(ctx, place, &read);
                 if let Some((key, offset)) = end {
                     let place = ctx.place(&key);
                     ctx.trace.count("end told");
@@ -307,6 +314,40 @@ impl Reader {
                 }
             }
             Returned::Overtaken => ctx.trace.count("overtaken while being read"),
+        }
+        self.core.handle_room(ctx.instant());
+    }
+
+    fn handed(&self, ctx: &mut Context, place: Place, read: &[(i64, Option<u64>)]) {
+        for (offset, value) in read.iter().copied() {
+            let (now, number) = (ctx.now, self.number);
+            ctx.trace.say(now, || format!("consumer {number} reads {value:?} at {place:?}@{offset}"));
+            ctx.trace.mix(&[offset.unsigned_abs(), value.unwrap_or(u64::MAX)]);
+            ctx.ghost.handed(number, place, offset, value);
+        }
+    }
+
+    /// A batch cannot be read. What was read before it counts, unless the partition has moved on.
+    fn unreadable(
+        &mut self,
+        ctx: &mut Context,
+        place: Place,
+        read: &[(i64, Option<u64>)],
+        error: Option<(Error, i64)>,
+    ) {
+        if !ctx.setting.has(Fault::Corrupt) {
+            return ctx.ghost.fail(|| format!("a batch that cannot be read: {error:?}"));
+        }
+        ctx.trace.count("unreadable");
+        match error {
+            Some((error, after)) => {
+                self.handed(ctx, place, read);
+                self.complained(ctx, &error);
+                if self.rng.u8(..4) == 0 && !ctx.healed {
+                    self.seek_to(ctx, place, &Start::Offset(after));
+                }
+            }
+            None => ctx.trace.count("unreadable and overtaken"),
         }
         self.core.handle_room(ctx.instant());
     }
@@ -348,7 +389,8 @@ impl Reader {
         }
         if !self.turning && (self.held.is_some() || self.core.has_next()) {
             self.turning = true;
-            let slow = ctx.setting.has_odd(Odd::SlowReader) && !ctx.healed;
+            let slow = ctx.setting.has_odd(Odd::SlowReader) || ctx.setting.has(Fault::Corrupt) && self.held.is_some();
+            let slow = slow && !ctx.healed;
             let wait = self.rng.u64(0..if slow { 100_000 } else { 500 });
             ctx.at(ctx.now + wait, Event::Turn { client: peer.client });
         }
@@ -377,6 +419,7 @@ impl Reader {
         match action {
             Action::EpochEnd { node, tag, request } => {
                 ctx.trace.count("position validated");
+                ctx.trace.say(ctx.now, || format!("consumer {} validates {:?}", self.number, request.topics));
                 let request = Request::OffsetForLeaderEpoch(request);
                 peer.submit(ctx, Target::Broker(node), request, Tag::Core(tag));
             }
@@ -409,6 +452,9 @@ impl Reader {
     fn answered(&mut self, ctx: &mut Context, peer: &mut Peer, tag: Tag, answer: Result<Response, Error>) {
         match tag {
             Tag::Core(tag) => {
+                if let Ok(Response::OffsetForLeaderEpoch(response)) = &answer {
+                    ctx.trace.say(ctx.now, || format!("consumer {} hears that {:?}", self.number, response.topics));
+                }
                 if let Ok(response) = &answer {
                     self.look(ctx, peer, response);
                 }
@@ -562,7 +608,7 @@ fn begin(start: &Start) -> Begin {
 fn config(ctx: &Context, rng: &mut Rng, number: usize, start: Start) -> Config {
     let one = ctx.setting.has_odd(Odd::OneByteFetches);
     let tiny = ctx.setting.has_odd(Odd::TinyBudgets);
-    Config {
+    let mut config = Config {
         group: Some(group(number)),
         start,
         reset: *rng.choice(&[ResetPolicy::Earliest, ResetPolicy::Earliest, ResetPolicy::None]).expect("some"),
@@ -578,7 +624,16 @@ fn config(ctx: &Context, rng: &mut Rng, number: usize, start: Start) -> Config {
         seed: rng.u64(..),
         until_end: ctx.setting.has_odd(Odd::BoundedReads) && rng.bool(),
         ..Config::default()
+    };
+    // Drawn after all else, so that an old seed is unchanged without these faults.
+    if ctx.setting.has(Fault::Transactions) && rng.u8(..4) != 0 {
+        config.isolation = Isolation::ReadCommitted;
     }
+    if ctx.setting.has(Fault::FollowerReads) {
+        config.rack = format!("rack-{}", rng.i32(1..=ctx.setting.brokers));
+        config.replica_lease = Duration::from_millis(rng.u64(10..2_000));
+    }
+    config
 }
 
 /// Whether a response says that its sender does not coordinate the group (`consumer::commit::moved`).

@@ -1,7 +1,10 @@
 //! What a consumer may hand out: each record after the one that was before it in the log, unless it said why not.
 
+use super::ghost::Fate;
 use super::ghost::Ghost;
 use super::ghost::Place;
+use super::ghost::Placing;
+use super::ghost::Shadow;
 
 /// Where reading began.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,17 @@ pub(super) struct Follow {
     last: Option<u64>,
 }
 
+/// Whether a consumer is to be handed a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Visibility {
+    /// It must be.
+    Must,
+    /// It may be, or not: compaction took it, or its transaction ended in two ways.
+    May,
+    /// It must not be.
+    Never,
+}
+
 /// The offsets that a consumer asked to commit.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -49,13 +63,68 @@ impl Asked {
 }
 
 impl Ghost {
+    /// Whether a consumer is to be handed a record that is, or was, at an offset.
+    fn visibility(&self, reader: usize, value: u64, incarnation: u32, offset: i64) -> Visibility {
+        let Some(record) = self.records.get(usize::try_from(value).unwrap_or(usize::MAX)) else {
+            return Visibility::Never;
+        };
+        let here = |placing: &&Placing| placing.incarnation == incarnation && placing.offset == offset;
+        let compacted = record.placings.iter().find(here).is_some_and(|placing| placing.compacted);
+        let transaction = record.transaction.filter(|_| self.committed_only.contains(&reader));
+        match transaction {
+            Some(transaction) if transaction.wavered => Visibility::May,
+            Some(transaction) if transaction.fate == Fate::Aborted => Visibility::Never,
+            _ if compacted => Visibility::May,
+            _ => Visibility::Must,
+        }
+    }
+
+    /// The records that a consumer may have been handed before this one; `None` is the beginning of the log.
+    fn before(&self, reader: usize, placing: &Placing) -> Vec<Option<(i64, u64)>> {
+        let mut all = Vec::new();
+        let mut before = placing.before;
+        while let Some((offset, value)) = before {
+            let visibility = self.visibility(reader, value, placing.incarnation, offset);
+            if visibility != Visibility::Never {
+                all.push(before);
+            }
+            if visibility == Visibility::Must {
+                return all;
+            }
+            let record = usize::try_from(value).ok().and_then(|index| self.records.get(index));
+            let mut placings = record.into_iter().flat_map(|record| &record.placings);
+            let found = placings.find(|other| other.incarnation == placing.incarnation && other.offset == offset);
+            before = found.and_then(|found| found.before);
+        }
+        all.push(None);
+        all
+    }
+
+    /// Whether a consumer may go from one offset to another without being handed anything.
+    fn passes(&self, reader: usize, place: Place, from: i64, to: i64) -> bool {
+        let Some(shadow) = self.logs.get(&place) else { return false };
+        let cut = self.follows.get(&(reader, place)).is_none_or(|follow| follow.breaks != shadow.breaks);
+        let mut between = shadow.entries.iter().filter(|(offset, _)| (from..to).contains(offset));
+        let must = |(offset, value): &(i64, u64)| {
+            self.visibility(reader, *value, shadow.incarnation, *offset) == Visibility::Must
+        };
+        from < to && (cut || to <= self.readable(reader, shadow) && !between.any(must))
+    }
+
+    /// Where what a consumer may see ends.
+    fn readable(&self, reader: usize, shadow: &Shadow) -> i64 {
+        if self.committed_only.contains(&reader) { shadow.stable } else { shadow.high_watermark }
+    }
+
     /// A consumer begins, or goes elsewhere.
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
         self.chronicle.begins(reader, place, &begin);
         let commits = self.committed.get(&(reader, place)).map_or(0, Vec::len);
         let settled = self.asked.get(&(reader, place)).map_or(0, |asked| asked.settled);
-        let shadow = self.logs.entry(place).or_default();
-        let (start, end, breaks, upheavals) = (shadow.start, shadow.high_watermark, shadow.breaks, shadow.upheavals);
+        self.logs.entry(place).or_default();
+        let shadow = &self.logs[&place];
+        let end = self.readable(reader, shadow);
+        let (start, breaks, upheavals) = (shadow.start, shadow.breaks, shadow.upheavals);
         let follow = Follow { begin, start, end, breaks, upheavals, commits, settled, position: None, last: None };
         self.follows.insert((reader, place), follow);
     }
@@ -67,9 +136,17 @@ impl Ghost {
             (Some(known), Some(told)) if known == told => {}
             (None, None) => {}
             (None, Some(told)) => self.found(reader, place, told),
+            (Some(known), Some(told)) if self.passes(reader, place, known, told) => self.passed(reader, place, told),
             (Some(known), told) => {
                 self.fail(|| format!("consumer {reader} handed out up to {known} of {place:?} and is at {told:?}"));
             }
+        }
+    }
+
+    /// A consumer went on to an offset, and was handed nothing.
+    fn passed(&mut self, reader: usize, place: Place, to: i64) {
+        if let Some(follow) = self.follows.get_mut(&(reader, place)) {
+            follow.position = Some(to);
         }
     }
 
@@ -116,10 +193,21 @@ impl Ghost {
         let Some(record) = self.records.get(usize::try_from(value).unwrap_or(usize::MAX)) else {
             return self.fail(|| format!("consumer {reader} handed out record {value}, which does not exist"));
         };
-        self.chronicle.handed(reader, place, offset, value);
+        let open = record.transaction.is_some_and(|open| open.fate == Fate::Open && !open.wavered);
+        let early = open && self.committed_only.contains(&reader);
+        if record.transaction.is_none() {
+            self.chronicle.handed(reader, place, offset, value);
+        }
         let was_at = record.place;
-        let befores: Vec<_> =
-            record.placings.iter().filter(|placing| placing.offset == offset).map(|placing| placing.before).collect();
+        let here: Vec<Placing> = record.placings.iter().filter(|placing| placing.offset == offset).copied().collect();
+        let befores: Vec<_> = here.iter().flat_map(|placing| self.before(reader, placing)).collect();
+        let never =
+            |placing: &Placing| self.visibility(reader, value, placing.incarnation, offset) == Visibility::Never;
+        if early || !here.is_empty() && here.iter().all(never) {
+            return self.fail(|| {
+                format!("consumer {reader} handed out record {value} at {place:?}@{offset}, which is not committed")
+            });
+        }
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
         let (last, position) = (follow.last.replace(value), follow.position.replace(offset + 1));
         if was_at != place || befores.is_empty() {
@@ -156,7 +244,7 @@ impl Ghost {
         follow.last = None;
         let reason = shadow.upheavals > 0 || from < shadow.start || from > follow.end;
         let state = (follow.upheavals, shadow.upheavals, shadow.start, shadow.end);
-        if before.is_some_and(|before| before != from) {
+        if before.is_some_and(|before| before != from && !self.passes(reader, place, before, from)) {
             self.fail(|| format!("consumer {reader} at {before:?} of {place:?} says it was moved from {from} to {to}"));
         }
         if !reason {
@@ -170,7 +258,7 @@ impl Ghost {
     pub(super) fn ended(&mut self, reader: usize, place: Place, offset: i64) {
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
         let known = follow.position;
-        if known.is_some_and(|known| known != offset) {
+        if known.is_some_and(|known| known != offset && !self.passes(reader, place, known, offset)) {
             self.fail(|| format!("consumer {reader} at {known:?} of {place:?} says that it ends at {offset}"));
         }
     }
@@ -183,8 +271,9 @@ impl Ghost {
 
     /// Notes what a bounded read that begins now has to hand out at least.
     pub(super) fn bounded(&mut self, reader: usize, place: Place) {
-        let shadow = self.logs.entry(place).or_default();
-        self.bounds.insert((reader, place), (shadow.high_watermark, shadow.breaks));
+        self.logs.entry(place).or_default();
+        let shadow = &self.logs[&place];
+        self.bounds.insert((reader, place), (self.readable(reader, shadow), shadow.breaks));
     }
 
     /// A bounded read says that it is over.

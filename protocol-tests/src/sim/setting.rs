@@ -87,6 +87,18 @@ kinds! {
         WallClock = "wall-clock",
         /// A reply carries another request's correlation id.
         WrongCorrelation = "wrong-correlation",
+        /// A request takes effect and is answered with an error code.
+        ErrorAfter = "error-after",
+        /// Other producers write transactions, which commit or abort.
+        Transactions = "transactions",
+        /// Logs are compacted.
+        Compaction = "compaction",
+        /// Readers are sent to the replica of their rack, which may be behind the leader.
+        FollowerReads = "follower-reads",
+        /// Records arrive damaged, though the log is whole.
+        Corrupt = "corrupt",
+        /// Brokers close connections that are idle.
+        IdleClose = "idle-close",
     }
 }
 
@@ -130,6 +142,12 @@ kinds! {
         /// Some readers stop at what was the end when they began.
         BoundedReads = "bounded-reads",
     }
+}
+
+impl Fault {
+    /// Drawn after all else, so that an old seed is unchanged without them.
+    const LATER: &[Self] =
+        &[Self::ErrorAfter, Self::Transactions, Self::Compaction, Self::FollowerReads, Self::Corrupt, Self::IdleClose];
 }
 
 impl Odd {
@@ -195,7 +213,8 @@ impl Setting {
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rate = *rng.choice(&[0, 20, 40, 40, 60, 90]).expect("some");
-        let faults = Fault::ALL.iter().filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
+        let early = Fault::ALL.iter().filter(|kind| !Fault::LATER.contains(kind));
+        let faults = early.filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
         let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
         let early = Odd::ALL.iter().filter(|kind| !Odd::LATER.contains(kind));
         let odds = early.filter(|_| rng.u32(..100) < odd).map(|kind| kind.bit()).sum();
@@ -226,7 +245,22 @@ impl Setting {
                 setting.odds |= odd.bit();
             }
         }
+        for fault in Fault::LATER {
+            if rng.u8(..4) == 0 {
+                setting.faults |= fault.bit();
+            }
+        }
+        // The mock forgets compacted producers where it cuts a log, as it does those whose batches retention took.
+        if setting.has(Fault::CrashWithLoss) || setting.has(Fault::HoldReplication) {
+            setting = setting.without(Fault::Compaction);
+        }
         setting
+    }
+
+    /// The same, but without the faults that older versions of the simulator did not have.
+    #[must_use]
+    pub fn as_before(self) -> Self {
+        Fault::LATER.iter().fold(self, |setting, fault| setting.without(*fault))
     }
 
     /// Whether a fault may strike.

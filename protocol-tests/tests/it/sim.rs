@@ -92,8 +92,10 @@ fn seeds_that_failed_once_hold() {
     for line in KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (seed, _) = line.split_once(' ').expect("a seed, and what it taught");
         let setting = Setting::draw(seed.parse().expect("a seed"));
-        if let Err(broken) = run(&setting, false) {
-            panic!("seed {seed}: {broken}");
+        for setting in [setting.clone().as_before(), setting] {
+            if let Err(broken) = run(&setting, false) {
+                panic!("sim {setting}: {broken}");
+            }
         }
     }
 }

@@ -263,7 +263,8 @@ impl Partition {
         if let Some(handed) = self.handed {
             self.fetch = handed;
         }
-        if was_moved || self.is_lost() {
+        // A position that has no epoch cannot be validated: the leader would answer as for a log that was truncated.
+        if was_moved || self.is_lost() || self.state == State::AwaitValidation {
             self.go_on();
         }
     }
@@ -292,7 +293,7 @@ impl Partition {
         // What came before the move is still good, so the generation stays; answers about what was behind it are known by
         // their offsets.
         self.fetch = self.base().unwrap_or(self.fetch);
-        if self.is_lost() {
+        if self.is_lost() || self.state == State::AwaitValidation {
             self.go_on();
         }
     }

@@ -77,7 +77,9 @@ fn create(
     if let Some(bytes) = batch_bytes_max {
         topic.batch_bytes_max = bytes;
     }
-    Ok((topic.id, partitions, replicas))
+    let created = (topic.id, partitions, replicas);
+    call.failed_late_topic(&name).map_err(|error| (error, "failed after the topic was created"))?;
+    Ok(created)
 }
 
 /// How many partitions and replicas the topic gets.
@@ -158,7 +160,7 @@ fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) 
     let refused = name.as_ref().map_or_else(|| call.refused(), |name| call.refused_topic(name));
     let result = refused.and_then(|()| {
         let deleted = name.as_ref().is_some_and(|name| state.delete_topic(name));
-        if deleted { Ok(()) } else { Err(unknown) }
+        if deleted { name.as_ref().map_or(Ok(()), |name| call.failed_late_topic(name)) } else { Err(unknown) }
     });
     let response =
         DeletableTopicResult::default().with_name(name.map(|name| wire_name(&name))).with_topic_id(wire_id(id));

@@ -56,7 +56,7 @@ pub(super) fn init_producer_id(
     call: &Call,
     request: InitProducerIdRequest,
 ) -> InitProducerIdResponse {
-    let result = identity(state, call, &request);
+    let result = identity(state, call, &request).and_then(|identity| call.failed_late().map(|()| identity));
     let (id, epoch) = result.unwrap_or((-1, -1));
     InitProducerIdResponse::default()
         .with_throttle_time_ms(call.throttle_ms)

@@ -20,6 +20,7 @@ use crate::mock::api::Answer;
 use crate::mock::api::Call;
 use crate::mock::api::Pending;
 use crate::mock::api::write;
+use crate::mock::check::HEAD_LEN;
 use crate::mock::frame;
 use crate::mock::session::Cached;
 use crate::mock::session::Wanted;
@@ -227,6 +228,7 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
                 data = fill(plan, data, &look);
                 if look.available > 0 {
                     let (records, aborted) = take(state, plan, wanted, look.upper, left, nothing_yet);
+                    let records = if plan.call.corrupt && nothing_yet { damaged(&records) } else { records };
                     nothing_yet &= records.is_empty();
                     left = left.saturating_sub(records.len());
                     data.records = Some(records);
@@ -279,6 +281,24 @@ fn take(
     });
     let aborted = plan.read_committed.then(|| if records.is_empty() { Vec::new() } else { aborted.collect() });
     (records, aborted)
+}
+
+/// The records with one bit flipped in the middle of the first batch that has records.
+fn damaged(records: &Bytes) -> Bytes {
+    let mut bytes = records.to_vec();
+    let mut start = 0;
+    while let Some(head) = bytes.get(start..).and_then(|rest| rest.first_chunk::<HEAD_LEN>()) {
+        let [.., a, b, c, d] = *head.first_chunk::<12>().expect("a header is longer");
+        let end = start + 12 + usize::try_from(i32::from_be_bytes([a, b, c, d])).unwrap_or(0);
+        if end > start + HEAD_LEN {
+            if let Some(byte) = bytes.get_mut(usize::midpoint(start + HEAD_LEN, end)) {
+                *byte ^= 0x10;
+            }
+            break;
+        }
+        start = end;
+    }
+    bytes.into()
 }
 
 fn fill(plan: &Plan, data: PartitionData, look: &Look) -> PartitionData {

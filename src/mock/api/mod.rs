@@ -39,6 +39,10 @@ pub(super) struct Call {
     pub(super) throttle_ms: i32,
     /// The errors that scripts put into the answer.
     pub(super) errors: Errors,
+    /// The errors that scripts put into the answer after the request has taken effect.
+    pub(super) late_errors: Errors,
+    /// Whether the records in the answer are damaged.
+    pub(super) corrupt: bool,
 }
 
 impl Call {
@@ -55,6 +59,21 @@ impl Call {
     /// The injected error for a partition.
     fn refused_at(&self, topic: &str, partition: i32) -> Result<(), ResponseError> {
         self.errors.partition(topic, partition).map_or(Ok(()), Err)
+    }
+
+    /// The injected error for a request that has taken effect.
+    fn failed_late(&self) -> Result<(), ResponseError> {
+        self.late_errors.whole().map_or(Ok(()), Err)
+    }
+
+    /// The injected error for a topic where the request has taken effect.
+    fn failed_late_topic(&self, topic: &str) -> Result<(), ResponseError> {
+        self.late_errors.topic(topic).map_or(Ok(()), Err)
+    }
+
+    /// The injected error for a partition where the request has taken effect.
+    fn failed_late_at(&self, topic: &str, partition: i32) -> Result<(), ResponseError> {
+        self.late_errors.partition(topic, partition).map_or(Ok(()), Err)
     }
 }
 

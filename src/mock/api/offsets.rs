@@ -78,12 +78,18 @@ fn commit_one(
     let committed = Committed { offset: asked.committed_offset, leader_epoch: asked.committed_leader_epoch, metadata };
     let offsets = state.groups.entry(group.to_owned()).or_default();
     offsets.insert((topic.clone(), asked.partition_index), committed);
-    Ok(())
+    call.failed_late_at(topic, asked.partition_index)
 }
 
 fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseError> {
     call.refused()?;
     if state.coordinator(GROUP, group) == Some(call.broker) { Ok(()) } else { Err(ResponseError::NotCoordinator) }
+}
+
+/// Whether the coordinator knows a group, where it makes a difference.
+fn known(state: &State, group: &str) -> Result<(), ResponseError> {
+    let is_known = !state.settings.unknown_groups || state.groups.contains_key(group);
+    if is_known { Ok(()) } else { Err(ResponseError::GroupIdNotFound) }
 }
 
 /// One topic's answer, before it takes the form of its version.
@@ -95,7 +101,7 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
         let groups = request.groups.into_iter().map(|group| fetch_group(state, call, group));
         return response.with_groups(groups.collect());
     }
-    let allowed = coordinates(state, call, &request.group_id);
+    let allowed = coordinates(state, call, &request.group_id).and_then(|()| known(state, &request.group_id));
     let asked =
         request.topics.map(|topics| topics.into_iter().map(|topic| (topic.name.0, topic.partition_indexes)).collect());
     if let Err(error) = allowed {
@@ -114,7 +120,8 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
 /// What one of several groups has committed.
 fn fetch_group(state: &State, call: &Call, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
-    if let Err(error) = coordinates(state, call, &group.group_id) {
+    let allowed = coordinates(state, call, &group.group_id).and_then(|()| known(state, &group.group_id));
+    if let Err(error) = allowed {
         return response.with_error_code(error.code());
     }
     let Some(asked) = group.topics else {

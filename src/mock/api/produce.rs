@@ -93,10 +93,8 @@ pub(in crate::mock) fn finish(state: &State, plan: &Plan) -> Option<Bytes> {
     for awaited in &plan.waiting {
         if let Some(error) = fate(state, awaited) {
             let (topic, partition) = awaited.place;
-            let partition = &mut response.responses[topic].partition_responses[partition];
-            partition.error_code = error.code();
-            partition.base_offset = -1;
-            partition.log_start_offset = -1;
+            // The offset stays, although the batch may not: `DelayedProduce` changes only the error.
+            response.responses[topic].partition_responses[partition].error_code = error.code();
         }
     }
     frame::reply::<ProduceRequest>(plan.call.correlation_id, plan.call.version, &response)
@@ -122,10 +120,13 @@ fn produce(state: &mut State, call: &Call, request: ProduceRequest) -> (ProduceR
             let response = match (result, &name) {
                 (Ok(done), _) => {
                     let place = (responses.len(), partitions.len());
-                    waiting.extend(done.awaited.map(|awaited| Awaited { place, ..awaited }));
-                    let response =
-                        response.with_base_offset(done.base_offset).with_log_append_time_ms(done.append_time);
-                    response.with_log_start_offset(done.log_start)
+                    // The offset is reported all the same, as `DelayedProduce` does.
+                    let error = name.as_ref().ok().and_then(|name| call.failed_late_at(name, data.index).err());
+                    waiting
+                        .extend(done.awaited.filter(|_| error.is_none()).map(|awaited| Awaited { place, ..awaited }));
+                    let response = response.with_error_code(error.map_or(0, |error| error.code()));
+                    let response = response.with_base_offset(done.base_offset);
+                    response.with_log_append_time_ms(done.append_time).with_log_start_offset(done.log_start)
                 }
                 (Err(refusal), Ok(name)) => {
                     let start = state.partition(name, data.index).map_or(-1, |found| found.log.start());

@@ -76,6 +76,26 @@ impl Question {
         })
     }
 
+    /// Whether the request changes the cluster, so that an error may follow the change.
+    pub(in crate::mock) fn has_effect(&self) -> bool {
+        match self {
+            Self::CreateTopics(_)
+            | Self::DeleteTopics(_)
+            | Self::InitProducerId(_)
+            | Self::OffsetCommit(_)
+            | Self::Produce(_) => true,
+            Self::ApiVersions
+            | Self::ApiVersionsUnsupported
+            | Self::DescribeCluster(_)
+            | Self::Fetch(_)
+            | Self::FindCoordinator(_)
+            | Self::ListOffsets(_)
+            | Self::Metadata(_)
+            | Self::OffsetFetch(_)
+            | Self::OffsetForLeaderEpoch(_) => false,
+        }
+    }
+
     /// Fills in what the request log says of the body.
     pub(in crate::mock) fn tell(&self, state: &State, seen: &mut SeenRequest) {
         let teller = Teller { state };

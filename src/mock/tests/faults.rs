@@ -188,3 +188,41 @@ fn the_log_says_what_requests_want() {
     assert_eq!(rig.cluster.take_requests().len(), 2);
     assert_eq!((rig.cluster.requests().len(), rig.cluster.requests_count(key::PRODUCE)), (0, 1));
 }
+
+#[test]
+fn error_after_the_append_leaves_the_batch_in_the_log() {
+    let mut rig = rig();
+    rig.cluster.play(On::api(key::PRODUCE).partition("t", 0).then(Fault::ErrorAfter(20)));
+    let ask = produce::request("t", -1, 0, Draft::of(&["a"]).by(5, 0, 0).bytes());
+    let answer = rig.ask(1, 9, &ask).responses.remove(0).partition_responses.remove(0);
+    assert_eq!((answer.error_code, answer.base_offset, rig.cluster.log("t", 0).len()), (20, 0, 1));
+    let answer = rig.ask(1, 9, &ask).responses.remove(0).partition_responses.remove(0);
+    assert_eq!((answer.error_code, answer.base_offset, rig.cluster.log("t", 0).len()), (0, 0, 1), "a duplicate");
+    rig.cluster.play(On::api(key::PRODUCE).then(Fault::ErrorAfter(7)));
+    let ask = produce::request("t", -1, 0, Draft::of(&["b"]).by(5, 0, 7).bytes());
+    let answer = rig.ask(1, 9, &ask).responses.remove(0).partition_responses.remove(0);
+    assert_eq!(answer.error_code, 45, "what is refused is not appended, and keeps its error");
+}
+
+#[test]
+fn error_after_the_effect_reads_as_an_error_where_nothing_changes() {
+    let mut rig = rig();
+    rig.cluster.play(On::api(key::METADATA).topic("t").then(Fault::ErrorAfter(3)));
+    assert_eq!(rig.ask(1, 9, &ask()).topics[0].error_code, 3);
+    assert_eq!(rig.ask(1, 9, &ask()).topics[0].error_code, 0);
+}
+
+#[test]
+fn damaged_records_fail_their_checksum_and_the_log_stays_whole() {
+    let mut rig = rig();
+    rig.ask(1, 9, &produce::request("t", -1, 0, Draft::of(&["a"]).bytes()));
+    rig.cluster.play(On::api(key::FETCH).partition("t", 0).then(Fault::CorruptRecords));
+    let mut records = || {
+        let response = rig.ask(1, 11, &fetch::request(&[(0, 0)]));
+        response.responses[0].partitions[0].records.clone().expect("records")
+    };
+    let (damaged, whole) = (records(), records());
+    let differing = damaged.iter().zip(&whole).filter(|(one, other)| one != other).count();
+    assert_eq!((damaged.len(), differing), (whole.len(), 1));
+    assert_ne!(crc32c::crc32c(&damaged[21..]).to_be_bytes(), damaged[17..21]);
+}

@@ -206,3 +206,27 @@ mod by_id {
         assert_eq!(rig.cluster.handle(rig.now, 0, 1, 1, frame.freeze()), Outcome::Close);
     }
 }
+
+#[test]
+fn group_without_commits_is_unknown_where_the_cluster_says_so() {
+    for (version, whole) in [(1, false), (2, true), (7, true), (8, false), (9, false)] {
+        let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 2).unknown_groups());
+        let broker = coordinator(&mut rig, 3);
+        let group = OffsetFetchRequestGroup::default().with_group_id(GROUP);
+        let topic = OffsetFetchRequestTopic::default().with_name(name("t")).with_partition_indexes(vec![0]);
+        let ask = if version >= 8 {
+            fetch(group)
+        } else {
+            OffsetFetchRequest::default().with_group_id(GROUP).with_topics(Some(vec![topic]))
+        };
+        let answer = rig.ask(broker, version, &ask);
+        let code = match version {
+            8.. => answer.groups[0].error_code,
+            _ if whole => answer.error_code,
+            _ => answer.topics[0].partitions[0].error_code,
+        };
+        assert_eq!(code, 69, "version {version}");
+        assert_eq!(commit(&mut rig, broker, 8, 0, 5), 0);
+        assert_ne!(rig.ask(broker, version, &ask), answer, "version {version}: it is known once it has committed");
+    }
+}

@@ -162,3 +162,17 @@ fn a_bounded_read_ends_where_a_log_that_is_out_of_range_ends() {
          finished true",
     );
 }
+
+#[test]
+fn position_without_an_epoch_is_not_validated_after_an_unreadable_batch() {
+    // Seed 494: the leader answers a request for no epoch as it does for a log that was truncated.
+    check(
+        "meta t0=1e5 | assign t0 | seek t0 9 | fetched n1 s7 | fetched n1b s8 t0:9+3?;hw=12 | hold | meta t0=2e6 | read | wait 500",
+        "fetch n1 s0/0 t0@5
+         fetch n1b s0/0 t0@9
+         fetch n1 s0/0 t0@12
+         epoch n2 t0@e5
+         t0 then Corrupt @Some(11)
+         fetch n2 s0/0 t0@9",
+    );
+}
