@@ -44,6 +44,8 @@ pub(super) enum Door {
     Open,
     /// Refused at once.
     Refusing,
+    /// Refused for the credentials.
+    Rejecting,
     /// Neither accepted nor refused.
     Silent,
 }
@@ -290,6 +292,7 @@ impl Connector for Net {
             let Switches { door, delay, .. } = *switches.borrow();
             match door {
                 Door::Refusing => return Err(io::ErrorKind::ConnectionRefused.into()),
+                Door::Rejecting => return Err(ottla::Error::authentication("the password is wrong").into()),
                 Door::Silent => pending().await,
                 Door::Open => {}
             }

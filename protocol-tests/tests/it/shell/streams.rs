@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
+use ottla::Record;
 use ottla::admin::NewTopic;
+use ottla::error::Kind;
+use ottla::error::Written;
 use tokio::time::Instant;
 
+use super::net::Door;
 use super::net::Net;
 use super::run;
+use super::world::TOPIC;
 use super::world::World;
 use super::world::cluster;
 use super::world::soon;
@@ -36,5 +41,33 @@ fn request_after_the_brokers_closed_idle_connections_succeeds() {
             // Brokers close connections that were idle for `connections.max.idle.ms`; the client may not have noticed yet.
             net.cut_all();
         }
+    });
+}
+
+#[test]
+fn rejected_credentials_fail_calls_at_once_and_dial_at_a_bounded_rate() {
+    run(async {
+        let net = Net::new(cluster());
+        let client = net.client().connect().await.expect("they answer");
+        let producer = client.producer().build().expect("the settings are fine");
+        soon("send", producer.send(Record::to(TOPIC).value("1"))).await.expect("they take it");
+        net.set_all(|switches| switches.door = Door::Rejecting);
+        net.cut_all();
+        let (begun, dials) = (Instant::now(), net.dials());
+        for _ in 0..50 {
+            let asked = Instant::now();
+            let error = soon("send", producer.send(Record::to(TOPIC).value("2"))).await.expect_err("nobody lets it in");
+            assert_eq!((error.kind(), error.is_written()), (Kind::Authentication, Some(Written::No)), "{error}");
+            let created = soon("create", client.admin().create_topics([NewTopic::new("new")])).await;
+            assert_eq!(created.expect_err("nobody lets it in").kind(), Kind::Authentication);
+            assert!(asked.elapsed() < Duration::from_millis(50), "waited {:?}", asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // Three brokers, two connections each, one attempt a second.
+        let bound = 6 * (begun.elapsed().as_secs() + 1);
+        assert!(net.dials() - dials <= bound, "dialled {} times", net.dials() - dials);
+        net.set_all(|switches| switches.door = Door::Open);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        soon("send", producer.send(Record::to(TOPIC).value("3"))).await.expect("the credentials were corrected");
     });
 }
