@@ -15,10 +15,15 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-use super::commit;
+use super::commits;
+use super::commits::Commits;
 use super::core::Action;
+use super::core::Config;
 use super::core::ConsumerCore;
+use super::core::committer::CommitAction;
+use super::offsets;
 use crate::client::Cluster;
+use crate::client::Coordinated;
 use crate::client::Interest;
 use crate::client::Source;
 use crate::client::Target;
@@ -44,6 +49,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) core: ConsumerCore,
+    /// Commits, where there is a group to commit for.
+    pub(super) commits: Option<Commits>,
     /// The consumer was closed or dropped.
     pub(super) stopped: bool,
     /// The driver ended although the consumer was not closed.
@@ -52,15 +59,19 @@ pub(super) struct State {
 
 impl Source for Shared {
     fn read(&self, id: u64, into: &mut Metrics) {
-        let counted = self.lock().core.metrics();
-        into.consumers.push(ConsumerMetrics { id, ..counted });
+        let state = self.lock();
+        let commits = state.commits.as_ref().map(Commits::counters).unwrap_or_default();
+        let counted = state.core.metrics();
+        drop(state);
+        let (commits, commit_failures) = (commits.commits, commits.failures);
+        into.consumers.push(ConsumerMetrics { id, commits, commit_failures, ..counted });
     }
 }
 
 impl Shared {
-    pub(super) fn new(core: ConsumerCore) -> Self {
+    pub(super) fn new(core: ConsumerCore, commits: Option<Commits>) -> Self {
         Self {
-            state: Mutex::new(State { core, stopped: false, died: false }),
+            state: Mutex::new(State { core, commits, stopped: false, died: false }),
             work: Notify::new(),
             news: Notify::new(),
         }
@@ -78,6 +89,8 @@ impl Shared {
     }
 }
 
+/// The requests of one turn.
+type Requests = (Vec<Action>, Vec<CommitAction>);
 type Answer = (u64, Result<Response, Error>);
 
 pub(super) struct Driver {
@@ -88,6 +101,7 @@ pub(super) struct Driver {
     answers: mpsc::UnboundedReceiver<Answer>,
     sink: mpsc::UnboundedSender<Answer>,
     fetch_wait_max: Duration,
+    group: Option<Coordinated>,
     /// Keeps the metadata of the topics that are read fresh.
     _interest: Interest,
     /// Whose connections fetches go over: another consumer's long poll must not hold up this one's.
@@ -95,19 +109,35 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, interest: Interest, fetch_wait_max: Duration) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, interest: Interest, settings: &Config) -> Self {
         let (sink, answers) = mpsc::unbounded_channel();
         let snapshots = cluster.subscribe();
         let reader = cluster.reader();
-        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max, _interest: interest, reader }
+        let group = settings.group.as_ref().map(Coordinated::group);
+        let fetch_wait_max = settings.fetch_wait_max;
+        Self {
+            shared,
+            cluster,
+            snapshots,
+            seen: None,
+            answers,
+            sink,
+            fetch_wait_max,
+            group,
+            _interest: interest,
+            reader,
+        }
     }
 
     pub(super) async fn run(mut self) {
         let mut first = None;
         loop {
-            let (actions, timeout, stopped) = self.turn(first.take());
+            let ((actions, of_commits), timeout, stopped) = self.turn(first.take());
             for action in actions {
                 self.act(action);
+            }
+            for action in of_commits {
+                self.act_for_commits(action);
             }
             if stopped {
                 return;
@@ -117,15 +147,18 @@ impl Driver {
     }
 
     /// Tells the core what happened since the last turn, and takes what it asks for.
-    fn turn(&mut self, first: Option<Answer>) -> (Vec<Action>, Option<Instant>, bool) {
+    fn turn(&mut self, first: Option<Answer>) -> (Requests, Option<Instant>, bool) {
         let now = clock::now();
         // Not `has_changed`: waiting for a change marks it as seen.
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
         let is_news = self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
         let mut state = self.shared.lock();
-        let State { core, stopped, .. } = &mut *state;
+        let State { core, commits, stopped, .. } = &mut *state;
         if is_news {
             self.seen = Some(Arc::clone(&snapshot));
+            if let Some(commits) = commits {
+                commits.handle_metadata(Arc::clone(&snapshot));
+            }
             core.handle_metadata(now, snapshot);
         }
         if let Some((tag, answer)) = first {
@@ -142,7 +175,17 @@ impl Driver {
         if core.has_next() || core.is_finished() {
             self.shared.news.notify_one();
         }
-        (std::iter::from_fn(|| core.poll_action()).collect(), core.poll_timeout(), *stopped)
+        let mut timeout = core.poll_timeout();
+        let mut of_commits = Vec::new();
+        if let Some(commits) = commits {
+            if *stopped {
+                commits.close();
+            }
+            commits.handle_timeout(now);
+            of_commits.extend(std::iter::from_fn(|| commits.poll_action()));
+            timeout = [timeout, commits.poll_timeout()].into_iter().flatten().min();
+        }
+        ((std::iter::from_fn(|| core.poll_action()).collect(), of_commits), timeout, *stopped)
     }
 
     fn act(&self, action: Action) {
@@ -164,7 +207,7 @@ impl Driver {
                 let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
                 let (cluster, sink) = (self.cluster.clone(), self.sink.clone());
                 tokio::spawn(async move {
-                    let asked = commit::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
+                    let asked = offsets::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
                     let (mut asked, mut ended) = (pin!(asked), pin!(sink.closed()));
                     let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
                         Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -178,6 +221,12 @@ impl Driver {
             }
             Action::RefreshMetadata { topics } => self.cluster.refresh(&topics),
         }
+    }
+
+    fn act_for_commits(&self, action: CommitAction) {
+        let Some(group) = &self.group else { return };
+        let sink = self.sink.clone();
+        commits::act(&self.shared, &self.cluster, group, action, async move { sink.closed().await });
     }
 
     fn send(&self, node: i32, tag: u64, request: Request, timeout: Duration) {
@@ -211,6 +260,9 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.cluster.release(self.reader);
         let mut state = self.shared.lock();
+        if let Some(commits) = &mut state.commits {
+            commits.close();
+        }
         if !state.stopped {
             state.died = true;
             tracing::error!(target: "ottla::consumer", panicking = std::thread::panicking(), "driver ended");

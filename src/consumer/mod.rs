@@ -3,7 +3,6 @@
 //! Partitions are fetched ahead in the background, under a budget. [`Consumer::poll`] takes what was fetched and, in the
 //! caller's task and under no lock, verifies, inflates and walks it, so that iterating over [`Records`] cannot fail.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -21,10 +20,11 @@ use crate::reading::buffers::Buffers;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
-mod commit;
+mod commits;
 mod config;
 pub(crate) mod core;
 mod driver;
+mod offsets;
 mod records;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
@@ -44,7 +44,7 @@ pub use crate::record::Header;
 pub use crate::record::Headers;
 pub use crate::record::TimestampType;
 
-use self::commit::Edge;
+use self::commits::Commits;
 use self::config::Limits;
 use self::core::ConsumerCore;
 use self::core::Next;
@@ -53,6 +53,7 @@ use self::core::Taken;
 use self::driver::Driver;
 use self::driver::Shared;
 use self::driver::State;
+use self::offsets::Edge;
 
 /// How long closing may take: what is sent is a courtesy to the brokers.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,10 +96,11 @@ impl Consumer {
         codecs: Codecs,
         limits: Limits,
     ) -> Self {
-        let shared = Arc::new(Shared::new(core));
+        let commits = settings.group.as_ref().map(|group| Commits::new(group, &cluster));
+        let shared = Arc::new(Shared::new(core, commits));
         let weak = Arc::downgrade(&shared);
         cluster.register(weak);
-        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), interest, settings.fetch_wait_max);
+        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), interest, &settings);
         Self {
             shared,
             cluster,
@@ -175,7 +177,7 @@ impl Consumer {
     /// Lets the core fetch more, and says whether there can be more.
     fn make_room(&self) -> Progress {
         let mut state = self.shared.lock();
-        let State { core, stopped, died } = &mut *state;
+        let State { core, stopped, died, .. } = &mut *state;
         core.handle_room(clock::now());
         let progress = if !core.has_next() && core.is_finished() || *stopped && !*died {
             Progress::Over
@@ -283,31 +285,50 @@ impl Consumer {
     async fn edges(&self, edge: Edge) -> Result<Vec<(TopicPartition, i64)>, Error> {
         let deadline = clock::now() + self.limits.timeout;
         let partitions = self.assigned(deadline).await?;
-        commit::edges(&self.cluster, &partitions, edge, self.isolation, deadline).await
+        offsets::edges(&self.cluster, &partitions, edge, self.isolation, deadline).await
     }
 
     /// Commits the positions after all that was handed out by [`Consumer::poll`], for the group.
     ///
-    /// Cancel safety: whether a commit that was dropped before it was ready took place is not known.
+    /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
+    /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
+    ///
+    /// Cancel safety: a commit that is dropped before it is ready goes on in the background. It may or may not take place.
     pub async fn commit(&mut self) -> Result<(), Error> {
         let positions = self.shared.lock().core.positions();
         let deadline = clock::now() + self.limits.timeout;
-        commit::commit(&self.cluster, self.grouped()?, &positions, deadline).await
+        self.commit_by(positions, deadline).await
     }
 
     /// Commits these positions for the group: for each partition that of the next record to be read, as
     /// [`ConsumedRecord::next_position`] tells it. For those who stop in the middle of what a poll brought.
     ///
-    /// Cancel safety: whether a commit that was dropped before it was ready took place is not known.
+    /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
+    /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
+    ///
+    /// Cancel safety: a commit that is dropped before it is ready goes on in the background. It may or may not take place.
     pub async fn commit_positions(
         &mut self,
         positions: impl IntoIterator<Item = (TopicPartition, Position)>,
     ) -> Result<(), Error> {
-        // In order, so that a request names each topic once; and of two positions of a partition the later one counts.
-        let positions: BTreeMap<TopicPartition, Position> = positions.into_iter().collect();
-        let positions: Vec<_> = positions.into_iter().collect();
         let deadline = clock::now() + self.limits.timeout;
-        commit::commit(&self.cluster, self.grouped()?, &positions, deadline).await
+        self.commit_by(positions.into_iter().collect(), deadline).await
+    }
+
+    async fn commit_by(&self, positions: Vec<(TopicPartition, Position)>, deadline: Instant) -> Result<(), Error> {
+        let group = self.grouped()?;
+        let ended =
+            || Error::new(Kind::Closed, format!("the consumer has ended: no offset was committed for group {group}"));
+        let pending = {
+            let mut state = self.shared.lock();
+            let State { commits, stopped, .. } = &mut *state;
+            match commits {
+                Some(commits) if !*stopped => commits.begin(positions, deadline),
+                _ => return Err(ended()),
+            }
+        };
+        self.shared.work.notify_one();
+        pending.await.unwrap_or_else(|_| Err(ended()))
     }
 
     /// What the group has committed for each assigned partition: nothing where the coordinator says so, an error where it does not
@@ -315,7 +336,7 @@ impl Consumer {
     pub async fn committed(&self) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
         let deadline = clock::now() + self.limits.timeout;
         let partitions = self.assigned(deadline).await?;
-        commit::committed(&self.cluster, self.grouped()?, &partitions, deadline).await
+        offsets::committed(&self.cluster, self.grouped()?, &partitions, deadline).await
     }
 
     /// The partitions that are read, all of them.

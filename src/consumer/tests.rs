@@ -332,3 +332,36 @@ async fn poll_reports_a_driver_that_ended_by_itself() {
     tokio::task::yield_now().await;
     assert!(within(bounded.poll()).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn dropped_commit_never_overwrites_a_later_one() {
+    const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    let (server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 9).await;
+    let key = TopicPartition::new("t", 0);
+    let mut consumer = client.consumer().group("g").assign(["t"]).build().unwrap();
+    for (dropped, kept) in [(8, 3), (2, 7)] {
+        // The first is refused and waits to be retried when its caller gives up.
+        server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(COORDINATOR_LOAD_IN_PROGRESS), 1));
+        let first = consumer.commit_positions([(key.clone(), Position::from(dropped))]);
+        assert!(tokio::time::timeout(Duration::from_millis(50), first).await.is_err());
+        within(consumer.commit_positions([(key.clone(), Position::from(kept))])).await.unwrap();
+        let stored = within(consumer.committed()).await.unwrap();
+        assert_eq!(stored, [(key.clone(), Some(Position::from(kept)))]);
+        // Nothing is left that would be sent later.
+        assert_eq!(consumer.shared.lock().commits.as_ref().expect("it has a group").poll_timeout(), None);
+    }
+    let metrics = client.metrics().consumers.remove(0);
+    assert_eq!((metrics.commits, metrics.commit_failures), (4, 0));
+}
+
+#[tokio::test]
+async fn commit_without_a_group_or_after_the_end_is_an_error() {
+    let (_server, client) = cluster(1).await;
+    let mut loner = client.consumer().assign(["t"]).build().unwrap();
+    assert_eq!(within(loner.commit()).await.expect_err("no group").kind(), Kind::Config);
+    let mut closed = client.consumer().group("g").assign(["t"]).build().unwrap();
+    within(closed.close()).await.unwrap();
+    let positions = [(TopicPartition::new("t", 0), Position::from(1))];
+    assert_eq!(within(closed.commit_positions(positions)).await.expect_err("it is closed").kind(), Kind::Closed);
+}

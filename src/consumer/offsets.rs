@@ -1,4 +1,4 @@
-//! Committing, and asking about, offsets: to the group's coordinator and to the leaders of partitions.
+//! Looks up offsets: those that a group has committed, and those where the logs of partitions begin and end.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -23,10 +23,6 @@ use crate::types::TopicPartition;
 use crate::wire::Call;
 use crate::wire::message as m;
 
-/// Where a group is that has no members: its offsets are anybody's.
-const NO_GENERATION: i32 = -1;
-/// The broker's own retention.
-const DEFAULT_RETENTION: i64 = -1;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
@@ -35,10 +31,6 @@ fn elsewhere(codes: impl IntoIterator<Item = Code>) -> Option<Code> {
     codes.into_iter().find(|code| {
         matches!(code, Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
     })
-}
-
-fn commit_moved(response: &m::OffsetCommitResponse) -> Option<Code> {
-    elsewhere(response.topics.iter().flat_map(|topic| &topic.partitions).filter_map(|(_, code)| *code))
 }
 
 fn fetch_moved(response: &m::OffsetFetchResponse) -> Option<Code> {
@@ -97,82 +89,6 @@ pub(super) async fn fetch_offsets(
     let response = call_coordinator(cluster, group, request, deadline, fetch_moved).await?;
     note_epochs(cluster, &response);
     Ok(response)
-}
-
-/// Commits positions for a group, trying again until `deadline` where that may help.
-pub(super) async fn commit(
-    cluster: &Cluster,
-    group: &str,
-    positions: &[(TopicPartition, Position)],
-    deadline: Instant,
-) -> Result<(), Error> {
-    if positions.is_empty() {
-        return Ok(());
-    }
-    let mut retry = cluster.retry(deadline).when(may_pass);
-    loop {
-        let snapshot = cluster.snapshot();
-        let request = commit_request(&snapshot, group, positions);
-        let response = call_coordinator(cluster, group, request, deadline, commit_moved).await?;
-        let Some((key, error)) = refusal(&snapshot, positions, &response) else { return Ok(()) };
-        // The id of the topic may have changed.
-        if error.code().is_none_or(Code::is_stale_metadata) {
-            cluster.refresh(std::slice::from_ref(&key.topic));
-        }
-        retry.pause(error).await?;
-    }
-}
-
-fn commit_request(
-    snapshot: &Snapshot,
-    group: &str,
-    positions: &[(TopicPartition, Position)],
-) -> m::OffsetCommitRequest {
-    let partitions = positions.iter().map(|(key, position)| {
-        let partition = m::CommitPartition {
-            index: key.partition,
-            offset: position.offset,
-            leader_epoch: position.epoch,
-            metadata: Some(String::new()),
-        };
-        (key.topic.clone(), partition)
-    });
-    let topics = by_topic(partitions)
-        .into_iter()
-        .map(|(name, partitions)| m::CommitTopic { id: id_of(snapshot, &name), name, partitions })
-        .collect();
-    m::OffsetCommitRequest {
-        group: group.to_owned(),
-        generation_or_epoch: NO_GENERATION,
-        member: String::new(),
-        instance: None,
-        retention_ms: DEFAULT_RETENTION,
-        topics,
-    }
-}
-
-/// The partition that was refused or not mentioned, the one of an error that will not pass first.
-fn refusal<'a>(
-    snapshot: &Snapshot,
-    positions: &'a [(TopicPartition, Position)],
-    response: &m::OffsetCommitResponse,
-) -> Option<(&'a TopicPartition, Error)> {
-    let mut answers: BTreeMap<TopicPartition, Option<Code>> = BTreeMap::new();
-    for topic in &response.topics {
-        let name = name_of(snapshot, &topic.name, topic.id);
-        for (partition, code) in &topic.partitions {
-            answers.entry(TopicPartition { topic: name.clone(), partition: *partition }).or_insert(*code);
-        }
-    }
-    let refused = positions.iter().filter_map(|(key, _)| {
-        let error = match answers.get(key) {
-            Some(None) => return None,
-            Some(Some(code)) => Error::broker(*code, "could not commit an offset"),
-            None => left_out("the coordinator"),
-        };
-        Some((key, error.in_partition(&key.topic, key.partition)))
-    });
-    refused.min_by_key(|(_, error)| may_pass(error))
 }
 
 /// A partition that was asked about is not in the answer, which decides nothing.

@@ -1,0 +1,123 @@
+//! Carries commits between their callers, the committer and the group's coordinator.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::core::committer::CommitAction;
+use super::core::committer::CommitCounters;
+use super::core::committer::Committer;
+use super::core::committer::Member;
+use super::core::committer::Ticket;
+use super::driver::Shared;
+use crate::client::Cluster;
+use crate::client::Coordinated;
+use crate::error::Error;
+use crate::metadata::Snapshot;
+use crate::net::clock;
+use crate::reading::Position;
+use crate::types::TopicPartition;
+
+/// The result of a commit, once there is one.
+pub(super) type Pending = oneshot::Receiver<Result<(), Error>>;
+
+/// A committer, and the callers who wait for its results.
+#[derive(Debug)]
+pub(super) struct Commits {
+    committer: Committer,
+    waiting: BTreeMap<Ticket, oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Commits {
+    pub(super) fn new(group: &str, cluster: &Cluster) -> Self {
+        let settings = cluster.settings();
+        let pauses = (settings.retry_backoff, settings.retry_backoff_max);
+        let mut committer = Committer::new(Member::none(group), pauses, clock::seed());
+        committer.handle_metadata(cluster.snapshot());
+        Self { committer, waiting: BTreeMap::new() }
+    }
+
+    /// Begins to commit positions. The driver must be woken afterwards.
+    pub(super) fn begin(&mut self, positions: Vec<(TopicPartition, Position)>, deadline: Instant) -> Pending {
+        let (sender, pending) = oneshot::channel();
+        let ticket = self.committer.commit(clock::now(), positions, deadline);
+        self.waiting.insert(ticket, sender);
+        self.deliver();
+        pending
+    }
+
+    pub(super) fn handle_metadata(&mut self, snapshot: Arc<Snapshot>) {
+        self.committer.handle_metadata(snapshot);
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if self.committer.poll_timeout().is_some_and(|at| at <= now) {
+            self.committer.handle_timeout(now);
+        }
+        self.deliver();
+    }
+
+    /// Ends all commits with an error.
+    pub(super) fn close(&mut self) {
+        self.committer.close();
+        self.deliver();
+    }
+
+    pub(super) fn poll_action(&mut self) -> Option<CommitAction> {
+        self.committer.poll_action()
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.committer.poll_timeout()
+    }
+
+    pub(super) fn counters(&self) -> CommitCounters {
+        self.committer.counters()
+    }
+
+    /// Hands results to those who wait for them. A caller who has dropped its future wants none.
+    fn deliver(&mut self) {
+        while let Some((ticket, result)) = self.committer.poll_result() {
+            if let Some(sender) = self.waiting.remove(&ticket) {
+                let _ = sender.send(result);
+            }
+        }
+    }
+}
+
+/// Does what a committer asks for. `ended` resolves when the driver ends, and then no response is awaited any more.
+pub(super) fn act(
+    shared: &Arc<Shared>,
+    cluster: &Cluster,
+    group: &Coordinated,
+    action: CommitAction,
+    ended: impl Future<Output = ()> + Send + 'static,
+) {
+    match action {
+        CommitAction::Commit { tag, deadline, request } => {
+            let (shared, cluster, group) = (Arc::clone(shared), cluster.clone(), group.clone());
+            tokio::spawn(async move {
+                let call = cluster.call_coordinator(&group, request, deadline);
+                let (mut call, mut ended) = (pin!(call), pin!(ended));
+                let response = poll_fn(|cx| match call.as_mut().poll(cx) {
+                    Poll::Ready(response) => Poll::Ready(Some(response)),
+                    Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+                });
+                let Some(response) = response.await else { return };
+                if let Some(commits) = &mut shared.lock().commits {
+                    commits.committer.handle_response(clock::now(), tag, response);
+                    commits.deliver();
+                }
+                shared.work.notify_one();
+            });
+        }
+        CommitAction::ForgetCoordinator => cluster.forget_coordinator(group),
+        CommitAction::RefreshMetadata { topics } => cluster.refresh(&topics),
+    }
+}
