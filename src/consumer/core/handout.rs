@@ -1,21 +1,19 @@
-//! Handing out what was fetched: one chunk of one partition after the other, by turns.
+//! Returns what was fetched: one chunk of one partition after the other, by turns.
 
 use std::time::Instant;
 
 use super::ConsumerCore;
-use super::position::Bound;
 use super::position::Fetched;
 use super::position::Item;
-use super::position::Reset;
+use super::start::Reset;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::reading::Chunk;
-use crate::reading::Position;
 use crate::reading::Unreadable;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
-/// What is handed out next.
+/// What is returned next.
 #[derive(Debug)]
 pub enum Next {
     /// To be read, and given back with [`ConsumerCore::give_back`] or [`ConsumerCore::unreadable`].
@@ -36,33 +34,33 @@ pub struct Taken {
     pub topic: TopicName,
     /// The partition.
     pub partition: i32,
-    /// What was fetched of it.
+    /// The records.
     pub chunk: Chunk,
     end: i64,
     generation: u64,
 }
 
-/// What becomes of what was read of a chunk.
+/// Whether the records that were read of a chunk may be returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Returned {
-    /// It is to be handed out.
+    /// They may.
     Handed {
-        /// Where the end of the partition was reached with it.
+        /// Where the end of the partition was reached with them.
         end: Option<(TopicPartition, i64)>,
     },
-    /// It is not: the partition moved on meanwhile, and what still exists of it is fetched again. The log was cut, or the
-    /// topic was created anew.
+    /// They may not: the partition moved on meanwhile, and the records that still exist are fetched again. The log was cut,
+    /// the topic was recreated, or the partition was revoked.
     Overtaken,
 }
 
 impl ConsumerCore {
     /// Whether [`ConsumerCore::next`] may have something.
     pub fn has_next(&self) -> bool {
-        !self.errors.is_empty() || !self.ready.is_empty()
+        !self.errors.is_empty() || !self.schedule.ready.is_empty()
     }
 
-    /// Takes what is to be handed out next.
-    #[allow(clippy::should_implement_trait, reason = "what comes after `None` may be more: no iterator")]
+    /// Takes what is to be returned next.
+    #[allow(clippy::should_implement_trait, reason = "there may be more after `None`: no iterator")]
     pub fn next(&mut self) -> Option<Next> {
         if self.closed {
             return None;
@@ -70,94 +68,62 @@ impl ConsumerCore {
         if let Some(error) = self.errors.pop_front() {
             return Some(Next::Error(error));
         }
-        while let Some(slot) = self.ready.pop_front() {
-            let Some(partition) = &mut self.partitions[slot] else { continue };
-            partition.is_ready = false;
-            if !partition.has_next() {
-                continue;
-            }
-            let Some(item) = partition.queue.pop_front() else { continue };
-            if partition.is_beyond_bound(&item) {
-                let generation = self.generation();
-                if let Some(partition) = &mut self.partitions[slot] {
-                    partition.rewind(generation);
-                }
-                continue;
-            }
-            let next = match item {
+        while let Some(slot) = self.schedule.ready.pop_front() {
+            self.left_rotation(slot);
+            let generation = self.generation();
+            let Some(partition) = self.slots.get_mut(slot) else { continue };
+            let item = partition.take_next(generation);
+            let key = item.is_some().then(|| partition.key().clone());
+            self.reindex();
+            let (Some(item), Some(key)) = (item, key) else { continue };
+            return Some(match item {
                 Item::Chunk(fetched) => {
-                    let Fetched { mut chunk, end, generation } = *fetched;
-                    partition.buffered -= chunk.bytes();
-                    if let Bound::At(bound) = partition.bound {
-                        chunk.stop_before(bound);
-                    }
-                    let TopicPartition { topic, partition } = partition.key.clone();
-                    return Some(Next::Chunk(Taken { slot, topic, partition, chunk, end, generation }));
+                    let Fetched { chunk, end, generation } = *fetched;
+                    let TopicPartition { topic, partition } = key;
+                    Next::Chunk(Taken { slot, topic, partition, chunk, end, generation })
                 }
-                Item::End(offset) => Next::End(partition.key.clone(), offset),
+                Item::End(offset) => Next::End(key, offset),
                 Item::Error(error) => Next::Error(error),
-                Item::Reset(reset, epoch) => {
-                    partition.handed = Some(Position { offset: reset.to, epoch });
+                Item::Reset(reset, _) => {
+                    self.counters.resets += 1;
                     Next::Reset(reset)
                 }
-            };
-            self.make_ready(slot);
-            return Some(next);
+            });
         }
         None
     }
 
-    /// Takes back a chunk of which something, or all, was read. Only if it says so, what was read is to be handed out.
+    /// Takes back a chunk of which something, or all, was read. Only if it says so, the records may be returned.
     pub fn give_back(&mut self, taken: Taken) -> Returned {
-        let Taken { slot, chunk, end: log_end, generation, .. } = taken;
-        let lent = self.partitions[slot].as_mut().filter(|partition| partition.generation == generation);
-        let Some(partition) = lent else { return Returned::Overtaken };
-        let position = chunk.position();
-        partition.handed = Some(position);
-        let mut end = None;
-        if chunk.is_finished() {
-            if partition.queue.is_empty() && position.offset >= log_end && partition.end_told != Some(position.offset) {
-                partition.end_told = Some(position.offset);
-                end = Some((partition.key.clone(), position.offset));
-            }
-        } else {
-            partition.buffered += chunk.bytes();
-            let fetched = Fetched { chunk, end: log_end, generation };
-            partition.queue.push_front(Item::Chunk(Box::new(fetched)));
-        }
-        self.make_ready(slot);
-        Returned::Handed { end }
+        let Taken { slot, chunk, end, generation, .. } = taken;
+        let Some(partition) = self.slots.get_mut(slot) else { return Returned::Overtaken };
+        let returned = match partition.give_back(Fetched { chunk, end, generation }) {
+            Ok(end) => Returned::Handed { end: end.map(|offset| (partition.key().clone(), offset)) },
+            Err(_) => Returned::Overtaken,
+        };
+        self.reindex();
+        returned
     }
 
     /// Takes back a chunk that cannot be read on. It is fetched again, after a pause; a seek leads past it.
     ///
-    /// Answers the error for the caller, unless the partition has moved on meanwhile: then what was read of the chunk before
-    /// is not to be handed out either.
+    /// Returns the error for the caller, unless the partition has moved on meanwhile: then the records that were read of the
+    /// chunk before may not be returned either.
     pub fn unreadable(&mut self, now: Instant, taken: Taken, unreadable: Unreadable) -> Option<Error> {
         let generation = self.generation();
         let patience = self.config.patience;
-        let partition = self.partitions[taken.slot].as_mut()?;
-        if partition.generation != taken.generation {
-            return None;
-        }
-        partition.handed = Some(taken.chunk.position());
-        partition.rewind(generation);
-        partition.trouble.failed(now, &mut self.rng, patience);
+        let partition = self.slots.get_mut(taken.slot)?;
+        partition.cannot_read(&taken.chunk, taken.generation, generation).ok()?;
+        partition.retry.failed(now, &mut self.rng, patience);
         let error = Error::new(Kind::Corrupt, "could not read a record batch").caused_by(unreadable.error);
-        Some(partition.place(error).at_offset(unreadable.offset))
+        let error = partition.place(error).at_offset(unreadable.offset);
+        self.counters.corrupt += 1;
+        self.reindex();
+        Some(error)
     }
 
-    /// What was handed out has made room.
+    /// Records that were returned have released capacity.
     pub fn handle_room(&mut self, now: Instant) {
         self.plan(now);
-    }
-
-    /// Puts a partition into the rotation if it has something to hand out.
-    pub(super) fn make_ready(&mut self, slot: usize) {
-        let Some(partition) = &mut self.partitions[slot] else { return };
-        if !partition.is_ready && partition.has_next() {
-            partition.is_ready = true;
-            self.ready.push_back(slot);
-        }
     }
 }

@@ -1,39 +1,34 @@
-//! A fetch session with one broker (KIP-227): what the broker remembers of what we want, so that only changes are sent.
+//! A fetch session with one broker (KIP-227): the broker remembers the partitions, so that only changes are sent.
 //!
 //! ```text
-//! full, no session --id--> incremental 1, 2, … --any trouble--> full, closing the old session
+//! full, no session --id--> incremental 1, 2, … --any failure--> full, closing the old session
 //!         ^--------- the broker gives no id, or forgot it ---------+
 //! ```
 //!
 //! `FetchSessionHandler` and `FetchMetadata` in Java.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::error::Code;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
+use crate::types::TopicPartition;
 
 /// A partition in a session, as it was last sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) topic_id: TopicId,
-    pub(super) generation: u64,
     pub(super) offset: i64,
     pub(super) leader_epoch: Option<LeaderEpoch>,
     pub(super) bytes_max: i32,
 }
 
-impl Entry {
-    /// Whether the broker has to be told; the generation is ours alone.
-    fn differs(&self, other: &Self) -> bool {
-        (self.topic_id, self.offset, self.leader_epoch, self.bytes_max)
-            != (other.topic_id, other.offset, other.leader_epoch, other.bytes_max)
-    }
-
-    /// Whether an answer to this one is an answer to the other.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.generation == other.generation && !self.differs(other)
-    }
+/// An entry, and the last response that was about it.
+#[derive(Debug)]
+struct Sent {
+    entry: Entry,
+    answered: u64,
 }
 
 /// What a request says of the session, by slots of partitions.
@@ -44,6 +39,8 @@ pub(super) struct Plan {
     pub(super) sent: Vec<usize>,
     /// Each with the topic id it was sent under.
     pub(super) forgotten: Vec<(usize, TopicId)>,
+    /// Partitions that are not assigned any more.
+    pub(super) revoked: BTreeSet<(TopicPartition, TopicId)>,
 }
 
 const NO_SESSION: i32 = 0;
@@ -55,54 +52,109 @@ const FINAL: i32 = -1;
 #[derive(Debug, Default)]
 pub(super) struct Session {
     id: i32,
-    /// What the next request has.
+    /// The epoch of the next request.
     epoch: i32,
-    entries: BTreeMap<usize, Entry>,
+    entries: BTreeMap<usize, Sent>,
+    /// Entries that the next request forgets.
+    leaving: BTreeMap<usize, Sent>,
+    /// Partitions that were entries when they were revoked. The next request forgets them.
+    revoked: BTreeSet<(TopicPartition, TopicId)>,
+    /// How many partitions the last full request named.
+    named: usize,
+    /// Counts responses.
+    responses: u64,
 }
 
 impl Session {
-    /// Makes the next request: all of `wanted`, or what differs from what the broker has.
+    /// Makes the next request, which names `wanted` as far as it differs from what the broker has, and forgets what left.
     ///
     /// The broker is taken to have it from now on. Where that turns out wrong, [`Session::failed`] starts over.
-    pub(super) fn next(&mut self, wanted: BTreeMap<usize, Entry>) -> Plan {
+    pub(super) fn next(&mut self, wanted: &[(usize, &TopicPartition, Entry)]) -> Plan {
         let mut plan = Plan { id: self.id, epoch: self.epoch, ..Plan::default() };
-        if self.epoch == INITIAL {
-            plan.sent = wanted.keys().copied().collect();
-            self.entries = wanted;
+        let is_full = self.is_full();
+        for (slot, key, entry) in wanted {
+            let before = self.entries.insert(*slot, Sent { entry: *entry, answered: 0 });
+            let before = before.or(self.leaving.remove(slot)).map(|sent| sent.entry);
+            if is_full || before == Some(*entry) {
+                continue;
+            }
+            if let Some(before) = before.filter(|before| before.topic_id != entry.topic_id) {
+                plan.forgotten.push((*slot, before.topic_id));
+            }
+            if !self.revoked.is_empty() {
+                // Brokers forget after they add: one that came back is named and not forgotten.
+                self.revoked.remove(&((*key).clone(), entry.topic_id));
+            }
+            plan.sent.push(*slot);
+        }
+        let left = std::mem::take(&mut self.leaving);
+        if is_full {
+            // It closes the old session with all that was in it.
+            self.revoked.clear();
+            plan.sent = self.entries.keys().copied().collect();
+            self.named = plan.sent.len();
             return plan;
         }
-        for (slot, entry) in &wanted {
-            match self.entries.get(slot) {
-                None => plan.sent.push(*slot),
-                Some(before) if before.differs(entry) => {
-                    if before.topic_id != entry.topic_id {
-                        plan.forgotten.push((*slot, before.topic_id));
-                    }
-                    plan.sent.push(*slot);
-                }
-                Some(_) => {}
-            }
-        }
-        let gone = self.entries.iter().filter(|(slot, _)| !wanted.contains_key(slot));
-        plan.forgotten.extend(gone.map(|(slot, entry)| (*slot, entry.topic_id)));
-        self.entries = wanted;
+        plan.forgotten.extend(left.into_iter().map(|(slot, sent)| (slot, sent.entry.topic_id)));
+        plan.revoked = std::mem::take(&mut self.revoked);
         plan
     }
 
-    /// What was sent of a partition.
-    pub(super) fn entry(&self, slot: usize) -> Option<&Entry> {
-        self.entries.get(&slot)
+    /// Whether the next request asks for nothing unless it names more.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
+    /// Whether the partition was last sent just so.
+    pub(super) fn has(&self, slot: usize, entry: &Entry) -> bool {
+        let sent = self.entries.get(&slot).or_else(|| self.leaving.get(&slot));
+        sent.is_some_and(|sent| sent.entry == *entry)
+    }
+
+    /// The next request forgets the partition.
+    pub(super) fn leave(&mut self, slot: usize) {
+        let left = self.entries.remove(&slot);
+        self.leaving.extend(left.map(|sent| (slot, sent)));
+    }
+
+    /// The next request does not forget the partition after all.
+    pub(super) fn stay(&mut self, slot: usize) {
+        let stays = self.leaving.remove(&slot);
+        self.entries.extend(stays.map(|sent| (slot, sent)));
+    }
+
+    /// The partition is not assigned any more. A response to what was sent of it does not count.
+    pub(super) fn revoke(&mut self, slot: usize, key: &TopicPartition) {
+        let left = self.leaving.remove(&slot);
+        if let Some(sent) = self.entries.remove(&slot).or(left) {
+            self.revoked.insert((key.clone(), sent.entry.topic_id));
+        }
+    }
+
+    /// Takes what was sent of a partition that the current response is about: once for each response.
+    pub(super) fn take_sent(&mut self, slot: usize) -> Option<Entry> {
+        let sent = self.entries.get_mut(&slot).or_else(|| self.leaving.get_mut(&slot));
+        let sent = sent.filter(|sent| sent.answered != self.responses)?;
+        sent.answered = self.responses;
+        Some(sent.entry)
+    }
+
+    /// The partitions that the broker has.
     pub(super) fn slots(&self) -> impl Iterator<Item = usize> {
+        self.entries.keys().chain(self.leaving.keys()).copied()
+    }
+
+    /// Those of them that the next request does not forget.
+    pub(super) fn staying(&self) -> impl Iterator<Item = usize> {
         self.entries.keys().copied()
     }
 
-    /// A response came, with the id it carries and the partitions it is about. Answers whether it is in order.
+    /// A response came, with the id it carries and the number of partitions it is about. Returns whether it is in order.
     pub(super) fn answered(&mut self, id: i32, answered: usize, throttled: bool) -> bool {
+        self.responses += 1;
         if self.epoch == INITIAL {
             // A throttled broker answers nothing, and opens no session.
-            if answered != self.entries.len() && !(answered == 0 && throttled) {
+            if answered != self.named && !(answered == 0 && throttled) {
                 self.failed();
                 return false;
             }
@@ -140,7 +192,7 @@ impl Session {
         self.epoch == INITIAL
     }
 
-    /// Forgets a partition that is no longer ours.
+    /// Ends the session, if there is one.
     pub(super) fn close(&mut self) -> Option<Plan> {
         let id = std::mem::take(self).id;
         (id != NO_SESSION).then_some(Plan { id, epoch: FINAL, ..Plan::default() })

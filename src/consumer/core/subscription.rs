@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use crate::error::Code;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -11,36 +10,64 @@ use crate::types::TopicPartition;
 /// What was asked to be read.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
-    named: BTreeSet<TopicPartition>,
+    named: BTreeMap<TopicName, BTreeSet<i32>>,
     /// Topics to read whole, and how many of their partitions were found so far.
     whole: BTreeMap<TopicName, usize>,
+    /// How many of them were not found yet.
+    unresolved: usize,
 }
 
 /// A partition to be read from now on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Added {
     pub(super) key: TopicPartition,
-    /// It was made after reading began: every record in it is newer than that.
+    /// It was created after reading began: every record in it is newer than that.
     pub(super) is_late: bool,
 }
 
 impl Subscription {
     pub(super) fn add_topic(&mut self, topic: TopicName) {
-        self.whole.entry(topic).or_default();
+        self.whole.entry(topic).or_insert_with(|| {
+            self.unresolved += 1;
+            0
+        });
     }
 
-    /// Answers whether it was not named before.
-    pub(super) fn add_partition(&mut self, key: TopicPartition) -> bool {
-        !self.whole.contains_key(&key.topic) && self.named.insert(key)
+    /// Returns whether it was not named before.
+    pub(super) fn add_partition(&mut self, key: &TopicPartition) -> bool {
+        !self.whole.contains_key(&key.topic) && self.named.entry(key.topic.clone()).or_default().insert(key.partition)
+    }
+
+    /// A topic that was named whole is read in its other partitions, and its later ones are not added any more.
+    pub(super) fn remove_partition(&mut self, key: &TopicPartition) {
+        if let Some(count) = self.whole.remove(&key.topic) {
+            self.unresolved -= usize::from(count == 0);
+            let partitions = (0..).take(count).filter(|partition| *partition != key.partition);
+            self.named.entry(key.topic.clone()).or_default().extend(partitions);
+        }
+        if let Some(partitions) = self.named.get_mut(&key.topic) {
+            partitions.remove(&key.partition);
+            if partitions.is_empty() {
+                self.named.remove(&key.topic);
+            }
+        }
+    }
+
+    /// Reads these partitions and no others, and no topic whole.
+    pub(super) fn name_only(&mut self, partitions: &BTreeSet<TopicPartition>) {
+        *self = Self::default();
+        for key in partitions {
+            self.add_partition(key);
+        }
     }
 
     pub(super) fn topics(&self) -> BTreeSet<TopicName> {
-        self.whole.keys().chain(self.named.iter().map(|key| &key.topic)).cloned().collect()
+        self.whole.keys().chain(self.named.keys()).cloned().collect()
     }
 
     /// Whether every topic to be read whole has been found.
     pub(super) fn is_resolved(&self) -> bool {
-        self.whole.values().all(|partitions| *partitions > 0)
+        self.unresolved == 0
     }
 
     /// Finds partitions that are to be read and were not there before.
@@ -53,17 +80,16 @@ impl Subscription {
                 let Ok(partition) = i32::try_from(index) else { break };
                 added.push(Added { key: TopicPartition { topic: name.clone(), partition }, is_late });
             }
-            *known = topic.partitions.len().max(*known);
+            let count = topic.partitions.len().max(*known);
+            self.unresolved -= usize::from(*known == 0 && count > 0);
+            *known = count;
         }
         added
     }
 
-    /// Topics that are not there, each with the error that the broker gave instead.
-    pub(super) fn missing(&self, snapshot: &Snapshot) -> Vec<(TopicName, Option<Code>)> {
-        let lacks = |name: &TopicName| match snapshot.topic(name) {
-            None => Some((name.clone(), None)),
-            Some(topic) => topic.error.map(|code| (name.clone(), Some(code))),
-        };
-        self.topics().iter().filter_map(lacks).collect()
+    /// Topics that are not there, or of which a broker said an error instead.
+    pub(super) fn missing(&self, snapshot: &Snapshot) -> BTreeSet<TopicName> {
+        let lacks = |name: &&TopicName| snapshot.topic(name).is_none_or(|topic| topic.error.is_some());
+        self.whole.keys().chain(self.named.keys()).filter(lacks).cloned().collect()
     }
 }

@@ -6,9 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use bytes::Bytes;
-
-use super::super::*;
+use super::*;
 use crate::codec::Codecs;
 use crate::metadata::Cache;
 use crate::record::BatchBuilder;
@@ -127,6 +125,8 @@ impl Bench {
                 let response = m::FetchResponse { error, ..m::FetchResponse::default() };
                 self.answer(words[0], Ok(Response::Fetch(response)));
             }
+            "replace" => self.core.replace_assignment(now, &words.into_iter().map(key).collect()),
+            "revoke" => self.core.revoke(now, &words.into_iter().map(key).collect::<Vec<_>>()),
             "resume" => drop(self.core.resume(now, &key(words[0]))),
             "seek" => {
                 let start = Start::Offset(words[1].parse().expect("an offset"));

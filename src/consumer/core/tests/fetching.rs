@@ -99,8 +99,8 @@ fn what_made_a_position_stop_is_found_again_when_what_came_before_it_is_given_up
         "fetch n1 s0/0 t0@5 t1@5
          fetch n1 s7/1 t0@8
          list n1 t0=-2
-         fetch n1 s7/2 t1@8 -t0
          list n1 t0=-1
+         fetch n1 s7/2 t1@8 -t0
          fetch n1b s0/0 t0@5
          list n1 t0=-2
          list n1 t0=-1

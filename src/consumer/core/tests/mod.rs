@@ -1,15 +1,23 @@
 //! The core by scripts. [`bench`] tells how they are read.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use self::bench::batch;
 use self::bench::check;
 use self::bench::check_with;
 use super::*;
+use crate::error::Code;
 use crate::types::LeaderEpoch;
+use crate::types::TopicId;
+use crate::types::TopicPartition;
+use crate::wire::message::FetchRequest;
+use crate::wire::message::Leader;
 
 mod absent;
 mod asking;
+mod assigning;
 mod bench;
 mod committing;
 mod eras;
@@ -45,13 +53,13 @@ fn what_was_fetched_before_a_seek_is_dropped() {
 }
 
 #[test]
-fn a_seek_to_where_the_fetch_is_drops_what_comes_of_the_old_one() {
+fn seek_to_the_fetch_position_uses_the_request_in_flight() {
     check(
-        &format!("{BEGIN} | seek t0 5 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1b s8 t0:5+3;hw=8 | take"),
+        &format!("{BEGIN} | seek t0 5 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1 s7 | take"),
         "fetch n1 s0/0 t0@5
-         fetch n1b s0/0 t0@5
          fetch n1 s7/1 t0@8
-         t0 5 6 7 end @8",
+         t0 5 6 7 end @8
+         fetch n1 s7/2",
     );
 }
 
@@ -298,7 +306,6 @@ fn a_corrupt_batch_is_told_after_the_good_ones_and_a_seek_leads_past_it() {
          t0 5 then Corrupt @Some(8)
          position Some(6)
          fetch n1b s0/0 t0@9
-         fetch n1b s8/1 t0@10
          t0 9 end @10",
     );
 }

@@ -198,7 +198,7 @@ fn an_answer_without_what_was_asked_is_no_fault_of_a_broker_that_throttles_and_o
 
 /// Bytes that are counted against the budget.
 fn held(bench: &Bench) -> usize {
-    bench.core().partitions.iter().flatten().map(|partition| partition.buffered).sum()
+    usize::try_from(bench.core().metrics().buffered_bytes).expect("a small number")
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Failures in a row: when to try again, and when the caller should hear of them.
+//! Failures in a row: when to retry, and when to report them.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -7,29 +7,29 @@ use fastrand::Rng;
 
 use crate::conn::backoff::Backoff;
 
-/// What keeps failing, a node or a partition, and how long already.
+/// The failures in a row of a node, a partition or a topic.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct RetryState {
     backoff: Backoff,
     since: Option<Instant>,
-    told: Option<Instant>,
+    reported: Option<Instant>,
     retry_at: Option<Instant>,
 }
 
-impl Trouble {
+impl RetryState {
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
-        Self { backoff: Backoff::new(first, longest), since: None, told: None, retry_at: None }
+        Self { backoff: Backoff::new(first, longest), since: None, reported: None, retry_at: None }
     }
 
-    /// Counts a failure. Answers whether it has gone on for `patience` since it began, or since that was last said.
+    /// Counts a failure. Returns whether it is to be reported: it has lasted for `patience` since the first, or since the last report.
     pub(super) fn failed(&mut self, now: Instant, rng: &mut Rng, patience: Duration) -> bool {
         self.retry_at = Some(now + self.backoff.next(rng));
         let since = *self.since.get_or_insert(now);
-        let tell = now.saturating_duration_since(self.told.unwrap_or(since)) >= patience;
-        if tell {
-            self.told = Some(now);
+        let reports = now.saturating_duration_since(self.reported.unwrap_or(since)) >= patience;
+        if reports {
+            self.reported = Some(now);
         }
-        tell
+        reports
     }
 
     /// Waits until `then` without counting a failure.
@@ -37,8 +37,8 @@ impl Trouble {
         self.retry_at = self.retry_at.max(Some(then));
     }
 
-    /// Tries again at once, without forgetting the failures.
-    pub(super) fn hurry(&mut self) {
+    /// Retries at once, without forgetting the failures.
+    pub(super) fn retry_now(&mut self) {
         self.retry_at = None;
     }
 
@@ -50,7 +50,7 @@ impl Trouble {
     /// Starts over after a success.
     pub(super) fn clear(&mut self) {
         self.backoff.reset();
-        (self.since, self.told, self.retry_at) = (None, None, None);
+        (self.since, self.reported, self.retry_at) = (None, None, None);
     }
 
     pub(super) fn is_waiting(&self) -> bool {

@@ -1,0 +1,28 @@
+//! What the core asks its owner to do.
+
+use crate::types::TopicName;
+use crate::wire::message::FetchRequest;
+use crate::wire::message::Leader;
+use crate::wire::message::ListOffsetsRequest;
+use crate::wire::message::Node as Broker;
+use crate::wire::message::OffsetFetchRequest;
+use crate::wire::message::OffsetForLeaderEpochRequest;
+
+/// What the owner of a core has to do. Responses are given back with the tag.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Ask a leader for the end of an epoch.
+    EpochEnd { node: i32, tag: u64, request: OffsetForLeaderEpochRequest },
+    /// Fetch from a broker.
+    ///
+    /// Requests of different lines go over different connections.
+    Fetch { node: i32, line: usize, tag: u64, request: FetchRequest },
+    /// Pass on who leads a partition.
+    Hint { topic: TopicName, partition: i32, leader: Leader, nodes: Vec<Broker> },
+    /// Ask a leader for offsets.
+    ListOffsets { node: i32, tag: u64, request: ListOffsetsRequest },
+    /// Ask the group's coordinator for committed offsets.
+    OffsetFetch { tag: u64, request: OffsetFetchRequest },
+    /// Ask for metadata of these topics.
+    RefreshMetadata { topics: Vec<TopicName> },
+}

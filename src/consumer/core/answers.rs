@@ -1,0 +1,138 @@
+//! Takes what brokers say about positions.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::ConsumerCore;
+use super::Pending;
+use super::position::Asked;
+use super::position::Partition;
+use super::position::Target;
+use crate::error::Code;
+use crate::error::Error;
+use crate::reading::Position;
+use crate::wire::message::EpochEnd;
+use crate::wire::message::FetchedOffset;
+use crate::wire::message::ListOffsetsResponse;
+use crate::wire::message::ListedPartition;
+use crate::wire::message::OffsetFetchResponse;
+use crate::wire::message::OffsetForLeaderEpochResponse;
+
+impl ConsumerCore {
+    pub(super) fn bounded(&mut self, now: Instant, asked: &[Asked], response: &ListOffsetsResponse) {
+        for asked in asked {
+            let Some(partition) = self.slots.get_mut(asked.slot) else { continue };
+            if !partition.end_bound_inquiry(asked) {
+                continue;
+            }
+            match find(partition, Target::Latest, response) {
+                Ok(listed) => partition.bound_found(listed.offset),
+                Err((code, why)) => self.partition_failed(now, asked.slot, code, why),
+            }
+        }
+    }
+
+    pub(super) fn listed(&mut self, now: Instant, asked: &[(Asked, Target)], response: &ListOffsetsResponse) {
+        for (asked, target) in asked {
+            let Some(partition) = self.answered(asked, |partition| partition.awaits_offset(*target)) else { continue };
+            match find(partition, *target, response) {
+                Ok(listed) => partition.listed(*target, listed),
+                Err((code, why)) => self.partition_failed(now, asked.slot, code, why),
+            }
+        }
+    }
+
+    pub(super) fn stored(&mut self, now: Instant, asked: Vec<Asked>, response: &OffsetFetchResponse) {
+        let group = self.config.group.as_deref().and_then(|group| response.group(group));
+        let refused = group.and_then(|group| group.error);
+        // A group that nobody has used has committed nothing; Kafka says so of each partition, other brokers of the group.
+        if refused == Some(Code::GroupIdNotFound) {
+            for asked in asked {
+                let generation = self.generation();
+                if let Some(partition) = self.answered(&asked, Partition::awaits_stored) {
+                    partition.start_otherwise(generation);
+                }
+            }
+            return;
+        }
+        if let Some(code) = refused {
+            let error = Error::broker(code, "could not read the committed offsets");
+            return self.request_failed(now, Pending::Stored(asked), &error);
+        }
+        let mut found: BTreeMap<usize, &FetchedOffset> = BTreeMap::new();
+        for topic in group.iter().flat_map(|group| &group.topics) {
+            let name = if topic.name.is_empty() {
+                self.snapshot.topic_by_id(topic.id).map(|topic| topic.name.clone()).unwrap_or_default()
+            } else {
+                topic.name.clone()
+            };
+            for offset in &topic.partitions {
+                if let Some(slot) = self.slots.find(&name, offset.index) {
+                    found.entry(slot).or_insert(offset);
+                }
+            }
+        }
+        for asked in asked {
+            let generation = self.generation();
+            let Some(partition) = self.answered(&asked, Partition::awaits_stored) else { continue };
+            match found.get(&asked.slot) {
+                None => self.partition_failed(now, asked.slot, Code::UnknownServerError, "no committed offset came"),
+                Some(FetchedOffset { error: Some(code), .. }) => {
+                    self.partition_failed(now, asked.slot, *code, "could not read the committed offset");
+                }
+                Some(stored) if stored.offset < 0 => partition.start_otherwise(generation),
+                Some(stored) => {
+                    partition.start_stored(Position { offset: stored.offset, epoch: stored.leader_epoch });
+                }
+            }
+        }
+    }
+
+    /// Takes whether a new leader has the records that were read from the last one (KIP-320).
+    ///
+    /// The fetch position is validated. Where the leader has less, the queued records are dropped and the returned position
+    /// is validated; only where that is lost too, records that were read are gone from the log.
+    pub(super) fn validated(&mut self, now: Instant, asked: &[Asked], response: &OffsetForLeaderEpochResponse) {
+        let policy = self.config.reset;
+        for asked in asked {
+            let generation = self.generation();
+            let Some(partition) = self.answered(asked, Partition::awaits_validation) else { continue };
+            let key = partition.key();
+            let topics = response.topics.iter().filter(|topic| topic.name == key.topic);
+            match topics.flat_map(|topic| &topic.partitions).find(|end| end.index == key.partition) {
+                None => self.partition_failed(now, asked.slot, Code::UnknownServerError, "no end of the epoch came"),
+                Some(EpochEnd { error: Some(code), .. }) => {
+                    self.partition_failed(now, asked.slot, *code, "could not validate the position");
+                }
+                Some(end) => partition.validated(end, policy, generation),
+            }
+        }
+    }
+
+    /// The broker is too old to be asked.
+    pub(super) fn cannot_validate(&mut self, asked: &[Asked]) {
+        for asked in asked {
+            if let Some(partition) = self.answered(asked, Partition::awaits_validation) {
+                partition.skip_validation();
+            }
+        }
+    }
+}
+
+/// The offset that the leader listed, or why there is none.
+fn find<'r>(
+    partition: &Partition,
+    target: Target,
+    response: &'r ListOffsetsResponse,
+) -> Result<&'r ListedPartition, (Code, &'static str)> {
+    let key = partition.key();
+    match response.partition(&key.topic, key.partition) {
+        None => Err((Code::UnknownServerError, "no offset was listed")),
+        Some(ListedPartition { error: Some(code), .. }) => Err((*code, "could not list offsets")),
+        // There may be no record of that time or later, but every log begins and ends somewhere.
+        Some(listed) if listed.offset < 0 && !matches!(target, Target::Timestamp(_)) => {
+            Err((Code::UnknownServerError, "an offset below zero was listed"))
+        }
+        Some(listed) => Ok(listed),
+    }
+}

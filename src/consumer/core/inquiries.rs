@@ -1,0 +1,179 @@
+//! Asks brokers about positions: committed offsets, offsets of a time or an end, ends of epochs, and where a bounded read stops.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::ConsumerCore;
+use super::Pending;
+use super::action::Action;
+use super::position::Asked;
+use super::position::Inquiry;
+use super::position::Partition;
+use super::position::Target;
+use crate::metadata::by_topic;
+use crate::wire::message::EpochPartition;
+use crate::wire::message::EpochTopic;
+use crate::wire::message::ListOffsetsPartition;
+use crate::wire::message::ListOffsetsRequest;
+use crate::wire::message::ListOffsetsTopic;
+use crate::wire::message::OffsetFetchGroup;
+use crate::wire::message::OffsetFetchRequest;
+use crate::wire::message::OffsetFetchTopic;
+use crate::wire::message::OffsetForLeaderEpochRequest;
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+/// For brokers that time the request themselves.
+const TIMEOUT_MS: i32 = 30_000;
+
+impl Target {
+    fn timestamp(self) -> i64 {
+        match self {
+            Self::Earliest | Self::NotBefore(_) | Self::RangeStart => EARLIEST,
+            Self::FromEnd(_) | Self::Latest | Self::RangeEnd(_) => LATEST,
+            Self::Timestamp(timestamp) => timestamp,
+        }
+    }
+}
+
+/// Partitions to ask about, by slot, each leader's apart.
+#[derive(Default)]
+struct Inquiries {
+    stored: Vec<usize>,
+    bounds: BTreeMap<i32, Vec<(usize, Target)>>,
+    offsets: BTreeMap<i32, Vec<(usize, Target)>>,
+    epochs: BTreeMap<i32, Vec<usize>>,
+}
+
+impl ConsumerCore {
+    /// Asks about every position that is not known, one request for each leader.
+    pub(super) fn plan_inquiries(&mut self, now: Instant) {
+        let due: Vec<usize> = self.schedule.due().collect();
+        if due.is_empty() {
+            return;
+        }
+        let mut inquiries = Inquiries::default();
+        for slot in due {
+            self.sort_inquiry(now, slot, &mut inquiries);
+        }
+        self.ask_stored(inquiries.stored);
+        for (node, questions) in inquiries.bounds {
+            self.ask_offsets(node, &questions, true);
+        }
+        for (node, questions) in inquiries.offsets {
+            self.ask_offsets(node, &questions, false);
+        }
+        for (node, slots) in inquiries.epochs {
+            self.ask_epochs(node, &slots);
+        }
+        self.reindex();
+    }
+
+    fn sort_inquiry(&mut self, now: Instant, slot: usize, inquiries: &mut Inquiries) {
+        let Some(partition) = self.slots.get(slot) else { return };
+        let inquiry = partition.inquiry();
+        if inquiry == Some(Inquiry::Stored) {
+            inquiries.stored.push(slot);
+        }
+        if partition.lacks_leader() {
+            return self.await_leader(now, slot);
+        }
+        let Some(leader) = partition.leader() else { return };
+        if partition.inquires_bound() {
+            inquiries.bounds.entry(leader).or_default().push((slot, Target::Latest));
+        }
+        match inquiry {
+            Some(Inquiry::EpochEnd) if partition.awaits_epoch() => self.await_epoch(now, slot),
+            Some(Inquiry::EpochEnd) => inquiries.epochs.entry(leader).or_default().push(slot),
+            Some(Inquiry::Offset(target)) => inquiries.offsets.entry(leader).or_default().push((slot, target)),
+            Some(Inquiry::Stored) | None => {}
+        }
+    }
+
+    fn ask_stored(&mut self, slots: Vec<usize>) {
+        if slots.is_empty() {
+            return;
+        }
+        let Some(group) = self.config.group.clone() else {
+            for slot in slots {
+                let generation = self.generation();
+                if let Some(partition) = self.slots.get_mut(slot) {
+                    partition.start_otherwise(generation);
+                }
+            }
+            return;
+        };
+        let asked = self.topics_of_slots(&slots, |partition, _| (partition.topic_id(), partition.key().partition));
+        let topics = asked.into_iter().map(|(name, partitions)| OffsetFetchTopic {
+            name,
+            id: partitions.first().map(|(id, _)| *id).unwrap_or_default(),
+            partitions: partitions.into_iter().map(|(_, partition)| partition).collect(),
+        });
+        let request = OffsetFetchRequest {
+            groups: vec![OffsetFetchGroup { group, member: None, member_epoch: -1, topics: Some(topics.collect()) }],
+            // An offset that a transaction may still take back is waited for (KIP-447).
+            require_stable: true,
+        };
+        let asked = slots.into_iter().filter_map(|slot| self.ask(slot)).collect();
+        let tag = self.tag(Pending::Stored(asked));
+        self.actions.push_back(Action::OffsetFetch { tag, request });
+    }
+
+    fn ask_offsets(&mut self, node: i32, targets: &[(usize, Target)], of_bounds: bool) {
+        let slots: Vec<usize> = targets.iter().map(|(slot, _)| *slot).collect();
+        let asked = self.topics_of_slots(&slots, |partition, at| ListOffsetsPartition {
+            index: partition.key().partition,
+            current_leader_epoch: partition.leader_epoch(),
+            timestamp: targets[at].1.timestamp(),
+        });
+        let topics = asked.into_iter().map(|(name, partitions)| ListOffsetsTopic { name, partitions }).collect();
+        let isolation = self.config.isolation.to_wire();
+        let request = ListOffsetsRequest { isolation, timeout_ms: TIMEOUT_MS, topics };
+        let pending = if of_bounds {
+            let mut ask = |slot: usize| Some(self.slots.get_mut(slot)?.ask_bound(slot));
+            Pending::Bounds(slots.into_iter().filter_map(&mut ask).collect())
+        } else {
+            let asked = targets.iter().filter_map(|(slot, target)| Some((self.ask(*slot)?, *target)));
+            Pending::Offsets(asked.collect())
+        };
+        let tag = self.tag(pending);
+        self.actions.push_back(Action::ListOffsets { node, tag, request });
+    }
+
+    fn ask_epochs(&mut self, node: i32, slots: &[usize]) {
+        let asked = self.topics_of_slots(slots, |partition, _| EpochPartition {
+            index: partition.key().partition,
+            current_leader_epoch: partition.leader_epoch(),
+            leader_epoch: partition.fetch().epoch,
+        });
+        let topics = asked.into_iter().map(|(name, partitions)| EpochTopic { name, partitions }).collect();
+        let asked = slots.iter().filter_map(|slot| self.ask(*slot)).collect();
+        let tag = self.tag(Pending::EpochEnd(asked));
+        self.actions.push_back(Action::EpochEnd { node, tag, request: OffsetForLeaderEpochRequest { topics } });
+    }
+
+    /// Groups what a request says of each partition by topic. `describe` is given the place among `slots` as well.
+    fn topics_of_slots<T>(
+        &self,
+        slots: &[usize],
+        describe: impl Fn(&Partition, usize) -> T,
+    ) -> Vec<(crate::types::TopicName, Vec<T>)> {
+        let partitions = slots.iter().enumerate().filter_map(|(at, slot)| Some((at, self.slots.get(*slot)?)));
+        by_topic(partitions.map(|(at, partition)| (partition.key().topic.clone(), describe(partition, at))))
+    }
+
+    /// Marks that a request about the position is in flight.
+    fn ask(&mut self, slot: usize) -> Option<Asked> {
+        Some(self.slots.get_mut(slot)?.ask(slot))
+    }
+
+    /// A request about the position is over. Returns the partition if the response counts and is still waited for.
+    pub(super) fn answered(
+        &mut self,
+        asked: &Asked,
+        is_awaited: impl FnOnce(&Partition) -> bool,
+    ) -> Option<&mut Partition> {
+        let partition = self.slots.get_mut(asked.slot)?;
+        (partition.end_inquiry(asked) && is_awaited(partition)).then_some(partition)
+    }
+}
