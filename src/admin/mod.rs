@@ -159,6 +159,7 @@ impl Admin {
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<TopicDescription>, Error> {
         let names: Vec<TopicName> = names.into_iter().map(Into::into).collect();
+        names.iter().try_for_each(check_name)?;
         let mut found: HashMap<TopicName, TopicDescription> = HashMap::new();
         for topic in self.metadata(Some(names.clone())).await? {
             found.entry(topic.name.clone()).or_insert(topic);
@@ -205,11 +206,7 @@ impl Admin {
     /// not answered, with an error that leaves open whether it was carried out.
     pub async fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
         let topics: Vec<m::NewTopic> = topics.into_iter().map(|topic| topic.0).collect();
-        for topic in &topics {
-            if let Some(problem) = TopicName::problem(&topic.name) {
-                return Err(Error::config(format!("{:?} is no name for a topic: {problem}", &*topic.name)));
-            }
-        }
+        topics.iter().try_for_each(|topic| check_name(&topic.name))?;
         let names = topics.iter().map(|topic| topic.name.clone()).collect();
         let request = |open: &[TopicName], timeout_ms| {
             let topics = topics.iter().filter(|topic| open.contains(&topic.name)).cloned().collect();
@@ -223,7 +220,8 @@ impl Admin {
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Outcomes, Error> {
-        let names = names.into_iter().map(Into::into).collect();
+        let names: Vec<TopicName> = names.into_iter().map(Into::into).collect();
+        names.iter().try_for_each(check_name)?;
         let request = |open: &[TopicName], timeout_ms| m::DeleteTopicsRequest { names: open.to_vec(), timeout_ms };
         self.at_controller(names, request, "could not delete the topic", |response| response.topics).await
     }
@@ -300,6 +298,16 @@ fn note(
 fn millis_until(deadline: Instant) -> i32 {
     i32::try_from(deadline.saturating_duration_since(clock::now()).as_millis()).unwrap_or(i32::MAX)
 }
+
+/// Refuses a name that no topic can have before a broker is asked about it: one that is very long would not fit a request.
+fn check_name(name: &TopicName) -> Result<(), Error> {
+    let Some(problem) = TopicName::problem(name) else { return Ok(()) };
+    let start: String = name.chars().take(NAME_SHOWN).collect();
+    Err(Error::config(format!("{start:?} is no name for a topic: {problem}")).in_topic(&start.into()))
+}
+
+/// Characters of a refused name that an error shows.
+const NAME_SHOWN: usize = 249;
 
 fn outcome(name: &TopicName, topic: m::TopicOutcome, failed: &str) -> Result<(), Error> {
     let Some(code) = topic.error else { return Ok(()) };

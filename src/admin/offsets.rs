@@ -1,9 +1,11 @@
 //! Where the logs of partitions begin and end, and which offset has a time: asked of the leaders.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Admin;
+use super::check_name;
 use super::millis_until;
 use crate::client::AutoCreate;
 use crate::client::Target;
@@ -85,10 +87,13 @@ impl Admin {
         deadline: Instant,
         found: &mut BTreeMap<TopicPartition, Listed>,
     ) {
-        let mut topics: Vec<&TopicName> = asked.iter().map(|(key, _)| &key.topic).collect();
-        topics.sort();
-        topics.dedup();
+        let topics: BTreeSet<&TopicName> = asked.iter().map(|(key, _)| &key.topic).collect();
         for topic in topics {
+            if let Err(error) = check_name(topic) {
+                let refused = asked.iter().filter(|(key, _)| key.topic == *topic);
+                found.extend(refused.map(|(key, _)| (key.clone(), Err(error.clone()))));
+                continue;
+            }
             let last =
                 asked.iter().filter(|(key, _)| key.topic == *topic).map(|(key, _)| key.partition).max().unwrap_or(0);
             // Partitions may have been added. One that does not exist is an error of its own.

@@ -153,3 +153,23 @@ async fn a_call_ends_by_the_api_timeout() {
     let error = client.admin().create_topics([NewTopic::new("n")]).await.expect_err("there is no controller");
     assert!(error.is_timeout(), "{error}");
 }
+
+#[tokio::test]
+async fn names_no_topic_can_have_are_refused_before_a_broker_is_asked() {
+    let (server, client) = serve(three()).await;
+    let (admin, before) = (client.admin(), server.with(|mock| mock.requests().len()));
+    // The second is one byte longer than a classic string can be.
+    for name in ["a/b".to_owned(), "x".repeat(32_768)] {
+        let refused = |error: &Error| (error.kind(), error.topic().map(|topic| name.starts_with(topic)));
+        let expected = (Kind::Config, Some(true));
+        let offsets = [(TopicPartition::new(&*name, 0), OffsetSpec::Latest)];
+        let listed = admin.list_offsets(offsets).await;
+        assert_eq!(refused(listed[0].1.as_ref().unwrap_err()), expected);
+        assert_eq!(refused(&admin.describe_topics([&*name]).await.unwrap_err()), expected);
+        assert_eq!(refused(&admin.create_topics([NewTopic::new(&*name)]).await.unwrap_err()), expected);
+        assert_eq!(refused(&admin.delete_topics([&*name]).await.unwrap_err()), expected);
+    }
+    assert_eq!(server.with(|mock| mock.requests().len()), before);
+    // Later refreshes are not affected.
+    assert_eq!(admin.describe_topics(["t"]).await.expect("a broker answers").len(), 1);
+}
