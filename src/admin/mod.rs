@@ -19,10 +19,17 @@ use crate::types::TopicName;
 use crate::wire::Call;
 use crate::wire::message as m;
 
+mod configs;
 mod offsets;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 
+pub use self::configs::ConfigEntry;
+pub use self::configs::ConfigQuery;
+pub use self::configs::ConfigResource;
+pub use self::configs::ConfigSource;
+pub use self::configs::ConfigSynonym;
+pub use self::configs::ConfigType;
 pub use self::offsets::ListedOffset;
 pub use self::offsets::OffsetSpec;
 

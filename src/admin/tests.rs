@@ -14,6 +14,7 @@ const METADATA: i16 = 3;
 const CREATE_TOPICS: i16 = 19;
 const DELETE_TOPICS: i16 = 20;
 const DESCRIBE_CLUSTER: i16 = 60;
+const DESCRIBE_CONFIGS: i16 = 32;
 
 const NOT_LEADER: i16 = 6;
 const NOT_CONTROLLER: i16 = 41;
@@ -168,8 +169,61 @@ async fn names_no_topic_can_have_are_refused_before_a_broker_is_asked() {
         assert_eq!(refused(&admin.describe_topics([&*name]).await.unwrap_err()), expected);
         assert_eq!(refused(&admin.create_topics([NewTopic::new(&*name)]).await.unwrap_err()), expected);
         assert_eq!(refused(&admin.delete_topics([&*name]).await.unwrap_err()), expected);
+        let described = admin.describe_configs(ConfigQuery::new([ConfigResource::topic(&*name)])).await;
+        assert_eq!(refused(described[0].1.as_ref().unwrap_err()), expected);
+        let error = described[0].1.as_ref().unwrap_err().to_string();
+        assert!(error.len() < 1_000, "{error}");
     }
     assert_eq!(server.with(|mock| mock.requests().len()), before);
     // Later refreshes are not affected.
     assert_eq!(admin.describe_topics(["t"]).await.expect("a broker answers").len(), 1);
+}
+
+#[tokio::test]
+async fn configuration_is_described_by_the_broker_that_has_it() {
+    let (server, client) = serve(three()).await;
+    server.with(|mock| mock.set_batch_bytes_max("t", 2_000));
+    let resources = [
+        ConfigResource::Broker(3),
+        ConfigResource::topic("t"),
+        ConfigResource::topic("missing"),
+        ConfigResource::Broker(1),
+        ConfigResource::BrokerDefaults,
+        ConfigResource::topic("t"),
+    ];
+    let described = client.admin().describe_configs(ConfigQuery::new(resources.clone()).with_synonyms()).await;
+    let order: Vec<_> = described.iter().map(|(resource, _)| resource.clone()).collect();
+    assert_eq!(order, resources);
+    let entries = |at: usize| described[at].1.as_ref().expect("it is described");
+    for (at, id) in [(0, "3"), (3, "1")] {
+        let entry = &entries(at)[0];
+        assert_eq!((&*entry.name, entry.value.as_deref()), ("node.id", Some(id)));
+        assert!(entry.read_only && !entry.sensitive && !entry.is_default());
+        assert_eq!((entry.source, entry.kind), (ConfigSource::StaticBroker, ConfigType::Int));
+    }
+    let entry = &entries(1)[0];
+    assert_eq!((&*entry.name, entry.value.as_deref()), ("max.message.bytes", Some("2000")));
+    assert_eq!((entry.source, &entry.documentation), (ConfigSource::Topic, &None));
+    let sources: Vec<_> = entry.synonyms.iter().map(|synonym| (&*synonym.name, synonym.source)).collect();
+    assert_eq!(sources, [("max.message.bytes", ConfigSource::Topic), ("message.max.bytes", ConfigSource::Default)]);
+    let missing = described[2].1.as_ref().expect_err("there is no such topic");
+    assert_eq!((missing.code(), missing.topic()), (Some(Code::UnknownTopicOrPartition), Some("missing")));
+    assert_eq!(entries(4), &[]);
+    assert_eq!(entries(5), entries(1));
+    // One request to each broker that is named, and one for all the others.
+    let requests = server.with(|mock| mock.requests().filter(|seen| seen.api_key == DESCRIBE_CONFIGS).count());
+    assert_eq!(requests, 3);
+}
+
+#[tokio::test]
+async fn configuration_is_asked_for_again_after_a_lost_connection() {
+    let (server, client) = serve(three()).await;
+    server.with(|mock| mock.inject(DESCRIBE_CONFIGS, Fault::CloseBefore, 2));
+    let query = ConfigQuery::new([ConfigResource::Broker(2), ConfigResource::topic("t")]);
+    let query = query.keys(["node.id", "max.message.bytes"]).with_documentation();
+    let described = client.admin().describe_configs(query).await;
+    for (resource, entries) in described {
+        let entries = entries.unwrap_or_else(|error| panic!("{resource:?}: {error}"));
+        assert!(entries[0].documentation.is_some() && entries[0].synonyms.is_empty());
+    }
 }

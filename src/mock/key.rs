@@ -24,6 +24,8 @@ pub const DELETE_TOPICS: i16 = 20;
 pub const INIT_PRODUCER_ID: i16 = 22;
 /// OffsetForLeaderEpoch.
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
+/// DescribeConfigs.
+pub const DESCRIBE_CONFIGS: i16 = 32;
 /// DescribeCluster.
 pub const DESCRIBE_CLUSTER: i16 = 60;
 
@@ -48,6 +50,7 @@ mod tests {
             (DELETE_TOPICS, ApiKey::DeleteTopics),
             (INIT_PRODUCER_ID, ApiKey::InitProducerId),
             (OFFSET_FOR_LEADER_EPOCH, ApiKey::OffsetForLeaderEpoch),
+            (DESCRIBE_CONFIGS, ApiKey::DescribeConfigs),
             (DESCRIBE_CLUSTER, ApiKey::DescribeCluster),
         ];
         for (ours, theirs) in pairs {

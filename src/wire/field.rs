@@ -145,6 +145,27 @@ impl<E: Wire> Wire for Vec<E> {
     }
 }
 
+impl<E: Wire> Wire for Box<[E]> {
+    type Value = Box<[E::Value]>;
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 1;
+    const BOUNDED: bool = bounded::<E>(E::MIN);
+    const EXACT: bool = E::EXACT;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+        E::read_array(reader, version).map(Vec::into_boxed_slice)
+    }
+
+    fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
+        <Vec<E>>::skip(reader, version)
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+        out.put_array(value, |out, element| E::write(element, out, version));
+    }
+}
+
 impl<E: Wire> Wire for Option<Vec<E>> {
     type Value = Option<Vec<E::Value>>;
 
@@ -240,7 +261,26 @@ impl Wire for NotNull {
     }
 }
 
-/// A text that most elements lack, in the memory of one pointer. An empty one says nothing, and is left out.
+/// A string that may be null, in the memory of one pointer.
+#[derive(Debug)]
+pub(super) struct Thin;
+
+impl Wire for Thin {
+    type Value = Option<Box<Box<str>>>;
+
+    const CLASSIC: usize = 2;
+    const COMPACT: usize = 1;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
+        Ok(reader.nullable_str()?.map(Box::new))
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, _: i16) {
+        out.put_nullable_string(value.as_ref().map(|text| &***text));
+    }
+}
+
+/// As [`Thin`], where an empty text says nothing and is left out.
 #[derive(Debug)]
 pub(super) struct Message;
 
@@ -251,12 +291,12 @@ impl Wire for Message {
     const COMPACT: usize = 1;
     const EXACT: bool = false;
 
-    fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
-        Ok(reader.nullable_str()?.filter(|text| !text.is_empty()).map(Box::new))
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+        Ok(Thin::read(reader, version)?.filter(|text| !text.is_empty()))
     }
 
-    fn write(value: &Self::Value, out: &mut Chunks, _: i16) {
-        out.put_nullable_string(value.as_ref().map(|text| &***text));
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+        Thin::write(value, out, version);
     }
 }
 

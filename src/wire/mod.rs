@@ -14,6 +14,7 @@ mod create_topics;
 mod declare;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod fetch;
 mod field;
 mod find_coordinator;

@@ -166,6 +166,7 @@ apis! {
     delete_topics: DeleteTopics(DeleteTopicsRequest),
     init_producer_id: InitProducerId(InitProducerIdRequest),
     offset_for_leader_epoch: OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    describe_configs: DescribeConfigs(DescribeConfigsRequest),
     describe_cluster: DescribeCluster(DescribeClusterRequest),
 }
 

@@ -25,6 +25,7 @@ use self::peer::Answer;
 use self::peer::Peer;
 
 mod admin;
+mod configs;
 mod fetch;
 mod groups;
 mod offsets;
@@ -150,6 +151,7 @@ fn versions_that_nobody_speaks_end_the_same_way() {
             key::INIT_PRODUCER_ID,
             key::OFFSET_FOR_LEADER_EPOCH,
             key::DESCRIBE_CLUSTER,
+            key::DESCRIBE_CONFIGS,
         ] {
             let range = versions(api_key);
             let (low, high) = (range.start() - 1, range.end() + 1);

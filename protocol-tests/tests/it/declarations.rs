@@ -25,6 +25,8 @@ fn lines() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let mut found = Vec::new();
     gather(&root, &root, &mut found);
+    // By files, and within one by lines.
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found
 }
 
@@ -42,4 +44,26 @@ fn only_the_table_lists_apis() {
         let named: Vec<Api> = Api::ALL.into_iter().filter(names).collect();
         assert!(named.len() <= 4, "{file} lists APIs: {named:?}");
     }
+}
+
+/// Adding an API takes its declaration, two lines that list it, and its use.
+#[test]
+fn api_is_named_where_it_is_declared_and_used_and_in_two_more_lines() {
+    let spelled = ["DescribeConfigs", "describe_configs"];
+    let names = |line: &str| spelled.iter().any(|name| line.contains(name));
+    let outside = |file: &str| file != "wire/describe_configs.rs" && !file.starts_with("admin/");
+    let lines = lines();
+    let named: Vec<(&str, &str)> = lines
+        .iter()
+        .filter(|(file, line)| names(line) && outside(file))
+        .map(|(file, line)| (file.as_str(), line.as_str()))
+        .collect();
+    assert_eq!(
+        named,
+        [
+            ("wire/mod.rs", "mod describe_configs;"),
+            ("wire/table.rs", "describe_configs: DescribeConfigs(DescribeConfigsRequest),")
+        ]
+    );
+    assert!(lines.iter().any(|(file, line)| file.starts_with("admin/") && names(line)), "nothing uses it");
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod by_id;
+mod configs;
 mod coordinator;
 mod epochs;
 pub(super) mod fetch;
@@ -131,6 +132,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, question: Question) -> An
         Question::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
         Question::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
         Question::DescribeCluster(ask) => answer(state, call, ask, metadata::describe_cluster),
+        Question::DescribeConfigs(ask) => answer(state, call, ask, configs::describe_configs),
         Question::Fetch(ask) => fetch::answer(state, call, ask),
         Question::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
         Question::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
@@ -181,5 +183,6 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::InitProducerId, 0, 5),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
+    (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::DescribeCluster, 0, 2),
 ];

@@ -6,6 +6,7 @@ use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
 use kafka_protocol::messages::DescribeClusterRequest;
+use kafka_protocol::messages::DescribeConfigsRequest;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::messages::InitProducerIdRequest;
@@ -36,6 +37,7 @@ pub(in crate::mock) enum Question {
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
     DescribeCluster(DescribeClusterRequest),
+    DescribeConfigs(DescribeConfigsRequest),
     Fetch(FetchRequest),
     FindCoordinator(FindCoordinatorRequest),
     InitProducerId(InitProducerIdRequest),
@@ -61,6 +63,7 @@ impl Question {
             ApiKey::CreateTopics => Self::CreateTopics(decode(version, body)?),
             ApiKey::DeleteTopics => Self::DeleteTopics(decode(version, body)?),
             ApiKey::DescribeCluster => Self::DescribeCluster(decode(version, body)?),
+            ApiKey::DescribeConfigs => Self::DescribeConfigs(decode(version, body)?),
             ApiKey::Fetch => Self::Fetch(decode(version, body)?),
             ApiKey::FindCoordinator => Self::FindCoordinator(decode(version, body)?),
             ApiKey::InitProducerId => Self::InitProducerId(decode(version, body)?),
@@ -87,6 +90,7 @@ impl Question {
             Self::ApiVersions
             | Self::ApiVersionsUnsupported
             | Self::DescribeCluster(_)
+            | Self::DescribeConfigs(_)
             | Self::Fetch(_)
             | Self::FindCoordinator(_)
             | Self::ListOffsets(_)
@@ -108,6 +112,10 @@ impl Question {
                     teller.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
                 });
                 seen.partitions = by_id.chain(ask.topic_names.iter().map(|name| teller.topic(name))).collect();
+            }
+            Self::DescribeConfigs(ask) => {
+                let names = ask.resources.iter().map(|resource| resource.resource_name.to_string());
+                seen.name = names.collect::<Vec<_>>().join(" ");
             }
             Self::Fetch(ask) => {
                 seen.session = Some((ask.session_id, ask.session_epoch));

@@ -1,0 +1,348 @@
+//! The configuration of topics and brokers.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::Admin;
+use super::check_name;
+use crate::client::Target;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::types::TopicName;
+use crate::wire::message as m;
+
+/// A resource that has a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ConfigResource {
+    /// A broker, by its id.
+    Broker(i32),
+    /// The dynamic configuration that all brokers share.
+    BrokerDefaults,
+    /// A topic.
+    Topic(TopicName),
+}
+
+impl ConfigResource {
+    /// A topic.
+    pub fn topic(name: impl Into<TopicName>) -> Self {
+        Self::Topic(name.into())
+    }
+
+    /// The number of its type (`ConfigResource.Type`) and its name.
+    fn to_wire(&self) -> (i8, String) {
+        match self {
+            Self::Broker(id) => (BROKER, id.to_string()),
+            Self::BrokerDefaults => (BROKER, String::new()),
+            Self::Topic(name) => (TOPIC, name.to_string()),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if let Self::Topic(name) = self { check_name(name) } else { Ok(()) }
+    }
+
+    /// The only broker that knows it, as in Java's `KafkaAdminClient.nodeFor`.
+    fn broker(&self) -> Option<i32> {
+        if let Self::Broker(id) = self { Some(*id) } else { None }
+    }
+
+    fn named(&self, error: Error) -> Error {
+        match self {
+            Self::Broker(id) => error.at_broker(id.to_string()),
+            Self::BrokerDefaults => error,
+            Self::Topic(name) => error.in_topic(name),
+        }
+    }
+}
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// Which configurations to describe, and in which detail.
+///
+/// ```
+/// use ottla::admin::ConfigQuery;
+/// use ottla::admin::ConfigResource;
+///
+/// let query = ConfigQuery::new([ConfigResource::topic("events"), ConfigResource::Broker(1)]).with_synonyms();
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConfigQuery {
+    resources: Vec<ConfigResource>,
+    keys: Option<Vec<String>>,
+    synonyms: bool,
+    documentation: bool,
+}
+
+impl ConfigQuery {
+    /// The whole configuration of each resource.
+    pub fn new(resources: impl IntoIterator<Item = ConfigResource>) -> Self {
+        Self { resources: resources.into_iter().collect(), keys: None, synonyms: false, documentation: false }
+    }
+
+    /// Only the entries with these names. A name that a resource does not have is left out.
+    pub fn keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.keys = Some(keys.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Also the values that each entry overrides.
+    pub fn with_synonyms(mut self) -> Self {
+        self.synonyms = true;
+        self
+    }
+
+    /// Also the documentation of each entry. Brokers before 2.6 have none.
+    pub fn with_documentation(mut self) -> Self {
+        self.documentation = true;
+        self
+    }
+
+    fn request(&self, resources: &BTreeSet<ConfigResource>) -> m::DescribeConfigsRequest {
+        let resource = |resource: &ConfigResource| {
+            let (kind, name) = resource.to_wire();
+            m::ConfigResource { kind, name, keys: self.keys.clone() }
+        };
+        m::DescribeConfigsRequest {
+            resources: resources.iter().map(resource).collect(),
+            include_synonyms: self.synonyms,
+            include_documentation: self.documentation,
+        }
+    }
+}
+
+/// An entry of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigEntry {
+    /// Its name, as `retention.ms`.
+    pub name: String,
+    /// Its value; `None` where it has none, or is sensitive.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+    /// Whether it can be changed only by a restart with another configuration.
+    pub read_only: bool,
+    /// Whether it is a secret, which brokers do not tell.
+    pub sensitive: bool,
+    /// The type of its value; [`ConfigType::Unknown`] from brokers before 2.6.
+    pub kind: ConfigType,
+    /// The values that may apply, the one in force first; empty unless [asked for](ConfigQuery::with_synonyms).
+    pub synonyms: Vec<ConfigSynonym>,
+    /// What it is for; `None` unless [asked for](ConfigQuery::with_documentation).
+    pub documentation: Option<String>,
+}
+
+impl ConfigEntry {
+    /// Whether nobody has set it.
+    pub fn is_default(&self) -> bool {
+        self.source == ConfigSource::Default
+    }
+}
+
+/// A value that an entry has or would have without the ones before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigSynonym {
+    /// The name under which it is set: `log.retention.ms` of a broker is `retention.ms` of its topics.
+    pub name: String,
+    /// Its value; `None` where it has none, or is sensitive.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: ConfigSource,
+}
+
+/// Where a value comes from (`DescribeConfigsResponse.ConfigSource`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConfigSource {
+    /// Set for this topic.
+    Topic,
+    /// Set for this broker while it runs.
+    DynamicBroker,
+    /// Set for all brokers while they run.
+    DynamicDefaultBroker,
+    /// From the broker's file.
+    StaticBroker,
+    /// Built in.
+    Default,
+    /// The level of a broker's logger.
+    DynamicBrokerLogger,
+    /// Set for a subscription to clients' metrics.
+    ClientMetrics,
+    /// Set for this group.
+    Group,
+    /// A number that this release does not know.
+    Unknown(i8),
+}
+
+impl ConfigSource {
+    fn from_wire(number: i8) -> Self {
+        match number {
+            1 => Self::Topic,
+            2 => Self::DynamicBroker,
+            3 => Self::DynamicDefaultBroker,
+            4 => Self::StaticBroker,
+            5 => Self::Default,
+            6 => Self::DynamicBrokerLogger,
+            7 => Self::ClientMetrics,
+            8 => Self::Group,
+            number => Self::Unknown(number),
+        }
+    }
+}
+
+/// The type of a value (`DescribeConfigsResponse.ConfigType`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "Java's names of types")]
+pub enum ConfigType {
+    Boolean,
+    String,
+    Int,
+    Short,
+    Long,
+    Double,
+    List,
+    Class,
+    Password,
+    /// A number that this release does not know, or zero where the broker does not say.
+    Unknown(i8),
+}
+
+impl ConfigType {
+    fn from_wire(number: i8) -> Self {
+        match number {
+            1 => Self::Boolean,
+            2 => Self::String,
+            3 => Self::Int,
+            4 => Self::Short,
+            5 => Self::Long,
+            6 => Self::Double,
+            7 => Self::List,
+            8 => Self::Class,
+            9 => Self::Password,
+            number => Self::Unknown(number),
+        }
+    }
+}
+
+/// The outcome for one resource.
+type Described = Result<Vec<ConfigEntry>, Error>;
+
+impl Admin {
+    /// Describes the configuration of topics and brokers. Each resource has an outcome of its own, in the order they were named.
+    ///
+    /// A broker describes only itself, so that each is asked about its own configuration. Topics are described by any broker, all in
+    /// one request. As in Java, an error of a resource is final; a broker that does not answer is asked again until the deadline.
+    ///
+    /// ```no_run
+    /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+    /// use ottla::admin::ConfigQuery;
+    /// use ottla::admin::ConfigResource;
+    ///
+    /// let query = ConfigQuery::new([ConfigResource::topic("events")]).keys(["retention.ms"]);
+    /// for (resource, entries) in admin.describe_configs(query).await {
+    ///     for entry in entries?.iter().filter(|entry| !entry.is_default()) {
+    ///         println!("{resource:?}: {} = {:?}", entry.name, entry.value);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn describe_configs(&self, query: ConfigQuery) -> Vec<(ConfigResource, Result<Vec<ConfigEntry>, Error>)> {
+        let deadline = self.deadline();
+        let mut described: BTreeMap<ConfigResource, Described> = BTreeMap::new();
+        let mut groups: BTreeMap<Option<i32>, BTreeSet<ConfigResource>> = BTreeMap::new();
+        for resource in &query.resources {
+            match resource.check() {
+                Ok(()) => drop(groups.entry(resource.broker()).or_default().insert(resource.clone())),
+                Err(error) => drop(described.insert(resource.clone(), Err(error))),
+            }
+        }
+        let mut requests = JoinSet::new();
+        for (broker, resources) in groups {
+            let request = query.request(&resources);
+            let admin = self.clone();
+            requests.spawn(async move { (admin.describe_group(broker, request, deadline).await, resources) });
+        }
+        while let Some(finished) = requests.join_next().await {
+            let Ok((response, resources)) = finished else { continue };
+            match response {
+                Ok(response) => described.extend(outcomes(resources, response)),
+                Err(error) => {
+                    let failed = |resource: ConfigResource| (resource.clone(), Err(resource.named(error.clone())));
+                    described.extend(resources.into_iter().map(failed));
+                }
+            }
+        }
+        let closed = || Err(Error::new(Kind::Closed, "the runtime is shutting down"));
+        let outcome = |resource: &ConfigResource| described.get(resource).cloned().unwrap_or_else(closed);
+        query.resources.iter().map(|resource| (resource.clone(), outcome(resource))).collect()
+    }
+
+    /// Sends a request to `broker`, or to any, until one answers or `deadline` has passed.
+    async fn describe_group(
+        &self,
+        broker: Option<i32>,
+        request: m::DescribeConfigsRequest,
+        deadline: Instant,
+    ) -> Result<m::DescribeConfigsResponse, Error> {
+        let Some(broker) = broker else { return self.cluster.call_any(request, deadline).await };
+        let mut retry = self.cluster.retry(deadline);
+        loop {
+            let until = self.cluster.request_deadline(deadline);
+            match self.cluster.call(Target::Broker(broker), request.clone(), until).await {
+                Ok(response) => return Ok(response),
+                Err(error) => retry.pause(error).await?,
+            }
+        }
+    }
+}
+
+/// The outcome of each resource of a request. A resource that was not asked about is ignored; of two results for one the first
+/// counts.
+fn outcomes(
+    resources: BTreeSet<ConfigResource>,
+    response: m::DescribeConfigsResponse,
+) -> Vec<(ConfigResource, Described)> {
+    let mut found: BTreeMap<(i8, String), m::ConfigResult> = BTreeMap::new();
+    for result in response.results {
+        found.entry((result.kind, result.name.to_string())).or_insert(result);
+    }
+    let outcome = |resource: ConfigResource| {
+        let outcome = match found.remove(&resource.to_wire()) {
+            None => Err(Error::protocol("the broker did not describe the configuration")),
+            Some(m::ConfigResult { error: Some(code), message, .. }) => {
+                let failed = "could not describe the configuration";
+                let text = message.filter(|text| !text.is_empty());
+                Err(Error::broker(code, text.map_or(failed.to_owned(), |text| format!("{failed}: {text}"))))
+            }
+            Some(result) => Ok(result.configs.into_iter().map(entry).collect()),
+        };
+        let outcome = outcome.map_err(|error| resource.named(error));
+        (resource, outcome)
+    };
+    resources.into_iter().map(outcome).collect()
+}
+
+fn entry(entry: m::ConfigEntry) -> ConfigEntry {
+    let synonym = |synonym: m::ConfigSynonym| ConfigSynonym {
+        name: synonym.name.into(),
+        value: synonym.value.map(|value| (*value).into()),
+        source: ConfigSource::from_wire(synonym.source),
+    };
+    ConfigEntry {
+        name: entry.name.into(),
+        value: entry.value.map(Into::into),
+        source: ConfigSource::from_wire(entry.source),
+        read_only: entry.read_only,
+        sensitive: entry.sensitive,
+        kind: ConfigType::from_wire(entry.kind),
+        synonyms: entry.synonyms.into_iter().map(synonym).collect(),
+        documentation: entry.documentation.map(Into::into),
+    }
+}
