@@ -1,7 +1,7 @@
-//! Pumps the core: does what it asks for, and tells it what came of it.
+//! Drives the core: carries out its actions and feeds their results back.
 //!
-//! One turn takes the lock once: it tells the core what happened and collects what is to be done. Doing it (telling those who
-//! wait, stamping and hashing, compressing) needs no lock.
+//! One turn takes the lock once: it hands the core everything that happened and collects its actions. Carrying them out
+//! (resolving deliveries, stamping and hashing, compressing) needs no lock.
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -47,17 +47,17 @@ use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message as m;
 
-/// Batches from this size on are compressed on a thread of their own, several at a time.
+/// Batches from this size on are compressed on the blocking pool, several at a time.
 const COMPRESS_APART_FROM: usize = 16 * 1024;
 
-/// The tag of the request for an identity; Produce requests have the core's numbers, which start above.
+/// The tag of the request for an identity. Produce requests are tagged with the core's numbers, which start above it.
 const IDENTITY: u64 = 0;
 
 /// How often the interest in topics that are sent to is renewed, at most.
 const RENEW: Duration = Duration::from_secs(60);
 
 type Answer = (u64, Result<Response, Error>);
-/// A batch, and the buffer that it was compressed from.
+/// A compressed batch, and the buffer that it was compressed from.
 type Compressed = Result<(SealedBatch, Option<Vec<u8>>), CodecError>;
 type Sealed = (Key, BatchId, Compressed);
 type Parts = (Key, BatchId, Result<Vec<ClosedBatch>, RecordError>);
@@ -71,7 +71,7 @@ pub(super) struct Driver {
     sealed: mpsc::UnboundedReceiver<Sealed>,
     sealed_sink: mpsc::UnboundedSender<Sealed>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// What the core was told last.
+    /// The metadata that the core was given last.
     known: Arc<Snapshot>,
     acks: i16,
     /// Topics that were sent to since their interest was last renewed, and when it was.
@@ -79,14 +79,14 @@ pub(super) struct Driver {
     renewed: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     news: News,
-    /// What is compressed on other threads, and what waits for one.
+    /// Batches that are being compressed on other threads, and batches that wait for a thread.
     compressing: usize,
     uncompressed: VecDeque<(Key, BatchId, ClosedBatch)>,
     compressing_max: usize,
     actions: Vec<Action<Arc<Ticket>>>,
 }
 
-/// What happened since the last turn.
+/// Everything that happened since the last turn.
 #[derive(Default)]
 struct News {
     answers: Vec<Answer>,
@@ -94,7 +94,7 @@ struct News {
     parts: Vec<Parts>,
 }
 
-/// What a turn came to.
+/// The result of a turn.
 struct Turn {
     stopped: bool,
     timeout: Option<Instant>,
@@ -129,7 +129,7 @@ impl Driver {
         }
     }
 
-    /// Runs until the producer is stopped; being dropped tells those who still wait.
+    /// Runs until the producer is stopped. Dropping the driver resolves the deliveries that are left.
     pub(super) async fn run(mut self) {
         loop {
             let Turn { stopped, timeout, oldest } = self.turn();
@@ -138,17 +138,17 @@ impl Driver {
             }
             self.act();
             self.shared.settle(oldest);
-            // What was done on the spot is told in another turn, before anything is waited for.
+            // Batches that were sealed or split here go to the core in another turn, before anything is waited for.
             if self.news.sealed.is_empty() && self.news.parts.is_empty() {
                 self.wait(timeout).await;
             }
         }
     }
 
-    /// Tells the core what happened since the last turn, and takes what it wants done.
+    /// Hands the core everything that happened since the last turn, and takes its actions.
     fn turn(&mut self) -> Turn {
         let now = clock::now();
-        // Compared by itself: waiting for a change marks it as seen.
+        // The driver compares snapshots itself: waiting for a change marks it as seen.
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
         let mut news = std::mem::take(&mut self.news);
         while let Ok(answer) = self.answers.try_recv() {
@@ -196,12 +196,12 @@ impl Driver {
         let granted = state.take_granted();
         drop(guard);
         granted.wake();
-        // Its buffers are used again.
+        // Its buffers are reused.
         self.news = news;
         turn
     }
 
-    /// Does what the core asks for.
+    /// Carries out the core's actions.
     fn act(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
         for action in actions.drain(..) {
@@ -227,7 +227,7 @@ impl Driver {
         self.compress();
     }
 
-    /// Compresses a batch here or, if it is worth it, apart.
+    /// Compresses a batch here or, if it is large enough, on another thread.
     fn seal(&mut self, key: Key, id: BatchId, closed: ClosedBatch) {
         if self.codec.is_some() && closed.records.len() >= COMPRESS_APART_FROM {
             return self.uncompressed.push_back((key, id, closed));
@@ -236,7 +236,7 @@ impl Driver {
         self.news.sealed.push((key, id, sealed));
     }
 
-    /// Starts to compress what waits for it, on as many threads as there are processors.
+    /// Starts to compress the batches that wait, on as many threads as there are processors.
     fn compress(&mut self) {
         while self.compressing < self.compressing_max {
             let (Some(codec), Some((key, id, closed))) = (self.codec.clone(), self.uncompressed.pop_front()) else {
@@ -311,7 +311,7 @@ impl Driver {
         Request::Produce(m::ProduceRequest { transactional_id: None, acks: self.acks, timeout_ms, topics })
     }
 
-    /// Waits until something happens. Whatever ends it is followed by a whole turn, so nothing that is ready with it is lost.
+    /// Waits until something happens. A whole turn follows, so that nothing that is ready at the same time is missed.
     async fn wait(&mut self, timeout: Option<Instant>) {
         let Self { shared, snapshots, answers, sealed, timer, news, compressing, .. } = self;
         let mut work = pin!(shared.work.notified());
@@ -343,10 +343,10 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Tells everybody who still waits, also where the runtime ends before the producer does. Takes no waiting.
+    /// Resolves every delivery that is left, also where the runtime ends before the producer does. It does not wait.
     fn drop(&mut self) {
-        // What was asked for and not done is done with: nothing is sent any more.
-        let mut untold = std::mem::take(&mut self.actions);
+        // Actions that were not carried out are dropped, except for outcomes: nothing is sent any more.
+        let mut left = std::mem::take(&mut self.actions);
         let granted = {
             let mut guard = self.shared.lock();
             let state = &mut *guard;
@@ -355,14 +355,14 @@ impl Drop for Driver {
                 if let Action::Complete { bytes, .. } | Action::Release { bytes } = &action {
                     state.release(*bytes);
                 }
-                untold.push(action);
+                left.push(action);
             }
             let mut granted = state.take_granted();
             granted.add(state.end());
             granted
         };
         let mut given_up = 0;
-        for action in untold {
+        for action in left {
             if let Action::Complete { ticket, first, count, whole, outcome, .. } = action {
                 given_up +=
                     if matches!(&outcome, Outcome::Failed(error) if error.kind() == Kind::Closed) { count } else { 0 };
@@ -370,14 +370,14 @@ impl Drop for Driver {
             }
         }
         if given_up > 0 {
-            tracing::warn!(records = given_up, "the producer ended with records that were not acknowledged");
+            tracing::warn!(target: "ottla::producer", records = given_up, "records given up at close");
         }
         granted.wake();
         self.shared.settle(BatchId::MAX);
     }
 }
 
-/// A batch that is compressed on another thread. It answers also where the codec panics or the runtime ends.
+/// A batch that is compressed on another thread. Its result comes back also where the codec panics or the runtime ends.
 struct Job {
     key: Key,
     id: BatchId,
@@ -388,7 +388,7 @@ struct Job {
 impl Drop for Job {
     fn drop(&mut self) {
         let sealed = self.sealed.take().unwrap_or_else(|| Err(CodecError::Corrupt("the codec panicked".into())));
-        // The driver may have ended, and then nobody needs the batch.
+        // If the driver has ended, nobody needs the batch.
         let _ = self.sink.send((self.key, self.id, sealed));
     }
 }
@@ -401,7 +401,7 @@ fn seal_failed(error: CodecError) -> Error {
     Error::new(Kind::Config, "could not compress a batch").caused_by(error)
 }
 
-/// An answer, by what was asked.
+/// A response, by its request.
 enum Heard {
     Identity(Result<ProducerIdentity, Error>),
     Produced(Result<m::ProduceResponse, Error>),
@@ -409,11 +409,14 @@ enum Heard {
 
 fn understand(tag: u64, answer: Result<Response, Error>) -> Heard {
     if tag == IDENTITY {
-        return Heard::Identity(answer.and_then(m::InitProducerIdRequest::response).and_then(|response| {
-            let refused = |code| Error::broker(code, "could not get a producer identity");
-            let missing = || Error::protocol("the response has no producer identity");
-            response.error.map_or_else(|| response.identity.ok_or_else(missing), |code| Err(refused(code)))
-        }));
+        return Heard::Identity(answer.and_then(m::InitProducerIdRequest::response).and_then(identity));
     }
     Heard::Produced(answer.and_then(m::ProduceRequest::response))
+}
+
+fn identity(response: m::InitProducerIdResponse) -> Result<ProducerIdentity, Error> {
+    if let Some(code) = response.error {
+        return Err(Error::broker(code, "could not get a producer identity"));
+    }
+    response.identity.ok_or_else(|| Error::protocol("the response has no producer identity"))
 }

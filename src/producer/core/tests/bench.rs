@@ -143,6 +143,7 @@ impl Bench {
             "id" => self.identity(words[0]),
             "lost" => self.lost(words[0], words[1]),
             "meta" => self.metadata(&words),
+            "metrics" => self.metrics(),
             "named" => self.by_name = true,
             "old" => self.core.handle_metadata(self.now, &self.old),
             "put" => self.put(key_of(words[0]), words.get(1).copied().unwrap_or("1")),
@@ -157,6 +158,28 @@ impl Bench {
             }
             other => panic!("no step is called {other}"),
         }
+    }
+
+    fn metrics(&mut self) {
+        let m = self.core.metrics();
+        say!(
+            self,
+            "counted {} records of {} bytes, {} batches of {}",
+            m.records,
+            m.record_bytes,
+            m.batches,
+            m.batch_bytes
+        );
+        say!(
+            self,
+            "sent {} requests, {} retries, {} splits, {} epochs",
+            m.requests,
+            m.retries,
+            m.splits,
+            m.epoch_bumps
+        );
+        say!(self, "acknowledged {}, not written {}, maybe written {}", m.acknowledged, m.not_written, m.maybe_written);
+        say!(self, "expired {}, queued {} in {} batches", m.expired, m.queued_records, m.queued_batches);
     }
 
     /// `meta t0=1e5 t1=- u0=2e0`: leaders and their epochs.

@@ -66,7 +66,7 @@ fn partitions_of_a_broker_that_is_not_ready_are_tried_again_together() {
         script += &refused(request, &partitions);
     }
     // All of them are tried again in one request after one pause, not in forty after forty.
-    let log = run(settings.clone(), &format!("{script} | wait 120"));
+    let log = run(settings.clone(), &format!("{script} | wait 79 {}", " | wait 1".repeat(42)));
     let after = log.lines().filter(|line| line.starts_with("send")).count();
     assert_eq!(after, before + 1, "{log}");
 }
@@ -116,4 +116,31 @@ fn partitions_without_a_leader_ask_for_metadata_together() {
     let log = run(settings(), &format!("{script} | wait 79 | wait 42"));
     let asked = log.lines().filter(|line| line.starts_with("refresh")).count();
     assert_eq!(asked, 2, "{log}");
+}
+
+#[test]
+fn counters_tell_what_became_of_every_record() {
+    check_on(
+        "put t0 | put t0 3 | answer r2 t0!19 | wait 120 | answer r3 t0@1 | answer r4 t0!29 | put t0 2 | metrics
+         lost r5 maybe | wait 1000 | metrics",
+        "send r2 n1 t0#1+1e0
+         wake
+         send r3 n1 t0#1+1e0
+         done b2 0..1 @1
+         send r4 n1 t0#2+3e0
+         fail b3 0..3 No TOPIC_AUTHORIZATION_FAILED
+         send r5 n1 t0#0+1e1
+         wake
+         counted 7 records of 56 bytes, 4 batches of 292
+         sent 5 requests, 1 retries, 0 splits, 1 epochs
+         acknowledged 2, not written 3, maybe written 0
+         expired 0, queued 2 in 2 batches
+         refresh t
+         fail b4 0..1 Maybe Timeout
+         fail b5 0..1 No Timeout
+         counted 7 records of 56 bytes, 5 batches of 361
+         sent 5 requests, 1 retries, 0 splits, 1 epochs
+         acknowledged 2, not written 4, maybe written 1
+         expired 2, queued 0 in 0 batches",
+    );
 }
