@@ -4,7 +4,14 @@ use std::fmt;
 
 macro_rules! codes {
     ($($variant:ident = $number:literal $name:literal $retriable:literal),* $(,)?) => {
-        /// An error code as a broker answers it, named as Kafka names it.
+        /// An error code of a broker's response, by Kafka's name.
+        ///
+        /// ```
+        /// use ottla::error::Code;
+        ///
+        /// assert_eq!(Code::from_wire(6), Some(Code::NotLeaderOrFollower));
+        /// assert_eq!(Code::NotLeaderOrFollower.name(), "NOT_LEADER_OR_FOLLOWER");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Code {
@@ -39,7 +46,7 @@ macro_rules! codes {
                 }
             }
 
-            /// Whether Kafka marks it as one that may go away by itself (`RetriableException`).
+            /// Whether Kafka marks it as an error that may pass by itself (`RetriableException`).
             pub fn is_retriable(self) -> bool {
                 match self {
                     $(Self::$variant => $retriable,)*
@@ -203,7 +210,7 @@ impl Code {
                 | Self::KafkaStorageError
                 | Self::FencedLeaderEpoch
                 | Self::OffsetNotAvailable
-                // The topic may have been created anew, and epochs have begun again (simulator, seed 1503).
+                // The topic may have been recreated, so that epochs began again (simulator, seed 1503).
                 | Self::UnknownLeaderEpoch
                 | Self::UnknownTopicOrPartition
                 | Self::UnknownTopicId
@@ -217,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_survives_the_wire() {
+    fn every_code_round_trips_through_the_wire() {
         for number in -1..200 {
             let code = Code::from_wire(number);
             assert_eq!(code.is_none(), number == 0);

@@ -1,4 +1,13 @@
-//! The recovery from an error code, by the request that it answers and by what was promised about it.
+//! The recovery from an error code, by the request that it answers and by the promise about it.
+//!
+//! ```
+//! use ottla::error::Code;
+//! use ottla::error::recovery::{ProduceRecovery, Promise};
+//!
+//! // The batch is in the leader's log, and may be lost with it.
+//! let recovery = Code::NotEnoughReplicasAfterAppend.produce_recovery(Promise::Idempotent);
+//! assert_eq!(recovery, ProduceRecovery::Retry { doubtful: true });
+//! ```
 
 use super::Code;
 

@@ -1,11 +1,11 @@
-//! The hashes that place keys, bit for bit as the other clients have them.
+//! The hashes that choose a key's partition, bit for bit those of the other clients.
 
 /// Kafka's murmur2 (`org.apache.kafka.common.utils.Utils.murmur2`).
 pub fn murmur2(data: &[u8]) -> i32 {
     const SEED: u32 = 0x9747_b28c;
     const M: u32 = 0x5bd1_e995;
     const R: u32 = 24;
-    // Java's length is an int; the hash of a key over 2 GiB is nobody's concern.
+    // Java's length is an int; keys over 2 GiB do not exist there.
     #[allow(clippy::cast_possible_truncation)]
     let mut hash = SEED ^ data.len() as u32;
     let mut words = data.chunks_exact(4);
@@ -27,17 +27,17 @@ pub fn murmur2(data: &[u8]) -> i32 {
     hash.cast_signed()
 }
 
-/// Where Java puts a key: `(murmur2 & 0x7fffffff) % count`.
+/// The partition that Java chooses for a key: `(murmur2 & 0x7fffffff) % count`.
 pub fn java_partition(key: &[u8], count: u32) -> i32 {
     modulo(murmur2(key).cast_unsigned() & 0x7fff_ffff, count)
 }
 
-/// Where librdkafka's `consistent` puts a key: CRC32 modulo the count.
+/// The partition that librdkafka's `consistent` chooses for a key: CRC32 modulo the count.
 pub fn consistent(key: &[u8], count: u32) -> i32 {
     modulo(crc32(key), count)
 }
 
-/// Where librdkafka's `fnv1a` puts a key.
+/// The partition that librdkafka's `fnv1a` chooses for a key.
 pub fn fnv1a_partition(key: &[u8], count: u32) -> i32 {
     // librdkafka takes the magnitude of the signed hash, as Sarama does.
     modulo(fnv1a(key).cast_signed().unsigned_abs(), count)
@@ -48,7 +48,7 @@ pub fn fnv1a(data: &[u8]) -> u32 {
     data.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-/// CRC-32 as gzip and zlib have it. Also the checksum of message sets before version 2.
+/// CRC-32 as in gzip and zlib. Also the checksum of message sets before version 2.
 pub fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, |crc, byte| {
         let [low, ..] = crc.to_le_bytes();

@@ -1,7 +1,7 @@
-//! Which partition a record goes to, pluggable.
+//! The choice of a record's partition, by a built-in or a custom partitioner.
 //!
-//! The default places keyed records as Java does (murmur2) and spreads the others uniformly, staying on a partition until
-//! it has had a batch's worth, with fewer for partitions whose queue is longer (KIP-794).
+//! The default chooses by the key as Java does (murmur2). Records without a key are spread uniformly: they stay on one partition
+//! until it has taken a batch, and partitions with a longer queue are chosen less often (KIP-794).
 
 use std::fmt;
 
@@ -12,12 +12,20 @@ mod sticky;
 
 pub use self::sticky::Sticky;
 
-/// What a partitioner may know of a topic when it chooses.
+/// A topic as a partitioner sees it.
+///
+/// ```
+/// use ottla::partitioner::Partitions;
+///
+/// // Partition 1 has no leader.
+/// let topic = Partitions { count: 3, available: &[0, 2], queued: &[] };
+/// assert!(!topic.available.contains(&1));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Partitions<'a> {
     /// How many partitions the topic has, at least one.
     pub count: u32,
-    /// Those that have a leader; all, if empty.
+    /// The partitions that have a leader; all, if empty.
     pub available: &'a [i32],
     /// Batches waiting for each partition; unknown, if empty.
     pub queued: &'a [u32],
@@ -28,7 +36,7 @@ pub struct Partitions<'a> {
 /// ```
 /// use ottla::partitioner::{Partitioner, Partitions};
 ///
-/// /// Alarms go by their severity, the key's first byte.
+/// /// The severity, the key's first byte, chooses the partition.
 /// struct BySeverity;
 ///
 /// impl Partitioner for BySeverity {
@@ -42,27 +50,57 @@ pub trait Partitioner: Send {
     /// The partition for a record with this key. It must be below `topic.count`.
     fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32;
 
-    /// Told after each record: how many bytes it took, and whether its batch is full.
+    /// Called after each record, with the bytes that it took and whether its batch is full.
     fn on_appended(&mut self, _partition: i32, _bytes: usize, _batch_full: bool) {}
 }
 
 /// Makes a partitioner for each topic.
+///
+/// ```
+/// use ottla::partitioner::{Builtin, Partitioner, PartitionerFactory, Partitions};
+///
+/// /// Records without a key go to partition 0; the others as in Java.
+/// #[derive(Debug)]
+/// struct ZeroWithoutKey;
+///
+/// struct Zero(Box<dyn Partitioner>);
+///
+/// impl Partitioner for Zero {
+///     fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut fastrand::Rng) -> i32 {
+///         if key.is_some() { self.0.partition(key, topic, rng) } else { 0 }
+///     }
+/// }
+///
+/// impl PartitionerFactory for ZeroWithoutKey {
+///     fn make(&self, batch_bytes: usize) -> Box<dyn Partitioner> {
+///         Box::new(Zero(Builtin::Murmur2.make(batch_bytes)))
+///     }
+/// }
+/// ```
 pub trait PartitionerFactory: Send + Sync + fmt::Debug {
     /// A partitioner for one topic, whose batches have about `batch_bytes`.
     fn make(&self, batch_bytes: usize) -> Box<dyn Partitioner>;
 }
 
-/// The partitioners that come with the crate.
+/// The built-in partitioners.
+///
+/// ```no_run
+/// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::partitioner::Builtin;
+///
+/// let producer = client.producer().partitioner(Builtin::ConsistentRandom).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Builtin {
-    /// Keys by murmur2 as Java places them; the rest sticky and adaptive (KIP-794). The default.
+    /// Keys by murmur2, as in Java; records without a key sticky and adaptive (KIP-794). The default.
     #[default]
     Murmur2,
     /// Every record on the next partition, keys ignored.
     RoundRobin,
-    /// Keys by CRC32 as librdkafka's `consistent_random`; the rest at random.
+    /// Keys by CRC32, as librdkafka's `consistent_random`; records without a key at random.
     ConsistentRandom,
-    /// Keys by FNV-1a as librdkafka's `fnv1a_random`; the rest at random.
+    /// Keys by FNV-1a, as librdkafka's `fnv1a_random`; records without a key at random.
     Fnv1aRandom,
 }
 
@@ -72,8 +110,8 @@ impl PartitionerFactory for Builtin {
             Self::Murmur2 => Box::new(Murmur2 { sticky: Sticky::new(batch_bytes) }),
             Self::RoundRobin => Box::new(RoundRobin { next: None }),
             // librdkafka's `consistent_random` treats an empty key as none, its `fnv1a_random` hashes it.
-            Self::ConsistentRandom => Box::new(Hashed { place: hash::consistent, empty_is_none: true }),
-            Self::Fnv1aRandom => Box::new(Hashed { place: hash::fnv1a_partition, empty_is_none: false }),
+            Self::ConsistentRandom => Box::new(Hashed { hash: hash::consistent, empty_is_none: true }),
+            Self::Fnv1aRandom => Box::new(Hashed { hash: hash::fnv1a_partition, empty_is_none: false }),
         }
     }
 }
@@ -111,16 +149,16 @@ impl Partitioner for RoundRobin {
     }
 }
 
-/// Keys by a hash, the rest at random.
+/// Chooses by a hash of the key, or at random without one.
 struct Hashed {
-    place: fn(&[u8], u32) -> i32,
+    hash: fn(&[u8], u32) -> i32,
     empty_is_none: bool,
 }
 
 impl Partitioner for Hashed {
     fn partition(&mut self, key: Option<&[u8]>, topic: &Partitions<'_>, rng: &mut Rng) -> i32 {
         match key {
-            Some(key) if !(self.empty_is_none && key.is_empty()) => (self.place)(key, topic.count),
+            Some(key) if !(self.empty_is_none && key.is_empty()) => (self.hash)(key, topic.count),
             _ => random(topic, rng),
         }
     }
@@ -149,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stays_on_its_partition_even_without_a_leader() {
+    fn key_stays_on_its_partition_without_a_leader() {
         let topic = Partitions { count: 32, available: &[1], queued: &[] };
         let mut partitioner = Builtin::Murmur2.make(1);
         let key = b"fd7af248-ce5c-46a5-93d7-1c0c9005b99d";
@@ -157,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_key_is_placed_as_librdkafka_does() {
+    fn empty_key_is_placed_as_librdkafka_does() {
         let topic = Partitions { count: 1_000, available: &[], queued: &[] };
         let distinct = |builtin: Builtin| {
             let (mut partitioner, mut rng) = (builtin.make(1), Rng::with_seed(1));

@@ -5,7 +5,18 @@ use fastrand::Rng;
 use super::Partitions;
 use super::random;
 
-/// Stays on one partition until it has had a batch's worth of bytes, then picks the next at random, favouring short queues.
+/// Stays on one partition until it has taken the bytes of a batch, then chooses the next at random, preferring short queues.
+///
+/// ```
+/// use ottla::partitioner::{Partitions, Sticky};
+///
+/// let topic = Partitions { count: 8, available: &[], queued: &[] };
+/// let mut rng = fastrand::Rng::with_seed(1);
+/// let mut sticky = Sticky::new(1_000);
+/// let partition = sticky.current(&topic, &mut rng);
+/// sticky.on_appended(partition, 100, false);
+/// assert_eq!(sticky.current(&topic, &mut rng), partition);
+/// ```
 #[derive(Debug)]
 pub struct Sticky {
     batch_bytes: usize,
@@ -31,7 +42,7 @@ impl Sticky {
         next
     }
 
-    /// Counts what was appended. After a batch's worth it moves on when the batch is full, after two in any case, so that
+    /// Counts appended bytes. After those of one batch it moves on when the batch is full, after those of two in any case, so that
     /// batches are not left half full.
     pub fn on_appended(&mut self, partition: i32, bytes: usize, batch_full: bool) {
         if self.current != Some(partition) {
@@ -92,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stay_lasts_from_one_to_two_batches() {
+    fn sticky_partition_lasts_from_one_to_two_batches() {
         let topic = Partitions { count: 100, available: &[], queued: &[] };
         let mut rng = Rng::with_seed(3);
         let mut sticky = Sticky::new(1_000);
@@ -109,17 +120,17 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_shrank_is_not_overshot() {
+    fn sticky_partition_ends_when_the_topic_shrinks() {
         let mut sticky = Sticky::new(1_000);
         sticky.current = Some(9);
         let topic = Partitions { count: 2, available: &[], queued: &[] };
         assert!(sticky.current(&topic, &mut Rng::with_seed(1)) < 2);
         sticky.current = Some(2);
-        assert!(sticky.current(&topic, &mut Rng::with_seed(1)) < 2, "the first that there is not");
+        assert!(sticky.current(&topic, &mut Rng::with_seed(1)) < 2, "the first partition that does not exist");
     }
 
     #[test]
-    fn a_stay_in_a_batch_that_is_never_full_ends_with_the_second_batch() {
+    fn sticky_partition_ends_after_two_batches_that_never_fill() {
         let topic = Partitions { count: 1_000, available: &[], queued: &[] };
         let mut rng = Rng::with_seed(5);
         let mut sticky = Sticky::new(1_000);
@@ -131,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_are_uniform_over_equal_queues() {
+    fn sticky_switches_are_uniform_over_equal_queues() {
         let topic = Partitions { count: 10, available: &[], queued: &[2; 10] };
         let mut rng = Rng::with_seed(11);
         let mut sticky = Sticky::new(1);

@@ -1,14 +1,13 @@
-//! Bytes that may be undecided, and who waits for them, first come first served (`BufferPool`).
+//! The budget of buffered bytes, and the queue of those who wait for it, first come, first served (`BufferPool`).
 
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-/// One who waits, by a number of its own.
+/// The number of a waiter.
 pub(super) type Turn = u64;
 
-/// The bytes that a producer may hold. What is granted to one who waits is counted as used at once, so that nobody who comes
-/// later can take it.
+/// The bytes that a producer may hold. Bytes granted to a waiter count as used at once, so that no later caller can take them.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
@@ -24,15 +23,15 @@ struct Waiting {
     sender: oneshot::Sender<()>,
 }
 
-/// Those who are let in; to be woken without the lock.
+/// Waiters that were admitted, to be woken without the lock.
 #[derive(Debug, Default)]
-#[must_use = "whoever was let in waits to hear of it"]
+#[must_use = "the waiters sleep until they are woken"]
 pub(super) struct Granted(Vec<oneshot::Sender<()>>);
 
 impl Granted {
     pub(super) fn wake(self) {
         for sender in self.0 {
-            // One who gave up meanwhile gives the bytes back when its turn is dropped.
+            // A waiter that gave up meanwhile gives the bytes back when its reservation is dropped.
             let _ = sender.send(());
         }
     }
@@ -47,18 +46,18 @@ impl Budget {
         Self { limit, used: 0, waiting: VecDeque::new(), next_turn: 0 }
     }
 
-    /// Whether there is room for one who did not wait: not while others do.
+    /// Whether these bytes can be taken without waiting: not while others wait.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         self.waiting.is_empty() && self.used + bytes <= self.limit
     }
 
-    /// Takes bytes that fit.
+    /// Takes bytes that [fit](Self::fits).
     pub(super) fn take(&mut self, bytes: usize) {
-        debug_assert!(self.fits(bytes), "it is asked before");
+        debug_assert!(self.fits(bytes), "the caller checked that they fit");
         self.used += bytes;
     }
 
-    /// Stands in line for bytes.
+    /// Queues for bytes.
     pub(super) fn wait(&mut self, bytes: usize) -> (Turn, oneshot::Receiver<()>) {
         let (sender, receiver) = oneshot::channel();
         self.next_turn += 1;
@@ -66,14 +65,14 @@ impl Budget {
         (self.next_turn, receiver)
     }
 
-    /// Takes bytes back and lets in, in turn, those for whom there is room then.
+    /// Takes bytes back and admits, in turn, the waiters whose bytes fit then.
     pub(super) fn release(&mut self, bytes: usize) -> Granted {
         debug_assert!(bytes <= self.used, "no more comes back than was taken");
         self.used = self.used.saturating_sub(bytes);
         self.grant()
     }
 
-    /// Gives up a turn: leaves the line, or gives back what was granted.
+    /// Gives up a turn: leaves the queue, or gives back the bytes that were granted.
     pub(super) fn give_up(&mut self, turn: Turn, bytes: usize) -> Granted {
         let before = self.waiting.len();
         self.waiting.retain(|waiting| waiting.turn != turn);
@@ -90,7 +89,7 @@ impl Budget {
         granted
     }
 
-    /// Lets everybody in, because nothing is held any more and nothing will be.
+    /// Admits every waiter, because nothing is held any more and nothing will be.
     pub(super) fn end(&mut self) -> Granted {
         self.used += self.waiting.iter().map(|waiting| waiting.bytes).sum::<usize>();
         Granted(self.waiting.drain(..).map(|waiting| waiting.sender).collect())
@@ -111,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_one_never_overtakes_a_large_one_that_came_before() {
+    fn small_record_never_overtakes_a_large_one() {
         let mut budget = Budget::new(100);
         budget.take(90);
         let (_, mut large) = budget.wait(80);
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_gives_up_leaves_nothing_behind_whether_let_in_or_not() {
+    fn cancelled_waiter_gives_back_its_turn_and_its_bytes() {
         let mut budget = Budget::new(100);
         budget.take(90);
         let (first, _) = budget.wait(50);
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_everybody_is_let_in_and_gives_back_what_was_taken_for_them() {
+    fn end_admits_every_waiter_which_gives_its_bytes_back() {
         let mut budget = Budget::new(100);
         budget.take(90);
         let (first, mut receiver) = budget.wait(50);
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_let_in_beyond_the_limit() {
+    fn nothing_is_admitted_beyond_the_limit() {
         let mut budget = Budget::new(100);
         budget.take(60);
         assert!(budget.fits(40) && !budget.fits(41));

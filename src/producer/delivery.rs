@@ -1,4 +1,4 @@
-//! What became of a record: one ticket for each batch, shared by the deliveries of its records.
+//! The outcome of a record: each batch has one ticket, shared by the deliveries of its records.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,20 +15,29 @@ use std::task::Waker;
 use super::core::Outcome;
 use crate::error::Error;
 
-/// Where a record was written.
+/// The place at which a record was written.
+///
+/// ```no_run
+/// # async fn run(producer: ottla::producer::Producer) -> Result<(), ottla::Error> {
+/// let receipt = producer.send(ottla::Record::to("events").value("clicked")).await?;
+/// if let Some(offset) = receipt.offset {
+///     println!("partition {}, offset {offset}", receipt.partition);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
     /// Its partition.
     pub partition: i32,
-    /// Its offset; `None` where the broker did not say (no acknowledgement asked for, or a duplicate it had forgotten
-    /// the place of).
+    /// Its offset; `None` where the broker did not say: no acknowledgement was requested, or the batch was a duplicate whose
+    /// offset the broker had forgotten.
     pub offset: Option<i64>,
     /// When the broker appended it, in milliseconds since 1970, for topics that keep that time.
     pub log_append_time: Option<i64>,
 }
 
-/// The answer to a batch's records, in parts where the batch was split or refused in part.
+/// The outcome of a batch's records, in parts where the batch was split or refused in part.
 #[derive(Debug)]
 pub(super) struct Ticket {
     partition: i32,
@@ -39,9 +48,9 @@ pub(super) struct Ticket {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By the first record of each part: how many there are, and their outcome.
+    /// The number of records and the outcome of each part, by its first record.
     parts: BTreeMap<u32, (u32, Outcome)>,
-    /// Who waits, by record: as many as there are deliveries at most, however often they are polled.
+    /// The task that waits for each record: at most one for each delivery, however often it is polled.
     wakers: BTreeMap<u32, Waker>,
 }
 
@@ -54,23 +63,23 @@ impl Ticket {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what became of `count` records from `first` on. A part that is the whole batch needs no look-up later.
+    /// Resolves `count` records from `first` on. A part that is the whole batch needs no look-up later.
     pub(super) fn resolve(&self, first: u32, count: u32, outcome: Outcome, whole: bool) {
         let mut state = self.state();
-        let told = if whole {
-            // A batch is decided once; a second answer would be a mistake of the core's and changes nothing.
+        let woken = if whole {
+            // A batch is decided once: a second outcome would be a defect of the core, and changes nothing.
             let _ = self.whole.set(outcome);
             std::mem::take(&mut state.wakers)
         } else {
             state.parts.insert(first, (count, outcome));
-            let mut told = state.wakers.split_off(&first);
-            state.wakers.append(&mut told.split_off(&first.saturating_add(count)));
-            told
+            let mut woken = state.wakers.split_off(&first);
+            state.wakers.append(&mut woken.split_off(&first.saturating_add(count)));
+            woken
         };
         drop(state);
         let mut last: Option<Waker> = None;
-        for waker in told.into_values() {
-            // Neighbours are most often awaited by one task.
+        for waker in woken.into_values() {
+            // One task awaits most neighbours.
             if !last.as_ref().is_some_and(|last| last.will_wake(&waker)) {
                 waker.wake_by_ref();
                 last = Some(waker);
@@ -98,9 +107,27 @@ impl Ticket {
     }
 }
 
-/// The answer to one record, to come. Dropping it does not withdraw the record.
+/// A future of one record's [`Receipt`]. Dropping it does not withdraw the record.
+///
+/// ```no_run
+/// # async fn run(producer: ottla::producer::Producer) -> Result<(), ottla::Error> {
+/// use ottla::Record;
+/// use ottla::error::Written;
+///
+/// let first = producer.enqueue(Record::to("events").value("1")).await?;
+/// let second = producer.enqueue(Record::to("events").value("2")).await?;
+/// // Both are on their way in one batch.
+/// for delivery in [first, second] {
+///     match delivery.await {
+///         Ok(receipt) => println!("written to partition {}", receipt.partition),
+///         Err(error) if error.is_written() == Some(Written::No) => println!("may be sent again: {error}"),
+///         Err(error) => println!("may be in the log: {error}"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
-#[must_use = "a delivery tells whether the record was written"]
+#[must_use = "a delivery resolves to whether the record was written"]
 pub struct Delivery {
     pub(super) ticket: Arc<Ticket>,
     pub(super) index: u32,
@@ -156,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn each_part_answers_its_own_records_and_wakes_only_those() {
+    fn each_part_resolves_and_wakes_only_its_own_records() {
         let ticket = Arc::new(Ticket::new(3));
         let mut deliveries: Vec<Delivery> =
             (0..4).map(|index| Delivery { ticket: Arc::clone(&ticket), index }).collect();

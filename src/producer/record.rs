@@ -1,4 +1,4 @@
-//! A record on its way out, borrowed from whoever sends it.
+//! A record to be sent, borrowed from the caller.
 
 use crate::record::Header;
 
@@ -79,7 +79,7 @@ impl<'a> Record<'a> {
         &self.headers
     }
 
-    /// Bytes it takes in a batch at most: its content, and room for lengths.
+    /// The most bytes that it takes in a batch: its content and its lengths.
     pub(super) fn bytes_max(&self) -> usize {
         let field = |bytes: Option<&[u8]>| bytes.map_or(1, |bytes| bytes.len() + 5);
         let headers: usize = self.headers.iter().map(|header| field(Some(header.key)) + field(header.value)).sum();

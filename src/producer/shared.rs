@@ -1,4 +1,4 @@
-//! What the handles and the driver of a producer share: the core behind its lock, and the budget.
+//! The state that a producer's handles and its driver share: the core behind its lock, and the budget.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -19,9 +19,9 @@ use super::core::BatchId;
 use super::core::Key;
 use super::core::ProducerCore;
 use super::core::Settings;
+use super::custom::CustomPartitioner;
 use super::delivery::Delivery;
 use super::delivery::Ticket;
-use super::placing::Placing;
 use super::record::Record;
 use super::times::Times;
 use super::unknown::Doubts;
@@ -48,13 +48,13 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Wakes the driver.
     pub(super) work: Notify,
-    /// The oldest batch that somebody still waits for, and word of it.
+    /// The oldest batch whose outcome is not reported, and the notification when that changes.
     settled: AtomicU64,
     news: Notify,
-    /// What `try_enqueue` asked for and was not known.
+    /// Topics and partitions that `try_enqueue` was called for and that are not known.
     doubts: Mutex<Doubts>,
-    /// The user's partitioner, if there is one.
-    placing: Option<Placing>,
+    /// The custom partitioner, if there is one.
+    custom: Option<CustomPartitioner>,
     request_bytes_max: usize,
     delivery_timeout: Duration,
 }
@@ -64,9 +64,9 @@ pub(super) struct State {
     pub(super) core: ProducerCore<Arc<Ticket>>,
     pub(super) times: Times,
     budget: Budget,
-    /// Those who were let in by what the driver gave back; it wakes them without the lock.
+    /// Waiters that were admitted when the driver released bytes; it wakes them without the lock.
     granted: Granted,
-    /// The topic of the last record, which is most often that of the next.
+    /// The topic of the last record, most often the topic of the next.
     last_topic: Option<(TopicName, u32)>,
     pub(super) stopped: bool,
 }
@@ -74,9 +74,9 @@ pub(super) struct State {
 /// Whether a record was accepted, and if not, why.
 pub(super) enum Admission<T = Delivery> {
     Accepted(T),
-    /// The budget has not the capacity.
+    /// The buffer lacks the capacity.
     Full,
-    /// The topic has another number of partitions than the one that the user's partitioner chose among.
+    /// The topic has another number of partitions than the one that the custom partitioner chose among.
     Outdated,
     /// Metadata does not have the topic or the partition.
     Unknown(Missing),
@@ -87,7 +87,7 @@ pub(super) enum Admission<T = Delivery> {
 pub(super) enum Routing {
     /// The built-in partitioner chooses.
     Builtin,
-    /// The user's partitioner chose, among so many partitions.
+    /// The custom partitioner chose, among so many partitions.
     Custom { partition: i32, count: u32 },
     /// The record names its partition.
     Explicit(i32),
@@ -95,7 +95,7 @@ pub(super) enum Routing {
     Unknown,
 }
 
-/// What an accepted record leaves to be done without the lock.
+/// The work that an accepted record leaves for after the lock.
 #[derive(Clone, Copy, Debug)]
 struct After {
     wake: bool,
@@ -103,27 +103,27 @@ struct After {
     full: bool,
 }
 
-/// A place in the line for room, or the room itself. Dropping it gives either up.
-pub(super) struct Room<'a> {
+/// A turn in the queue for capacity, or the capacity itself. Dropping it gives up either.
+pub(super) struct Reservation<'a> {
     shared: &'a Shared,
     turn: Turn,
     bytes: usize,
     receiver: oneshot::Receiver<()>,
-    /// The room was used up by a record.
+    /// A record took the capacity.
     spent: bool,
 }
 
-impl Room<'_> {
-    /// Waits in turn until there is room.
+impl Reservation<'_> {
+    /// Waits in turn for the capacity.
     pub(super) async fn granted(&mut self, deadline: Instant) -> Result<(), Error> {
         match tokio::time::timeout_at(deadline.into(), &mut self.receiver).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(Kind::Timeout, "the producer's buffer had no room by the deadline")),
+            Err(_) => Err(Error::new(Kind::Timeout, "the producer's buffer had no capacity by the deadline")),
         }
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if !self.spent {
             let granted = self.shared.lock().budget.give_up(self.turn, self.bytes);
@@ -148,7 +148,7 @@ impl Shared {
         auto_create: AutoCreate,
         settings: Settings,
         partitioner: Arc<dyn PartitionerFactory>,
-        placing: Option<Placing>,
+        custom: Option<CustomPartitioner>,
         limit: usize,
     ) -> Self {
         let (request_bytes_max, delivery_timeout) = (settings.request_bytes_max, settings.delivery_timeout);
@@ -165,7 +165,7 @@ impl Shared {
             settled: AtomicU64::new(0),
             news: Notify::new(),
             doubts: Mutex::default(),
-            placing,
+            custom,
             request_bytes_max,
             delivery_timeout,
         }
@@ -187,20 +187,20 @@ impl Shared {
         self.delivery_timeout
     }
 
-    /// Takes a record into its batch if there is room and its topic is known.
+    /// Appends a record to its batch, if there is capacity and its topic is known.
     pub(super) fn admit(&self, record: &Record<'_>, routing: Routing) -> Result<Admission, Error> {
         let bytes = self.bytes(record)?;
         let mut state = self.lock();
         let now = state.times.now();
         let admitted = state.admit(record, bytes, routing, now);
         drop(state);
-        Ok(self.told(record, admitted?))
+        Ok(self.notify(record, admitted?))
     }
 
-    /// Takes a record into its batch, in the room that was waited for.
+    /// Appends a record to its batch, with the capacity that was reserved.
     pub(super) fn admit_into(
         &self,
-        room: &mut Room<'_>,
+        reservation: &mut Reservation<'_>,
         record: &Record<'_>,
         routing: Routing,
     ) -> Result<Admission, Error> {
@@ -210,18 +210,18 @@ impl Shared {
             Ok(topic) => topic,
             Err(refused) => return Ok(refused),
         };
-        room.spent = true;
+        reservation.spent = true;
         let appended = state.append(topic, record, routing, now);
-        // The room is what the record needs at most; all of it comes back if it was refused.
+        // The reservation is the most that the record needs; all of it comes back if the record was refused.
         let kept = appended.as_ref().map_or(0, |(_, after)| after.bytes);
-        let granted = state.budget.release(room.bytes - kept);
+        let granted = state.budget.release(reservation.bytes - kept);
         drop(state);
         granted.wake();
-        Ok(self.told(record, Admission::Accepted(appended?)))
+        Ok(self.notify(record, Admission::Accepted(appended?)))
     }
 
-    /// Wakes the driver, if there is something for it to do, and tells the user's partitioner of a record.
-    fn told(&self, record: &Record<'_>, admitted: Admission<(Delivery, After)>) -> Admission {
+    /// Wakes the driver, if it has something to do, and notifies the custom partitioner of the record.
+    fn notify(&self, record: &Record<'_>, admitted: Admission<(Delivery, After)>) -> Admission {
         let (delivery, after) = match admitted {
             Admission::Accepted(accepted) => accepted,
             Admission::Full => return Admission::Full,
@@ -231,17 +231,17 @@ impl Shared {
         if after.wake {
             self.work.notify_one();
         }
-        // A record that names its partition is none of the partitioner's.
-        if let Some(placing) = self.placing.as_ref().filter(|_| record.explicit_partition().is_none()) {
-            placing.appended(record.topic(), delivery.partition(), after.bytes, after.full);
+        // A record that names its partition does not concern the partitioner.
+        if let Some(custom) = self.custom.as_ref().filter(|_| record.explicit_partition().is_none()) {
+            custom.appended(record.topic(), delivery.partition(), after.bytes, after.full);
         }
         Admission::Accepted(delivery)
     }
 
-    /// Takes records into their batches, under one lock and at one time, as long as there is room and topics are known. Adds
-    /// a delivery for each; an error is about the first that has none.
+    /// Appends records to their batches, under one lock and with one time, as long as there is capacity and topics are known. Adds
+    /// a delivery for each; an error is about the first record without one.
     pub(super) fn admit_all(&self, records: &[(Record<'_>, Routing)], into: &mut Vec<Delivery>) -> Result<(), Error> {
-        let mut told = Vec::new();
+        let mut appended = Vec::new();
         let mut wake = false;
         let mut outcome = Ok(());
         let mut state = self.lock();
@@ -249,8 +249,8 @@ impl Shared {
         for (record, routing) in records {
             match self.bytes(record).and_then(|bytes| state.admit(record, bytes, *routing, now)) {
                 Ok(Admission::Accepted((delivery, after))) => {
-                    if self.placing.is_some() && record.explicit_partition().is_none() {
-                        told.push((record.topic(), delivery.partition(), after));
+                    if self.custom.is_some() && record.explicit_partition().is_none() {
+                        appended.push((record.topic(), delivery.partition(), after));
                     }
                     wake |= after.wake;
                     into.push(delivery);
@@ -266,13 +266,13 @@ impl Shared {
         if wake {
             self.work.notify_one();
         }
-        for (placing, (topic, partition, after)) in self.placing.iter().cycle().zip(told) {
-            placing.appended(topic, partition, after.bytes, after.full);
+        for (custom, (topic, partition, after)) in self.custom.iter().cycle().zip(appended) {
+            custom.appended(topic, partition, after.bytes, after.full);
         }
         outcome
     }
 
-    /// The bytes that a record takes at most, unless that is too much.
+    /// The most bytes that a record takes, or an error if that is too much for a request.
     fn bytes(&self, record: &Record<'_>) -> Result<usize, Error> {
         let bytes = record.bytes_max();
         if bytes + HEADER_LEN <= self.request_bytes_max {
@@ -283,16 +283,16 @@ impl Shared {
         Err(refused(Kind::RecordTooLarge, text, record))
     }
 
-    /// Where a record goes, by the record itself or by the user's partitioner.
+    /// Where a record goes, by the record itself or by the custom partitioner.
     pub(super) fn route(&self, record: &Record<'_>) -> Routing {
-        match (record.explicit_partition(), &self.placing) {
+        match (record.explicit_partition(), &self.custom) {
             (Some(partition), _) => Routing::Explicit(partition),
             (None, None) => Routing::Builtin,
-            (None, Some(placing)) => {
+            (None, Some(custom)) => {
                 let snapshot = self.cluster.snapshot();
                 match snapshot.topic(record.topic()).filter(|topic| !topic.partitions.is_empty()) {
                     Some(topic) => {
-                        let partition = placing.choose(topic, record.key_bytes(), clock::seed);
+                        let partition = custom.choose(topic, record.key_bytes(), clock::seed);
                         Routing::Custom { partition, count: u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX) }
                     }
                     None => Routing::Unknown,
@@ -312,26 +312,26 @@ impl Shared {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Stands in line for the room that a record needs.
-    pub(super) fn room(&self, record: &Record<'_>) -> Room<'_> {
+    /// Queues for the capacity that a record needs.
+    pub(super) fn reserve(&self, record: &Record<'_>) -> Reservation<'_> {
         let bytes = record.bytes_max();
         let mut state = self.lock();
         let (turn, receiver) = state.budget.wait(bytes);
-        // There may be room by now, and nobody before.
+        // Capacity may have been released since `Full`, and no waiter may be ahead.
         let granted = if state.stopped { state.budget.end() } else { state.budget.release(0) };
         drop(state);
         granted.wake();
-        Room { shared: self, turn, bytes, receiver, spent: false }
+        Reservation { shared: self, turn, bytes, receiver, spent: false }
     }
 
-    /// Waits until all that was accepted so far is decided and told.
+    /// Waits until every record accepted so far is decided and reported.
     pub(super) async fn flush(&self) {
         let mark = self.lock().core.flush(clock::now());
         self.work.notify_one();
         self.settled(mark).await;
     }
 
-    /// Waits until the driver has told of every batch before `mark`.
+    /// Waits until the driver has reported every batch before `mark`.
     async fn settled(&self, mark: BatchId) {
         loop {
             let mut news = std::pin::pin!(self.news.notified());
@@ -343,20 +343,20 @@ impl Shared {
         }
     }
 
-    /// The driver has told of every batch before `oldest`.
+    /// The driver has reported every batch before `oldest`.
     pub(super) fn settle(&self, oldest: BatchId) {
         if self.settled.swap(oldest, Ordering::AcqRel) != oldest {
             self.news.notify_waiters();
         }
     }
 
-    /// Tells the driver to end; it answers for everything that is left.
+    /// Ends the driver, which resolves every delivery that is left.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.work.notify_one();
     }
 
-    /// Waits until the driver has ended, which takes it no waiting.
+    /// Waits until the driver has ended; it does so without waiting for brokers.
     pub(super) async fn ended(&self) {
         self.settled(BatchId::MAX).await;
     }
@@ -439,7 +439,7 @@ impl State {
         Ok((delivery, After { wake: appended.wake, bytes: appended.bytes, full: appended.full }))
     }
 
-    /// Gives bytes back. Who is let in by that hears of it from the driver.
+    /// Gives bytes back. The driver wakes the waiters that this admits.
     pub(super) fn release(&mut self, bytes: usize) {
         let granted = self.budget.release(bytes);
         self.granted.add(granted);
@@ -449,7 +449,7 @@ impl State {
         std::mem::take(&mut self.granted)
     }
 
-    /// Lets in all who wait, to be told that the producer is closed.
+    /// Admits every waiter, which then finds that the producer is closed.
     pub(super) fn end(&mut self) -> Granted {
         self.stopped = true;
         self.budget.end()

@@ -9,13 +9,18 @@ use std::task::Waker;
 use super::*;
 use crate::codec::Codec;
 use crate::codec::CodecError;
+use crate::codec::Codecs;
 use crate::codec::Compression;
+use crate::config::Properties;
 use crate::error::Code;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
 use crate::mock::Server;
+use crate::partitioner::Builtin;
 use crate::partitioner::Partitioner;
+use crate::partitioner::PartitionerFactory;
 use crate::partitioner::Partitions;
+use crate::types::LONGEST;
 
 const PRODUCE: i16 = 0;
 const METADATA: i16 = 3;
@@ -44,7 +49,7 @@ fn numbers(server: &Server, partition: i32) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn after_a_flush_every_delivery_is_ready_and_no_byte_is_held() {
+async fn flush_leaves_every_delivery_ready_and_the_budget_empty() {
     let (server, client) = cluster(3).await;
     let producer = client.producer().linger(Duration::from_secs(60)).build().unwrap();
     let values: Vec<String> = (0..5_000).map(|number| format!("{number:>100}")).collect();
@@ -64,7 +69,7 @@ async fn after_a_flush_every_delivery_is_ready_and_no_byte_is_held() {
 }
 
 #[tokio::test]
-async fn records_before_one_that_is_refused_are_on_their_way() {
+async fn records_before_a_refused_one_are_accepted() {
     let (server, client) = cluster(1).await;
     let producer = client.producer().request_bytes_max(10_000).build().unwrap();
     let large = "9".repeat(20_000);
@@ -75,7 +80,7 @@ async fn records_before_one_that_is_refused_are_on_their_way() {
 }
 
 #[tokio::test]
-async fn what_is_sent_and_forgotten_is_told_once_it_was_written() {
+async fn unacknowledged_record_is_reported_once_it_was_written() {
     let (server, client) = cluster(1).await;
     let producer = client.producer().guarantee(Guarantee::FireAndForget).build().unwrap();
     let mut receipts = Vec::new();
@@ -95,7 +100,7 @@ async fn what_is_sent_and_forgotten_is_told_once_it_was_written() {
 }
 
 #[tokio::test]
-async fn a_leader_that_moved_is_followed_without_asking_for_metadata() {
+async fn moved_leader_is_followed_without_metadata_request() {
     let (server, client) = cluster(1).await;
     let producer = client.producer().build().unwrap();
     within(producer.send(Record::to("t").value("0"))).await.unwrap();
@@ -115,7 +120,7 @@ async fn a_leader_that_moved_is_followed_without_asking_for_metadata() {
 }
 
 #[tokio::test]
-async fn closing_takes_no_longer_than_it_may_and_tells_what_is_not_known() {
+async fn close_ends_in_time_and_reports_undecided_records() {
     let (server, client) = cluster(1).await;
     let producer = client.producer().build().unwrap();
     within(producer.send(Record::to("t").value("0"))).await.unwrap();
@@ -141,7 +146,7 @@ async fn closing_takes_no_longer_than_it_may_and_tells_what_is_not_known() {
 }
 
 #[test]
-fn deliveries_are_told_also_when_the_runtime_ends_first() {
+fn deliveries_resolve_when_the_runtime_ends_first() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (producer, mut delivery, _server) = runtime.block_on(async {
         let (server, client) = cluster(1).await;
@@ -157,7 +162,7 @@ fn deliveries_are_told_also_when_the_runtime_ends_first() {
     assert_eq!(producer.try_enqueue(Record::to("t").value("2")).unwrap_err().kind(), Kind::Closed);
 }
 
-/// Counts the records that it is told of by using the producer that it serves, which a lock would not survive.
+/// Uses the producer that it serves, which would deadlock under a lock of the producer.
 #[derive(Clone, Debug, Default)]
 struct Curious(Arc<OnceLock<Producer>>);
 
@@ -177,7 +182,7 @@ impl Partitioner for Curious {
 }
 
 #[tokio::test]
-async fn a_partitioner_may_use_the_producer_that_it_serves() {
+async fn custom_partitioner_may_use_its_own_producer() {
     let (server, client) = cluster(2).await;
     let curious = Curious::default();
     let producer = client.producer().partitioner(curious.clone()).build().unwrap();
@@ -192,7 +197,7 @@ async fn a_partitioner_may_use_the_producer_that_it_serves() {
 }
 
 #[tokio::test]
-async fn batches_that_are_compressed_side_by_side_stay_in_order() {
+async fn batches_compressed_in_parallel_stay_in_order() {
     let (server, client) = cluster(2).await;
     let builder = client.producer().compression(Compression::Gzip).batch_bytes(20_000);
     let producer = builder.build().unwrap();
@@ -227,7 +232,7 @@ impl Codec for Panicking {
 }
 
 #[tokio::test]
-async fn a_codec_that_panics_leaves_nobody_waiting() {
+async fn panicking_codec_fails_its_records_at_once() {
     let (_server, client) = cluster(1).await;
     let mut codecs = Codecs::default();
     codecs.register(Arc::new(Panicking));
@@ -242,7 +247,7 @@ async fn a_codec_that_panics_leaves_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_batch_that_the_broker_objects_to_fails_and_the_next_goes_on() {
+async fn refused_batch_fails_and_the_next_is_written() {
     let (server, client) = cluster(1).await;
     let producer = client.producer().linger(Duration::from_secs(60)).build().unwrap();
     let far = i64::MAX / 2;
@@ -377,7 +382,7 @@ async fn partition_that_does_not_exist_is_refused_once_metadata_says_so() {
 }
 
 #[tokio::test]
-async fn try_enqueue_refuses_a_topic_once_metadata_says_that_it_does_not_exist() {
+async fn try_enqueue_refuses_a_missing_topic_once_metadata_says_so() {
     let (server, producer) = impatient(1).await;
     let record = Record::to("u").value("1");
     let (tries, outcome) = within(tried(&producer, &record)).await;
@@ -419,7 +424,7 @@ impl Partitioner for Last {
 }
 
 #[tokio::test]
-async fn custom_partitioner_is_asked_again_when_partitions_were_added_meanwhile() {
+async fn custom_partitioner_is_called_again_after_partitions_were_added() {
     let (server, client) = cluster(1).await;
     let producer = client.producer().partitioner(Last).build().unwrap();
     let record = Record::to("t").value("1");

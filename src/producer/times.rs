@@ -1,4 +1,4 @@
-//! The time that records are given, read from the clock seldom where they come fast.
+//! The time of each record: records that come fast share one reading of the clock.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -6,27 +6,27 @@ use std::time::Instant;
 use crate::net::clock::Clock;
 use crate::net::clock::Now;
 
-/// Reading a clock costs as much as copying a record. Where records come faster than one every two microseconds, one look serves
-/// the next few, for as long as somebody watches: the driver, when it waits, comes back by the end of [`Times::WATCH`] and makes
-/// the next record look again. So what a record is given is no older than that, unless the runtime itself stands still.
+/// Reading a clock costs as much as copying a record. Where records come faster than one every two microseconds, the next few
+/// share one reading, as long as the driver watches: it comes back by the end of [`Times::WATCH`] and makes the next record read
+/// the clock again. So the time of a record is no older than that, unless the runtime itself stalls.
 #[derive(Debug)]
 pub(super) struct Times {
     clock: Clock,
     last: Now,
-    /// How many more records are given the last look.
+    /// How many more records share the last reading.
     left: u32,
     is_watched: bool,
-    /// Records came fast since the driver waited last.
+    /// Records came fast since the driver last waited.
     is_fast: bool,
 }
 
-/// Records that share a look at most.
+/// The most records that share a reading.
 const SHARED: u32 = 32;
-/// Looks that are closer than this are of records that come fast.
+/// Records come fast if two readings are closer than this.
 const FAST: Duration = Duration::from_micros(2 * SHARED as u64);
 
 impl Times {
-    /// How old a shared look may become.
+    /// How old a shared reading may become.
     pub(super) const WATCH: Duration = Duration::from_millis(1);
 
     pub(super) fn new() -> Self {
@@ -47,8 +47,8 @@ impl Times {
         now
     }
 
-    /// The driver was here at `now`, so the next record looks for itself; it is about to wait until `timeout`. Answers when it has
-    /// to be back.
+    /// The driver was here at `now`, so the next record reads the clock. The driver is about to wait until `timeout`; returns when it
+    /// has to be back.
     pub(super) fn watch(&mut self, now: Instant, timeout: Option<Instant>) -> Option<Instant> {
         self.left = 0;
         self.is_watched = std::mem::take(&mut self.is_fast);
@@ -65,19 +65,19 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_look_is_shared_only_while_records_come_fast_and_the_driver_watches() {
+    async fn clock_reading_is_shared_only_between_fast_records() {
         let mut times = Times::new();
         let pass = |millis| tokio::time::advance(Duration::from_millis(millis));
-        // Tokio's paused clock moves by whole milliseconds: records that come fast come at the same time.
+        // Tokio's paused clock moves by whole milliseconds: fast records come at the same time.
         let first = times.now().instant;
         pass(5).await;
-        assert_eq!(times.now().instant - first, Duration::from_millis(5), "nobody watches");
+        assert_eq!(times.now().instant - first, Duration::from_millis(5), "the driver does not watch");
         let fast = times.now().instant;
         assert_eq!(times.watch(fast, None), Some(fast + Times::WATCH));
         assert_eq!(times.now().instant, fast);
         pass(1).await;
-        assert_eq!(times.now().instant, fast, "the look is shared");
-        // The driver is back; records pause, and then the next looks for itself.
+        assert_eq!(times.now().instant, fast, "the reading is shared");
+        // The driver is back; after a pause the next record reads the clock.
         let _ = times.watch(fast, None);
         pass(70).await;
         let slow = times.now().instant;

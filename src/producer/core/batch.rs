@@ -1,4 +1,4 @@
-//! A batch that takes no more records: what it is, where it stands, and what is known of its fate.
+//! A closed batch: its place in the order, its stamp, and whether it may be in the log.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use crate::record::SealedBatch;
 use crate::types::ProducerIdentity;
 use crate::types::Sequence;
 
-/// What became of a batch's records.
+/// The outcome of a batch's records.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// All are in the log, from this offset on; `None` where the broker had them already and did not say where.
     Acknowledged { base_offset: Option<i64>, log_append_time: Option<i64> },
-    /// None is acknowledged; the error says whether they may be in the log.
+    /// None is acknowledged. The error says whether they may be in the log.
     Failed(Error),
 }
 
@@ -30,12 +30,12 @@ pub(super) enum Fate {
 }
 
 impl Fate {
-    /// It is sent, once more or for the first time.
+    /// The fate once it is sent, for the first time or again.
     pub(super) fn sent(self) -> Self {
         Self::InFlight { doubtful: self == Self::Doubtful || self == Self::InFlight { doubtful: true } }
     }
 
-    /// The attempt failed. A later clear refusal says nothing about an earlier attempt that was lost.
+    /// The fate once the attempt failed. A clear refusal rejects only its own attempt, not an earlier one that was lost.
     pub(super) fn failed(self, unclear: bool) -> Self {
         match self {
             Self::InFlight { doubtful: true } | Self::Doubtful => Self::Doubtful,
@@ -44,7 +44,7 @@ impl Fate {
         }
     }
 
-    /// What can be said of it to whoever sent the records.
+    /// Whether its records may be in the log, for their error.
     pub(super) fn written(self) -> Written {
         match self {
             Self::Absent => Written::No,
@@ -57,15 +57,15 @@ impl Fate {
 #[derive(Debug)]
 pub(super) struct Batch<T> {
     pub(super) id: BatchId,
-    /// The ids from `id - room` (exclusive) to `id` are its own: its parts get them if it is split.
-    pub(super) room: u64,
+    /// It owns the ids from `id - ids` (exclusive) to `id`: its parts get them if it is split.
+    pub(super) ids: u64,
     pub(super) ticket: T,
-    /// The index, among the ticket's records, of its first: more than zero in what was split off.
+    /// The index of its first record among those of the ticket: more than zero in a part that was split off.
     pub(super) first: u32,
     pub(super) count: u32,
     /// Whether these are all the records of the ticket.
     pub(super) whole: bool,
-    /// What its records took from the budget: their bytes before compression.
+    /// The bytes that its records took from the budget, before compression.
     pub(super) bytes: usize,
     pub(super) deadline: Instant,
     pub(super) attempts: u32,
@@ -73,22 +73,22 @@ pub(super) struct Batch<T> {
     pub(super) sealed: Option<SealedBatch>,
     pub(super) stamp: Option<(ProducerIdentity, Sequence)>,
     pub(super) fate: Fate,
-    /// Its records were reported already; only its place in the sequence is still of interest, and its bytes are still held.
+    /// Its records were reported before. It still holds its place in the sequence, and its bytes.
     pub(super) abandoned: bool,
 }
 
 impl<T> Batch<T> {
-    /// The `number`th of `parts` that take its place, with `count` records from `first` on; its id lies in the parent's room, and
-    /// its sequences are those its records had.
+    /// The `number`th of `parts` that take its place, with `count` records from `first` on. Its id is one of the parent's ids, and
+    /// its records keep their sequences.
     pub(super) fn part(&self, number: u64, parts: u64, first: u32, count: u32, bytes: usize) -> Self
     where
         T: Clone,
     {
-        let room = self.room / parts;
-        let id = if number + 1 == parts { self.id } else { self.id - self.room + room * (number + 1) };
+        let ids = self.ids / parts;
+        let id = if number + 1 == parts { self.id } else { self.id - self.ids + ids * (number + 1) };
         Self {
             id,
-            room,
+            ids,
             ticket: self.ticket.clone(),
             first,
             count,

@@ -1,12 +1,12 @@
-//! Decides what is written, when, and what became of it. Owns no socket, task, lock or clock.
+//! The producer's decisions: which batch is sent when and where, and how it ends. Owns no socket, task, lock or clock.
 //!
 //! ```text
-//!  append -> open --full, or due and its broker's turn--> closed --Seal--> ready --Send--> in flight --answer--> Complete
+//!  append -> open --full, or due and its broker's turn--> closed --Seal--> ready --Send--> in flight --response--> Complete
 //!                                                                           ^                  |
-//!                                                                           +---- retry -------+
+//!                                                                           +----- retry ------+
 //! ```
 //!
-//! A batch is due after its linger, when its broker has nothing to do, or on a flush. It is closed only when its broker can
+//! A batch is due after its linger, when its broker has no request in flight, or on a flush. It is closed only when its broker can
 //! take it, so that batches grow while brokers are busy, however many partitions there are.
 //!
 //! A batch is stamped (producer identity and first sequence) when it is first sent, and keeps the stamp: a retry is the same
@@ -87,9 +87,9 @@ pub struct ProducerCore<T> {
     counters: ProducerMetrics,
     last_batch: BatchId,
     last_request: u64,
-    /// There may be requests to be made.
+    /// Requests may be made.
     work: bool,
-    /// The driver looks again at this time, as `poll_timeout` said.
+    /// The driver calls `handle_timeout` at this time, as `poll_timeout` said.
     looks_again: Option<Instant>,
     fatal: Option<Error>,
 }
@@ -128,8 +128,8 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Lets producer ids that are new begin with another sequence than zero, which brokers take of whom they do not know
-    /// (`ProducerAppendInfo.checkSequence`): close to the largest, it wraps within a test.
+    /// Lets new producer ids begin with another sequence than zero, which brokers accept from an unknown producer
+    /// (`ProducerAppendInfo.checkSequence`). Close to the largest, it wraps within a test.
     #[cfg(feature = "unstable-internals")]
     pub fn begin_with(&mut self, first: Sequence) {
         self.identity.begin_with(first);
@@ -154,12 +154,12 @@ impl<T: Clone> ProducerCore<T> {
         state.partitioner.partition(key, &known, &mut self.rng)
     }
 
-    /// How many acknowledgements are asked for, as the wire has it.
+    /// The acknowledgements that requests ask for, as the wire has them.
     pub fn acks(&self) -> i16 {
         self.settings.acks
     }
 
-    /// How many partitions a topic has.
+    /// The number of partitions of a topic.
     pub fn partition_count(&self, topic: u32) -> u32 {
         self.topics[topic as usize].count
     }
@@ -174,7 +174,7 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Whether something is to be done, now or before the driver looks again.
+    /// Whether the driver is needed before the time that it was given.
     fn is_waiting(&self) -> bool {
         let next = self.next_timeout();
         self.work || !self.actions.is_empty() || next.is_some_and(|at| self.looks_again.is_none_or(|then| at < then))
@@ -185,13 +185,13 @@ impl<T: Clone> ProducerCore<T> {
         self.flush_mark = self.last_batch;
         let brokers: Vec<i32> = self.brokers.keys().copied().collect();
         for broker in brokers {
-            // Whatever is open and not due is noted there, or has no leader, and is due when it gets one.
+            // An open batch that is not due is noted there. One without a leader becomes due when it gets a leader.
             self.take_opened(now, broker);
         }
         self.last_batch + 1
     }
 
-    /// The oldest batch that is not decided; if all are, the next there will be.
+    /// The oldest batch that is not decided; if all are, the next one.
     pub fn oldest(&self) -> BatchId {
         self.outstanding.first().copied().unwrap_or(self.last_batch + 1)
     }
@@ -216,7 +216,7 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Does what is due.
+    /// Acts on every timer that has elapsed.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.identity.handle_timeout(now) {
             self.service_all(now);
@@ -240,13 +240,13 @@ impl<T: Clone> ProducerCore<T> {
         self.timers.first().map(|(at, _)| *at).into_iter().chain(self.identity.poll_timeout()).min()
     }
 
-    /// When something may be due, if nothing else happens first.
+    /// The time of the next `handle_timeout`, if nothing else happens first.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
         self.looks_again = self.next_timeout();
         self.looks_again
     }
 
-    /// The next thing to do, until there is none.
+    /// The next action, until there is none.
     pub fn poll_action(&mut self) -> Option<Action<T>> {
         if self.actions.is_empty() && self.work {
             self.work = false;

@@ -20,17 +20,17 @@ use crate::types::Sequence;
 pub(super) struct Open<T> {
     pub(super) id: BatchId,
     pub(super) builder: BatchBuilder,
-    /// Bytes it may have before compression.
+    /// The most bytes that it takes before compression.
     pub(super) limit: usize,
     pub(super) ticket: T,
     pub(super) opened: Instant,
     pub(super) deadline: Instant,
-    /// It has waited enough: it goes when its broker can take it, and takes records until then.
+    /// It has waited enough: it is sent when its broker can take it, and takes records until then.
     pub(super) due: bool,
 }
 
 impl<T> Open<T> {
-    /// Opens a batch with its first record; answers the bytes that it took.
+    /// Opens a batch with its first record; returns the record's bytes.
     pub(super) fn new(
         id: BatchId,
         [opened, deadline]: [Instant; 2],
@@ -43,7 +43,7 @@ impl<T> Open<T> {
         (Self { id, builder, limit, ticket, opened, deadline, due: false }, bytes)
     }
 
-    /// Writes a record if there is room for it; answers its index and its bytes.
+    /// Writes a record if it fits; returns its index and its bytes.
     pub(super) fn append(&mut self, record: &RecordRef<'_>) -> Option<(u32, usize)> {
         self.builder.append_within(record, self.limit)
     }
@@ -73,7 +73,7 @@ pub(super) type Home = (i32, u32);
 /// The identity and stamps that a partition may send under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stamping {
-    /// Its own: what it has is good, or is repeated as it was.
+    /// Those that it has: they are good, or a batch in doubt is repeated unchanged.
     AsItIs,
     /// The producer's current identity, which it has to adopt first.
     Current,
@@ -94,11 +94,11 @@ pub(super) struct Partition<T> {
     pub(super) at: Option<Home>,
     pub(super) identity: Option<ProducerIdentity>,
     pub(super) next_sequence: Sequence,
-    /// The log that took a batch under this identity, if nothing failed since.
+    /// The log that accepted a batch under this identity, if nothing failed since.
     proven: Option<Home>,
     /// The last batch that was acknowledged.
     acknowledged: BatchId,
-    /// A sequence was given out that no broker will see: what follows needs a new epoch.
+    /// A sequence was used that no broker will see: later batches need a new epoch.
     pub(super) hole: bool,
     /// A batch came back to be sent again: nothing new is sent until all are back.
     pub(super) recovering: bool,
@@ -107,13 +107,13 @@ pub(super) struct Partition<T> {
     pub(super) retry_at: Option<Instant>,
     /// The leader that the last attempt went to, with its epoch, and the topic's incarnation: another one is tried at once.
     pub(super) tried: Option<(u32, metadata::Partition)>,
-    /// It is looked at then, or earlier.
+    /// The time at which it is serviced, at the latest.
     pub(super) timer: Option<Instant>,
     /// The brokers in whose queue it has an entry: one entry in each at most, however often the leader moves there and back.
     pub(super) queued_at: Vec<i32>,
-    /// The broker that takes its open batch as soon as it has nothing to do.
+    /// The broker that takes its open batch as soon as it is idle.
     pub(super) noted: Option<i32>,
-    /// Bytes of its last batch, to be expected of the next.
+    /// The bytes of its last batch, as an estimate of the next.
     pub(super) usual: usize,
 }
 
@@ -144,14 +144,14 @@ impl<T> Partition<T> {
         self.open.is_none() && self.ready.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Closes the open batch; it stays here, to be sealed, as the last in line. `room` is the number of ids it has.
-    pub(super) fn close(&mut self, room: u64) -> Option<(BatchId, ClosedBatch)> {
+    /// Closes the open batch, which stays here, last in the queue, to be sealed. `ids` is the number of ids that it owns.
+    pub(super) fn close(&mut self, ids: u64) -> Option<(BatchId, ClosedBatch)> {
         let Open { id, builder, ticket, deadline, .. } = self.open.take()?;
         let closed = builder.close();
         self.usual = closed.records.len();
         self.ready.push_back(Batch {
             id,
-            room,
+            ids,
             ticket,
             first: 0,
             count: closed.count,
@@ -167,7 +167,7 @@ impl<T> Partition<T> {
         Some((id, closed))
     }
 
-    /// Takes a batch that was sealed; answers its bytes before and after, if it is still here.
+    /// Stores a sealed batch; returns its bytes before and after, if it is still here.
     pub(super) fn sealed(&mut self, id: BatchId, sealed: SealedBatch) -> Option<(usize, usize)> {
         let batch = self.ready.iter_mut().rev().find(|batch| batch.id == id)?;
         let sizes = (batch.bytes, sealed.body().len());
@@ -180,13 +180,13 @@ impl<T> Partition<T> {
         self.ready.remove(at)
     }
 
-    /// Takes a sent batch that was answered.
+    /// Takes out a batch in flight whose response has come.
     pub(super) fn answered(&mut self, id: BatchId) -> Option<Batch<T>> {
         let at = self.in_flight.iter().position(|batch| batch.id == id)?;
         self.in_flight.remove(at)
     }
 
-    /// Whether there is something to send: a sealed batch first in line, or nothing in line and an open one that is due.
+    /// Whether there is something to send: the first batch of the queue is sealed, or the queue is empty and the open batch is due.
     pub(super) fn wants(&self) -> bool {
         match self.ready.front() {
             Some(head) => head.sealed.is_some(),
@@ -199,7 +199,7 @@ impl<T> Partition<T> {
         if self.in_flight.is_empty() {
             return true;
         }
-        // Requests to two logs can be carried out in any order.
+        // Requests to two logs may be carried out in either order.
         if self.recovering || self.at != Some(home) {
             return false;
         }
@@ -226,7 +226,7 @@ impl<T> Partition<T> {
         self.in_flight.back()
     }
 
-    /// Notes an entry in a broker's queue; answers whether there was none.
+    /// Notes an entry in a broker's queue; returns whether there was none.
     pub(super) fn enter_queue(&mut self, broker: i32) -> bool {
         let is_new = !self.queued_at.contains(&broker);
         if is_new {
@@ -240,20 +240,20 @@ impl<T> Partition<T> {
         self.queued_at.retain(|queued| *queued != broker);
     }
 
-    /// Puts a batch in line where its id belongs.
+    /// Puts a batch into the queue where its id belongs.
     pub(super) fn insert(&mut self, batch: Batch<T>) {
         let at = self.ready.iter().position(|other| other.id > batch.id);
         self.ready.insert(at.unwrap_or(self.ready.len()), batch);
     }
 
-    /// Puts a batch back in line, to be sent again before anything that came after it.
+    /// Puts a batch back into the queue, to be sent again before any later batch.
     pub(super) fn retry(&mut self, batch: Batch<T>) {
         self.recovering = true;
         self.proven = None;
         self.insert(batch);
     }
 
-    /// The leader accepted a batch: nothing stands in the way of more.
+    /// Notes that the leader accepted a batch.
     pub(super) fn succeeded(&mut self, id: BatchId) {
         self.acknowledged = self.acknowledged.max(id);
         self.failures = 0;
@@ -272,14 +272,13 @@ impl<T> Partition<T> {
         doubtful.map_or(self.acknowledged, |batch| batch.id.max(self.acknowledged))
     }
 
-    /// Takes all batches up to this one out of line.
+    /// Takes all batches up to this one out of the queue.
     pub(super) fn take_until(&mut self, last: BatchId) -> VecDeque<Batch<T>> {
         let after = self.ready.split_off(self.ready.partition_point(|batch| batch.id <= last));
         std::mem::replace(&mut self.ready, after)
     }
 
-    /// Whether every stamped batch is back and known not to be in the log, nor anything behind it, so that stamps may be given
-    /// anew.
+    /// Whether every stamped batch is back, and surely neither it nor a later one is in the log, so that stamps may be replaced.
     pub(super) fn may_restamp(&self) -> bool {
         let is_bound = |batch: &Batch<T>| batch.fate == Fate::Doubtful || batch.id < self.acknowledged;
         self.in_flight.is_empty() && !self.ready.iter().any(is_bound)
@@ -292,7 +291,7 @@ impl<T> Partition<T> {
             return Stamping::AsItIs;
         }
         if !self.may_restamp() {
-            // A batch in doubt is sent again as it was, and its answer decides. Nothing new goes out under the old identity.
+            // A batch in doubt is sent again unchanged, and its response decides. Nothing new goes out under the old identity.
             let is_stamped = self.ready.front().is_some_and(|head| head.stamp.is_some());
             return if is_stamped { Stamping::AsItIs } else { Stamping::Wait };
         }

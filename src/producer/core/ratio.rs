@@ -1,14 +1,14 @@
-//! How small a topic's records become when they are compressed (KIP-126, `CompressionRatioEstimator`).
+//! An estimate of a topic's compression ratio (KIP-126, `CompressionRatioEstimator`).
 
-/// An estimate that believes bad news at once and good news slowly, so that batches are seldom larger than asked for.
+/// An estimate that follows a worse ratio at once and a better one slowly, so that batches are seldom larger than configured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ratio(f64);
 
-/// What is added, at least, when a batch came out larger than expected.
+/// The least that is added when a batch was larger than expected.
 const WORSE_BY: f64 = 0.05;
-/// What is taken off, at most, when a batch came out smaller than expected.
+/// The most that is subtracted when a batch was smaller than expected.
 const BETTER_BY: f64 = 0.005;
-/// Room for the estimate to be wrong.
+/// The margin for a wrong estimate.
 const SLACK: f64 = 1.05;
 
 impl Ratio {
@@ -16,25 +16,25 @@ impl Ratio {
         Self(1.0)
     }
 
-    /// Learns what became of a batch.
+    /// Takes a batch's size before and after compression.
     pub(super) fn observe(&mut self, raw: usize, compressed: usize) {
         let observed = share(compressed, raw);
         self.0 = if observed > self.0 { observed.max(self.0 + WORSE_BY) } else { observed.max(self.0 - BETTER_BY) };
     }
 
-    /// A broker refused a batch as too large: no more optimism than its own records give reason for.
+    /// Takes the sizes of a batch that a broker refused as too large: the estimate falls back to no compression, or to its ratio.
     pub(super) fn refused(&mut self, raw: usize, compressed: usize) {
         self.0 = share(compressed, raw).max(1.0);
     }
 
-    /// Bytes of records that are expected to come out as `wire` bytes.
+    /// The bytes of records that are expected to be compressed to `wire` bytes.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub(super) fn raw_for(self, wire: usize) -> usize {
-        // An estimate: what is lost beyond 2^52 bytes does not matter, and a cast from a float saturates.
+        // An estimate: lost precision beyond 2^52 bytes does not matter, and a cast from a float saturates.
         (wire as f64 / (self.0.max(0.001) * SLACK)) as usize
     }
 
-    /// Bytes that records of `raw` bytes are expected to come out as.
+    /// The bytes that records of `raw` bytes are expected to be compressed to.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     pub(super) fn wire_for(self, raw: usize) -> usize {
         (raw as f64 * self.0 * SLACK) as usize
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_news_counts_at_once_and_good_news_slowly() {
+    fn worse_ratio_counts_at_once_and_a_better_one_slowly() {
         let mut ratio = Ratio::new();
         assert_eq!(ratio.raw_for(1_050), 1_000);
         for _ in 0..100 {
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_to_be_sent_is_a_little_more_than_the_estimate() {
+    fn expected_wire_size_is_a_little_above_the_estimate() {
         let mut ratio = Ratio::new();
         assert_eq!(ratio.wire_for(1_000), 1_050);
         for _ in 0..100 {

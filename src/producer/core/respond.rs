@@ -1,4 +1,4 @@
-//! What an answer, or its absence, means for each batch that was sent.
+//! Responses: how each batch of a request ends or continues.
 
 use std::fmt;
 use std::time::Instant;
@@ -23,21 +23,21 @@ use crate::wire::message::Node;
 use crate::wire::message::ProduceResponse;
 use crate::wire::message::ProducedPartition;
 
-/// An earlier attempt of what is being answered was lost.
+/// The fate of a batch in flight of which an earlier attempt was lost.
 const DOUBTFUL: Fate = Fate::InFlight { doubtful: true };
 
-/// What an attempt came to.
+/// The result of an attempt.
 enum Attempt<'a> {
     Answered(&'a ProducedPartition, &'a [Node]),
-    /// No answer: the error says whether the request left this process.
+    /// No response: the error says whether the request left this process.
     Lost(&'a Error),
     /// The response does not mention the partition.
     Omitted,
 }
 
-/// Why a batch is sent again.
+/// The cause of a retry.
 enum Cause<'a> {
-    /// The broker cannot be reached, or does not lead the partition yet: that holds for others as well.
+    /// The broker cannot be reached, or does not lead the partition yet. Other partitions share this cause.
     Broker(&'a dyn fmt::Display),
     /// Something is wrong with this partition.
     Partition(&'a dyn fmt::Display),
@@ -60,7 +60,7 @@ fn may_identify(code: Code) -> bool {
 }
 
 impl<T: Clone> ProducerCore<T> {
-    /// Takes the answer to a request.
+    /// Takes the response to a request.
     pub fn handle_response(&mut self, now: Instant, request: u64, response: &Result<ProduceResponse, Error>) {
         let Some((broker, sent)) = self.requests.remove(&request) else { return };
         if let Some(state) = self.brokers.get_mut(&broker) {
@@ -81,14 +81,14 @@ impl<T: Clone> ProducerCore<T> {
         self.wake_broker(now, broker);
     }
 
-    /// A broker that has nothing to do takes what is open.
+    /// Makes open batches due at a broker without a request in flight.
     fn wake_broker(&mut self, now: Instant, broker: i32) {
         if self.brokers.get(&broker).is_some_and(|state| state.in_flight == 0) {
             self.take_opened(now, broker);
         }
     }
 
-    /// Looks at the partitions whose open batch waits for this broker.
+    /// Services the partitions whose open batch waits for this broker.
     pub(super) fn take_opened(&mut self, now: Instant, broker: i32) {
         let Some(state) = self.brokers.get_mut(&broker) else { return };
         for key in std::mem::take(&mut state.opened) {
@@ -118,11 +118,11 @@ impl<T: Clone> ProducerCore<T> {
             Attempt::Omitted if self.mode == Mode::Unanswered => self.acknowledged(key, batch, None, None),
             Attempt::Omitted => {
                 self.refresh(key.topic);
-                self.retry(now, key, batch, true, Cause::Broker(&"no answer about the partition"));
+                self.retry(now, key, batch, true, Cause::Broker(&"the response lacks the partition"));
             }
             Attempt::Lost(error) => {
                 let unclear = error.is_written() != Some(Written::No);
-                // What is sent once is not sent again unless it surely was not sent.
+                // Without acknowledgements a batch is sent once: again only if it surely was not sent.
                 if may_repeat(error) && !(unclear && self.mode == Mode::Unanswered) {
                     self.refresh(key.topic);
                     self.retry(now, key, batch, unclear, Cause::Broker(error));
@@ -166,7 +166,7 @@ impl<T: Clone> ProducerCore<T> {
                 }
                 self.retry(now, key, batch, doubtful, Cause::Broker(&code));
             }
-            // Parts of what may be in the log already would be in it twice.
+            // The parts of a batch that may be in the log would be in it twice.
             ProduceRecovery::Split if batch.count > 1 && !batch.abandoned && batch.fate != DOUBTFUL => {
                 self.split(key, batch);
             }
@@ -183,15 +183,16 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Passes on who leads instead, where the broker says so (KIP-951); answers whether there is no need to ask.
+    /// Passes on the new leader that a broker named (KIP-951); returns whether a metadata request is needless.
     fn hint(&mut self, key: Key, code: Code, answer: &ProducedPartition, nodes: &[Node]) -> bool {
         let moved = matches!(code, Code::NotLeaderOrFollower | Code::FencedLeaderEpoch);
         let Some(leader) = answer.current_leader.filter(|leader| moved && leader.id >= 0) else { return false };
         let topic = &self.topics[key.topic as usize];
         let known = topic.leader(key.partition).and_then(|partition| partition.epoch);
-        let news = LeaderEpoch::from_wire(leader.epoch).is_some_and(|epoch| known.is_none_or(|known| known < epoch));
+        let is_newer =
+            LeaderEpoch::from_wire(leader.epoch).is_some_and(|epoch| known.is_none_or(|known| known < epoch));
         let reachable = nodes.iter().any(|node| node.id == leader.id) || self.snapshot.broker(leader.id).is_some();
-        if !news || !reachable {
+        if !is_newer || !reachable {
             return false;
         }
         let (topic, nodes) = (topic.name.clone(), nodes.to_vec());
@@ -199,7 +200,7 @@ impl<T: Clone> ProducerCore<T> {
         true
     }
 
-    /// A batch that had failed was acknowledged: its broker is ready, so the others that wait for it go soon.
+    /// Notes that a retried batch was acknowledged: its broker is ready, and other partitions that wait for it are sent soon.
     fn progressed(&mut self, now: Instant, key: Key, batch: &Batch<T>) {
         let Some((broker, _)) = self.partitions.get_mut(key).filter(|_| batch.attempts > 1).and_then(|one| one.at)
         else {
@@ -242,7 +243,7 @@ impl<T: Clone> ProducerCore<T> {
         partition.retry(batch);
     }
 
-    /// When a partition that failed is tried again.
+    /// The time at which a partition that failed is tried again.
     fn tried_again_at(&mut self, now: Instant, key: Key, cause: &Cause<'_>) -> Instant {
         let back_off = [self.settings.retry_backoff, self.settings.retry_backoff_max];
         let Some(partition) = self.partitions.get_mut(key) else { return now };
@@ -255,19 +256,18 @@ impl<T: Clone> ProducerCore<T> {
         now + self.settings.back_off(failures, &mut self.rng)
     }
 
-    /// The broker's idea of the sequence is another one.
+    /// Handles a refusal of the batch's sequence: the broker expects another one.
     fn new_epoch(&mut self, now: Instant, key: Key, batch: Batch<T>, code: Code) {
         let Some(partition) = self.partitions.get_mut(key) else { return };
         let mut others = partition.in_flight.iter().chain(&partition.ready);
         if others.any(|other| other.stamp.is_some() && other.id < batch.id) {
-            // An earlier batch is on its way again: this one is out of order only until that has arrived.
+            // An earlier batch is being retried: this one is out of order only until that has arrived.
             return self.retry(now, key, batch, false, Cause::Partition(&code));
         }
         partition.hole = true;
-        // What an earlier attempt came to, this refusal does not say: that one, and what was sent before it, may still be on the way
-        // from a connection that was lost, and then all of it is accepted.
-        // A broker that has forgotten a producer takes any sequence for the first, so that later batches may be in the log without
-        // this one: written now, it would stand behind them. Nor can their doubt, or its own, be cleared up any more.
+        // This error rejects only this attempt. An earlier attempt on a lost connection may still be appended, with the batches sent
+        // before it. A broker that has forgotten a producer takes any sequence as the first, so that later batches may be in the log
+        // without this one: written now, it would come after them. Their doubt, and its own, can no longer be resolved.
         let last = partition.last_maybe_written();
         if batch.id > last && batch.fate != DOUBTFUL {
             return self.retry(now, key, batch, false, Cause::Partition(&code));
@@ -279,8 +279,8 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// The broker will not have the batch. Where it says which records it objects to (KIP-467), each gets its own message, and
-    /// the others learn that they were refused with it, as `Sender.failBatch` has it.
+    /// Fails a batch that the broker refused. Where the broker names records (KIP-467), each gets its own message, and the others
+    /// one that they were refused with them, as in `Sender.failBatch`.
     fn denied(&mut self, key: Key, batch: Batch<T>, code: Code, answer: &ProducedPartition, unclear: bool) {
         let why = answer.error_message.as_deref().unwrap_or("the broker refused the record");
         let (batch, error) = self.failed(key, batch, unclear, Error::broker(code, why));
@@ -295,7 +295,7 @@ impl<T: Clone> ProducerCore<T> {
         if bad.is_empty() || batch.abandoned {
             return self.complete(batch, Outcome::Failed(error));
         }
-        // With one objection the code is about that record; with several it may be about any of them.
+        // With one record named the code is about that record; with several it may be about any of them.
         let each = if bad.len() == 1 { code } else { Code::InvalidRecord };
         let name = self.topics[key.topic as usize].name.clone();
         let about = |code, text: &str| {
@@ -321,7 +321,7 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Takes the answer to `Action::InitProducerId`.
+    /// Takes the response to `Action::InitProducerId`.
     pub fn handle_identity(&mut self, now: Instant, answer: Result<ProducerIdentity, Error>) {
         match answer {
             Ok(identity) => {
@@ -339,8 +339,8 @@ impl<T: Clone> ProducerCore<T> {
     }
 }
 
-/// Where in a response the last partition was found: brokers answer in the order they were asked, so the next is most often
-/// right behind, and a response of a thousand partitions is walked once.
+/// The place in a response at which the last partition was found. Brokers answer in the order of the request, so the next one is
+/// most often right behind it, and a response of a thousand partitions is walked once.
 #[derive(Default)]
 struct Places {
     topic: usize,

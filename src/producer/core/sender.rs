@@ -1,4 +1,4 @@
-//! What is sent, when, and to whom.
+//! Requests: which partition's batch is sent when, and to which broker.
 
 use std::time::Instant;
 
@@ -22,8 +22,7 @@ const ENVELOPE: usize = 512;
 const ENTRY: usize = 128;
 
 impl<T: Clone> ProducerCore<T> {
-    /// Looks at a partition after something happened to it: decides what is too old, and puts it in its broker's line if it
-    /// has something to send.
+    /// Services a partition after an event: expires its old batches, and queues it at its broker if it has something to send.
     pub(super) fn service(&mut self, now: Instant, key: Key) {
         self.expire(now, key);
         let topic = &mut self.topics[key.topic as usize];
@@ -41,7 +40,7 @@ impl<T: Clone> ProducerCore<T> {
         }
         let broker = leader.map(|id| self.brokers.entry(id).or_default());
         if let Some(open) = &mut partition.open {
-            // A broker with nothing to do is worth more than a fuller batch.
+            // An idle broker is worth more than a fuller batch.
             let idle = broker.as_ref().is_some_and(|broker| broker.in_flight == 0);
             open.due |= idle || open.opened + self.settings.linger <= now || open.id <= self.flush_mark;
         }
@@ -70,8 +69,8 @@ impl<T: Clone> ProducerCore<T> {
         self.arm(now, key);
     }
 
-    /// Asks for metadata on behalf of a partition without a leader; returns when it asks again. Metadata that names a leader wakes it
-    /// before, so all partitions of a topic share that time.
+    /// Requests metadata for a partition without a leader, and returns when to request it again. All partitions of a topic share
+    /// that time; metadata that names a leader wakes them before.
     fn ask_for_leader(&mut self, now: Instant, topic: u32) -> Instant {
         if let Some(at) = self.topics[topic as usize].asks_again_at.filter(|at| *at > now) {
             return at;
@@ -82,8 +81,7 @@ impl<T: Clone> ProducerCore<T> {
         until
     }
 
-    /// Sees to it that the partition is looked at when its next time comes. A timer that is too early is left as it is: it
-    /// costs one look, less than moving it for each batch.
+    /// Arms the partition's timer. A timer that is too early stays: one useless call costs less than moving it for each batch.
     pub(super) fn arm(&mut self, now: Instant, key: Key) {
         let Some(partition) = self.partitions.get_mut(key) else { return };
         let linger = partition.open.as_ref().filter(|open| !open.due).map(|open| open.opened + self.settings.linger);
@@ -98,7 +96,7 @@ impl<T: Clone> ProducerCore<T> {
         self.timers.insert((at, key));
     }
 
-    /// Makes requests while brokers can take them.
+    /// Makes requests as long as brokers can take them.
     pub(super) fn fill_requests(&mut self) {
         let able = |(id, broker): (&i32, &super::Broker)| {
             (broker.in_flight < REQUESTS_MAX && !broker.ready.is_empty()).then_some(*id)
@@ -109,7 +107,7 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Makes one request for a broker, each partition in turn with one batch; answers whether there was something to send.
+    /// Makes one request for a broker, with one batch of each partition in turn; returns whether there was something to send.
     fn fill_request(&mut self, broker: i32) -> bool {
         let Some(state) = self.brokers.get(&broker).filter(|state| state.in_flight < REQUESTS_MAX) else {
             return false;
@@ -121,7 +119,7 @@ impl<T: Clone> ProducerCore<T> {
             let Some(key) = self.brokers.get_mut(&broker).and_then(|state| state.ready.pop_front()) else { break };
             let Some(size) = self.prepare(broker, key) else { continue };
             if !entries.is_empty() && bytes + size + ENTRY > self.settings.request_bytes_max {
-                // The next request starts with it.
+                // The next request starts with this partition.
                 if let (Some(state), Some(partition)) = (self.brokers.get_mut(&broker), self.partitions.get_mut(key)) {
                     partition.enter_queue(broker);
                     state.ready.push_front(key);
@@ -164,7 +162,7 @@ impl<T: Clone> ProducerCore<T> {
         if partition.ready.is_empty() {
             self.close_open(key);
         }
-        // One that is being compressed comes again when that is done.
+        // A batch that is being compressed comes back when that is done.
         self.partitions.get_mut(key)?.ready.front()?.sealed.as_ref().map(SealedBatch::size)
     }
 
@@ -192,7 +190,7 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// The identity as `ask` has it from the machine; requests one if that is what the machine wants.
+    /// The identity that `ask` gets from the machine; requests one where the machine says so.
     fn known(&mut self, ask: impl FnOnce(&mut Identity) -> Current) -> Option<ProducerIdentity> {
         match ask(&mut self.identity) {
             Current::Known(identity) => Some(identity),
@@ -204,7 +202,7 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
-    /// Moves a partition's first batch in flight, and the partition to the end of the line if it has more.
+    /// Moves a partition's first batch in flight, and the partition to the end of the queue if it has more.
     fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Entry)> {
         let topic = &mut self.topics[key.topic as usize];
         let partition = self.partitions.get_mut(key)?;

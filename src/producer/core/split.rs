@@ -1,4 +1,4 @@
-//! What is done with a batch that is too large for the broker (KIP-126).
+//! The split of a batch that is too large for the broker (KIP-126).
 
 use std::time::Instant;
 
@@ -12,15 +12,15 @@ use crate::error::Error;
 use crate::record::ClosedBatch;
 
 impl<T: Clone> ProducerCore<T> {
-    /// Takes a batch that was refused as too large. It waits in line, unsealed, until its parts take its place and its sequences,
-    /// as `ProducerBatch.assignProducerStateToBatches` has it: what was sent behind it needs no other stamp.
+    /// Splits a batch that was refused as too large. It waits in the queue, unsealed, until its parts take its place and its
+    /// sequences, as in `ProducerBatch.assignProducerStateToBatches`: batches sent behind it keep their stamps.
     pub(super) fn split(&mut self, key: Key, mut batch: Batch<T>) {
         batch.fate = batch.fate.failed(false);
         let Some(sealed) = batch.sealed.take() else { return };
         self.topics[key.topic as usize].ratio.refused(batch.bytes, sealed.body().len());
         self.counters.splits += 1;
         let id = batch.id;
-        // What grew beyond the usual size because it was expected to compress better falls apart at once, the rest in halves.
+        // A batch that grew beyond the usual size, because it was expected to compress better, is split to that size; others in two.
         let parts = batch.bytes.div_ceil(self.settings.batch_bytes).max(2);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX).min(batch.count);
         let (topic, partition) = (&*self.topics[key.topic as usize].name, key.partition);

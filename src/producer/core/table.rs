@@ -15,7 +15,7 @@ impl<T> Table<T> {
         self.0.get_mut(key.topic as usize)?.get_mut(usize::try_from(key.partition).ok()?)?.as_mut()
     }
 
-    /// The partition, made if this is the first that is heard of it. Keys were checked against the topic's partitions.
+    /// The partition, created with its first record. The caller checked the key against the topic's partitions.
     pub(super) fn get_or_make(&mut self, key: Key) -> &mut Partition<T> {
         let (topic, index) = (key.topic as usize, usize::try_from(key.partition).unwrap_or(0));
         if self.0.len() <= topic {
@@ -28,12 +28,12 @@ impl<T> Table<T> {
         partitions[index].get_or_insert_with(Partition::new)
     }
 
-    /// The partitions of all topics that have something in them.
+    /// The partitions of all topics that have batches.
     pub(super) fn busy(&self) -> Vec<Key> {
         (0..).zip(&self.0).flat_map(|(topic, partitions)| busy(topic, partitions)).collect()
     }
 
-    /// The partitions of one topic that have something in them.
+    /// The partitions of one topic that have batches.
     pub(super) fn busy_in(&self, topic: u32) -> Vec<Key> {
         self.0.get(topic as usize).into_iter().flat_map(|partitions| busy(topic, partitions)).collect()
     }

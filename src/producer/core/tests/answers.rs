@@ -1,9 +1,9 @@
-//! What answers mean, and which batch each is about: scripts that mutants of the core asked for.
+//! Responses: their meaning, and the batch that each is about. Mutants of the core showed that these scripts were missing.
 
 use super::*;
 
 #[test]
-fn a_partition_that_an_answer_leaves_out_is_sent_again_as_it_was() {
+fn partition_missing_from_the_response_is_retried_unchanged() {
     check_on(
         "put t0 | answer r2 | wait 120 | answer r3 t0!46",
         "send r2 n1 t0#1+1e0
@@ -14,7 +14,7 @@ fn a_partition_that_an_answer_leaves_out_is_sent_again_as_it_was() {
 }
 
 #[test]
-fn an_answer_is_about_the_topic_that_it_names_whatever_the_order() {
+fn response_is_read_by_topic_whatever_its_order() {
     for named in ["", "named |"] {
         check(
             &format!("{named} meta t0=1e5 u0=1e5 | put t0 | put u0 | id 7 | answer r1 u0@7 t0@3"),
@@ -27,7 +27,7 @@ fn an_answer_is_about_the_topic_that_it_names_whatever_the_order() {
 }
 
 #[test]
-fn an_answer_is_about_the_partition_that_it_names_whatever_the_order() {
+fn response_is_read_by_partition_whatever_its_order() {
     check(
         "meta t0=1e5 t1=1e5 t2=1e5 | put t0 | put t1 | put t2 | id 7 | answer r1 t2@9 t0@3 t1@7",
         "id?
@@ -39,7 +39,7 @@ fn an_answer_is_about_the_partition_that_it_names_whatever_the_order() {
 }
 
 #[test]
-fn a_broker_with_room_again_takes_what_other_partitions_have_in_line() {
+fn freed_request_slot_takes_other_queued_partitions() {
     check_on(
         "put t0 5x900 | put t1 1x900 | answer r2 t0@1",
         "send r2 n1 t0#1+1e0
@@ -53,7 +53,7 @@ fn a_broker_with_room_again_takes_what_other_partitions_have_in_line() {
 }
 
 #[test]
-fn a_producer_that_is_refused_an_identity_says_so_of_every_record() {
+fn refused_identity_fails_every_record() {
     check(
         "meta t0=1e5 | put t0 | id !31 | put t0",
         "id?
@@ -63,7 +63,7 @@ fn a_producer_that_is_refused_an_identity_says_so_of_every_record() {
 }
 
 #[test]
-fn without_sequences_an_answer_about_them_is_a_refusal() {
+fn sequence_error_without_sequences_is_a_refusal() {
     let settings = Settings { acks: 1, idempotent: false, ..settings() };
     check_with(
         settings,
@@ -74,7 +74,7 @@ fn without_sequences_an_answer_about_them_is_a_refusal() {
 }
 
 #[test]
-fn a_hint_needs_no_address_where_the_broker_is_known_and_one_where_it_is_not() {
+fn hint_needs_an_address_only_for_an_unknown_broker() {
     check_on(
         "put t0 | answer r2 t0!6;leads=2e6",
         "send r2 n1 t0#1+1e0
@@ -90,7 +90,7 @@ fn a_hint_needs_no_address_where_the_broker_is_known_and_one_where_it_is_not() {
 }
 
 #[test]
-fn the_brokers_time_is_told_where_it_gives_one() {
+fn log_append_time_is_reported_where_the_broker_gives_one() {
     check_on(
         "put t0 | answer r2 t0@1;time=0",
         "send r2 n1 t0#1+1e0
@@ -99,7 +99,7 @@ fn the_brokers_time_is_told_where_it_gives_one() {
 }
 
 #[test]
-fn a_batch_takes_records_up_to_its_size_to_the_byte() {
+fn batch_fills_up_to_its_size_to_the_byte() {
     // The header of a batch has 61 bytes, a record of one byte 8.
     let settings = Settings { batch_bytes: 61 + 3 * 8, ..settings() };
     check_with(
@@ -113,7 +113,7 @@ fn a_batch_takes_records_up_to_its_size_to_the_byte() {
 }
 
 #[test]
-fn what_is_refused_again_waits_longer() {
+fn batch_refused_again_waits_longer() {
     check_on(
         "put t0 | answer r2 t0!19 | wait 70 | held | wait 60 | answer r3 t0!19 | wait 140 | held | wait 110",
         "send r2 n1 t0#1+1e0
@@ -125,7 +125,7 @@ fn what_is_refused_again_waits_longer() {
 }
 
 #[test]
-fn an_identity_that_is_refused_again_is_waited_for_longer() {
+fn identity_refused_again_is_requested_later() {
     check(
         "meta t0=1e5 | put t0 | id !15 | wait 70 | held | wait 60 | id !15 | wait 140 | held | wait 110",
         "id?
@@ -137,7 +137,7 @@ fn an_identity_that_is_refused_again_is_waited_for_longer() {
 }
 
 #[test]
-fn what_has_expired_is_not_told_again_when_it_is_objected_to() {
+fn expired_batch_is_not_reported_again_when_it_is_refused() {
     check_on(
         "put t0 | put t0 2 | answer r2 t0@1 | wait 1000 | answer r3 t0!87;bad=1 | held",
         "send r2 n1 t0#1+1e0
@@ -150,7 +150,7 @@ fn what_has_expired_is_not_told_again_when_it_is_objected_to() {
 }
 
 #[test]
-fn the_sequences_of_what_expired_in_line_are_not_missed_under_the_same_epoch() {
+fn sequences_of_an_expired_queued_batch_start_a_new_epoch() {
     check_on(
         "put t0 | lost r2 maybe | meta t0=- | wait 1000 | put t0 | meta t0=1e6",
         "send r2 n1 t0#1+1e0
@@ -161,7 +161,7 @@ fn the_sequences_of_what_expired_in_line_are_not_missed_under_the_same_epoch() {
 }
 
 #[test]
-fn no_more_than_five_requests_to_a_broker_are_on_their_way() {
+fn at_most_five_requests_to_a_broker_are_in_flight() {
     let settings = Settings { request_bytes_max: 1_500, ..settings() };
     let each = |step: fn(i32) -> String| (0..7).map(step).collect::<Vec<_>>().join(" ");
     let script = format!(

@@ -1,12 +1,13 @@
-//! Runs the core by a script: steps on one side, what it asks for and tells on the other.
+//! Runs the core by a script: steps go in, actions and outcomes come out.
 //!
 //! Partitions are `t0`, `t1`, … of one topic and `u0`, … of another. A request is printed as `send r1 n2 t0#3+2e0`: its
 //! number, its broker, and for each partition the first sequence, the number of records and the epoch (`t0+2` without
-//! identity). What is told of records is printed as `done b1 0..3 @10` or `fail b1 0..3 No TIMEOUT…`, `b1` being the first
+//! identity). Outcomes of records are printed as `done b1 0..3 @10` or `fail b1 0..3 No TIMEOUT…`, `b1` being the first
 //! batch that was opened.
 //!
-//! Held for every script: a stamp is of the same bytes whenever it is sent, no record is told of twice, no request has a
-//! partition twice, no more than five batches of a partition are in flight, and when all are told of and answered no byte of the budget is missing.
+//! Held for every script: a stamp is of the same bytes whenever it is sent, no record is reported twice, no request has a
+//! partition twice, no more than five batches of a partition are in flight, and once all records are
+//! reported and all requests answered no byte of the budget is missing.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -59,7 +60,7 @@ pub(super) fn check_with(settings: Settings, script: &str, expected: &str) {
     assert_eq!(lines(&log), lines(expected), "\nscript: {script}");
 }
 
-/// What a script comes to, line by line.
+/// The log of a script, line by line.
 #[track_caller]
 pub(super) fn run(settings: Settings, script: &str) -> String {
     let mut bench = Bench::new(settings);
@@ -79,25 +80,25 @@ type Sent = (String, i32, Option<(ProducerIdentity, Sequence)>, TopicId);
 struct Bench {
     core: ProducerCore<u64>,
     cache: Cache,
-    /// One of before, to be handed to the core again.
+    /// An earlier snapshot, to be handed to the core again.
     old: Arc<Snapshot>,
     now: Instant,
     log: String,
     compressed: bool,
     tickets: u64,
-    /// Ticket → records that nobody was told of.
+    /// Ticket → records that were not reported.
     undecided: BTreeMap<u64, u32>,
     held: usize,
-    /// Requests that were not answered, with their partitions.
+    /// Requests without a response, with their partitions.
     open: BTreeMap<u64, Vec<Sent>>,
     in_flight: BTreeMap<(String, i32), usize>,
     /// Stamp → the bytes sent under it.
     sent: HashMap<(String, i32, ProducerIdentity, Sequence), Vec<u8>>,
     unsealed: VecDeque<(Key, BatchId, ClosedBatch)>,
     mark: BatchId,
-    /// How often the topics were created anew.
-    anew: u8,
-    /// Answers name topics, as before version 13, instead of giving their ids.
+    /// How often the topics were recreated.
+    recreated: u8,
+    /// Responses have topic names, as before version 13, instead of ids.
     by_name: bool,
 }
 
@@ -124,7 +125,7 @@ impl Bench {
             sent: HashMap::new(),
             unsealed: VecDeque::new(),
             mark: 0,
-            anew: 0,
+            recreated: 0,
             by_name: false,
         }
     }
@@ -135,7 +136,7 @@ impl Bench {
         let words: Vec<&str> = words.collect();
         match verb {
             "abort" => self.core.abort(&Error::new(Kind::Closed, "closed")),
-            "anew" => self.anew += 1,
+            "recreate" => self.recreated += 1,
             "answer" => self.answer(words[0], &words[1..]),
             "flush" => self.mark = self.core.flush(self.now),
             "flushed" => say!(self, "flushed {}", self.core.oldest() >= self.mark),
@@ -151,7 +152,7 @@ impl Bench {
             "sequence" => self.sequence(words[0], words[1]),
             "wait" => {
                 self.now += Duration::from_millis(words[0].parse().expect("milliseconds"));
-                // As the driver does, who sleeps until he is told.
+                // As the driver does, which sleeps until its timer or a wake-up.
                 if self.core.poll_timeout().is_some_and(|at| at <= self.now) {
                     self.core.handle_timeout(self.now);
                 }
@@ -190,7 +191,7 @@ impl Bench {
             let (partition, leader) = word.split_once('=').expect("t0=1e5");
             let (name, index) = partition.split_at(1);
             let (leader, epoch) = leader.split_once('e').unwrap_or(("-1", "0"));
-            let id = TopicId([name.as_bytes()[0] + self.anew; 16]);
+            let id = TopicId([name.as_bytes()[0] + self.recreated; 16]);
             let topic =
                 topics.entry(name).or_insert_with(|| m::MetadataTopic { name: name.into(), id, ..Default::default() });
             topic.partitions.push(m::MetadataPartition {
@@ -234,7 +235,7 @@ impl Bench {
 
     fn identity(&mut self, word: &str) {
         let answer = match word.strip_prefix('!') {
-            Some("garbled") => Err(Error::protocol("it made no sense")),
+            Some("garbled") => Err(Error::protocol("it could not be read")),
             Some(code) => Err(Error::broker(code_of(code), "no identity")),
             None => {
                 let (id, epoch) = word.split_once('e').unwrap_or((word, "0"));
@@ -263,7 +264,7 @@ impl Bench {
     }
 
     /// `answer r1 t0@10 t1!6;leads=2e6;at=2 u0!87;bad=0,2 u1@3;time=9`: offsets, or codes with a leader (`at` says where it
-    /// listens) and with the records that are objected to.
+    /// listens) and with the records that are refused.
     fn answer(&mut self, request: &str, words: &[&str]) {
         let (number, sent) = self.closed(request);
         let mut response = m::ProduceResponse::default();
@@ -323,7 +324,7 @@ impl Bench {
         self.core.handle_response(self.now, number, &Ok(response));
     }
 
-    /// `lost r1 maybe` or `lost r1 no`: whether it was written. `lost r1 garbled`: what came back made no sense.
+    /// `lost r1 maybe` or `lost r1 no`: whether it was written. `lost r1 garbled`: the response could not be read.
     fn lost(&mut self, request: &str, how: &str) {
         let (number, _) = self.closed(request);
         let kind = if how == "garbled" { Kind::Protocol } else { Kind::Connect };
@@ -369,8 +370,8 @@ impl Bench {
 
     fn complete(&mut self, ticket: u64, first: u32, count: u32, outcome: &Outcome, bytes: usize) {
         self.held -= bytes;
-        let left = self.undecided.get_mut(&ticket).expect("somebody was given it");
-        *left = left.checked_sub(count).expect("each record is told of once");
+        let left = self.undecided.get_mut(&ticket).expect("a record got it");
+        *left = left.checked_sub(count).expect("each record is reported once");
         let range = format!("b{ticket} {first}..{}", first + count);
         match outcome {
             Outcome::Acknowledged { base_offset: Some(offset), log_append_time: Some(time) } => {

@@ -24,7 +24,7 @@ fn check_on(script: &str, expected: &str) {
 }
 
 #[test]
-fn a_broker_with_nothing_to_do_is_sent_the_first_record_at_once_and_then_batches_grow() {
+fn idle_broker_gets_the_first_record_at_once_then_batches_grow() {
     check_on(
         "put t0 | put t0 3 | answer r2 t0@1",
         "send r2 n1 t0#1+1e0
@@ -35,10 +35,10 @@ fn a_broker_with_nothing_to_do_is_sent_the_first_record_at_once_and_then_batches
 }
 
 #[test]
-fn a_topic_that_was_created_anew_is_sent_one_batch_until_it_has_taken_that() {
-    // Simulator, seed 197: its log takes any sequence as the first, so what is behind a lost batch would come before it.
+fn recreated_topic_gets_one_batch_until_it_has_taken_that() {
+    // Simulator, seed 197: the new log takes any sequence as the first, so a batch behind a lost one would be accepted before it.
     check_on(
-        "anew | meta t0=1e0 t1=1e0 u0=2e0 | put t0 | put t0 2 | wait 5 | answer r2 t0@0",
+        "recreate | meta t0=1e0 t1=1e0 u0=2e0 | put t0 | put t0 2 | wait 5 | answer r2 t0@0",
         "send r2 n1 t0#1+1e0
          wake
          done b2 0..1 @0
@@ -47,7 +47,7 @@ fn a_topic_that_was_created_anew_is_sent_one_batch_until_it_has_taken_that() {
 }
 
 #[test]
-fn a_batch_that_waited_its_linger_goes_although_its_broker_is_busy() {
+fn batch_past_its_linger_is_sent_to_a_busy_broker() {
     check_on(
         "put t0 | put t0 2 | wait 4 | put t0 | wait 1",
         "send r2 n1 t0#1+1e0
@@ -57,7 +57,7 @@ fn a_batch_that_waited_its_linger_goes_although_its_broker_is_busy() {
 }
 
 #[test]
-fn a_batch_that_is_due_grows_until_its_broker_can_take_another_request() {
+fn due_batch_grows_until_its_broker_can_take_it() {
     let five = "put t0 | wait 5 | put t0 | wait 5 | put t0 | wait 5 | put t0 | wait 5 | put t0 | wait 5";
     check_on(
         &format!("{five} | put t0 | wait 5 | put t0 8 | answer r2 t0@1"),
@@ -94,8 +94,8 @@ fn one_batch_is_in_flight_until_the_first_success_and_five_after() {
 }
 
 #[test]
-fn five_in_flight_keep_their_order_and_their_stamps_when_the_first_is_refused() {
-    // NOT_ENOUGH_REPLICAS for the first; the others come too early then.
+fn batches_in_flight_keep_order_and_stamps_after_a_refusal() {
+    // NOT_ENOUGH_REPLICAS for the first; the others are out of order then.
     check_on(
         "put t0 3x900 | answer r2 t0!19 | answer r3 t0!45 | answer r4 t0!45 | wait 200
          answer r5 t0@1 | answer r6 t0@2 | answer r7 t0@3",
@@ -112,7 +112,7 @@ fn five_in_flight_keep_their_order_and_their_stamps_when_the_first_is_refused() 
 }
 
 #[test]
-fn what_was_lost_is_sent_again_as_it_was_and_what_follows_waits() {
+fn lost_batch_is_retried_unchanged_before_later_batches() {
     check_on(
         "put t0 3x900 | lost r2 maybe | answer r3 t0@2 | lost r4 maybe | wait 120 | put t0
          answer r5 t0!46 | answer r6 t0@3 | answer r7 t0@4",
@@ -133,7 +133,7 @@ fn what_was_lost_is_sent_again_as_it_was_and_what_follows_waits() {
 }
 
 #[test]
-fn an_answer_that_makes_no_sense_is_asked_for_again_under_the_same_stamp() {
+fn batch_with_a_garbled_response_is_retried_unchanged() {
     check_on(
         "put t0 | lost r2 garbled | wait 120 | answer r3 t0!46",
         "send r2 n1 t0#1+1e0
@@ -144,7 +144,7 @@ fn an_answer_that_makes_no_sense_is_asked_for_again_under_the_same_stamp() {
 }
 
 #[test]
-fn a_duplicate_is_a_success() {
+fn duplicate_sequence_is_a_success() {
     check_on(
         "put t0 | answer r2 t0!46",
         "send r2 n1 t0#1+1e0
@@ -167,7 +167,7 @@ fn sequences_wrap_to_zero_after_the_largest() {
 }
 
 #[test]
-fn a_sequence_that_is_missing_starts_a_new_epoch_once_all_are_back_and_idle_partitions_start_over() {
+fn missing_sequence_starts_a_new_epoch_once_all_are_back() {
     check_on(
         "put t1 | answer r2 t1@0 | put t0 2x900 | answer r3 t0!45 | answer r4 t0!45 | wait 200
          answer r5 t0@1 | answer r6 t0@2 | put t1 | answer r7 t1@1",
@@ -185,7 +185,7 @@ fn a_sequence_that_is_missing_starts_a_new_epoch_once_all_are_back_and_idle_part
 }
 
 #[test]
-fn what_a_forgetful_broker_may_have_overtaken_is_given_up_and_the_rest_goes_on() {
+fn batches_a_forgetful_broker_may_have_overtaken_are_given_up() {
     check_on(
         "put t0 3x900 | answer r2 t0!45 | lost r3 maybe | answer r4 t0!45 | wait 200 | answer r5 t0!45 | wait 400
          answer r6 t0@1",
@@ -202,7 +202,7 @@ fn what_a_forgetful_broker_may_have_overtaken_is_given_up_and_the_rest_goes_on()
 }
 
 #[test]
-fn what_was_acknowledged_out_of_order_is_not_followed_by_what_came_before_it() {
+fn batch_before_an_acknowledged_one_is_not_written_after_it() {
     check_on(
         "put t0 2x900 | answer r2 t0!19 | answer r3 t0@1 | wait 200 | answer r4 t0!45 | put t0 | wait 400 | answer r5 t0@2",
         "send r2 n1 t0#1+1e0
@@ -216,8 +216,8 @@ fn what_was_acknowledged_out_of_order_is_not_followed_by_what_came_before_it() {
 }
 
 #[test]
-fn what_was_refused_gets_no_new_stamp_behind_what_was_acknowledged_after_it() {
-    // Simulator, seed 1056904: a log that lost its tail, and with it the producer, takes the second for the first.
+fn refused_batch_is_not_restamped_behind_an_acknowledged_one() {
+    // Simulator, seed 1056904: a log that lost its tail, and the producer with it, takes the second batch as the first.
     check_on(
         "put t0 2x900 | answer r2 t0!47 | answer r3 t0@0 | put t0 | wait 200 | answer r4 t0!45 | wait 400 | answer r5 t0@1",
         "send r2 n1 t0#1+1e0
@@ -232,7 +232,7 @@ fn what_was_refused_gets_no_new_stamp_behind_what_was_acknowledged_after_it() {
 }
 
 #[test]
-fn a_new_epoch_never_restamps_what_another_partition_has_in_flight() {
+fn new_epoch_never_restamps_another_partition_in_flight() {
     check_on(
         "put t1 | answer r2 t1@0 | put t1 2x900 | put t0 1x900 | answer r5 t0!45 | wait 200
          lost r3 maybe | answer r4 t1!45 | wait 400 | answer r7 t1@1 | answer r8 t1@2 | put t1 | wait 5",
@@ -253,7 +253,7 @@ fn a_new_epoch_never_restamps_what_another_partition_has_in_flight() {
 }
 
 #[test]
-fn a_producer_that_the_broker_forgot_starts_a_new_epoch() {
+fn producer_that_the_broker_forgot_starts_a_new_epoch() {
     for code in [59, 47] {
         check_on(
             &format!("put t0 | answer r2 t0!{code} | wait 200 | answer r3 t0@1"),
@@ -265,7 +265,7 @@ fn a_producer_that_the_broker_forgot_starts_a_new_epoch() {
 }
 
 #[test]
-fn what_was_lost_before_the_broker_forgot_the_producer_may_be_written() {
+fn batch_lost_before_the_broker_forgot_is_maybe_written() {
     check_on(
         "put t0 | lost r2 maybe | wait 200 | answer r3 t0!59 | put t0 | answer r4 t0@2",
         "send r2 n1 t0#1+1e0
@@ -278,7 +278,7 @@ fn what_was_lost_before_the_broker_forgot_the_producer_may_be_written() {
 }
 
 #[test]
-fn a_new_id_is_asked_for_when_epochs_have_run_out() {
+fn new_producer_id_is_requested_when_epochs_run_out() {
     check(
         "meta t0=1e5 | put t0 | id 7e32766 | answer r1 t0!45 | wait 200 | id 8 | answer r2 t0@0",
         "id?
@@ -290,7 +290,7 @@ fn a_new_id_is_asked_for_when_epochs_have_run_out() {
 }
 
 #[test]
-fn an_identity_that_cannot_be_had_is_asked_for_again_and_records_expire_meanwhile() {
+fn records_expire_while_an_identity_is_requested_again() {
     check(
         "meta t0=1e5 | put t0 | id !15 | wait 130 | id !15 | wait 60 | wait 200 | id !14 | wait 700 | wait 10 | put t0 | id 7",
         "id?
@@ -303,7 +303,7 @@ fn an_identity_that_cannot_be_had_is_asked_for_again_and_records_expire_meanwhil
 }
 
 #[test]
-fn an_identity_whose_answer_makes_no_sense_is_asked_for_again() {
+fn identity_with_a_garbled_response_is_requested_again() {
     check(
         "meta t0=1e5 | put t0 | id !garbled | wait 130 | id 7",
         "id?
@@ -313,7 +313,7 @@ fn an_identity_whose_answer_makes_no_sense_is_asked_for_again() {
 }
 
 #[test]
-fn a_record_that_was_never_sent_expires_as_not_written_and_its_partition_goes_on() {
+fn unsent_record_expires_as_not_written() {
     check(
         "meta t0=- t1=1e5 | put t0 | wait 5 | wait 120 | wait 880 | wait 100 | put t0 | meta t0=1e6 t1=1e5 | id 7 | answer r1 t0@0",
         "wake
@@ -328,7 +328,7 @@ fn a_record_that_was_never_sent_expires_as_not_written_and_its_partition_goes_on
 }
 
 #[test]
-fn a_record_that_was_sent_expires_as_maybe_written_and_its_bytes_are_held_until_the_answer() {
+fn sent_record_expires_as_maybe_written_and_holds_its_bytes() {
     check_on(
         "put t0 | wait 1000 | held | answer r2 t0@1 | held | put t0 | answer r3 t0@2",
         "send r2 n1 t0#1+1e0
@@ -341,7 +341,7 @@ fn a_record_that_was_sent_expires_as_maybe_written_and_its_bytes_are_held_until_
 }
 
 #[test]
-fn the_bytes_of_an_expired_batch_come_back_also_when_its_answer_is_lost() {
+fn expired_batch_frees_its_bytes_when_its_response_is_lost() {
     check_on(
         "put t0 | wait 1000 | lost r2 maybe | held | put t0 | wait 130 | answer r3 t0@1",
         "send r2 n1 t0#1+1e0
@@ -355,9 +355,9 @@ fn the_bytes_of_an_expired_batch_come_back_also_when_its_answer_is_lost() {
 }
 
 #[test]
-fn what_follows_an_expired_batch_starts_a_new_epoch_unless_it_may_be_written() {
-    // Both are lost, the first expires. The second is out of order because of it; but what was lost may still be on its way,
-    // and then both are accepted (simulator, seeds 103862 and 140014). The third was never sent.
+fn batch_after_an_expired_one_starts_a_new_epoch() {
+    // Both are lost, and the first expires. The second is out of order because of it; but the lost attempts may still arrive, and
+    // then both are accepted (simulator, seeds 103862 and 140014). The third was never sent.
     check_on(
         "put t0 1x900 | wait 600 | put t0 1x900 | lost r2 maybe | lost r3 maybe | wait 130 | lost r4 maybe | wait 270
          put t0 1x900 | answer r5 t0!45 | answer r6 t0@7",
@@ -376,7 +376,7 @@ fn what_follows_an_expired_batch_starts_a_new_epoch_unless_it_may_be_written() {
 }
 
 #[test]
-fn an_answer_after_the_deadline_keeps_the_sequence_of_what_follows() {
+fn late_response_keeps_the_sequence_of_later_batches() {
     check_on(
         "put t0 1x900 | wait 500 | put t0 1x900 | wait 500 | answer r2 t0@1 | answer r3 t0@2",
         "send r2 n1 t0#1+1e0
@@ -387,7 +387,7 @@ fn an_answer_after_the_deadline_keeps_the_sequence_of_what_follows() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_split_until_it_fits_and_order_is_kept() {
+fn too_large_batch_is_split_until_it_fits_in_order() {
     check_on(
         "put t0 | put t0 4x200 | put t0 1x900 | answer r2 t0@1 | answer r3 t0!10 | answer r4 t0!45 | wait 200
          answer r5 t0!10 | wait 200 | answer r6 t0@2 | answer r7 t0@3 | answer r8 t0@4 | answer r9 t0@6",
@@ -411,7 +411,7 @@ fn a_batch_that_is_too_large_is_split_until_it_fits_and_order_is_kept() {
 }
 
 #[test]
-fn the_parts_of_what_was_split_do_not_wait_for_a_batch_behind_them_that_is_in_doubt() {
+fn split_parts_do_not_wait_for_a_doubtful_batch_behind_them() {
     check_on(
         "put t0 | put t0 4x200 | put t0 1x900 | answer r2 t0@1 | answer r3 t0!10 | lost r4 maybe | wait 200 | answer r5 t0@2
          answer r6 t0@4 | answer r7 t0@6",
@@ -432,7 +432,7 @@ fn the_parts_of_what_was_split_do_not_wait_for_a_batch_behind_them_that_is_in_do
 }
 
 #[test]
-fn what_may_be_in_the_log_is_not_split_and_written_again() {
+fn doubtful_batch_is_never_split() {
     check_on(
         "put t0 | put t0 2 | answer r2 t0@1 | lost r3 maybe | wait 130 | answer r4 t0!10 | put t0 | answer r5 t0@4",
         "send r2 n1 t0#1+1e0
@@ -448,7 +448,7 @@ fn what_may_be_in_the_log_is_not_split_and_written_again() {
 }
 
 #[test]
-fn a_flush_is_over_only_when_the_parts_of_what_was_split_are_decided() {
+fn flush_waits_for_the_parts_of_a_split_batch() {
     check_on(
         "put t0 | put t0 2 | flush | put t0 1x900 | flushed | answer r2 t0@1 | answer r3 t0!10 | flushed | answer r4 t0!45
          wait 200 | answer r5 t0@2 | flushed | answer r6 t0@3 | flushed",
@@ -471,7 +471,7 @@ fn a_flush_is_over_only_when_the_parts_of_what_was_split_are_decided() {
 }
 
 #[test]
-fn a_single_record_that_is_too_large_fails_and_what_follows_goes_on() {
+fn single_too_large_record_fails_and_later_ones_are_written() {
     check_on(
         "put t0 1x900 | put t0 1x901 | answer r2 t0!10 | answer r3 t0!45 | wait 200 | answer r4 t0@1",
         "send r2 n1 t0#1+1e0
@@ -483,7 +483,7 @@ fn a_single_record_that_is_too_large_fails_and_what_follows_goes_on() {
 }
 
 #[test]
-fn trouble_with_one_partition_delays_no_other() {
+fn failing_partition_delays_no_other() {
     check(
         "meta t0=- t1=1e5 t2=1e5 | put t0 | put t1 | id 7 | wait 10 | answer r1 t1@0 | put t1 | put t2 | answer r2 t1!19
          answer r3 t2@0",
@@ -500,7 +500,7 @@ fn trouble_with_one_partition_delays_no_other() {
 }
 
 #[test]
-fn refused_records_tell_their_own_reason_and_the_others_that_they_were_in_bad_company() {
+fn refused_records_give_their_own_reason_and_the_rest_another() {
     check_on(
         "put t0 | put t0 5 | answer r2 t0@1 | answer r3 t0!87;bad=3,1,3,5,99,-1 | put t0 | answer r4 t0@2",
         "send r2 n1 t0#1+1e0
@@ -518,7 +518,7 @@ fn refused_records_tell_their_own_reason_and_the_others_that_they_were_in_bad_co
 }
 
 #[test]
-fn a_single_refused_record_keeps_the_code_of_its_batch() {
+fn single_refused_record_keeps_the_code_of_its_batch() {
     check_on(
         "put t0 | put t0 2 | answer r2 t0@1 | answer r3 t0!32;bad=1",
         "send r2 n1 t0#1+1e0
@@ -544,7 +544,7 @@ fn authorization_is_fatal_for_its_topic_only() {
 }
 
 #[test]
-fn a_producer_that_may_do_nothing_says_so_of_every_record() {
+fn unauthorized_producer_fails_every_record() {
     check_on(
         "put t0 | put t1 | put u0 | answer r2 t0!31 | put t0",
         "send r2 n1 t0#1+1e0
@@ -558,7 +558,7 @@ fn a_producer_that_may_do_nothing_says_so_of_every_record() {
 }
 
 #[test]
-fn a_hint_leads_to_the_new_leader_without_asking_and_without_waiting() {
+fn leader_hint_is_followed_at_once_without_metadata() {
     check_on(
         "put t0 | answer r2 t0!6;leads=2e6;at=2 | answer r3 t0@1 | put t0 2x900",
         "send r2 n1 t0#1+1e0
@@ -571,7 +571,7 @@ fn a_hint_leads_to_the_new_leader_without_asking_and_without_waiting() {
 }
 
 #[test]
-fn without_a_hint_that_is_of_use_metadata_is_asked_for_at_once() {
+fn without_a_useful_hint_metadata_is_requested_at_once() {
     let asked = "send r2 n1 t0#1+1e0
                  refresh t
                  send r3 n2 t0#1+1e0";
@@ -581,7 +581,7 @@ fn without_a_hint_that_is_of_use_metadata_is_asked_for_at_once() {
 }
 
 #[test]
-fn nothing_goes_to_a_new_leader_before_the_old_one_answered_and_it_is_unproven_at_first() {
+fn new_leader_gets_nothing_before_the_old_one_answered() {
     check_on(
         "put t0 2x900 | meta t0=2e6 | put t0 2x900 | answer r2 t0@1 | answer r3 t0!6 | answer r4 t0@2 | answer r5 t0@3",
         "send r2 n1 t0#1+1e0
@@ -635,7 +635,7 @@ fn older_metadata_changes_nothing() {
 }
 
 #[test]
-fn partitions_share_requests_in_turn_and_none_is_left_out() {
+fn partitions_take_turns_in_requests() {
     let settings = Settings { request_bytes_max: 3_000, ..settings() };
     let many = "put t0 3x900 | put t1 2x900 | put t2 1x900";
     check_with(
@@ -674,7 +674,7 @@ fn without_identity_one_is_in_flight_so_that_a_retry_cannot_be_overtaken() {
 }
 
 #[test]
-fn what_is_not_acknowledged_is_sent_once_and_again_only_if_it_surely_was_not() {
+fn unacknowledged_batch_is_retried_only_if_surely_not_sent() {
     let settings = Settings { acks: 0, idempotent: false, ..settings() };
     check_with(
         settings,
@@ -695,7 +695,7 @@ fn what_is_not_acknowledged_is_sent_once_and_again_only_if_it_surely_was_not() {
 }
 
 #[test]
-fn what_is_not_acknowledged_does_not_overtake_by_way_of_a_new_leader() {
+fn unacknowledged_batch_never_overtakes_through_a_new_leader() {
     let settings = Settings { acks: 0, idempotent: false, ..settings() };
     check_with(
         settings,
@@ -709,7 +709,7 @@ fn what_is_not_acknowledged_does_not_overtake_by_way_of_a_new_leader() {
 }
 
 #[test]
-fn giving_up_says_of_each_record_whether_it_may_be_written() {
+fn abort_says_of_each_record_whether_it_may_be_written() {
     check_on(
         "put t0 2x900 | put t1 | put t1 | lost r2 no | abort | put t0 | held",
         "send r2 n1 t0#1+1e0
@@ -725,7 +725,7 @@ fn giving_up_says_of_each_record_whether_it_may_be_written() {
 }
 
 #[test]
-fn batches_that_compress_well_hold_more_records_and_one_that_is_refused_ends_the_optimism() {
+fn compressible_batches_hold_more_records_until_one_is_refused() {
     let settings = Settings { compressed: true, linger: std::time::Duration::from_secs(1), ..settings() };
     let log =
         run(settings, &format!("{} | put t0 1x100z", "meta t0=1e5 | put t0 200x100z | seal | put t0 400x100z | seal"));

@@ -72,7 +72,7 @@ fn partitions_of_a_broker_that_is_not_ready_are_tried_again_together() {
 }
 
 #[test]
-fn leader_that_becomes_ready_is_noticed_within_a_quarter_of_its_outage() {
+fn ready_leader_is_noticed_within_a_quarter_of_its_outage() {
     // Refused for four seconds under one leader and epoch: the next attempt is at most 1.2 s away, and before that they are closer.
     let settings = Settings {
         delivery_timeout: std::time::Duration::from_secs(60),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[test]
 fn partitions_that_a_recreated_topic_lacks_are_given_up_at_once() {
     // One batch of t1 is in flight, one is closed, one is open. What was in flight is decided by its answer.
-    let script = "put t1 | answer r2 t1@0 | put t1 | put t1 1x900 | put t1 | anew | meta t0=1e0 u0=2e0";
+    let script = "put t1 | answer r2 t1@0 | put t1 | put t1 1x900 | put t1 | recreate | meta t0=1e0 u0=2e0";
     let begun = "send r2 n1 t1#0+1e0
          done b2 0..1 @0
          send r3 n1 t1#1+1e0
@@ -35,7 +35,7 @@ fn partitions_that_a_recreated_topic_lacks_are_given_up_at_once() {
 #[test]
 fn records_in_doubt_of_a_partition_that_was_removed_are_maybe_written() {
     check_on(
-        "put t1 | answer r2 t1@0 | put t1 | lost r3 maybe | anew | meta t0=1e0 u0=2e0 | held",
+        "put t1 | answer r2 t1@0 | put t1 | lost r3 maybe | recreate | meta t0=1e0 u0=2e0 | held",
         "send r2 n1 t1#0+1e0
          done b2 0..1 @0
          send r3 n1 t1#1+1e0
@@ -46,9 +46,9 @@ fn records_in_doubt_of_a_partition_that_was_removed_are_maybe_written() {
 }
 
 #[test]
-fn partition_that_comes_back_continues_under_a_new_epoch_after_lost_sequences() {
+fn partition_that_comes_back_starts_a_new_epoch() {
     check_on(
-        "put t1 | answer r2 t1@0 | put t1 | lost r3 maybe | anew | meta t0=1e0 u0=2e0 | anew | meta t0=1e0 t1=1e0 u0=2e0
+        "put t1 | answer r2 t1@0 | put t1 | lost r3 maybe | recreate | meta t0=1e0 u0=2e0 | recreate | meta t0=1e0 t1=1e0 u0=2e0
          put t1 | answer r4 t1@0 | put t0 | answer r5 t0@0",
         "send r2 n1 t1#0+1e0
          done b2 0..1 @0
@@ -63,10 +63,10 @@ fn partition_that_comes_back_continues_under_a_new_epoch_after_lost_sequences() 
 }
 
 #[test]
-fn refused_by_its_old_id_a_batch_goes_to_the_recreated_topic_at_once() {
+fn batch_refused_by_old_topic_id_is_retried_at_once() {
     // The leader and its epoch may be the same as those of the old topic.
     check_on(
-        "put t0 | anew | meta t0=1e5 t1=1e5 u0=2e5 | answer r2 t0!100 | answer r3 t0@0",
+        "put t0 | recreate | meta t0=1e5 t1=1e5 u0=2e5 | answer r2 t0!100 | answer r3 t0@0",
         "send r2 n1 t0#1+1e0
          refresh t
          send r3 n1 t0#1+1e0
@@ -81,7 +81,7 @@ fn known(id: u8, epochs: &[i32]) -> Arc<Known> {
 }
 
 #[test]
-fn topic_is_recreated_if_its_id_its_epochs_or_its_partitions_say_so() {
+fn recreated_topic_is_known_by_id_epochs_or_partitions() {
     let first = known(0, &[3, 3]);
     for (later, is_another) in [
         (known(0, &[3, 4]), false),

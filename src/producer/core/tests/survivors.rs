@@ -1,4 +1,4 @@
-//! What scripts had not said: each test here fails with a bug that had survived.
+//! Gaps of the scripts: each test here fails with a mutant that had survived.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A core that knows a topic by these leaders.
+/// A core that knows a topic with these leaders.
 fn knowing(leaders: &[i32], settings: Settings) -> ProducerCore<u64> {
     let partition =
         |(index, leader): (i32, &i32)| m::MetadataPartition { index, leader: *leader, ..Default::default() };
@@ -40,7 +40,7 @@ fn knowing(leaders: &[i32], settings: Settings) -> ProducerCore<u64> {
 }
 
 #[test]
-fn a_batch_that_compresses_well_is_held_to_its_share_of_the_memory() {
+fn compressible_batch_is_limited_to_its_share_of_memory() {
     let mut core = knowing(&[1], Settings { compressed: true, batch_bytes: 100, ..settings() });
     for _ in 0..1_000 {
         core.topics[0].ratio.observe(1_000_000, 1);
@@ -49,7 +49,7 @@ fn a_batch_that_compresses_well_is_held_to_its_share_of_the_memory() {
 }
 
 #[test]
-fn partitions_without_a_leader_are_passed_over_while_there_are_others() {
+fn leaderless_partitions_are_not_chosen_while_others_exist() {
     let chosen = |leaders: &[i32]| -> Vec<i32> {
         let mut core = knowing(leaders, settings());
         assert_eq!(usize::try_from(core.partition_count(0)), Ok(leaders.len()));
@@ -62,7 +62,7 @@ fn partitions_without_a_leader_are_passed_over_while_there_are_others() {
 }
 
 #[test]
-fn what_waits_is_noted_for_the_partitioner() {
+fn partitioner_sees_how_many_batches_wait() {
     let mut core = knowing(&[1, 1, 1], settings());
     let topic = &mut core.topics[0];
     topic.note_queued(2, 0);
@@ -75,26 +75,26 @@ fn what_waits_is_noted_for_the_partitioner() {
 }
 
 #[test]
-fn a_flush_of_nothing_is_over_at_once() {
+fn flush_of_nothing_completes_at_once() {
     let mut core = core(settings());
     let mark = core.flush(now());
     assert!(core.oldest() >= mark);
 }
 
 #[test]
-fn acknowledgements_are_asked_for_as_they_were_set() {
+fn acks_are_requested_as_configured() {
     for acks in [-1, 0, 1] {
         assert_eq!(core(Settings { acks, idempotent: false, ..settings() }).acks(), acks);
     }
 }
 
 #[test]
-fn parts_of_a_batch_have_ids_of_its_own_in_order_and_the_sequences_of_their_records() {
+fn parts_of_a_batch_keep_order_and_sequences() {
     let identity = ProducerIdentity { id: 7, epoch: 0 };
     let parent: Batch<u64> = Batch {
         id: 300,
         // Does not divide by four.
-        room: 103,
+        ids: 103,
         ticket: 1,
         first: 7,
         count: 30,
@@ -109,8 +109,8 @@ fn parts_of_a_batch_have_ids_of_its_own_in_order_and_the_sequences_of_their_reco
     };
     let parts: Vec<_> = [(7, 5), (12, 10), (22, 8), (30, 7)].into_iter().zip(0..).collect();
     let parts = parts.into_iter().map(|((first, count), number)| parent.part(number, 4, first, count, 1));
-    let told: Vec<_> = parts
-        .map(|part| (part.id, part.room, part.first, part.count, part.stamp.map(|(_, sequence)| sequence.to_wire())))
+    let built: Vec<_> = parts
+        .map(|part| (part.id, part.ids, part.first, part.count, part.stamp.map(|(_, sequence)| sequence.to_wire())))
         .collect();
     let expected = [
         (222, 25, 7, 5, Some(40)),
@@ -118,5 +118,5 @@ fn parts_of_a_batch_have_ids_of_its_own_in_order_and_the_sequences_of_their_reco
         (272, 25, 22, 8, Some(55)),
         (300, 25, 30, 7, Some(63)),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(built, expected);
 }
