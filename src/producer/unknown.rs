@@ -79,7 +79,7 @@ fn no_topic(topic: &TopicName, code: Code) -> Error {
 }
 
 fn no_partition(topic: &TopicName, partition: i32, count: usize) -> Error {
-    let text = format!("the topic has {count} partitions: choose one below that, or add partitions");
+    let text = format!("there is no partition {partition}: the topic has {count}, numbered from 0");
     Error::new(Kind::UnknownTopic, text).in_partition(topic, partition)
 }
 
@@ -115,7 +115,6 @@ impl Shared {
     /// Waits until metadata has what is missing, and the core knows of it; or until the producer is closed. An error says that it
     /// does not exist, or that nothing was learned by the deadline.
     pub(super) async fn learn(&self, topic: &str, missing: Missing, deadline: Instant) -> Result<(), Error> {
-        check_name(topic)?;
         let topic = TopicName::from(topic);
         let mut known = std::pin::pin!(self.await_known(&topic, missing, deadline));
         let mut ended = std::pin::pin!(self.ended());
@@ -135,29 +134,17 @@ impl Shared {
         missing: Missing,
         deadline: Instant,
     ) -> Result<Arc<Snapshot>, Error> {
-        let topics = std::slice::from_ref(topic);
-        let snapshot = self.cluster().known_or_created(topics, self.auto_create(), deadline).await?;
-        let Missing::Partition(partition) = missing else {
-            let has_some = snapshot.topic(topic).is_some_and(|topic| !topic.partitions.is_empty());
-            let none = || Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic);
-            return if has_some { Ok(snapshot) } else { Err(none()) };
-        };
-        let mut changes = self.cluster().subscribe();
-        let generation = changes.borrow().generation();
-        let grace = clock::now() + self.propagation();
-        self.cluster().refresh(std::slice::from_ref(topic));
-        loop {
-            let snapshot = Arc::clone(&changes.borrow_and_update());
-            let is_fresh = snapshot.generation() > generation;
-            match missing.verdict(topic, &snapshot, is_fresh, clock::now() >= grace.min(deadline)) {
-                Verdict::Known => return Ok(snapshot),
-                Verdict::Absent(error) => return Err(error),
-                Verdict::Unclear if is_fresh => self.cluster().refresh(std::slice::from_ref(topic)),
-                Verdict::Unclear => {}
+        match missing {
+            Missing::Partition(partition) => {
+                let known = self.cluster().known_partition(topic, partition, self.auto_create(), deadline).await;
+                known.map_err(|error| error.in_partition(topic, partition))
             }
-            if tokio::time::timeout_at(deadline.into(), changes.changed()).await.is_err() {
-                let text = "nothing was learned about the partition by the deadline";
-                return Err(Error::new(Kind::Timeout, text).in_partition(topic, partition));
+            Missing::Topic => {
+                let topics = std::slice::from_ref(topic);
+                let snapshot = self.cluster().known_or_created(topics, self.auto_create(), deadline).await?;
+                let has_some = snapshot.topic(topic).is_some_and(|topic| !topic.partitions.is_empty());
+                let none = || Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic);
+                if has_some { Ok(snapshot) } else { Err(none()) }
             }
         }
     }
