@@ -42,6 +42,8 @@ pub(super) enum Judged<T> {
     Rejected(Error),
     /// No other broker of the list is worth asking.
     Over(Error),
+    /// No broker at all is worth asking.
+    Fatal(Error),
 }
 
 impl<C: Call + Clone> Hedge<C> {
@@ -113,6 +115,7 @@ impl<C: Call + Clone> Hedge<C> {
                         return Ok(None);
                     }
                 }
+                Judged::Fatal(error) => return Err(error),
                 Judged::Over(error) => {
                     self.error = Some(error);
                     return Ok(None);

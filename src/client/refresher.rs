@@ -48,6 +48,8 @@ pub(super) struct Refresher {
     state: Mutex<State>,
     requested: Notify,
     stopped: Notify,
+    /// Notifies everybody who waits of a fatal failure.
+    failed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +57,8 @@ struct State {
     topics: BTreeMap<TopicName, Tracked>,
     /// Why the last refresh failed, if it did.
     failure: Option<Error>,
+    /// Refreshes that failed for a reason which another attempt does not change.
+    fatal_failures: u64,
 }
 
 /// Interest in a topic.
@@ -115,6 +119,22 @@ impl Refresher {
             if let Some(tracked) = state.topics.get_mut(topic) {
                 tracked.holders = tracked.holders.saturating_sub(1);
             }
+        }
+    }
+
+    /// Waits until a refresh fails for a reason that another attempt does not change.
+    pub(super) async fn fatal_failure(&self) -> Error {
+        let begun = self.state().fatal_failures;
+        loop {
+            let mut failed = pin!(self.failed.notified());
+            failed.as_mut().enable();
+            {
+                let state = self.state();
+                if let Some(error) = state.failure.as_ref().filter(|_| state.fatal_failures != begun) {
+                    return error.clone();
+                }
+            }
+            failed.await;
         }
     }
 
@@ -261,7 +281,13 @@ pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: Au
     cluster.refresher().state().failure = found.as_ref().err().cloned();
     match &found {
         Ok(_) => cluster.registry().metadata().refreshes += 1,
-        Err(_) => cluster.registry().metadata().failures += 1,
+        Err(error) => {
+            cluster.registry().metadata().failures += 1;
+            if is_fatal(error) {
+                cluster.refresher().state().fatal_failures += 1;
+                cluster.refresher().failed.notify_waiters();
+            }
+        }
     }
     let (target, response) = found?;
     let before = cluster.snapshot();
@@ -301,6 +327,8 @@ async fn ask(
         error
     };
     let judge = |target: Target, answer: Result<MetadataResponse, Error>| match answer {
+        // Every broker refuses wrong credentials, and trying them again may lock an account.
+        Err(error) if is_fatal(&error) => Judged::Fatal(rejected(error)),
         Err(error) => {
             lock(&failed).extend(address(cluster, target));
             Judged::Rejected(rejected(error.of_a_question()))
@@ -340,6 +368,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn address(cluster: &Weak, target: Target) -> Option<HostPort> {
     cluster.upgrade()?.route(target).ok().map(|(_, address)| address)
+}
+
+fn is_fatal(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Authentication | Kind::Tls)
 }
 
 fn is_of_another_cluster(cluster: &Weak, target: Target, response: &MetadataResponse) -> bool {

@@ -1,6 +1,10 @@
 //! Topics whose metadata a handle needs: interest in them, and waiting until they are known.
 
+use std::future::Future;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use super::cluster::Cluster;
@@ -128,6 +132,7 @@ impl Cluster {
         // An error that was received before is asked about again: the topic may have been created since.
         let begun = changes.borrow().generation();
         let grace = clock::now() + self.settings().propagation;
+        let mut failed = pin!(self.refresher().fatal_failure());
         self.track(topics, create);
         loop {
             let snapshot = Arc::clone(&changes.borrow_and_update());
@@ -140,7 +145,16 @@ impl Cluster {
             if missing.needs_refresh() {
                 self.refresh(topics);
             }
-            if tokio::time::timeout_at(deadline.into(), changes.changed()).await.is_err() {
+            let mut changed = pin!(changes.changed());
+            let event = poll_fn(|cx| match failed.as_mut().poll(cx) {
+                Poll::Ready(error) => Poll::Ready(Some(error)),
+                Poll::Pending => changed.as_mut().poll(cx).map(|_| None),
+            });
+            let event = tokio::time::timeout_at(deadline.into(), event).await;
+            if let Ok(Some(error)) = event {
+                return Err(error);
+            }
+            if event.is_err() {
                 let error =
                     Error::new(Kind::Timeout, "no metadata of the topic arrived by the deadline").in_topic(name);
                 return Err(match self.refresher().failure() {

@@ -8,6 +8,7 @@ mod cancel;
 mod idle;
 mod lies;
 mod loopback;
+mod metadata;
 mod moves;
 mod net;
 mod overdue;
