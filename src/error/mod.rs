@@ -248,6 +248,16 @@ impl Error {
         }
     }
 
+    /// Whether the broker and this client do not accept each other, which no retry changes.
+    pub(crate) fn is_rejection(&self) -> bool {
+        matches!(self.0.kind, Kind::Authentication | Kind::Tls)
+    }
+
+    /// The error and its causes in one line, for a log event.
+    pub(crate) fn chain(&self) -> impl fmt::Display + '_ {
+        Chain(self)
+    }
+
     /// Whether another producer with the same identity has taken over.
     pub fn is_fenced(&self) -> bool {
         matches!(self.0.code, Some(Code::ProducerFenced | Code::InvalidProducerEpoch))
@@ -300,6 +310,20 @@ impl StdError for Error {
     }
 }
 
+struct Chain<'a>(&'a Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}
+
 impl From<Error> for io::Error {
     /// For a [`Connector`](crate::client::Connector), whose errors are of this type. The client takes the error out again.
     fn from(error: Error) -> Self {
@@ -310,6 +334,14 @@ impl From<Error> for io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chain_of_causes_prints_in_one_line() {
+        let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
+        let error = Error::new(Kind::Connect, "could not connect").caused_by(refused);
+        let error = Error::new(Kind::Timeout, "the deadline passed").caused_by(error);
+        assert_eq!(error.chain().to_string(), "the deadline passed: could not connect: refused");
+    }
 
     #[test]
     fn an_error_names_its_place_and_prints_one_level() {

@@ -15,8 +15,6 @@
 //! dialling. The first request after that dials again.
 
 use std::collections::VecDeque;
-use std::error::Error as _;
-use std::fmt;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -159,13 +157,13 @@ impl Task {
         let pause = self.failed(error);
         let (attempt, pause_ms) = (self.backoff.failures(), pause.as_millis());
         let broker = self.peer.as_str();
-        if is_rejection(error) {
-            tracing::warn!(target: TARGET, broker, error = %Chain(error), pause_ms, "connection rejected");
+        if error.is_rejection() {
+            tracing::warn!(target: TARGET, broker, error = %error.chain(), pause_ms, "connection rejected");
         } else if attempt.is_power_of_two() {
             // The first of many in a row, and then ever fewer.
-            tracing::warn!(target: TARGET, broker, error = %Chain(error), attempt, pause_ms, "could not connect");
+            tracing::warn!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
         } else {
-            tracing::debug!(target: TARGET, broker, error = %Chain(error), attempt, pause_ms, "could not connect");
+            tracing::debug!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
         }
         self.queue.refuse(error);
     }
@@ -173,7 +171,7 @@ impl Task {
     /// Notes a failure: for how long not to dial again, or not even to try.
     fn failed(&mut self, error: &Error) -> Duration {
         self.health.store(false, Ordering::Relaxed);
-        if is_rejection(error) {
+        if error.is_rejection() {
             let pause = self.settings.reconnect_backoff_max;
             self.rejection = Some((error.clone(), clock::now() + pause));
             return pause;
@@ -216,7 +214,7 @@ impl Task {
         let broker = self.peer.as_str();
         match end {
             End::Failed(error) => {
-                tracing::info!(target: TARGET, broker, error = %Chain(error), "connection lost");
+                tracing::info!(target: TARGET, broker, error = %error.chain(), "connection lost");
                 self.meter.count(|counters| counters.disconnects += 1);
                 self.failed(error);
             }
@@ -227,11 +225,6 @@ impl Task {
     }
 }
 
-/// Whether an error says that the broker, or this client, will not have the other.
-fn is_rejection(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Authentication | Kind::Tls)
-}
-
 /// How long a stream has for its last words.
 const SHUT_DOWN_MAX: Duration = Duration::from_millis(500);
 
@@ -240,21 +233,6 @@ async fn shut_down(mut stream: Box<dyn Stream>) {
     let shutting_down = poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx));
     // The connection is over, whether or not the broker takes notice.
     let _ = tokio::time::timeout(SHUT_DOWN_MAX, shutting_down).await;
-}
-
-/// An error with its causes, for a log event.
-struct Chain<'a>(&'a Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
 }
 
 /// Requests that have no connection yet.

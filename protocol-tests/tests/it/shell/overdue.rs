@@ -41,3 +41,17 @@ fn slow_create_topics_succeeds_though_requests_beside_it_expire() {
         }
     });
 }
+
+#[test]
+fn metadata_response_of_six_seconds_is_received() {
+    run(async {
+        let net = net();
+        let delay = On::api(key::METADATA).then(Fault::Delay(Duration::from_secs(6))).forever();
+        net.with(|cluster| cluster.play(delay));
+        let begun = Instant::now();
+        let client = net.client().connect().await.expect("the broker answers in the end");
+        assert_eq!(begun.elapsed().as_secs(), 6);
+        let topics = client.admin().list_topics().await.expect("the broker answers in the end");
+        assert_eq!(topics.len(), 1);
+    });
+}
