@@ -10,6 +10,7 @@ mod history;
 mod hostile;
 mod limits;
 mod logs;
+mod metrics;
 mod pages;
 mod proxy;
 mod real;
