@@ -155,14 +155,14 @@ mod tests {
         let same = DEFAULTS.iter().filter(|default| default.why.is_empty() && default.here != "—");
         let same: Vec<String> = same.map(|default| format!("`{}` ({})", default.name, default.here)).collect();
         text += &format!("\nThe same wherever they exist: {}.\n", same.join(", "));
-        text += "\n## Settings that do something\n\n| property | takes | also | what it does |\n|---|---|---|---|\n";
+        text += "\n## Settings with an effect\n\n| property | takes | also | effect |\n|---|---|---|---|\n";
         for key in keys() {
             let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
             let (takes, also) = (key.kind.describe(), aliases.join(" "));
             text += &format!("| `{}` | {takes} | {also} | {} |\n", key.name, key.about);
         }
         for accepted in [true, false] {
-            let (title, verb) = if accepted { ("Accepted, without effect", "Why") } else { ("Refused", "Why") };
+            let (title, verb) = if accepted { ("Accepted without an effect", "why") } else { ("Refused", "why") };
             text += &format!("\n## {title}\n\n| {verb} | properties |\n|---|---|\n");
             for family in families().filter(|family| family.accepted == accepted) {
                 let names: Vec<String> = family.names.iter().map(|name| format!("`{name}`")).collect();

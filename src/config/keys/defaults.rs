@@ -58,6 +58,7 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     same("max.partition.fetch.bytes", "1048576"),
     differs("max.request.size", ["1048576", "1048576", "1000000"], "As Java."),
     differs("metadata.max.age.ms", ["300000", "300000", "300000 (`topic.metadata.refresh.interval.ms`)"], "librdkafka's `metadata.max.age.ms` is another thing: when its cache expires (900000)."),
+    differs("metadata.max.idle.ms", ["300000", "300000", NONE], "As Java's producer. librdkafka refreshes every topic that it has a handle of."),
     same("metadata.recovery.strategy", "rebootstrap"),
     differs("partitioner", ["murmur2", "murmur2 (no name)", "consistent_random"], "As Java, so that equal keys go to equal partitions whichever client writes. For librdkafka's placement set `consistent_random`."),
     same("partitioner.ignore.keys", "false"),

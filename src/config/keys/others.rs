@@ -1,5 +1,4 @@
-//! The settings that do nothing here: accepted where leaving them out takes nothing away that was promised, refused where it
-//! would.
+//! The settings without an effect: accepted if ignoring them breaks no promise that the setting makes, refused if it would.
 
 use super::Family;
 
@@ -13,73 +12,73 @@ const fn refused(why: &'static str, names: &'static [&'static str]) -> Family {
 
 #[rustfmt::skip]
 pub(super) const FAMILIES: &[Family] = &[
-    accepted("records are bytes; whoever sends and reads them turns them into something else", &[
+    accepted("records are bytes; your program serializes them", &[
         "key.serializer", "value.serializer", "key.deserializer", "value.deserializer",
     ]),
-    accepted("partitions are assigned by hand, so there is no member to be late", &[
+    accepted("partitions are assigned by hand, so there is no group member", &[
         "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "group.protocol", "group.protocol.type",
         "group.remote.assignor", "partition.assignment.strategy", "coordinator.query.interval.ms",
     ]),
-    accepted("what one poll takes, and what is fetched ahead, is bounded in bytes", &[
+    accepted("polls and prefetching are bounded in bytes", &[
         "max.poll.records", "queued.min.messages", "consume.callback.max.messages",
     ]),
-    accepted("nothing is committed by itself", &[
+    accepted("offsets are committed by calls of `commit` only", &[
         "auto.commit.interval.ms", "enable.auto.offset.store", "offset.store.method", "offset.store.path",
         "offset.store.sync.interval.ms",
     ]),
-    accepted("topics are named, not matched", &["exclude.internal.topics"]),
-    accepted("errors are no exceptions here", &["internal.throw.on.fetch.stable.offset.unsupported"]),
-    accepted("waiting for room is bounded by delivery.timeout.ms", &["max.block.ms"]),
+    accepted("topics are named, not matched by a pattern", &["exclude.internal.topics"]),
+    accepted("errors are values, not exceptions", &["internal.throw.on.fetch.stable.offset.unsupported"]),
+    accepted("waiting for capacity is bounded by delivery.timeout.ms", &["max.block.ms"]),
     accepted("the buffer is bounded in bytes, by buffer.memory", &[
         "queue.buffering.max.messages", "queue.buffering.backpressure.threshold", "batch.num.messages",
         "buffer.memory.allocation.strategy", "message.copy.max.bytes",
     ]),
-    accepted("partitions take turns by the bytes they were given", &[
+    accepted("the partitioner balances partitions by bytes", &[
         "partitioner.adaptive.partitioning.enable", "partitioner.availability.timeout.ms", "sticky.partitioning.linger.ms",
     ]),
-    accepted("retries wait by retry.backoff.ms and retry.backoff.max.ms", &[
+    accepted("pauses before retries follow retry.backoff.ms and retry.backoff.max.ms", &[
         "topic.metadata.refresh.fast.interval.ms", "topic.metadata.refresh.fast.cnt", "fetch.error.backoff.ms",
         "fetch.queue.backoff.ms", "reconnect.backoff.jitter.ms",
     ]),
-    accepted("topics in use are kept fresh, and only those are asked for", &[
+    accepted("metadata is kept for topics in use, and only for those", &[
         "topic.metadata.refresh.sparse",
     ]),
-    accepted("brokers are given up as soon as none of them answers", &["metadata.recovery.rebootstrap.trigger.ms"]),
-    accepted("names are resolved for every attempt, which has a timeout", &[
+    accepted("the client returns to the bootstrap servers as soon as no broker responds", &["metadata.recovery.rebootstrap.trigger.ms"]),
+    accepted("names are resolved for each attempt, within its timeout", &[
         "bootstrap.resolve.timeout.ms", "broker.address.ttl",
     ]),
-    accepted("every connection begins by asking for versions, within the set-up timeout", &[
+    accepted("each connection agrees on versions first, within the set-up timeout", &[
         "api.version.request.timeout.ms", "api.version.fallback.ms", "broker.version.fallback",
         "metadata.cluster.check.enable",
     ]),
-    accepted("the system's buffers are as large as the system makes them", &[
+    accepted("the operating system sizes its own buffers", &[
         "send.buffer.bytes", "receive.buffer.bytes", "socket.send.buffer.bytes", "socket.receive.buffer.bytes",
     ]),
-    accepted("no thread of its own blocks on a socket", &["socket.blocking.max.ms", "socket.max.fails"]),
-    accepted("there are no metrics to report yet", &[
+    accepted("no thread blocks on a socket", &["socket.blocking.max.ms", "socket.max.fails"]),
+    accepted("counters are read by `Client::metrics`; nothing is reported by itself", &[
         "enable.metrics.push", "metric.reporters", "metrics.num.samples", "metrics.recording.level",
         "metrics.sample.window.ms", "statistics.interval.ms",
     ]),
-    accepted("what there is to log goes through `tracing`", &[
+    accepted("log events go through `tracing`: see docs/LOGS.md", &[
         "debug", "log_level", "log.queue", "log.thread.name", "log.connection.close", "enable.random.seed",
     ]),
-    accepted("every record has a delivery of its own, with its offset", &[
+    accepted("each record has its own delivery, with its offset", &[
         "delivery.report.only.error", "produce.offset.report", "queuing.strategy",
     ]),
-    accepted("there are no transactions yet, so none takes too long", &["transaction.timeout.ms"]),
+    accepted("there are no transactions yet, so none times out", &["transaction.timeout.ms"]),
     refused("there are no transactions yet", &["transactional.id", "transaction.two.phase.commit.enable"]),
     refused("groups have no members yet: assign partitions by hand", &["group.instance.id"]),
     refused("there are no share groups yet", &["share.acknowledgement.mode", "share.acquire.mode"]),
-    refused("idempotence keeps order, and a record that cannot be written is told of without stopping others", &[
+    refused("idempotence keeps order, and a record that cannot be written fails without stopping others", &[
         "enable.gapless.guarantee",
     ]),
-    refused("name a built-in by `partitioner`, or give the builder one of your own", &["partitioner.class", "partitioner_cb"]),
-    refused("the admin speaks to brokers", &["bootstrap.controllers"]),
-    refused("topics are named, not matched", &["topic.blacklist"]),
+    refused("name a built-in partitioner by `partitioner`, or pass your own to the builder", &["partitioner.class", "partitioner_cb"]),
+    refused("the admin connects to brokers, not to controllers", &["bootstrap.controllers"]),
+    refused("topics are named, not matched by a pattern", &["topic.blacklist"]),
     refused("there are no interceptors yet", &["interceptor.classes", "interceptors", "plugin.library.paths"]),
-    refused("values are taken as they are", &["config.providers"]),
-    refused("brokers that cannot be asked for their versions are not spoken to", &["api.version.request"]),
-    refused("it is no setting but code: see the builders, and `Connector`", &[
+    refused("values are not looked up elsewhere", &["config.providers"]),
+    refused("the client always asks brokers for their versions", &["api.version.request"]),
+    refused("it takes code, not text: see the builders and `Connector`", &[
         "builtin.features", "enabled_events", "error_cb", "throttle_cb", "stats_cb", "log_cb", "background_event_cb",
         "socket_cb", "connect_cb", "closesocket_cb", "open_cb", "resolve_cb", "opaque", "default_topic_conf",
         "internal.termination.signal", "consume_cb", "rebalance_cb", "offset_commit_cb", "dr_cb", "dr_msg_cb",
