@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line: commands, options and their help.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args as ClapArgs;
 use clap::Parser;
 use clap::Subcommand;
 
-/// A Kafka tool without C: produce, consume, look after topics, measure, and a mock cluster.
+/// A Kafka tool without C: produce, consume, manage topics, measure, and serve a mock cluster.
 #[derive(Debug, Parser)]
 #[command(name = "ottla", version)]
 pub(crate) struct Args {
@@ -16,10 +16,10 @@ pub(crate) struct Args {
     pub(crate) command: Command,
 }
 
-/// What every command takes.
+/// Options of every command.
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Common {
-    /// Brokers to start from, as HOST:PORT[,HOST:PORT…]
+    /// Brokers for the first connection, as HOST:PORT[,HOST:PORT…]
     #[arg(short = 'b', long, global = true, value_name = "LIST")]
     pub(crate) brokers: Option<String>,
     /// A property by its Java or librdkafka name, repeatable
@@ -50,7 +50,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
-    /// How many records
+    /// Number of records
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) records: u64,
     /// Bytes in each value
@@ -60,8 +60,8 @@ pub(crate) struct Demo {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Mock {
-    /// Where the first broker listens; the others take the ports after it, or free ones if it is 0;
-    /// `--brokers N` says how many there are
+    /// Address of the first broker; the others take the next ports, or free ones if the port is 0;
+    /// `--brokers N` sets their number
     #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
     pub(crate) listen: String,
     /// A topic to create, as NAME or NAME:PARTITIONS, repeatable
@@ -76,7 +76,7 @@ pub(crate) struct Produce {
     pub(crate) topic: String,
     /// Files to read, one record a line; standard input if none
     pub(crate) files: Vec<PathBuf>,
-    /// Splits each line into key and value
+    /// Delimiter between key and value in each line
     #[arg(short = 'K', value_name = "DELIM")]
     pub(crate) key_delimiter: Option<String>,
     /// Partition to write to, instead of the partitioner's choice
@@ -91,7 +91,7 @@ pub(crate) struct Produce {
     /// all, 1 or 0
     #[arg(long)]
     pub(crate) acks: Option<String>,
-    /// An empty value is null
+    /// Send an empty value as null
     #[arg(long)]
     pub(crate) tombstones: bool,
     /// Print a JSON line for each record: partition and offset, or the error
@@ -113,7 +113,7 @@ pub(crate) struct Consume {
     /// Exit after so many records
     #[arg(short, long)]
     pub(crate) count: Option<u64>,
-    /// Exit at the end of all partitions, as it was at the start
+    /// Exit at the end that each partition had at the start
     #[arg(short = 'e', long)]
     pub(crate) exit: bool,
     /// Commit offsets for this group (without joining it)
@@ -170,7 +170,7 @@ pub(crate) struct Perf {
 pub(crate) enum PerfWhat {
     /// Write records as fast as they are acknowledged, awaiting each delivery
     Produce(PerfOptions),
-    /// Read records as fast as they come
+    /// Read records as fast as possible
     Consume(PerfOptions),
     /// Write records at a rate and measure the time to each acknowledgement
     Latency(PerfOptions),
@@ -181,7 +181,7 @@ pub(crate) struct PerfOptions {
     /// Topic
     #[arg(short, long)]
     pub(crate) topic: String,
-    /// How many records
+    /// Number of records
     #[arg(long, default_value_t = 1_000_000)]
     pub(crate) records: u64,
     /// Bytes in each value
@@ -190,7 +190,7 @@ pub(crate) struct PerfOptions {
     /// Largest batch, in bytes
     #[arg(long)]
     pub(crate) batch_bytes: Option<usize>,
-    /// Longest a record waits for others, in milliseconds
+    /// Longest time that a record waits for others, in milliseconds
     #[arg(long)]
     pub(crate) linger_ms: Option<u64>,
     /// none, gzip, snappy, lz4 or zstd

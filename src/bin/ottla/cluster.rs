@@ -1,4 +1,4 @@
-//! `ottla cluster`: its brokers, and which of them takes changes.
+//! `ottla cluster`: lists the cluster's brokers and its controller.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! From the options every command shares to a client.
+//! Makes a client from the options that every command shares.
 
 use ottla::client::Client;
 use ottla::config::Properties;
@@ -19,7 +19,7 @@ pub(crate) fn properties(common: &Common) -> Result<Properties, Failure> {
     Ok(properties)
 }
 
-/// Shows what looks like the name: what follows it may be a password.
+/// Shows only the part that looks like a name: the rest may be a password.
 fn no_value(pair: &str) -> Failure {
     let name: String = pair.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
     Failure::Usage(format!("-X {name}: write it as KEY=VALUE"))

@@ -1,4 +1,4 @@
-//! `ottla consume`: records to standard output.
+//! `ottla consume`: prints records to standard output.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -43,7 +43,7 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     let limit = options.count.unwrap_or(u64::MAX);
     let mut read = 0;
     while read < limit {
-        // What was printed is committed before the next poll, so that an interruption loses nothing.
+        // Printed records are committed before the next poll, so that an interruption loses nothing.
         let records = tokio::select! {
             records = consumer.poll() => records?,
             _ = &mut interrupted => {
@@ -70,13 +70,13 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     Ok(())
 }
 
-/// A partition that is named and not there would be waited for.
+/// Fails for a partition that does not exist, at once and with the number that exist.
 async fn check_partitions(client: &Client, options: &Consume) -> Outcome {
     if options.partitions.is_empty() {
         return Ok(());
     }
     let described = client.admin().describe_topics([options.topic.as_str()]).await?;
-    // A topic that could not be described is told of when it is read.
+    // Reading reports a topic that could not be described.
     let Some(topic) = described.first().filter(|topic| topic.error.is_none()) else { return Ok(()) };
     let there = |wanted: &&i32| !topic.partitions.iter().any(|partition| partition.index == **wanted);
     match options.partitions.iter().find(there) {

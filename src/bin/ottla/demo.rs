@@ -1,8 +1,8 @@
-//! `ottla demo`: the main job, shown and verified. On the mock cluster in process, or on real brokers with `-b`.
+//! `ottla demo`: produces, consumes and verifies records on a mock cluster in this process, or on real brokers with `-b`.
 #![allow(
     clippy::cast_precision_loss,
     clippy::disallowed_methods,
-    reason = "figures for people, and a tool may read the clock"
+    reason = "the figures are approximate, and a tool may read the clock"
 )]
 
 use std::collections::HashMap;
@@ -85,7 +85,7 @@ fn fill(index: u64, filler: &[u8], value: &mut Vec<u8>) {
     value.extend_from_slice(&filler[value.len().min(filler.len())..]);
 }
 
-/// Where each record went, by its number.
+/// Partition and offset of each record, by its number.
 type Sent = Vec<(i32, i64)>;
 
 async fn produce(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>]) -> Result<Sent, Failure> {
@@ -135,10 +135,10 @@ async fn verify(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>]
             let slot = usize::try_from(index).map_err(|_| wrong("a number that was not sent"))?;
             fill(index, &values[slot % values.len()], &mut expected);
             if value != expected.as_slice() {
-                return Err(wrong("the value is not what was sent"));
+                return Err(wrong("the value differs from the one that was sent"));
             }
             if sent.get(slot) != Some(&(record.partition, record.offset)) {
-                return Err(wrong("not where its receipt said"));
+                return Err(wrong("the receipt named another partition or offset"));
             }
             if last.insert(record.partition, index).is_some_and(|before| before >= index) {
                 return Err(wrong("out of order"));
@@ -151,7 +151,7 @@ async fn verify(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>]
     bar.finish_and_clear();
     consumer.close().await?;
     if verified != options.records {
-        return Err(Failure::Failed(format!("{} records were sent and {verified} came back", options.records)));
+        return Err(Failure::Failed(format!("{} records were sent and {verified} were read", options.records)));
     }
     Ok(verified)
 }

@@ -1,4 +1,4 @@
-//! How a consumed record is printed: kcat's letters, or a JSON object.
+//! Formats a consumed record: by kcat's letters, or as a JSON object.
 
 use std::io;
 use std::io::Write;
@@ -95,7 +95,7 @@ fn escape(letter: Option<char>) -> Result<&'static [u8], Failure> {
         Some('r') => Ok(b"\r"),
         Some('0') => Ok(b"\0"),
         Some('\\') => Ok(b"\\"),
-        _ => Err(Failure::Usage("-f: after \\ comes n, t, r, 0 or \\".to_owned())),
+        _ => Err(Failure::Usage("-f: a \\ needs n, t, r, 0 or \\ after it".to_owned())),
     }
 }
 
@@ -119,7 +119,7 @@ fn write_headers(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Resul
     Ok(())
 }
 
-/// One JSON object a record. Bytes that are not UTF-8 have their bad parts replaced.
+/// Writes one JSON object for a record. Invalid UTF-8 is replaced.
 pub(crate) fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let headers: Vec<_> = record

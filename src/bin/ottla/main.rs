@@ -1,6 +1,6 @@
 //! The command-line tool: data on standard output, everything else on standard error.
 //!
-//! Exit status 0 only when all of it worked, 1 for failure, 2 for usage.
+//! The exit status is 0 only if all of it worked, 1 for a failure, 2 for wrong usage.
 
 mod args;
 mod cluster;
@@ -21,17 +21,17 @@ use clap::Parser;
 
 use crate::args::{Args, Command};
 
-/// What a command ends with: nothing to add, or one line for standard error.
+/// The end of a command: success, or one line for standard error.
 type Outcome = Result<(), Failure>;
 
-/// Why the tool ends with a status other than zero.
+/// A command that did not succeed.
 #[derive(Debug)]
 enum Failure {
     /// The command ran and failed: status 1.
     Failed(String),
-    /// Whoever read standard output went away (`| head`), which is no failure of ours: status 0.
+    /// The reader of standard output went away (`| head`), which is not a failure: status 0.
     Quiet,
-    /// The command makes no sense as given: status 2.
+    /// The command is not valid: status 2.
     Usage(String),
 }
 
@@ -57,7 +57,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What to do about an error that does not say so itself.
+/// The remedy for an error that does not name one itself.
 fn remedy(error: &ottla::Error) -> &'static str {
     match error.kind() {
         ottla::error::Kind::UnknownTopic if error.partition().is_none() => {
@@ -78,13 +78,13 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return tell(&Failure::Failed(format!("could not start the runtime: {error}"))),
+        Err(error) => return report(&Failure::Failed(format!("could not start the runtime: {error}"))),
     };
     let outcome = runtime.block_on(run(args));
     runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => tell(&failure),
+        Err(failure) => report(&failure),
     }
 }
 
@@ -101,7 +101,7 @@ async fn run(args: Args) -> Outcome {
     }
 }
 
-fn tell(failure: &Failure) -> ExitCode {
+fn report(failure: &Failure) -> ExitCode {
     match failure {
         Failure::Failed(text) => {
             eprintln!("ottla: {text}");

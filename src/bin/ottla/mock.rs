@@ -9,17 +9,17 @@ use crate::Outcome;
 use crate::args::Common;
 use crate::args::Mock;
 
-/// Partitions of one topic, at most: as many as the cluster itself would create.
+/// The most partitions of one topic: the limit of the mock cluster itself.
 const PARTITIONS_MAX: i32 = 100_000;
 
 pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
-    // Everywhere else --brokers names them; here it counts them.
+    // For other commands --brokers names brokers; here it is their number.
     let brokers = common.brokers.as_deref().unwrap_or("1");
     let brokers = brokers
         .parse()
         .ok()
         .filter(|count| (1..=100).contains(count))
-        .ok_or_else(|| Failure::Usage(format!("--brokers {brokers}: give how many brokers to serve, 1 to 100")))?;
+        .ok_or_else(|| Failure::Usage(format!("--brokers {brokers}: give a number of brokers from 1 to 100")))?;
     let mut builder = Cluster::builder().brokers(brokers).auto_create(true);
     for topic in &options.topic {
         let (name, partitions) = topic.split_once(':').unwrap_or((topic, "4"));

@@ -1,10 +1,10 @@
-//! `ottla perf`: what records cost, in CPU seconds per million, and how long an acknowledgement takes.
+//! `ottla perf`: measures CPU seconds per million records, throughput, and the latency of acknowledgements.
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::disallowed_methods,
-    reason = "figures for people, and a tool may read the clock"
+    reason = "the figures are approximate, and a tool may read the clock"
 )]
 
 use std::collections::VecDeque;
@@ -30,11 +30,11 @@ use crate::connect;
 use crate::say;
 use crate::usage::Usage;
 
-/// Deliveries awaited behind the newest record.
+/// Deliveries that may be pending.
 const WINDOW: usize = 100_000;
-/// Records handed over at once.
+/// Records enqueued between two looks at the deliveries.
 const CHUNK: usize = 1_000;
-/// Sent and acknowledged before anything is measured.
+/// Records sent and acknowledged before the measurement.
 const WARM_UP: u64 = 20_000;
 
 pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
@@ -46,7 +46,7 @@ pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
     Ok(summary.print(common.json)?)
 }
 
-/// Adds what `perf` sets by options of its own to the properties.
+/// Adds the settings of `perf`'s own options to the properties.
 fn properties(common: &Common, options: &PerfOptions) -> Result<Properties, Failure> {
     let mut properties = connect::properties(common)?;
     check_size(options.size)?;
@@ -71,7 +71,7 @@ pub(crate) fn check_size(size: usize) -> Outcome {
     Err(Failure::Usage(format!("--size {size}: give at most {SIZE_MAX} bytes, and raise max.request.size to match")))
 }
 
-/// JSON-like values that differ, at most 16 MB of them, so that no codec sees one again and again.
+/// JSON-like values that differ, at most 16 MB of them, so that repetition does not help the codecs.
 pub(crate) fn values(size: usize, seed: u64) -> Vec<Vec<u8>> {
     let count = (16_000_000 / size.max(1)).clamp(1, 65_536);
     let mut random = fastrand_like(seed);

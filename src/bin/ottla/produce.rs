@@ -1,4 +1,4 @@
-//! `ottla produce`: one record a line, every one of them answered for.
+//! `ottla produce`: sends one record for each line and accounts for every one of them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -26,14 +26,14 @@ use crate::args::Common;
 use crate::args::Produce;
 use crate::connect;
 
-/// Deliveries not yet looked at; past it the oldest is awaited before another line is read.
+/// Pending deliveries. With more, the oldest is awaited before another line is read.
 const PENDING_MAX: usize = 100_000;
 
-/// Bytes of lines that are handed over at once.
+/// Bytes of lines that are sent at once.
 const CHUNK: usize = 1 << 16;
 
-/// Each failure is told on its own line up to this many; the rest is counted.
-const FAILURES_TOLD: u64 = 20;
+/// Failures that are printed one by one; the rest is only counted.
+const FAILURES_SHOWN: u64 = 20;
 
 pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     let mut properties = connect::properties(common)?;
@@ -53,10 +53,10 @@ pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     let client = connect::client(&properties).await?;
     let producer = client.producer().properties(&properties)?.build()?;
     let mut run = Run::new(&producer, &options)?;
-    // However reading ends, every line that was read is answered for.
+    // However reading ends, every line that was read is accounted for.
     let ended = run.inputs(inputs).await;
     run.finish().await?;
-    // Nothing is left that closing could be waiting for.
+    // Every delivery is decided, so closing does not wait.
     drop(producer.close(Duration::from_secs(30)).await);
     run.outcome(ended)
 }
@@ -84,8 +84,8 @@ fn open(files: &[impl AsRef<Path>]) -> Result<Vec<Input>, Failure> {
     files.iter().map(|path| open(path.as_ref())).collect()
 }
 
-/// Reads an input on a thread of its own, since nothing else can be done while a terminal or a pipe is waited for: whole lines, as
-/// many as there are at once, a chunk at a time.
+/// Reads an input on its own thread, because reading a terminal or a pipe blocks. Each chunk has whole lines, as many as are there at
+/// once.
 fn chunks(mut input: BufReader<Box<dyn Read + Send>>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
     let (sender, receiver) = mpsc::channel(2);
     std::thread::spawn(move || {
@@ -102,7 +102,7 @@ fn chunks(mut input: BufReader<Box<dyn Read + Send>>) -> mpsc::Receiver<io::Resu
             let is_end = chunk.is_empty() || read.is_err();
             let sent = chunk.is_empty() || sender.blocking_send(Ok(chunk)).is_ok();
             if let Err(error) = read {
-                // Nobody may be there any more.
+                // The receiver may be gone.
                 let _ = sender.blocking_send(Err(error));
             }
             if is_end || !sent {
@@ -120,7 +120,7 @@ struct Run<'a> {
     /// Deliveries in the order of their lines.
     pending: VecDeque<(Line, Delivery)>,
     name: Arc<str>,
-    /// In the input that is read.
+    /// The line number in the current input.
     line: u64,
     lines: u64,
     acknowledged: u64,
@@ -128,7 +128,7 @@ struct Run<'a> {
     report: Option<io::BufWriter<io::Stdout>>,
 }
 
-/// Where a record came from.
+/// The origin of a record.
 #[derive(Clone)]
 struct Line {
     name: Arc<str>,
@@ -162,7 +162,7 @@ impl<'a> Run<'a> {
             loop {
                 let chunk = tokio::select! {
                     chunk = chunks.recv() => chunk,
-                    // Failures are told when they happen, not when there is more to read.
+                    // Failures are printed when they happen, not when there is more to read.
                     () = self.await_oldest(), if !self.pending.is_empty() => continue,
                     _ = &mut interrupted => return Err(Failure::Failed("interrupted".to_owned())),
                 };
@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
                     None => break,
                     Some(Ok(chunk)) => tokio::select! {
                         () = self.send_all(&chunk) => {}
-                        // The record that waits for room is withdrawn.
+                        // The record that waits for capacity is withdrawn.
                         _ = &mut interrupted => {
                             let (name, line) = (&self.name, self.line);
                             return Err(Failure::Failed(format!("interrupted at {name}, line {line}")));
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Cancel safe: a delivery that is not there yet stays the oldest.
+    /// Cancel safe: a delivery that is still pending stays the oldest.
     async fn await_oldest(&mut self) {
         let Some((_, delivery)) = self.pending.front_mut() else { return };
         let outcome = delivery.await;
@@ -241,7 +241,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Awaits what is under way, unless the user interrupts once more.
+    /// Awaits the pending deliveries, unless the user interrupts once more.
     async fn finish(&mut self) -> Outcome {
         let mut interrupted = pin!(tokio::signal::ctrl_c());
         while !self.pending.is_empty() {
@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
                 () = self.await_oldest() => {}
                 _ = &mut interrupted => {
                     let left = self.pending.len();
-                    return Err(Failure::Failed(format!("interrupted: whether {left} records are written is not known")));
+                    return Err(Failure::Failed(format!("interrupted: {left} records may or may not be written")));
                 }
             }
         }
@@ -259,12 +259,12 @@ impl<'a> Run<'a> {
 
     fn flush(&mut self) {
         if self.report.as_mut().is_some_and(|report| report.flush().is_err()) {
-            // Whoever read it went away; the records go on.
+            // The reader of the report went away; sending goes on.
             self.report = None;
         }
     }
 
-    fn tell(&mut self, object: &Value) {
+    fn write_report(&mut self, object: &Value) {
         if self.report.as_mut().is_some_and(|report| writeln!(report, "{object}").is_err()) {
             self.report = None;
         }
@@ -277,14 +277,16 @@ impl<'a> Run<'a> {
                 self.acknowledged += 1;
                 if self.report.is_some() {
                     let Receipt { partition, offset, .. } = receipt;
-                    self.tell(&json!({ "file": &**name, "line": number, "partition": partition, "offset": offset }));
+                    self.write_report(
+                        &json!({ "file": &**name, "line": number, "partition": partition, "offset": offset }),
+                    );
                 }
             }
             Err(error) => {
                 self.failed += 1;
                 let (Failure::Failed(text) | Failure::Usage(text)) = Failure::from(error) else { return };
-                self.tell(&json!({ "file": &**name, "line": number, "error": text }));
-                if self.failed <= FAILURES_TOLD {
+                self.write_report(&json!({ "file": &**name, "line": number, "error": text }));
+                if self.failed <= FAILURES_SHOWN {
                     eprintln!("ottla: {name}, line {number}: {text}");
                 }
             }

@@ -72,7 +72,7 @@ async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<Strin
     Err(Failure::Failed(format!("could not describe {}; `ottla topics list` has the names", missing.join(", "))))
 }
 
-/// Says what became of each topic; fails if any did.
+/// Prints the outcome of each topic; fails if one of them failed.
 fn report(done: &str, outcomes: Vec<(ottla::types::TopicName, Result<(), ottla::Error>)>) -> Outcome {
     let mut failed = Vec::new();
     for (name, outcome) in outcomes {

@@ -1,6 +1,6 @@
-//! What this process has cost so far, read from /proc.
+//! CPU time and memory of this process so far, read from /proc.
 
-/// CPU seconds and peak memory of this process. Zeros where /proc is not to be had.
+/// CPU seconds and peak memory of this process. Zeros on systems without /proc.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) user_s: f64,
