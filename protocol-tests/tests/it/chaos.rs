@@ -1,9 +1,9 @@
-//! A cluster of three under load while its nodes are killed and paused and the ways to them cut, slowed and tampered with,
-//! all drawn from one seed. The judge of histories has the last word.
+//! A cluster of three under load. Its nodes are killed and paused, and connections to them are cut, slowed and tampered with, all
+//! drawn from one seed. The judge of histories decides whether a promise was broken.
 //!
-//! `OTTLA_CHAOS_SECONDS` says for how long (20 if not set), `OTTLA_CHAOS_SEED` with which seed. A run that fails leaves its
-//! history, one JSON line an event, and the frames that went through the proxies; their place is told. With
-//! `OTTLA_CHAOS_KEEP=1` every run does. With `OTTLA_CHAOS_KILLS=1` leaders are killed and nothing else is done.
+//! `OTTLA_CHAOS_SECONDS` sets the duration (20 if not set), `OTTLA_CHAOS_SEED` the seed. A failed run leaves its history, one JSON
+//! line for each event, and the frames that passed the proxies, and prints their path. With `OTTLA_CHAOS_KEEP=1` every run does.
+//! With `OTTLA_CHAOS_KILLS=1` leaders are killed and nothing else is done.
 
 mod disk;
 mod faults;
@@ -37,10 +37,10 @@ use tokio::task::JoinSet;
 
 const PARTITIONS: i32 = 6;
 
-/// Reasons told.
+/// Reasons that are printed.
 const REASONS_MAX: usize = 20;
 
-/// What a decision may be late, beside what the machine itself was seen to be.
+/// The lateness that a decision may have beyond the measured lateness of the machine.
 const SLACK: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,7 +99,7 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
     assert!(summary.acknowledged > 0 && summary.handed_out > 0 && kills > 0, "nothing happened");
 }
 
-/// The most that a sleep was too long, until it is over: a machine that is busy elsewhere delays every decision as well.
+/// Measures by how much sleeps are too long: a busy machine delays every decision as well.
 async fn lag(recorder: Recorder, stopped: watch::Receiver<bool>) -> Duration {
     const NAP: Duration = Duration::from_millis(20);
     let mut worst = Duration::ZERO;
@@ -124,7 +124,7 @@ fn partitions(topic: &str) -> impl Iterator<Item = TopicPartition> {
     (0..PARTITIONS).map(move |index| TopicPartition::new(topic, index))
 }
 
-/// A client that took no part reads everything from the beginning.
+/// Reads everything from the beginning by a client that took no part.
 async fn read_all(recorder: &Recorder, topic: &str) {
     let client = Client::connect(rig::TRIO.map(rig::address)).await.expect("a cluster");
     let process = recorder.open(Role::Consumer { group: None });
@@ -132,7 +132,7 @@ async fn read_all(recorder: &Recorder, topic: &str) {
     for partition in partitions(topic) {
         recorder.push(process, Body::Moved { partition, to: Some(0) });
     }
-    while let Some(records) = consumer.poll().await.expect("nothing is wrong any more") {
+    while let Some(records) = consumer.poll().await.expect("all faults are over") {
         recorder.polled(process, &records, load::value_of);
     }
     let begins: BTreeMap<_, _> = consumer.beginning_offsets().await.expect("offsets").into_iter().collect();
@@ -143,7 +143,7 @@ async fn read_all(recorder: &Recorder, topic: &str) {
     }
 }
 
-/// And librdkafka reads everything, which shares no mistake with us.
+/// Reads everything by librdkafka, which shares no mistake with us.
 fn read_all_by_kcat(recorder: &Recorder, topic: &str) {
     let process = recorder.open(Role::Consumer { group: None });
     let mut ends: BTreeMap<i32, i64> = (0..PARTITIONS).map(|index| (index, 0)).collect();
@@ -159,23 +159,23 @@ fn read_all_by_kcat(recorder: &Recorder, topic: &str) {
     }
 }
 
-/// What came of the producers that have the time to sit out a fault.
+/// The outcomes of the producers whose timeout outlasts every fault.
 fn patient(history: &History) -> Summary {
     let is_patient = |event: &Event| matches!(&event.body, Body::Invoked { deadline, .. } if *deadline >= event.at + load::PATIENCE / 2);
     let patient: BTreeSet<u32> =
         history.events().iter().filter(|event| is_patient(event)).map(|event| event.process).collect();
-    // Readers are kept: what is in doubt and was read is counted by them.
+    // Readers are kept, because they count doubtful records that were read.
     let counts = |event: &&Event| !matches!(&event.body, Body::Decided { .. }) || patient.contains(&event.process);
     Summary::of(history.events().iter().filter(counts))
 }
 
-/// What was said of records that were not acknowledged, of polls and of commits that failed, and how often.
+/// The errors of unacknowledged records and of failed polls and commits, with their number.
 fn reasons(history: &History) -> String {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     for event in history.events() {
         let json = event.to_json();
         let (Some(error), Some(what)) = (json["err"].as_str(), json["f"].as_str()) else { continue };
-        // Without the place, equal reasons are equal.
+        // Equal reasons differ only by the broker and partition, which are left out.
         let reason = error.split(", ").next().unwrap_or_default();
         let code = error.rsplit(": ").next().filter(|code| code.starts_with(char::is_uppercase)).unwrap_or_default();
         *counts.entry(format!("{what}: {reason} {code}").trim_end().to_owned()).or_default() += 1;
@@ -187,7 +187,7 @@ fn reasons(history: &History) -> String {
     if text.is_empty() { "nothing failed".to_owned() } else { text.join("; ") }
 }
 
-/// Leaves what explains an anomaly.
+/// Writes the files that explain an anomaly.
 fn keep(seed: u64, history: &History, proxies: &[Proxy], anomalies: &[Anomaly]) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let file = |name: &str| {
@@ -195,15 +195,15 @@ fn keep(seed: u64, history: &History, proxies: &[Proxy], anomalies: &[Anomaly]) 
         println!("chaos: see {}", path.display());
         BufWriter::new(File::create(path).expect("a file"))
     };
-    history.write(&mut file("history.jsonl")).expect("room");
+    history.write(&mut file("history.jsonl")).expect("the disk has space");
     let mut out = file("anomalies.txt");
     for anomaly in anomalies {
-        writeln!(out, "{anomaly}").expect("room");
+        writeln!(out, "{anomaly}").expect("the disk has space");
     }
     let mut out = file("frames.txt");
     for proxy in proxies {
         for frame in proxy.frames() {
-            writeln!(out, "{} {frame:?}", proxy.broker().port()).expect("room");
+            writeln!(out, "{} {frame:?}", proxy.broker().port()).expect("the disk has space");
         }
     }
 }

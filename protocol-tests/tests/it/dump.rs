@@ -1,4 +1,4 @@
-//! Batches as Java's own tool for log files reads them: `DumpLogSegments`.
+//! Java's own tool for log files, `DumpLogSegments`, reads our batches.
 
 use ottla::codec::Codecs;
 use ottla::codec::Compression;
@@ -13,7 +13,7 @@ use protocol_tests::rig;
 const BATCHES: i64 = 3;
 const RECORDS: i64 = 50;
 
-/// A batch at its offset, as a broker keeps it: the offset is all that it puts in.
+/// A batch as a broker stores it: the offset is the only field that a broker sets.
 fn stored(number: i64, compression: Compression) -> Vec<u8> {
     let mut builder = BatchBuilder::new(Vec::new());
     let headers = [Header { key: b"twice", value: Some(b"a") }, Header { key: b"twice", value: None }];
@@ -33,8 +33,8 @@ fn stored(number: i64, compression: Compression) -> Vec<u8> {
 }
 
 #[test]
-fn javas_log_dumper_finds_every_batch_valid_and_every_record_in_it() {
-    // The broker is not asked; where there is one, there is the Java distribution.
+fn java_log_dumper_accepts_every_batch_and_record() {
+    // No broker is needed, but where one runs there is the Java distribution.
     if !rig::is_up(rig::RELEASES[0].1) {
         return;
     }

@@ -1,4 +1,4 @@
-//! What the pages in `docs` say of the code is held against the code: the tests they name, the versions they list.
+//! The pages in `docs` agree with the code: the tests that they name, the versions and the defaults that they list.
 
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ fn page(name: &str) -> String {
     fs::read_to_string(root().join("docs").join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// All Rust sources of the library and its tests, one after the other.
+/// All Rust sources of the library and its tests, concatenated.
 fn sources() -> String {
     fn gather(folder: &Path, text: &mut String) {
         for entry in fs::read_dir(folder).expect("a readable folder") {
@@ -39,7 +39,7 @@ fn sources() -> String {
     text
 }
 
-/// Whether a function of this name stands below a line that makes it a test.
+/// Whether a function of this name has an attribute that makes it a test.
 fn is_test(sources: &str, name: &str) -> bool {
     let found = |start: &str| {
         sources.match_indices(&format!("{start} {name}(")).any(|(at, _)| {
@@ -51,7 +51,7 @@ fn is_test(sources: &str, name: &str) -> bool {
 }
 
 #[test]
-fn every_promise_names_tests_that_are_there() {
+fn every_promise_names_existing_tests() {
     let page = page("PROMISES.md");
     let sources = sources();
     let rows: Vec<Vec<&str>> = page
@@ -65,7 +65,7 @@ fn every_promise_names_tests_that_are_there() {
     for row in rows {
         let [number, _, holders] = row[..] else { panic!("not three columns: {row:?}") };
         let names: Vec<&str> = holders.split('`').skip(1).step_by(2).collect();
-        assert!(!names.is_empty() || holders.starts_with("not yet"), "{number} is held by nothing");
+        assert!(!names.is_empty() || holders.starts_with("not yet"), "{number} names no test");
         for name in names {
             assert!(is_test(&sources, name), "{number}: there is no test {name}");
         }
@@ -73,7 +73,7 @@ fn every_promise_names_tests_that_are_there() {
 }
 
 #[test]
-fn what_is_not_obvious_names_a_test_each() {
+fn each_non_obvious_entry_names_a_test() {
     let page = page("NON_OBVIOUS.md");
     let sources = sources();
     let entries: Vec<&str> = page.split("\n- ").skip(1).collect();

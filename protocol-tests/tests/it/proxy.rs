@@ -1,4 +1,4 @@
-//! The proxy does to frames what it says, and a client comes through all of it.
+//! Each fault of the proxy has its effect on frames, and a client survives all of them.
 
 use std::time::Duration;
 
@@ -54,12 +54,12 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn a_held_answer_is_given_when_it_is_released() {
+async fn held_response_arrives_when_released() {
     let rig = rig().await;
     let mut held = rig.proxy.hold(Direction::Response, PRODUCE);
-    let delivery = rig.producer.enqueue(Record::to("t").partition(0).value("x")).await.expect("room");
+    let delivery = rig.producer.enqueue(Record::to("t").partition(0).value("x")).await.expect("there is capacity");
     assert!(held.arrived().await);
-    assert_eq!(rig.log(0), ["x"], "the broker has it, and its answer is held");
+    assert_eq!(rig.log(0), ["x"], "the broker has it, and its response is held");
     assert!(rig.client.admin().list_topics().await.is_ok(), "other connections are not held");
     held.release();
     assert_eq!(delivery.await.expect("acknowledged").offset, Some(0));
@@ -67,7 +67,7 @@ async fn a_held_answer_is_given_when_it_is_released() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_cut_truncated_or_lost_is_asked_for_again() {
+async fn request_is_repeated_when_its_response_is_damaged_or_lost() {
     for fault in [Fault::Cut, Fault::Truncate, Fault::Drop] {
         let rig = rig().await;
         rig.proxy.inject(Direction::Response, Some(PRODUCE), fault, 1);
@@ -77,7 +77,7 @@ async fn an_answer_that_is_cut_truncated_or_lost_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_cut_truncated_or_lost_is_sent_again() {
+async fn damaged_or_lost_request_is_sent_again() {
     for fault in [Fault::Cut, Fault::Truncate, Fault::Drop] {
         let rig = rig().await;
         rig.proxy.inject(Direction::Request, Some(PRODUCE), fault, 1);
@@ -87,21 +87,21 @@ async fn a_request_that_is_cut_truncated_or_lost_is_sent_again() {
 }
 
 #[tokio::test]
-async fn answers_in_the_wrong_order_are_not_believed() {
+async fn responses_out_of_order_are_rejected() {
     let rig = rig().await;
     for partition in 0..2 {
         rig.producer.send(Record::to("t").partition(partition).value("first")).await.expect("acknowledged");
     }
     let before = rig.requests(PRODUCE);
     rig.proxy.inject(Direction::Response, Some(PRODUCE), Fault::Swap, 1);
-    let one = rig.producer.enqueue(Record::to("t").partition(0).value("x")).await.expect("room");
+    let one = rig.producer.enqueue(Record::to("t").partition(0).value("x")).await.expect("there is capacity");
     while rig.requests(PRODUCE) == before {
         tokio::task::yield_now().await;
     }
-    let other = rig.producer.enqueue(Record::to("t").partition(1).value("y")).await.expect("room");
+    let other = rig.producer.enqueue(Record::to("t").partition(1).value("y")).await.expect("there is capacity");
     let outcomes = [one.await, other.await];
     let swapped = rig.proxy.frames().iter().any(|frame| frame.fault.is_some() && frame.api_key == PRODUCE);
-    assert!(swapped, "the first answer waited for the second");
+    assert!(swapped, "the first response waited for the second");
     for (outcome, (partition, value)) in outcomes.into_iter().zip([(0, "x"), (1, "y")]) {
         let times = rig.log(partition).iter().filter(|logged| *logged == value).count();
         match outcome {
@@ -113,7 +113,7 @@ async fn answers_in_the_wrong_order_are_not_believed() {
 }
 
 #[tokio::test]
-async fn nothing_passes_while_it_is_stalled_and_everything_afterwards() {
+async fn stalled_proxy_passes_everything_after_the_stall() {
     let rig = rig().await;
     rig.writes_once().await;
     rig.proxy.set_weather(Weather { stalled: true, ..Weather::default() });
@@ -126,14 +126,14 @@ async fn nothing_passes_while_it_is_stalled_and_everything_afterwards() {
 }
 
 #[tokio::test]
-async fn slow_ways_cut_ways_and_closed_doors_are_survived() {
+async fn client_survives_slow_cut_and_refused_connections() {
     let rig = rig().await;
     let slow = Weather { latency: Duration::from_millis(5), bytes_per_second: Some(20_000), ..Weather::default() };
     rig.proxy.set_weather(slow);
     rig.writes_once().await;
     rig.proxy.set_weather(Weather { refusing: true, ..Weather::default() });
     rig.proxy.cut();
-    let delivery = rig.producer.enqueue(Record::to("t").partition(1).value("y")).await.expect("room");
+    let delivery = rig.producer.enqueue(Record::to("t").partition(1).value("y")).await.expect("there is capacity");
     rig.proxy.calm();
     delivery.await.expect("acknowledged");
     assert_eq!(rig.log(1), ["y"]);

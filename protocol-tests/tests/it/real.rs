@@ -1,4 +1,4 @@
-//! Real brokers of three releases, with Java's and librdkafka's clients on the other side.
+//! Real brokers of three releases, with the clients of Java and librdkafka as peers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -38,7 +38,7 @@ async fn topic(client: &Client, name: &str) -> String {
     topic
 }
 
-/// What each partition holds, in order.
+/// The records of each partition, in order.
 type Content = BTreeMap<i32, Vec<String>>;
 
 async fn produce(client: &Client, topic: &str, compression: Compression) -> Content {
@@ -47,7 +47,7 @@ async fn produce(client: &Client, topic: &str, compression: Compression) -> Cont
     let lines = lines();
     for line in &lines {
         let record = Record::to(topic).key(&line[..8]).value(line).header("h", "1").header("h", "2");
-        deliveries.push(producer.enqueue(record).await.expect("room"));
+        deliveries.push(producer.enqueue(record).await.expect("there is capacity"));
     }
     let mut content = Content::new();
     for (line, delivery) in lines.into_iter().zip(deliveries) {
@@ -83,7 +83,7 @@ fn by_kcat(port: u16, topic: &str) -> Content {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_codec_goes_out_and_comes_in_on_every_release() {
+async fn every_codec_round_trips_on_every_release() {
     for (release, port) in rig::RELEASES {
         if !rig::is_up(port) {
             continue;
@@ -99,7 +99,7 @@ async fn every_codec_goes_out_and_comes_in_on_every_release() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_librdkafka_writes_is_read() {
+async fn records_of_librdkafka_are_read() {
     for (release, port) in rig::RELEASES {
         if !rig::is_up(port) {
             continue;
@@ -107,7 +107,7 @@ async fn what_librdkafka_writes_is_read() {
         let client = Client::connect([rig::address(port)]).await.expect("a broker");
         for compression in Compression::ALL {
             let topic = topic(&client, "kcat").await;
-            // Without idempotence it reorders what a leader that is still being made refuses.
+            // Without idempotence librdkafka reorders records that a new leader refuses at first.
             let mut kcat = Command::new("kcat")
                 .args(["-b", &rig::address(port), "-P", "-t", &topic, "-p", "1", "-z", compression.name()])
                 .args(["-X", "enable.idempotence=true"])
@@ -124,7 +124,7 @@ async fn what_librdkafka_writes_is_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn java_reads_what_is_written_and_the_other_way_round() {
+async fn java_reads_our_records_and_we_read_javas() {
     let (_, port) = rig::RELEASES[0];
     if !rig::is_up(port) {
         return;
@@ -178,7 +178,7 @@ async fn offsets_are_committed_for_a_group_without_joining_it() {
         while let Some(records) = second.poll().await.expect("records") {
             seen += records.count();
         }
-        assert_eq!(seen, RECORDS, "{release}: the second goes on where the first committed");
+        assert_eq!(seen, RECORDS, "{release}: the second continues where the first committed");
         second.commit().await.expect("committed");
         let ends: BTreeMap<TopicPartition, i64> = second.end_offsets().await.expect("ends").into_iter().collect();
         for (partition, position) in second.committed().await.expect("offsets") {

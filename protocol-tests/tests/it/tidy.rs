@@ -1,4 +1,4 @@
-//! Rules of the house that a compiler does not hold: layers, clocks, sizes, module heads.
+//! House rules that the compiler does not check: layers, clocks, sizes, module heads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("admin", 9),
 ];
 
-/// The layers below which nothing knows of tokio, sockets, locks between tasks or clocks.
+/// The first layer that may use tokio, sockets, locks between tasks and clocks.
 const FIRST_ASYNC: u32 = 7;
 
 const LINES_MAX: usize = 700;
@@ -45,8 +45,7 @@ pub(super) struct Source {
 pub(super) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let files = files_below(&root);
-    // A module's tests in a file of their own may use whatever shows the module at work. They are declared for tests only: see
-    // `files_of_tests_are_compiled_for_tests_only`.
+    // Test files may use every layer. They are declared for tests only: see `files_of_tests_are_compiled_for_tests_only`.
     let is_tests =
         |file: &PathBuf| file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests");
     files.into_iter().filter(|file| !is_tests(file)).map(|file| source(&root, &file)).collect()
@@ -152,7 +151,7 @@ fn uses(module: &str, code: &str) -> Vec<String> {
             if let Some((_, rest)) = path.split_once("crate::") {
                 found.push(rest.to_owned());
             } else if path.starts_with("super::") {
-                // A module within a file may say `super` of the file, which is then taken for the folder: no layer is lower.
+                // `super` within an inline module means the file; it is taken for the folder, which has the same layer.
                 let ups = path.split("::").take_while(|part| *part == "super").count();
                 let parts: Vec<&str> = module.split("::").collect();
                 let kept = &parts[..parts.len().saturating_sub(ups)];
@@ -165,7 +164,7 @@ fn uses(module: &str, code: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_module_uses_only_lower_layers() {
+fn modules_use_only_lower_layers() {
     let mut wrong = Vec::new();
     for source in sources() {
         let Some(own) = layer(&source.module) else { continue };
@@ -189,7 +188,7 @@ fn every_module_has_a_layer() {
 }
 
 #[test]
-fn a_pure_core_does_not_use_the_shell_beside_it() {
+fn pure_cores_do_not_use_their_shell() {
     let shells = ["crate::producer::", "crate::consumer::"];
     for source in sources().iter().filter(|source| source.module.contains("::core")) {
         for used in uses(&source.module, &source.code).iter().map(|used| format!("crate::{used}")) {
@@ -200,10 +199,10 @@ fn a_pure_core_does_not_use_the_shell_beside_it() {
 }
 
 #[test]
-fn below_net_there_is_no_runtime_lock_or_clock() {
+fn modules_below_net_name_no_runtime_lock_or_clock() {
     let banned = ["tokio", "std::net", "Mutex", "mpsc", "oneshot", "Waker", "thread::"];
     for source in sources() {
-        // A codec keeps its contexts between batches; the lock is never held across anything but the codec's own work.
+        // A codec keeps its contexts between batches. Its lock is held only during the codec's own work.
         let pure =
             layer(&source.module).is_some_and(|layer| layer < FIRST_ASYNC) && !source.module.starts_with("codec");
         for word in banned.iter().filter(|_| pure) {
@@ -214,7 +213,7 @@ fn below_net_there_is_no_runtime_lock_or_clock() {
 }
 
 #[test]
-fn only_the_clock_reads_the_clock() {
+fn only_net_clock_reads_the_clock() {
     for source in sources().iter().filter(|source| source.path != "net/clock.rs" && !source.path.starts_with("bin/")) {
         for call in ["Instant::now()", "SystemTime::now()", "thread::sleep"] {
             let called = source.code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(call));
@@ -224,7 +223,7 @@ fn only_the_clock_reads_the_clock() {
 }
 
 #[test]
-fn only_wire_and_mock_know_the_message_crate() {
+fn only_wire_and_mock_use_kafka_protocol() {
     for source in sources() {
         let door = source.module.starts_with("wire") || source.module.starts_with("mock");
         for word in ["kafka_protocol", "anyhow"].iter().filter(|_| !door) {
@@ -234,7 +233,7 @@ fn only_wire_and_mock_know_the_message_crate() {
 }
 
 #[test]
-fn the_mock_shares_nothing_with_what_it_judges() {
+fn mock_shares_no_code_with_the_client() {
     for source in sources().iter().filter(|source| source.module.starts_with("mock")) {
         for used in uses(&source.module, &source.code) {
             let first = used.split("::").next().unwrap_or_default().to_owned();
@@ -245,12 +244,12 @@ fn the_mock_shares_nothing_with_what_it_judges() {
 }
 
 #[test]
-fn files_and_functions_stay_readable() {
+fn files_and_functions_stay_short() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let below = |folder: &str| files_below(&tests.join(folder)).into_iter().map(|file| source(tests, &file));
     let of_tests = below("src").chain(below("tests")).map(|source| {
         let path = format!("protocol-tests/{}", source.path);
-        // Tests are what these files are for.
+        // These files have nothing but tests, so all of their code counts.
         Source { path, code: source.whole.clone(), ..source }
     });
     let mut wrong = Vec::new();
@@ -288,7 +287,7 @@ fn functions(code: &str) -> BTreeMap<String, usize> {
 }
 
 #[test]
-fn every_file_says_what_it_is_for_and_leaves_nothing_open() {
+fn every_file_has_a_head_and_no_todo_or_unwrap() {
     for source in sources() {
         assert!(source.whole.starts_with("//!"), "{} has no head", source.path);
         for word in ["TODO", "FIXME", "todo!(", "unimplemented!("] {
@@ -360,7 +359,7 @@ fn checks_see_all_code_but_that_of_tests() {
 }
 
 #[test]
-fn a_violation_deep_in_a_file_is_found() {
+fn violation_deep_in_a_file_is_found() {
     for source in sources() {
         let lines: Vec<&str> = source.whole.lines().collect();
         // The end of the last function that no test has: behind every block of tests that stands before others' code.
@@ -379,7 +378,7 @@ fn a_violation_deep_in_a_file_is_found() {
 }
 
 #[test]
-fn the_checks_see_what_they_look_for() {
+fn checks_find_paths_layers_and_functions() {
     let code =
         "use crate::wire::message::Node;\n// crate::net\nlet x = f(crate::net::clock());\nuse super::super::driver::D;";
     assert_eq!(uses("producer::core::sender", code), ["wire::message::Node", "net::clock", "producer::driver::D"]);

@@ -1,7 +1,7 @@
-//! The command-line tool as its users have it: what it prints, what it says of bad input, and how it ends.
+//! The command-line tool as its users run it: its output, its errors about bad input, and its exit status.
 //!
 //! Data goes to standard output, everything else to standard error; status 0 only when all of it worked, 1 for failure, 2 for
-//! usage. An error is one line that names the thing and says what to do.
+//! usage. An error is one line that names the thing and the remedy.
 
 use std::io::BufRead;
 use std::io::BufReader;
@@ -79,7 +79,7 @@ struct Done {
 }
 
 impl Done {
-    /// It failed with `status`, told in one line that has all `parts`, without a word on standard output.
+    /// Asserts that it failed with `status` and one line that has all `parts`, without any standard output.
     #[track_caller]
     fn failed(&self, status: i32, parts: &[&str]) {
         assert_eq!((self.status, &*self.out), (Some(status), ""), "{self:?}");
@@ -97,7 +97,7 @@ impl Done {
     }
 }
 
-/// Longer than any call here may take.
+/// The longest that any call here may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn spawn(arguments: &[&str]) -> Child {
@@ -110,12 +110,12 @@ fn run(arguments: &[&str], input: &str) -> Done {
     let mut child = spawn(arguments);
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_owned();
-    // One that fails at once does not read.
+    // A command that fails at once does not read its input.
     std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
     end(child)
 }
 
-/// Waits for the end, for as long as it may take.
+/// Waits for the end, for as long as it is allowed to take.
 #[expect(clippy::disallowed_methods, reason = "a process takes real time")]
 fn end(mut child: Child) -> Done {
     let begun = Instant::now();
@@ -146,7 +146,7 @@ fn interrupt(child: &Child) {
     assert!(sent.success());
 }
 
-/// Answers every connection with these bytes, having read something; nothing at all where there are none.
+/// Responds to each connection with these bytes after reading something; with no bytes, stays silent.
 fn speaking(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
@@ -164,12 +164,12 @@ fn speaking(answer: &'static [u8]) -> String {
     address
 }
 
-/// Set-up timeouts that a test can wait for.
+/// Set-up timeouts short enough for a test.
 const SOON: [&str; 4] =
     ["-X", "socket.connection.setup.timeout.ms=800", "-X", "socket.connection.setup.timeout.max.ms=800"];
 
 #[test]
-fn who_cannot_be_reached_is_named_with_what_to_do() {
+fn unreachable_brokers_are_named_with_the_remedy() {
     let refused = {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("bound").to_string()
@@ -229,7 +229,7 @@ fn malformed_arguments_are_usage_errors() {
 }
 
 #[test]
-fn topics_and_partitions_that_are_not_there_are_named() {
+fn missing_topics_and_partitions_are_named() {
     let mock = Mock::serve(&["--topic", "t:3"]);
     for command in [&["consume", "-t", "nosuch", "-e"][..], &["topics", "describe", "nosuch"]] {
         let done = mock.run(command, "");
@@ -302,15 +302,14 @@ fn volume_looks_for_the_tool_where_cargo_builds() {
     assert!(volume().contains(&missing), "{}", volume());
     let release = folder.path().join("release");
     std::fs::create_dir(&release).expect("a folder");
-    // What it does with the tool needs brokers; here it only has to find it.
+    // Running the tool needs brokers; the script only has to find it here.
     std::fs::copy(tool(), release.join("ottla")).expect("copied");
     let said = volume();
     assert!(!said.contains("there is no /") && !said.contains("build it"), "{said}");
 }
 
-/// Every record that was not acknowledged, by its line.
 #[test]
-fn every_record_that_was_not_acknowledged_is_told_of() {
+fn every_unacknowledged_record_is_reported() {
     let mock = Mock::serve(&["--topic", "t:3"]);
     let done = mock.run(&["produce", "-t", "nosuch"], "a\nb\n");
     assert_eq!(done.status, Some(1), "{done:?}");
@@ -338,7 +337,7 @@ fn every_record_that_was_not_acknowledged_is_told_of() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named_before_anything_is_sent() {
+fn unreadable_file_fails_before_anything_is_sent() {
     let mock = Mock::serve(&["--topic", "t:1"]);
     let folder = tempfile::tempdir().expect("a folder");
     let good = folder.path().join("good");
@@ -358,7 +357,7 @@ fn a_file_that_cannot_be_read_is_named_before_anything_is_sent() {
 }
 
 #[test]
-fn what_is_produced_is_consumed_as_every_option_says() {
+fn produced_records_are_consumed_under_every_option() {
     let mock = Mock::serve(&["--topic", "t:2"]);
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
         let produce = ["produce", "-t", "t", "-p", "1", "-K", ":", "-H", "h=1", "-H", "h=2", "-z", codec];
@@ -390,7 +389,7 @@ fn what_is_produced_is_consumed_as_every_option_says() {
 }
 
 #[test]
-fn topics_and_brokers_are_told_as_text_and_as_json() {
+fn topics_and_brokers_print_as_text_and_as_json() {
     let mock = Mock::serve(&["--brokers", "3"]);
     let created = mock.run(&["topics", "create", "a", "b", "-p", "2", "-r", "3", "-c", "retention.ms=1"], "");
     assert!(created.lines().is_empty() && created.err.contains("created a\ncreated b"), "{created:?}");
@@ -447,7 +446,7 @@ fn perf_ends_with_one_line_of_json() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn closed_standard_output_ends_the_tool_quietly() {
     let mock = Mock::serve(&["--topic", "t:1"]);
     let lines: String = (0..200_000).map(|number| format!("{number}\n")).collect();
     mock.run(&["produce", "-t", "t"], &lines).lines();
@@ -458,7 +457,7 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         &["topics", "list"],
     ] {
         let mut child = spawn(&[&["-b", &mock.brokers], command].concat());
-        // The other end of the pipe is gone before anything is written.
+        // The reader of the pipe is gone before anything is written.
         drop(child.stdout.replace(tempfile_pipe()));
         let mut stdin = child.stdin.take().expect("a pipe");
         let input = if command[0] == "produce" { "a\n".repeat(50_000) } else { String::new() };
@@ -483,7 +482,7 @@ fn say(stdin: &mut ChildStdin, text: &str) {
 }
 
 #[test]
-fn an_interruption_ends_reading_in_order() {
+fn interrupted_consume_commits_what_it_printed() {
     let mock = Mock::serve(&["--topic", "t:1"]);
     mock.run(&["produce", "-t", "t"], "a\nb\n").lines();
     let mut child = spawn(&["-b", &mock.brokers, "consume", "-t", "t", "-g", "g"]);
@@ -492,7 +491,7 @@ fn an_interruption_ends_reading_in_order() {
     out.read_line(&mut line).expect("a record");
     out.read_line(&mut line).expect("a record");
     assert_eq!(line, "a\nb\n");
-    // The commit follows what was printed; the signal may come in its middle.
+    // The commit follows the output; the signal may arrive in the middle of it.
     interrupt(&child);
     child.stdout = Some(tempfile_pipe());
     let done = end(child);
@@ -502,7 +501,7 @@ fn an_interruption_ends_reading_in_order() {
 }
 
 #[test]
-fn an_interruption_of_writing_reports_what_was_acknowledged() {
+fn interrupted_produce_reports_acknowledged_records() {
     let mock = Mock::serve(&["--topic", "t:1"]);
     let mut child = spawn(&["-b", &mock.brokers, "produce", "-t", "t", "--report"]);
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -511,7 +510,7 @@ fn an_interruption_of_writing_reports_what_was_acknowledged() {
     let mut line = String::new();
     out.read_line(&mut line).expect("a report");
     out.read_line(&mut line).expect("a report");
-    assert_eq!(line.matches("\"offset\"").count(), 2, "told at once, not when there is more to read: {line}");
+    assert_eq!(line.matches("\"offset\"").count(), 2, "reported at once, not when there is more to read: {line}");
     interrupt(&child);
     child.stdout = Some(tempfile_pipe());
     let done = end(child);
@@ -522,7 +521,7 @@ fn an_interruption_of_writing_reports_what_was_acknowledged() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
+fn taken_port_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     run(&["mock", "--listen", &address], "").failed(1, &[&address, "--listen"]);

@@ -1,4 +1,4 @@
-//! A disk that is full: writes fail and say what became of them, and go on when there is room again.
+//! A full disk: writes fail with an error that says whether they happened, and succeed again when space is freed.
 
 use std::process::Command;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use super::load::value_of;
 
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Something that takes all the room, and is taken away again.
+/// A file that fills the disk, and is removed again.
 struct Ballast;
 
 impl Ballast {
     const FILE: &str = "/tmp/kafka/ballast";
 
     fn fill() -> Self {
-        // It ends with an error when there is no room left, which is what is wanted.
+        // It ends with an error when the disk is full, as intended.
         exec(&format!("dd if=/dev/zero of={} bs=4k; true", Self::FILE));
         Self
     }
@@ -53,7 +53,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Sends a record of 10 kB and answers whether it was acknowledged. A failure must say whether it was written.
+    /// Sends a record of 10 kB and returns whether it was acknowledged. A failure must say whether it was written.
     async fn write(&mut self) -> bool {
         let value: Value = format!("{}-{}", self.topic, self.sent).into();
         self.sent += 1;
@@ -64,7 +64,7 @@ impl Writer {
         let outcome = self.producer.send(Record::to(&self.topic).value(&text)).await;
         if let Err(error) = &outcome {
             assert!(error.is_written().is_some(), "{error}: does not say whether it was written");
-            assert!(error.is_retriable(), "{error}: may well succeed when there is room");
+            assert!(error.is_retriable(), "{error}: may succeed when space is freed");
         }
         self.recorder.decided(self.process, value, &outcome);
         outcome.is_ok()
@@ -72,7 +72,7 @@ impl Writer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_fails_writes_until_there_is_room() {
+async fn full_disk_fails_writes_until_space_is_freed() {
     let container = Command::new("docker").args(["inspect", "ottla_full_1"]).output();
     if !container.is_ok_and(|done| done.status.success()) {
         assert!(std::env::var("OTTLA_REQUIRE_REAL").is_err(), "there is no container with a small disk: rig up full");
@@ -90,20 +90,20 @@ async fn a_full_disk_fails_writes_until_there_is_room() {
     let producer = client.producer().delivery_timeout(DELIVERY_TIMEOUT).build().expect("a producer");
     let mut writer = Writer { recorder: recorder.clone(), producer, process, topic: topic.clone(), sent: 0 };
     for _ in 0..20 {
-        assert!(writer.write().await, "there is room");
+        assert!(writer.write().await, "there is space");
     }
     let ballast = Ballast::fill();
     let mut attempts = 0;
     while writer.write().await {
         attempts += 1;
-        assert!(attempts < 100, "the disk is full and takes records all the same");
+        assert!(attempts < 100, "the disk is full and still takes records");
     }
-    assert!(!writer.write().await, "it is full still");
+    assert!(!writer.write().await, "it is still full");
     drop(ballast);
     let again = async { while !writer.write().await {} };
-    tokio::time::timeout(Duration::from_secs(60), again).await.expect("it goes on when there is room");
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("it continues when space is freed");
     for _ in 0..20 {
-        assert!(writer.write().await, "there is room again");
+        assert!(writer.write().await, "there is space again");
     }
     read_all(&recorder, &client, &topic).await;
     let history = recorder.take();
@@ -118,7 +118,7 @@ async fn read_all(recorder: &Recorder, client: &Client, topic: &str) {
     let builder = client.consumer().assign([topic]).start(Start::Earliest).until_end();
     let mut consumer = builder.build().expect("a consumer");
     while let Some(records) = consumer.poll().await.expect("records") {
-        // The weight is not that of the other test: what counts is the name.
+        // The padding differs from that of the other test: only the name matters.
         let name = |bytes: &[u8]| value_of(bytes).split(' ').next().unwrap_or_default().into();
         recorder.polled(process, &records, name);
     }

@@ -1,5 +1,5 @@
-//! What is done to the cluster and to the ways that lead to it. Everything is drawn from the seed; only when it takes effect
-//! is up to the machine.
+//! The faults of the cluster and of the connections to it. All are drawn from the seed; only the moment of their effect depends on
+//! the machine.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use protocol_tests::proxy::Weather;
 use super::PARTITIONS;
 use super::nodes;
 
-/// The process that faults are written down for.
+/// The process that faults are recorded for.
 const NEMESIS: u32 = u32::MAX;
 
-/// Kills leaders, and leaves the ways to them alone, until `until`. Answers how often.
+/// Kills leaders and leaves their connections alone, until `until`. Returns the number of kills.
 pub(super) async fn kill_leaders(recorder: &Recorder, client: &Client, topic: &str, seed: u64, until: Duration) -> u32 {
     Nodes::new(recorder, client, topic, seed).kill_leaders(until).await
 }
 
-/// Strikes nodes and links until `until`. Answers how often nodes were killed and paused.
+/// Injects faults into nodes and connections until `until`. Returns the numbers of kills and of pauses.
 pub(super) async fn strike(
     recorder: &Recorder,
     client: &Client,
@@ -70,17 +70,17 @@ impl<'a> Nodes<'a> {
         self.kills
     }
 
-    /// One node at a time: with two of three gone nothing could be written, and that would test little.
+    /// Disturbs one node at a time: without two of three nothing could be written, which would test little.
     async fn run(mut self, until: Duration) -> (u32, u32) {
         let mut turn = 0;
         while self.recorder.now() < until {
             wait(&mut self.rng, 500..2_500).await;
             let (leader, any) = self.leader().await;
-            // Followers are struck too, now and then.
+            // Followers are disturbed too, now and then.
             let node = if self.rng.u8(..5) == 0 { any } else { leader };
             match (turn, self.rng.u8(..10)) {
                 (0, _) | (2.., 0..5) => self.kill(node).await,
-                // Longer than the session of a broker (6 s), so that others take over.
+                // Longer than a broker's session (6 s), so that others take over.
                 (1, _) | (2.., 5..8) => self.pause(node, 7_000..11_000).await,
                 _ => self.pause(node, 200..4_000).await,
             }
@@ -90,7 +90,7 @@ impl<'a> Nodes<'a> {
         (self.kills, self.pauses)
     }
 
-    /// The leader of some partition, or any node while there is none; and any node.
+    /// The leader of some partition, or any node while there is no leader; and any node.
     async fn leader(&mut self) -> (i32, i32) {
         let partition = self.rng.i32(0..PARTITIONS);
         let any = self.rng.i32(1..=3);

@@ -1,4 +1,4 @@
-//! Producers and consumers that write down what they do. They live for a while, end in different ways, and are replaced.
+//! Producers and consumers that record their actions. They live for a while, end in different ways, and are replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use super::PARTITIONS;
 use super::partitions;
 
-/// A producer's way of working.
+/// The behaviour of a producer.
 #[derive(Clone, Debug)]
 struct Writing {
     through: Option<Through>,
@@ -36,11 +36,11 @@ struct Writing {
     delivery_timeout: Duration,
     compression: Compression,
     batch_bytes: usize,
-    /// How long each lives, in milliseconds.
+    /// The lifetime of each, in milliseconds.
     life: std::ops::Range<u64>,
 }
 
-/// What producers promise. With `OTTLA_CHAOS_ACKS=1` they promise what they cannot keep, and the judge has to find out.
+/// The promises of producers. With `OTTLA_CHAOS_ACKS=1` they claim more than one acknowledgement can keep, and the judge must notice.
 fn guarantee() -> Guarantee {
     match std::env::var("OTTLA_CHAOS_ACKS").as_deref() {
         Ok("1") => Guarantee::LeaderAck,
@@ -48,7 +48,7 @@ fn guarantee() -> Guarantee {
     }
 }
 
-/// The delivery timeout of producers that sit out whatever is done to the cluster.
+/// The delivery timeout of producers that outlast every fault.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts three producers and three consumers.
@@ -71,7 +71,7 @@ pub(super) fn start(
         life: 20_000..60_000,
     };
     let far = Writing { through: Some(through.clone()), compression: Compression::Lz4, ..patient.clone() };
-    // Its records are often in doubt when their time is up.
+    // Its records are often doubtful when their deadline passes.
     let hasty = Writing {
         request_timeout: seconds(2),
         delivery_timeout: seconds(3),
@@ -91,7 +91,7 @@ pub(super) fn start(
     }
 }
 
-/// What every task of the load has at hand.
+/// The context of every task of the load.
 struct World {
     recorder: Recorder,
     topic: String,
@@ -109,7 +109,7 @@ impl World {
         *self.stopped.borrow()
     }
 
-    /// Connects, for as long as that takes.
+    /// Connects, however long that takes.
     async fn connect(&self, through: Option<&Through>, request_timeout: Duration) -> Option<Client> {
         while !self.is_over() {
             let builder = Client::builder(rig::TRIO.map(rig::address)).expect("addresses");
@@ -182,7 +182,7 @@ impl World {
         }
     }
 
-    /// Ends a producer: closed, dropped, or thrown away with all that waits for it.
+    /// Ends a producer: closes it, drops it, or drops it with everything that waits for it.
     async fn end(
         &mut self,
         process: u32,
@@ -194,7 +194,7 @@ impl World {
         let way = if self.is_over() { 0 } else { self.rng.u8(..3) };
         match way {
             0 => {
-                // What is not acknowledged by then says so itself.
+                // Deliveries that are not acknowledged by then fail by themselves.
                 let _ = producer.close(writing.delivery_timeout + Duration::from_secs(5)).await;
             }
             1 => drop(producer),
@@ -206,7 +206,7 @@ impl World {
             }
         }
         drop(client);
-        // Those that are not decided by now are found by the judge.
+        // The judge finds deliveries that are undecided by now.
         let all = async { while deliveries.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(writing.delivery_timeout + Duration::from_secs(10), all).await;
     }
@@ -239,14 +239,14 @@ async fn decide(recorder: Recorder, process: u32, value: Value, delivery: Delive
     recorder.decided(process, value, &outcome);
 }
 
-/// A consumer's way of working.
+/// The behaviour of a consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    /// Commits for a group, and goes on where that stands.
+    /// Commits for a group, and continues from the committed offsets.
     Group,
-    /// Goes back, now and then.
+    /// Seeks back, now and then.
     Seeking,
-    /// Reads on and on.
+    /// Reads without end.
     Tail,
 }
 
@@ -271,12 +271,12 @@ pub(super) fn from_the_beginning(client: &Client, topic: &str) -> ConsumerBuilde
     client.consumer().assign_partitions((0..PARTITIONS).map(|index| (topic, index))).start(Start::Earliest)
 }
 
-/// The group reads what is left for it, so that it is seen whether it missed something.
+/// Reads the rest for the group, so that a missed record is noticed.
 pub(super) async fn read_as_group(recorder: &Recorder, topic: &str) {
     let client = Client::connect(rig::TRIO.map(rig::address)).await.expect("a cluster");
     let process = recorder.open(Role::Consumer { group: Some(group(topic)) });
     let mut consumer = Reading::Group.consumer(&client, topic).until_end().build().expect("a consumer");
-    while let Some(records) = consumer.poll().await.expect("nothing is wrong any more") {
+    while let Some(records) = consumer.poll().await.expect("all faults are over") {
         recorder.polled(process, &records, value_of);
     }
 }
@@ -310,7 +310,7 @@ impl Reader<'_> {
                 Reading::Seeking if self.world.rng.u8(..100) == 0 => self.seek(),
                 Reading::Group | Reading::Seeking | Reading::Tail => {}
             }
-            // Not every record by itself.
+            // Not for each record.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         if self.world.rng.bool() {
@@ -322,7 +322,7 @@ impl Reader<'_> {
         self.world.recorder.push(self.process, body);
     }
 
-    /// Commits all that was handed out, or stops short of it somewhere.
+    /// Commits all records that were returned, or only a part of them.
     async fn commit(&mut self) {
         let short = self.world.rng.bool();
         let mut positions = Vec::new();
@@ -346,26 +346,26 @@ impl Reader<'_> {
     fn seek(&mut self) {
         let partition = TopicPartition::new(self.world.topic.as_str(), self.world.rng.i32(0..PARTITIONS));
         let Some(position) = self.consumer.position(&partition) else { return };
-        // Back by little, so that there is something to read at the end.
+        // Only a little way back, so that reading reaches the end.
         let to = self.world.rng.i64((position.offset - 500).max(0)..=position.offset);
         self.push(Body::Moved { partition: partition.clone(), to: Some(to) });
         self.consumer.seek(&partition, Start::Offset(to)).expect("it is assigned");
     }
 }
 
-/// A value that says where it belongs: the topic, the partition where one was asked for, the producer, its number there.
+/// A value that names its topic, its partition if one was chosen, its producer, and its number there.
 fn value(topic: &str, partition: Option<i32>, process: u32, sequence: u64) -> Value {
     let partition = partition.map_or_else(|| "any".to_owned(), |partition| partition.to_string());
     Arc::from(format!("{topic}/{partition}/{process}/{sequence}"))
 }
 
-/// The value as it is sent, with some weight that depends on it.
+/// The value as it is sent, with padding that depends on it.
 fn padded(value: &str) -> String {
     let weight = value.bytes().fold(7_usize, |sum, byte| (sum * 31 + usize::from(byte)) % 400);
     format!("{value} {}", "x".repeat(weight))
 }
 
-/// The value of a record. One that is not as it was sent is something else altogether, which nobody sent.
+/// The value of a record. A damaged one becomes a value that nobody sent.
 pub(super) fn value_of(bytes: &[u8]) -> Value {
     let text = String::from_utf8_lossy(bytes);
     match text.split_once(' ') {

@@ -1,4 +1,4 @@
-//! The containers of the cluster: kill, start, pause, and wait until all is well.
+//! The containers of the cluster: kill, start and pause them, and wait until the cluster is healthy.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use ottla::Client;
 use protocol_tests::rig;
 
-/// Whether the cluster runs in containers; jars that were started directly are neither killed nor paused here.
+/// Whether the cluster runs in containers. Brokers that were started from jars are neither killed nor paused.
 pub(super) fn are_containers() -> bool {
     let there = docker(&["inspect", &container(1)]);
     if !there {
@@ -23,21 +23,21 @@ fn docker(arguments: &[&str]) -> bool {
     Command::new("docker").args(arguments).output().is_ok_and(|done| done.status.success())
 }
 
-/// Runs a docker command on a node without holding up the load.
+/// Runs a docker command on a node without blocking the load.
 pub(super) async fn command(what: &'static [&'static str], node: i32) {
     let run = move || {
         let container = container(node);
         let arguments: Vec<&str> = what.iter().copied().chain([container.as_str()]).collect();
         assert!(docker(&arguments), "docker {arguments:?} failed");
     };
-    tokio::task::spawn_blocking(run).await.expect("docker does what it is told");
+    tokio::task::spawn_blocking(run).await.expect("docker runs the command");
 }
 
 pub(super) async fn kill(node: i32) {
     command(&["kill", "-s", "KILL"], node).await;
 }
 
-/// Starts a node and waits until it takes connections: by then the controller knows that it was away.
+/// Starts a node and waits until it accepts connections: by then the controller has noticed its absence.
 pub(super) async fn start(node: i32) {
     command(&["start"], node).await;
     let port = rig::TRIO[usize::try_from(node - 1).expect("nodes are counted from one")];
@@ -57,27 +57,27 @@ pub(super) async fn unpause(node: i32) {
     command(&["unpause"], node).await;
 }
 
-/// Puts every node back on its feet when the test ends, however it ends.
+/// Restores every node when the test ends, however it ends.
 pub(super) struct Healed;
 
 impl Drop for Healed {
     fn drop(&mut self) {
         for node in 1..=3 {
-            // Both fail where there is nothing to heal.
+            // Both fail if the node is healthy.
             docker(&["unpause", &container(node)]);
             docker(&["start", &container(node)]);
         }
     }
 }
 
-/// Which node leads a partition, if the cluster can say.
+/// The node that leads a partition, if the cluster knows.
 pub(super) async fn leader(client: &Client, topic: &str, partition: i32) -> Option<i32> {
     let described = client.admin().describe_topics([topic]).await.ok()?;
     let partitions = &described.first()?.partitions;
     partitions.iter().find(|description| description.index == partition)?.leader
 }
 
-/// Waits until every replica of the topic is in sync, for at most `patience`. Answers whether they are.
+/// Waits until every replica of the topic is in sync, for at most `patience`. Returns whether they are.
 pub(super) async fn in_sync(client: &Client, topic: &str, patience: Duration) -> bool {
     let all = async {
         loop {
@@ -94,7 +94,7 @@ pub(super) async fn in_sync(client: &Client, topic: &str, patience: Duration) ->
     tokio::time::timeout(patience, all).await.is_ok()
 }
 
-/// Waits until all is well.
+/// Waits until the cluster is healthy.
 pub(super) async fn settle(client: &Client, topic: &str) {
     assert!(in_sync(client, topic, Duration::from_secs(90)).await, "the cluster did not come back");
 }
