@@ -65,7 +65,7 @@ async fn producer_counts_records_batches_requests_and_outcomes() {
     assert_eq!((counted.acknowledged, counted.not_written, counted.maybe_written), (2, 1, 0));
     assert_eq!((counted.splits, counted.expired), (0, 0));
     assert_eq!((counted.queued_records, counted.queued_bytes, counted.queued_batches), (0, 0, 0));
-    let bytes: usize = server.with(|mock| mock.batches("t", 0).iter().map(|batch| batch.len()).sum());
+    let bytes: usize = server.with(|mock| mock.batches("t", 0).iter().map(bytes::Bytes::len).sum());
     // Three batches of the same size, of which the log has two.
     assert_eq!(counted.batch_bytes * 2, 3 * u64::try_from(bytes).expect("small"));
     assert!((3 * 8..=3 * 40).contains(&counted.record_bytes), "{counted:?}");
@@ -114,7 +114,7 @@ async fn consumer_counts_fetches_records_and_commits() {
     let metrics = client.metrics();
     let counted = &metrics.consumers[0];
     assert_eq!((counted.records, counted.batches, counted.assigned_partitions), (3, 3, 1));
-    let bytes: usize = server.with(|mock| mock.batches("t", 0).iter().map(|batch| batch.len()).sum());
+    let bytes: usize = server.with(|mock| mock.batches("t", 0).iter().map(bytes::Bytes::len).sum());
     assert_eq!((counted.fetched_bytes, counted.buffered_bytes), (u64::try_from(bytes).expect("small"), 0));
     assert_eq!(counted.fetch_requests, seen(&server, FETCH));
     assert_eq!(counted.full_fetches + counted.incremental_fetches, counted.fetch_requests);
