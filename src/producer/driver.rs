@@ -53,7 +53,7 @@ const COMPRESS_APART_FROM: usize = 16 * 1024;
 /// The tag of the request for an identity. Produce requests are tagged with the core's numbers, which start above it.
 const IDENTITY: u64 = 0;
 
-/// How often the interest in topics that are sent to is renewed, at most.
+/// The least time between two renewals of the interest in topics that are written to.
 const RENEW: Duration = Duration::from_secs(60);
 
 type Answer = (u64, Result<Response, Error>);
@@ -74,7 +74,7 @@ pub(super) struct Driver {
     /// The metadata that the core was given last.
     known: Arc<Snapshot>,
     acks: i16,
-    /// Topics that were sent to since their interest was last renewed, and when it was.
+    /// The topics written to since the last renewal of that interest, and the time of that.
     used: BTreeSet<TopicName>,
     renewed: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -276,12 +276,15 @@ impl Driver {
         self.shared.cluster().submit(Target::Broker(broker), request, clock::now() + timeout, reply);
     }
 
-    /// Keeps the metadata of topics fresh that are sent to.
+    /// Keeps the metadata of the topics of these batches fresh.
     fn note_use(&mut self, entries: &[Entry]) {
+        let mut last = None;
         for Entry { topic, .. } in entries {
-            if !self.used.contains(topic) {
+            // Most neighbours are partitions of one topic.
+            if last != Some(topic) && !self.used.contains(topic) {
                 self.used.insert(topic.clone());
             }
+            last = Some(topic);
         }
         let now = clock::now();
         let cluster = self.shared.cluster();

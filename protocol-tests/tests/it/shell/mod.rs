@@ -12,6 +12,7 @@ mod metadata;
 mod moves;
 mod net;
 mod overdue;
+mod recovery;
 mod shutdown;
 mod streams;
 mod world;
