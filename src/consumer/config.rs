@@ -47,20 +47,26 @@ pub struct ConsumerBuilder {
 }
 
 impl Client {
-    /// Starts to build a consumer.
+    /// Returns a builder for a consumer.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+    /// let consumer = client.consumer().assign(["events"]).build()?;
+    /// # Ok(()) }
+    /// ```
     pub fn consumer(&self) -> ConsumerBuilder {
         ConsumerBuilder::new(self.cluster())
     }
 }
 
-/// What one poll may take.
+/// The limits of one poll, and of a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes after which a poll is content.
+    /// Decompressed bytes after which a poll returns.
     pub(super) poll_bytes: usize,
-    /// Bytes that one batch may be when inflated.
+    /// The most decompressed bytes of one batch.
     pub(super) batch_bytes: usize,
-    /// How long a question to the cluster may take.
+    /// The longest time that a commit or a request for offsets takes.
     pub(super) timeout: Duration,
 }
 
@@ -88,7 +94,7 @@ impl ConsumerBuilder {
         }
     }
 
-    /// The group whose offsets are committed and read. There is no membership: partitions are the ones assigned here.
+    /// The group whose offsets are committed and read. The consumer does not join it: it reads the partitions that are assigned here.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.core.group = Some(group.into());
         self
@@ -101,7 +107,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Reads all partitions of topics. Those added while reading are read from their beginning.
+    /// Reads all partitions of these topics. Partitions that are added later are read from their beginning.
     pub fn assign<T: Into<TopicName>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.topics.extend(topics.into_iter().map(Into::into));
         self
@@ -122,49 +128,49 @@ impl ConsumerBuilder {
         self
     }
 
-    /// What to do when a position is not, or no longer, in the log. The default is to go on with the oldest record.
+    /// The reaction to a position that is not in the log. The default is to go on with the oldest record.
     pub fn reset(mut self, policy: ResetPolicy) -> Self {
         self.core.reset = policy;
         self
     }
 
-    /// Which records of transactions are handed out. The default is all.
+    /// The records of transactions that are returned. The default is all of them.
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.core.isolation = isolation;
         self
     }
 
-    /// Where this consumer is, so that brokers can name a replica near it (KIP-392).
+    /// The rack of this consumer. A broker may name a replica in the same rack to fetch from (KIP-392).
     pub fn rack(mut self, rack: impl Into<String>) -> Self {
         self.core.rack = rack.into();
         self
     }
 
-    /// Bytes of one fetch response, about. The default is 8 MiB.
+    /// The size of a fetch response in bytes, about. The default is 8 MiB.
     pub fn fetch_bytes_max(mut self, bytes: usize) -> Self {
         self.core.fetch_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
         self
     }
 
-    /// Bytes of one partition in one fetch response. The default is 1 MiB. A batch that is larger is fetched all the same.
+    /// The bytes of one partition in a fetch response. The default is 1 MiB. A larger batch is fetched all the same.
     pub fn partition_fetch_bytes_max(mut self, bytes: usize) -> Self {
         self.core.partition_fetch_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
         self
     }
 
-    /// Bytes fetched ahead of what was handed out, about, over all brokers. The default is 32 MiB.
+    /// The bytes that are fetched ahead of `poll`, about, over all brokers. The default is 32 MiB.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.core.prefetch_bytes = bytes;
         self
     }
 
-    /// Bytes that a broker waits for before it answers. The default is 1.
+    /// The bytes that a broker waits for before it responds. The default is 1.
     pub fn fetch_bytes_min(mut self, bytes: usize) -> Self {
         self.core.fetch_bytes_min = i32::try_from(bytes).unwrap_or(i32::MAX);
         self
     }
 
-    /// How long a broker waits for data. The default is 500 ms, the most that the protocol can express some 24 days.
+    /// The longest time that a broker waits for data. The default is 500 ms, the maximum about 24 days.
     pub fn fetch_wait_max(mut self, wait: Duration) -> Self {
         self.core.fetch_wait_max = wait.min(FETCH_WAIT_LONGEST);
         self
@@ -177,13 +183,13 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Bytes that one batch may be when inflated. The default is 128 MiB.
+    /// The most bytes of one decompressed batch. The default is 128 MiB. A larger batch is an error of kind `Corrupt`.
     pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
         self.limits.batch_bytes = bytes;
         self
     }
 
-    /// How long a commit, and a question about offsets, may take. The default is 60 s.
+    /// The longest time that a commit or a request for offsets takes. The default is 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = bounded(timeout);
         self
@@ -195,13 +201,13 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Reads up to what is the end when reading begins; then `poll` answers `None`.
+    /// Reads up to the offsets that are the ends when reading begins. Then `poll` returns `None`.
     pub fn until_end(mut self) -> Self {
         self.core.until_end = true;
         self
     }
 
-    /// Takes what properties say about consuming.
+    /// Applies the properties of consumers.
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
         let core = &mut self.core;
         if let Some(group) = properties.get("group.id") {
@@ -267,7 +273,7 @@ impl ConsumerBuilder {
 
     fn check(&self) -> Result<(), Error> {
         if self.topics.is_empty() && self.partitions.is_empty() {
-            return Err(Error::config("nothing to read: call assign or assign_partitions"));
+            return Err(Error::config("no topics or partitions to read: call assign or assign_partitions"));
         }
         let named = self.topics.iter().chain(self.partitions.iter().map(|partition| &partition.topic));
         for topic in named {
@@ -276,13 +282,13 @@ impl ConsumerBuilder {
             }
         }
         if let Some(wrong) = self.partitions.iter().find(|partition| partition.partition < 0) {
-            return Err(Error::config("partitions are numbered from 0").in_partition(&wrong.topic, wrong.partition));
+            return Err(Error::config("a partition number is negative: partitions are numbered from 0").in_partition(&wrong.topic, wrong.partition));
         }
         check_start(&self.core.start, self.core.group.is_some())?;
         let core = &self.core;
         if core.fetch_bytes_max < 1 || core.partition_fetch_bytes_max < 1 || core.prefetch_bytes == 0 {
             return Err(Error::config(
-                "a consumer that may fetch no bytes reads nothing: \
+                "a fetch limit is zero, so nothing could be read: \
                  fetch.max.bytes, max.partition.fetch.bytes and queued.max.messages.kbytes must be more than zero",
             ));
         }
@@ -297,11 +303,11 @@ impl ConsumerBuilder {
 
 pub(super) fn check_start(start: &Start, has_group: bool) -> Result<(), Error> {
     match start {
-        Start::Offset(offset) if *offset < 0 => Err(Error::config("offsets are numbered from 0")),
-        Start::FromEnd(records) if *records < 0 => Err(Error::config("fewer than no records from the end")),
-        Start::Timestamp(timestamp) if *timestamp < 0 => Err(Error::config("timestamps begin with 1970")),
+        Start::Offset(offset) if *offset < 0 => Err(Error::config("the start offset is negative: offsets are numbered from 0")),
+        Start::FromEnd(records) if *records < 0 => Err(Error::config("the number of records from the end is negative")),
+        Start::Timestamp(timestamp) if *timestamp < 0 => Err(Error::config("the start timestamp is negative: timestamps count from 1970")),
         Start::Stored { .. } | Start::StoredOnly if !has_group => {
-            Err(Error::config("committed offsets belong to a group: set group, or start elsewhere"))
+            Err(Error::config("committed offsets belong to a group: set group, or another start"))
         }
         Start::Stored { otherwise } if matches!(**otherwise, Start::Stored { .. } | Start::StoredOnly) => {
             Err(Error::config(

@@ -1,4 +1,4 @@
-//! Pumps the core: sends what it asks for and brings it the answers. One task per consumer.
+//! Runs the core: sends its requests, and passes it responses, metadata and the time. One task for each consumer.
 
 use std::future::Future;
 use std::future::poll_fn;
@@ -36,13 +36,13 @@ use crate::net::connection::Reply;
 use crate::wire::Request;
 use crate::wire::Response;
 
-/// What the handle and the driver share.
+/// The state shared by the handle and the driver.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Wakes the driver.
     pub(super) work: Notify,
-    /// Wakes who polls.
+    /// Wakes the task that polls.
     pub(super) news: Notify,
 }
 
@@ -78,7 +78,7 @@ impl Shared {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the core is whole before the lock is given up, so a panic elsewhere does not spoil it.
+        // Every change of the core is complete before the lock is released, so a panic elsewhere leaves it consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,7 +104,7 @@ pub(super) struct Driver {
     group: Option<Coordinated>,
     /// Keeps the metadata of the topics that are read fresh.
     _interest: Interest,
-    /// Whose connections fetches go over: another consumer's long poll must not hold up this one's.
+    /// The owner of the fetch connections: this consumer's fetches must not wait behind another consumer's long poll.
     reader: u64,
 }
 
@@ -146,7 +146,7 @@ impl Driver {
         }
     }
 
-    /// Tells the core what happened since the last turn, and takes what it asks for.
+    /// Passes the core everything that happened since the last turn, and takes the requests that it wants to send.
     fn turn(&mut self, first: Option<Answer>) -> (Requests, Option<Instant>, bool) {
         let now = clock::now();
         // Not `has_changed`: waiting for a change marks it as seen.
@@ -211,7 +211,7 @@ impl Driver {
                     let (mut asked, mut ended) = (pin!(asked), pin!(sink.closed()));
                     let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
                         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                        // The driver may end meanwhile, and then nobody needs the answer.
+                        // If the driver ends, nothing needs the response.
                         Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
                     });
                     if let Some(answer) = answer.await {
@@ -234,7 +234,7 @@ impl Driver {
         self.cluster.submit(Target::Broker(node), request, clock::now() + timeout, reply);
     }
 
-    /// Waits until something happens; what was received meanwhile belongs to the next turn.
+    /// Waits until something happens. A response that arrives is returned for the next turn.
     async fn wait(&mut self, timeout: Option<Instant>) -> Option<Answer> {
         let mut work = pin!(self.shared.work.notified());
         let mut news = pin!(self.snapshots.changed());

@@ -1,7 +1,19 @@
-//! The consumer without group membership: a handle, and a driver that pumps its core.
+//! Reading records, without group membership: a handle for the caller, and a driver that runs the core.
 //!
-//! Partitions are fetched ahead in the background, under a budget. [`Consumer::poll`] takes what was fetched and, in the
-//! caller's task and under no lock, verifies, inflates and walks it, so that iterating over [`Records`] cannot fail.
+//! A background task fetches partitions ahead, within a memory limit. [`Consumer::poll`] takes fetched batches and verifies,
+//! decompresses and checks them in the caller's task, so that iterating over [`Records`] cannot fail.
+//!
+//! ```no_run
+//! # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+//! let mut consumer = client.consumer().group("audit").assign(["events"]).build()?;
+//! while let Some(records) = consumer.poll().await? {
+//!     for record in &records {
+//!         println!("{}[{}]@{}", record.topic, record.partition, record.offset);
+//!     }
+//!     consumer.commit().await?;
+//! }
+//! # Ok(()) }
+//! ```
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,14 +65,29 @@ use self::core::Taken;
 use self::driver::Driver;
 use self::driver::Shared;
 use self::driver::State;
-use self::offsets::Edge;
+use self::offsets::OffsetSpec;
 
-/// How long closing may take: what is sent is a courtesy to the brokers.
+/// The longest time that closing takes. Brokers end fetch sessions by themselves later.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads records. Made by [`Client::consumer`](crate::client::Client::consumer).
 ///
-/// Dropping it stops its task without waiting; nothing is committed by itself.
+/// Dropping it stops its background task without waiting. Offsets are committed only by [`Consumer::commit`] and
+/// [`Consumer::commit_positions`].
+///
+/// ```no_run
+/// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::consumer::Start;
+///
+/// let mut consumer = client.consumer().assign_partitions([("events", 0)]).start(Start::FromEnd(100)).build()?;
+/// let records = consumer.poll().await?.expect("the read has no end");
+/// for partition in consumer.assignment() {
+///     println!("{partition}: at {:?}, {:?} behind", consumer.position(&partition), consumer.lag(&partition));
+/// }
+/// drop(records);
+/// consumer.close().await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
@@ -70,9 +97,9 @@ pub struct Consumer {
     codecs: Codecs,
     limits: Limits,
     buffers: Buffers,
-    /// Came up while there were records to return first.
+    /// An error to return after the records that come before it.
     error: Option<Error>,
-    /// The last poll returned without waiting, so others in this runtime may be waiting for a turn.
+    /// The last poll returned without waiting. The next one yields first, so that other tasks of the runtime run.
     busy: bool,
     driver: Option<JoinHandle<()>>,
 }
@@ -115,15 +142,33 @@ impl Consumer {
         }
     }
 
-    /// Waits for records, or for something else to tell: see [`Records`].
+    /// Waits for records, or for another event of a partition: see [`Records`].
     ///
-    /// `None` says that a bounded read ([`ConsumerBuilder::until_end`]) is over, or that the consumer was closed. An error of
-    /// kind `Closed` says that the consumer's background task has ended although it was not closed. Every other error
-    /// concerns what it names, and nothing else: polling again goes on with the rest. A batch that cannot be read is an
-    /// error of kind `Corrupt` that names its last offset, and the position stays before it: it is fetched again, and
-    /// seeking to the offset after it leads past it.
+    /// Returns `None` when a bounded read ([`ConsumerBuilder::until_end`]) has returned everything, or when the consumer was
+    /// closed.
+    ///
+    /// # Errors
+    ///
+    /// An error is about the topic or partition that it names. The next poll goes on with the others.
+    /// - [`Kind::Corrupt`]: a batch cannot be read. The error has its last offset. The position stays before the batch, which is
+    ///   fetched again. To skip it, seek to the offset after it.
+    /// - [`Kind::Truncated`], [`Kind::NoOffset`]: the partition has no position, and waits for a [seek](Self::seek).
+    /// - [`Kind::Closed`]: the background task of the consumer has ended although the consumer was not closed. Build a new one.
     ///
     /// Cancel safety: dropping the future before it is ready loses nothing.
+    ///
+    /// ```no_run
+    /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// loop {
+    ///     match consumer.poll().await {
+    ///         Ok(Some(records)) => println!("{} records", records.count()),
+    ///         Ok(None) => break,
+    ///         Err(error) if error.kind() == ottla::error::Kind::Closed => return Err(error),
+    ///         Err(error) => eprintln!("{error}"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn poll(&mut self) -> Result<Option<Records>, Error> {
         if std::mem::take(&mut self.busy) {
             tokio::task::yield_now().await;
@@ -137,18 +182,18 @@ impl Consumer {
         }
     }
 
-    /// Takes what there is, if there is anything.
+    /// Polls without waiting. Returns `None` if there is nothing to return yet.
     fn poll_now(&mut self) -> Option<Result<Option<Records>, Error>> {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
         let mut records = Records::new(self.buffers.clone());
-        let mut room = self.limits.poll_bytes;
-        while room > 0 {
+        let mut capacity = self.limits.poll_bytes;
+        while capacity > 0 {
             let next = self.shared.lock().core.next();
             match next {
                 None => break,
-                Some(Next::Chunk(taken)) => self.read(taken, &mut records, &mut room),
+                Some(Next::Chunk(taken)) => self.read(taken, &mut records, &mut capacity),
                 Some(Next::End(partition, offset)) => records.push_end(partition, offset),
                 Some(Next::Error(error)) => self.error = Some(error),
                 Some(Next::Reset(reset)) => records.push_reset(reset),
@@ -157,7 +202,7 @@ impl Consumer {
                 break;
             }
         }
-        let progress = self.make_room();
+        let progress = self.go_on();
         if !records.is_bare() {
             return Some(Ok(Some(records)));
         }
@@ -174,8 +219,8 @@ impl Consumer {
         }
     }
 
-    /// Lets the core fetch more, and says whether there can be more.
-    fn make_room(&self) -> Progress {
+    /// Lets the core fetch more, and returns whether there can be more.
+    fn go_on(&self) -> Progress {
         let mut state = self.shared.lock();
         let State { core, stopped, died, .. } = &mut *state;
         core.handle_room(clock::now());
@@ -194,14 +239,14 @@ impl Consumer {
         progress
     }
 
-    /// Reads batches of a chunk until it is finished, or there is no room.
-    fn read(&mut self, mut taken: Taken, records: &mut Records, room: &mut usize) {
+    /// Reads batches of a chunk until it is finished or the capacity of the poll is used up.
+    fn read(&mut self, mut taken: Taken, records: &mut Records, capacity: &mut usize) {
         let mark = records.mark();
-        while *room > 0 {
+        while *capacity > 0 {
             match taken.chunk.read(&self.codecs, self.limits.batch_bytes, || self.buffers.take()) {
                 Ok(None) => break,
                 Ok(Some(visible)) => {
-                    *room = room.saturating_sub(visible.decoded.size().max(1));
+                    *capacity = capacity.saturating_sub(visible.decoded.size().max(1));
                     records.push(PartitionBatch::new(taken.topic.clone(), taken.partition, visible));
                 }
                 Err(unreadable) => {
@@ -221,17 +266,34 @@ impl Consumer {
         }
     }
 
-    /// Stops handing out records of partitions. What was fetched of them is kept, within bounds.
+    /// Stops returning records of these partitions. Their fetched records are kept, within limits.
+    ///
+    /// ```no_run
+    /// # fn run(consumer: &mut ottla::consumer::Consumer, slow: &ottla::types::TopicPartition) -> Result<(), ottla::Error> {
+    /// consumer.pause([slow])?;
+    /// // The other partitions are read meanwhile.
+    /// consumer.resume([slow])?;
+    /// # Ok(()) }
+    /// ```
     pub fn pause<'p>(&mut self, partitions: impl IntoIterator<Item = &'p TopicPartition>) -> Result<(), Error> {
         self.each(partitions, |core, key| core.pause(clock::now(), key))
     }
 
-    /// Hands out records of partitions again.
+    /// Returns records of these partitions again.
     pub fn resume<'p>(&mut self, partitions: impl IntoIterator<Item = &'p TopicPartition>) -> Result<(), Error> {
         self.each(partitions, |core, key| core.resume(clock::now(), key))
     }
 
-    /// Goes on with a partition elsewhere. What was fetched of it is dropped.
+    /// Moves the position of a partition. Records that were fetched from the old position are dropped.
+    ///
+    /// ```no_run
+    /// # fn run(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// use ottla::consumer::Start;
+    /// use ottla::types::TopicPartition;
+    ///
+    /// consumer.seek(&TopicPartition::new("events", 3), Start::Offset(1_000))?;
+    /// # Ok(()) }
+    /// ```
     pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<(), Error> {
         config::check_start(&start, self.group.is_some())?;
         self.each([partition], |core, key| core.seek(clock::now(), key, &start))
@@ -254,41 +316,42 @@ impl Consumer {
         unknown.map_or(Ok(()), Err)
     }
 
-    /// The partitions that are read, as far as they are known yet.
+    /// The partitions that are read. Those of topics that are read whole are missing until the metadata has them.
     pub fn assignment(&self) -> Vec<TopicPartition> {
         self.shared.lock().core.assignment().cloned().collect()
     }
 
-    /// The position after what was handed out of a partition, once it is known.
+    /// The position after the last record of a partition that was returned, once it is known.
     pub fn position(&self, partition: &TopicPartition) -> Option<Position> {
         self.shared.lock().core.position(partition)
     }
 
-    /// How many offsets the position was behind the end that the last fetch saw.
+    /// The distance from the position of a partition to its end, as of the last fetch.
     pub fn lag(&self, partition: &TopicPartition) -> Option<i64> {
         self.shared.lock().core.lag(partition)
     }
 
-    /// Asks the leaders for the end offset of each assigned partition: the last stable one when reading committed records.
+    /// Requests the end offset of each assigned partition from its leader. With [`Isolation::ReadCommitted`] it is the last stable
+    /// offset.
     ///
-    /// Waits until all assigned topics are known; [`Kind::UnknownTopic`] where one does not exist. Asks
-    /// again, until `default.api.timeout.ms` have passed, where that may help.
+    /// Waits until the metadata has all assigned topics. A topic that does not exist is an error of kind [`Kind::UnknownTopic`].
+    /// Errors that may pass are retried until `default.api.timeout.ms` have passed.
     pub async fn end_offsets(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
-        self.edges(Edge::Latest).await
+        self.list_offsets(OffsetSpec::Latest).await
     }
 
-    /// Asks the leaders for the first offset of each assigned partition; as [`Consumer::end_offsets`].
+    /// Requests the first offset of each assigned partition, like [`Consumer::end_offsets`].
     pub async fn beginning_offsets(&self) -> Result<Vec<(TopicPartition, i64)>, Error> {
-        self.edges(Edge::Earliest).await
+        self.list_offsets(OffsetSpec::Earliest).await
     }
 
-    async fn edges(&self, edge: Edge) -> Result<Vec<(TopicPartition, i64)>, Error> {
+    async fn list_offsets(&self, spec: OffsetSpec) -> Result<Vec<(TopicPartition, i64)>, Error> {
         let deadline = clock::now() + self.limits.timeout;
         let partitions = self.assigned(deadline).await?;
-        offsets::edges(&self.cluster, &partitions, edge, self.isolation, deadline).await
+        offsets::list_offsets(&self.cluster, &partitions, spec, self.isolation, deadline).await
     }
 
-    /// Commits the positions after all that was handed out by [`Consumer::poll`], for the group.
+    /// Commits the positions after all records that [`Consumer::poll`] has returned, for the group.
     ///
     /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
     /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
@@ -300,8 +363,19 @@ impl Consumer {
         self.commit_by(positions, deadline).await
     }
 
-    /// Commits these positions for the group: for each partition that of the next record to be read, as
-    /// [`ConsumedRecord::next_position`] tells it. For those who stop in the middle of what a poll brought.
+    /// Commits positions for the group. Each is the position of the next record to read, as [`ConsumedRecord::next_position`]
+    /// returns it. This is for callers who stop in the middle of the records of a poll.
+    ///
+    /// ```no_run
+    /// # async fn run(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// use ottla::types::TopicPartition;
+    ///
+    /// let Some(records) = consumer.poll().await? else { return Ok(()) };
+    /// let Some(last) = records.iter().take(10).last() else { return Ok(()) };
+    /// let partition = TopicPartition { topic: last.topic.clone(), partition: last.partition };
+    /// consumer.commit_positions([(partition, last.next_position())]).await?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
     /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
@@ -331,20 +405,20 @@ impl Consumer {
         pending.await.unwrap_or_else(|_| Err(ended()))
     }
 
-    /// What the group has committed for each assigned partition: nothing where the coordinator says so, an error where it does not
-    /// say. Waits until all assigned topics are known, as [`Consumer::end_offsets`] does.
+    /// The position that the group has committed for each assigned partition, `None` if it has committed none. Waits until the
+    /// metadata has all assigned topics, like [`Consumer::end_offsets`].
     pub async fn committed(&self) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
         let deadline = clock::now() + self.limits.timeout;
         let partitions = self.assigned(deadline).await?;
         offsets::committed(&self.cluster, self.grouped()?, &partitions, deadline).await
     }
 
-    /// The partitions that are read, all of them.
+    /// All partitions that are read, once the metadata has every topic.
     async fn assigned(&self, deadline: Instant) -> Result<Vec<TopicPartition>, Error> {
         let topics: Vec<TopicName> = self.shared.lock().core.topics().into_iter().collect();
         self.cluster.known(&topics, deadline).await?;
         let mut state = self.shared.lock();
-        // The driver may not have heard yet.
+        // The driver may not have passed on the newest metadata yet.
         state.core.handle_metadata(clock::now(), self.cluster.snapshot());
         let partitions = state.core.assignment().cloned().collect();
         drop(state);
@@ -353,14 +427,14 @@ impl Consumer {
     }
 
     fn grouped(&self) -> Result<&str, Error> {
-        self.group.as_deref().ok_or_else(|| Error::config("offsets are committed for a group: set one when building"))
+        self.group.as_deref().ok_or_else(|| Error::config("offsets are committed for a group: set group when building the consumer"))
     }
 
-    /// Stops reading and ends the fetch sessions. Commits nothing. Afterwards [`Consumer::poll`] answers `None`.
+    /// Stops reading and ends the fetch sessions. Nothing is committed. Afterwards [`Consumer::poll`] returns `None`.
     pub async fn close(&mut self) -> Result<(), Error> {
         self.shared.stop();
         if let Some(driver) = self.driver.take() {
-            // Of no consequence here if it takes too long: it was told to stop.
+            // If the driver takes longer, it ends in the background.
             let _ = tokio::time::timeout(CLOSE_TIMEOUT, driver).await;
         }
         Ok(())

@@ -26,7 +26,7 @@ use crate::wire::message as m;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-/// The code by which a broker says that it does not coordinate the group, or not yet.
+/// The code of a broker that does not coordinate the group, or not yet.
 fn elsewhere(codes: impl IntoIterator<Item = Code>) -> Option<Code> {
     codes.into_iter().find(|code| {
         matches!(code, Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
@@ -40,7 +40,8 @@ fn fetch_moved(response: &m::OffsetFetchResponse) -> Option<Code> {
     elsewhere(groups.chain(partitions))
 }
 
-/// Sends a request to the coordinator of a group. Finds the coordinator again while `moved` says that the response is not its.
+/// Sends a request to the coordinator of a group. If `moved` finds that the broker does not coordinate it, the coordinator is
+/// looked up again.
 async fn call_coordinator<C: Call + Clone>(
     cluster: &Cluster,
     group: &str,
@@ -79,7 +80,7 @@ fn note_epochs(cluster: &Cluster, response: &m::OffsetFetchResponse) {
     }
 }
 
-/// Asks the coordinator of a group for offsets.
+/// Requests committed offsets from the coordinator of a group.
 pub(super) async fn fetch_offsets(
     cluster: &Cluster,
     group: &str,
@@ -91,17 +92,17 @@ pub(super) async fn fetch_offsets(
     Ok(response)
 }
 
-/// A partition that was asked about is not in the answer, which decides nothing.
+/// The error for a partition that a response leaves out.
 fn left_out(who: &str) -> Error {
     Error::protocol(format!("{who} did not mention the partition"))
 }
 
-/// Whether asking again may help. An answer that leaves something out may be followed by one that does not.
+/// Whether a retry may help. It may also bring a partition that a response has left out.
 fn may_pass(error: &Error) -> bool {
     error.is_retriable() || matches!(error.kind(), Kind::Protocol | Kind::UnknownTopic)
 }
 
-/// What a group committed for each partition.
+/// The position that a group has committed for each partition.
 pub(super) async fn committed(
     cluster: &Cluster,
     group: &str,
@@ -147,18 +148,18 @@ fn committed_request(snapshot: &Snapshot, group: &str, partitions: &[TopicPartit
     m::OffsetFetchRequest { groups: vec![group], require_stable: false }
 }
 
-/// Which end of a partition's log.
+/// The offset of a log to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edge {
+pub(super) enum OffsetSpec {
     Earliest,
     Latest,
 }
 
-/// Asks the leaders where the logs of partitions begin or end.
-pub(super) async fn edges(
+/// Requests the first or the end offset of partitions from their leaders.
+pub(super) async fn list_offsets(
     cluster: &Cluster,
     partitions: &[TopicPartition],
-    edge: Edge,
+    spec: OffsetSpec,
     isolation: Isolation,
     deadline: Instant,
 ) -> Result<Vec<(TopicPartition, i64)>, Error> {
@@ -175,7 +176,7 @@ pub(super) async fn edges(
         }
         for (leader, topics) in leaders {
             let answer_by = cluster.request_deadline(deadline);
-            let request = list_request(&topics, edge, isolation, answer_by);
+            let request = list_request(&topics, spec, isolation, answer_by);
             let response = cluster.call(Target::Broker(leader), request, answer_by).await;
             if let Err(error) = response.and_then(|response| note(&topics, &response, &mut found)) {
                 problem = Some(error);
@@ -192,13 +193,13 @@ pub(super) async fn edges(
 
 fn list_request(
     topics: &ByTopic<(i32, ())>,
-    edge: Edge,
+    spec: OffsetSpec,
     isolation: Isolation,
     answer_by: Instant,
 ) -> m::ListOffsetsRequest {
-    let timestamp = match edge {
-        Edge::Earliest => EARLIEST,
-        Edge::Latest => LATEST,
+    let timestamp = match spec {
+        OffsetSpec::Earliest => EARLIEST,
+        OffsetSpec::Latest => LATEST,
     };
     let partition =
         |(index, ()): &(i32, ())| m::ListOffsetsPartition { index: *index, current_leader_epoch: None, timestamp };
@@ -224,7 +225,7 @@ fn note(
         let error = match response.partition(topic, partition) {
             None => left_out("the leader"),
             Some(m::ListedPartition { error: Some(code), .. }) => Error::broker(*code, "could not list offsets"),
-            Some(listed) if listed.offset < 0 => Error::protocol(format!("no log begins or ends at {}", listed.offset)),
+            Some(listed) if listed.offset < 0 => Error::protocol(format!("the offset {} is invalid", listed.offset)),
             Some(listed) => {
                 found.insert(TopicPartition { topic: topic.clone(), partition }, listed.offset);
                 continue;

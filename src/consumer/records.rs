@@ -9,10 +9,10 @@ use crate::reading::ReadBatches;
 use crate::reading::buffers::Buffers;
 use crate::types::TopicPartition;
 
-/// Records of one [`poll`](super::Consumer::poll), and what else it has to tell.
+/// The records of one [`poll`](super::Consumer::poll), the ends of partitions that were reached, and positions that were reset.
 ///
-/// Every batch in it was verified and walked, so iterating cannot fail. The records borrow: they live as long as this does.
-/// Dropping it gives its buffers back to the consumer.
+/// Every batch was verified and checked, so iterating cannot fail. The records borrow from this value. Dropping it returns its
+/// buffers to the consumer.
 ///
 /// ```no_run
 /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
@@ -39,12 +39,12 @@ impl Records {
         self.batches.push(batch);
     }
 
-    /// How many batches there are so far.
+    /// The number of batches so far.
     pub(super) fn mark(&self) -> usize {
         self.batches.len()
     }
 
-    /// Drops the batches that came after `mark` was taken.
+    /// Drops the batches after the first `mark`.
     pub(super) fn drop_from(&mut self, mark: usize) {
         self.batches.truncate(mark);
     }
@@ -57,17 +57,17 @@ impl Records {
         self.resets.push(reset);
     }
 
-    /// Whether there is nothing at all to tell.
+    /// Whether there are no batches, ends and resets.
     pub(super) fn is_bare(&self) -> bool {
         self.batches.len() == 0 && self.ends.is_empty() && self.resets.is_empty()
     }
 
-    /// Whether there is no record. There may be something else: see [`Records::ends`] and [`Records::resets`].
+    /// Whether there is no record. There may still be [ends](Records::ends) and [resets](Records::resets).
     pub fn is_empty(&self) -> bool {
         self.iter().next().is_none()
     }
 
-    /// How many records there are. Walks over all of them.
+    /// The number of records. This iterates over all of them.
     pub fn count(&self) -> usize {
         self.iter().count()
     }
@@ -77,17 +77,17 @@ impl Records {
         self.batches.iter()
     }
 
-    /// The records of one partition after the other. A partition may come more than once.
+    /// The records, one partition after the other. A partition may occur more than once.
     pub fn by_partition(&self) -> impl Iterator<Item = PartitionRecords<'_>> {
         self.batches.by_partition()
     }
 
-    /// Partitions whose end was reached, each with its end offset then. Told once until there is more to read.
+    /// The partitions whose end was reached, with the end offset at that time. Each end is reported once.
     pub fn ends(&self) -> &[(TopicPartition, i64)] {
         &self.ends
     }
 
-    /// Positions that were moved by the reset policy. Records before a move come in an earlier poll, or earlier in this one.
+    /// The positions that the reset policy has moved. Records from before a reset are in an earlier poll, or earlier in this one.
     pub fn resets(&self) -> &[Reset] {
         &self.resets
     }
