@@ -253,9 +253,7 @@ impl ConsumerBuilder {
         core.handle_metadata(now, self.cluster.snapshot());
         core.assign_topics(now, self.topics);
         core.assign_partitions(now, self.partitions);
-        let topics: Vec<TopicName> = core.topics().into_iter().collect();
-        let interest = self.cluster.hold(&topics, self.auto_create);
-        Ok(Consumer::start(self.cluster, interest, core, self.core, self.codecs, self.limits))
+        Ok(Consumer::start(self.cluster, core, self.core, self.codecs, self.limits, self.auto_create))
     }
 
     fn starting(&self) -> Start {
@@ -275,15 +273,8 @@ impl ConsumerBuilder {
         if self.topics.is_empty() && self.partitions.is_empty() {
             return Err(Error::config("no topics or partitions to read: call assign or assign_partitions"));
         }
-        let named = self.topics.iter().chain(self.partitions.iter().map(|partition| &partition.topic));
-        for topic in named {
-            if let Some(problem) = TopicName::problem(topic) {
-                return Err(Error::config(format!("not a topic's name: {problem}")).in_topic(topic));
-            }
-        }
-        if let Some(wrong) = self.partitions.iter().find(|partition| partition.partition < 0) {
-            return Err(Error::config("a partition number is negative: partitions are numbered from 0").in_partition(&wrong.topic, wrong.partition));
-        }
+        check_topics(&self.topics)?;
+        check_partitions(&self.partitions)?;
         check_start(&self.core.start, self.core.group.is_some())?;
         let core = &self.core;
         if core.fetch_bytes_max < 1 || core.partition_fetch_bytes_max < 1 || core.prefetch_bytes == 0 {
@@ -301,11 +292,37 @@ impl ConsumerBuilder {
     }
 }
 
+fn check_topics<'t>(topics: impl IntoIterator<Item = &'t TopicName>) -> Result<(), Error> {
+    for topic in topics {
+        if let Some(problem) = TopicName::problem(topic) {
+            return Err(Error::config(format!("not a topic's name: {problem}")).in_topic(topic));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_partitions<'p>(
+    partitions: impl IntoIterator<Item = &'p TopicPartition> + Clone,
+) -> Result<(), Error> {
+    check_topics(partitions.clone().into_iter().map(|partition| &partition.topic))?;
+    match partitions.into_iter().find(|partition| partition.partition < 0) {
+        Some(wrong) => {
+            let error = Error::config("a partition number is negative: partitions are numbered from 0");
+            Err(error.in_partition(&wrong.topic, wrong.partition))
+        }
+        None => Ok(()),
+    }
+}
+
 pub(super) fn check_start(start: &Start, has_group: bool) -> Result<(), Error> {
     match start {
-        Start::Offset(offset) if *offset < 0 => Err(Error::config("the start offset is negative: offsets are numbered from 0")),
+        Start::Offset(offset) if *offset < 0 => {
+            Err(Error::config("the start offset is negative: offsets are numbered from 0"))
+        }
         Start::FromEnd(records) if *records < 0 => Err(Error::config("the number of records from the end is negative")),
-        Start::Timestamp(timestamp) if *timestamp < 0 => Err(Error::config("the start timestamp is negative: timestamps count from 1970")),
+        Start::Timestamp(timestamp) if *timestamp < 0 => {
+            Err(Error::config("the start timestamp is negative: timestamps count from 1970"))
+        }
         Start::Stored { .. } | Start::StoredOnly if !has_group => {
             Err(Error::config("committed offsets belong to a group: set group, or another start"))
         }

@@ -24,7 +24,6 @@ use super::core::committer::CommitAction;
 use super::offsets;
 use crate::client::Cluster;
 use crate::client::Coordinated;
-use crate::client::Interest;
 use crate::client::Source;
 use crate::client::Target;
 use crate::error::Error;
@@ -51,6 +50,9 @@ pub(super) struct State {
     pub(super) core: ConsumerCore,
     /// Commits, where there is a group to commit for.
     pub(super) commits: Option<Commits>,
+    /// Records and batches that polls have returned.
+    pub(super) records: u64,
+    pub(super) batches: u64,
     /// The consumer was closed or dropped.
     pub(super) stopped: bool,
     /// The driver ended although the consumer was not closed.
@@ -62,16 +64,17 @@ impl Source for Shared {
         let state = self.lock();
         let commits = state.commits.as_ref().map(Commits::counters).unwrap_or_default();
         let counted = state.core.metrics();
+        let (records, batches) = (state.records, state.batches);
         drop(state);
         let (commits, commit_failures) = (commits.commits, commits.failures);
-        into.consumers.push(ConsumerMetrics { id, commits, commit_failures, ..counted });
+        into.consumers.push(ConsumerMetrics { id, records, batches, commits, commit_failures, ..counted });
     }
 }
 
 impl Shared {
     pub(super) fn new(core: ConsumerCore, commits: Option<Commits>) -> Self {
         Self {
-            state: Mutex::new(State { core, commits, stopped: false, died: false }),
+            state: Mutex::new(State { core, commits, records: 0, batches: 0, stopped: false, died: false }),
             work: Notify::new(),
             news: Notify::new(),
         }
@@ -102,31 +105,18 @@ pub(super) struct Driver {
     sink: mpsc::UnboundedSender<Answer>,
     fetch_wait_max: Duration,
     group: Option<Coordinated>,
-    /// Keeps the metadata of the topics that are read fresh.
-    _interest: Interest,
     /// The owner of the fetch connections: this consumer's fetches must not wait behind another consumer's long poll.
     reader: u64,
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, interest: Interest, settings: &Config) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, settings: &Config) -> Self {
         let (sink, answers) = mpsc::unbounded_channel();
         let snapshots = cluster.subscribe();
         let reader = cluster.reader();
         let group = settings.group.as_ref().map(Coordinated::group);
         let fetch_wait_max = settings.fetch_wait_max;
-        Self {
-            shared,
-            cluster,
-            snapshots,
-            seen: None,
-            answers,
-            sink,
-            fetch_wait_max,
-            group,
-            _interest: interest,
-            reader,
-        }
+        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max, group, reader }
     }
 
     pub(super) async fn run(mut self) {

@@ -15,12 +15,14 @@
 //! # Ok(()) }
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
 use tokio::task::JoinHandle;
 
+use crate::client::AutoCreate;
 use crate::client::Cluster;
 use crate::client::Interest;
 use crate::codec::Codecs;
@@ -101,6 +103,9 @@ pub struct Consumer {
     error: Option<Error>,
     /// The last poll returned without waiting. The next one yields first, so that other tasks of the runtime run.
     busy: bool,
+    /// Keeps the metadata of the assigned topics fresh.
+    interest: Interest,
+    auto_create: AutoCreate,
     driver: Option<JoinHandle<()>>,
 }
 
@@ -117,17 +122,19 @@ enum Progress {
 impl Consumer {
     fn start(
         cluster: Cluster,
-        interest: Interest,
         core: ConsumerCore,
         settings: core::Config,
         codecs: Codecs,
         limits: Limits,
+        auto_create: AutoCreate,
     ) -> Self {
+        let topics: Vec<TopicName> = core.topics().into_iter().collect();
+        let interest = cluster.hold(&topics, auto_create);
         let commits = settings.group.as_ref().map(|group| Commits::new(group, &cluster));
         let shared = Arc::new(Shared::new(core, commits));
         let weak = Arc::downgrade(&shared);
         cluster.register(weak);
-        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), interest, &settings);
+        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), &settings);
         Self {
             shared,
             cluster,
@@ -138,6 +145,8 @@ impl Consumer {
             buffers: Buffers::default(),
             error: None,
             busy: false,
+            interest,
+            auto_create,
             driver: Some(tokio::spawn(driver.run())),
         }
     }
@@ -202,7 +211,7 @@ impl Consumer {
                 break;
             }
         }
-        let progress = self.go_on();
+        let progress = self.go_on(&records);
         if !records.is_bare() {
             return Some(Ok(Some(records)));
         }
@@ -220,9 +229,11 @@ impl Consumer {
     }
 
     /// Lets the core fetch more, and returns whether there can be more.
-    fn go_on(&self) -> Progress {
+    fn go_on(&self, returned: &Records) -> Progress {
         let mut state = self.shared.lock();
-        let State { core, stopped, died, .. } = &mut *state;
+        let State { core, records, batches, stopped, died, .. } = &mut *state;
+        *batches += count(returned.batch_count());
+        *records += count(returned.record_count());
         core.handle_room(clock::now());
         let progress = if !core.has_next() && core.is_finished() || *stopped && !*died {
             Progress::Over
@@ -241,7 +252,7 @@ impl Consumer {
 
     /// Reads batches of a chunk until it is finished or the capacity of the poll is used up.
     fn read(&mut self, mut taken: Taken, records: &mut Records, capacity: &mut usize) {
-        let mark = records.mark();
+        let mark = records.batch_count();
         while *capacity > 0 {
             match taken.chunk.read(&self.codecs, self.limits.batch_bytes, || self.buffers.take()) {
                 Ok(None) => break,
@@ -264,6 +275,52 @@ impl Consumer {
             Returned::Handed { end: None } => {}
             Returned::Overtaken => records.drop_from(mark),
         }
+    }
+
+    /// Reads these partitions and no others, from now on. Partitions that stay assigned are not disturbed; the others start where
+    /// the consumer was built to [start](ConsumerBuilder::start).
+    ///
+    /// Records of a partition that is no longer assigned are not returned any more, also if they were fetched before, and
+    /// [`Consumer::commit`] does not commit its position: commit before.
+    ///
+    /// ```no_run
+    /// # async fn run(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// consumer.commit().await?;
+    /// consumer.assign_partitions([("events", 0), ("events", 4)])?;
+    /// # Ok(()) }
+    /// ```
+    pub fn assign_partitions<T: Into<TopicName>>(
+        &mut self,
+        partitions: impl IntoIterator<Item = (T, i32)>,
+    ) -> Result<(), Error> {
+        let partitions = partitions.into_iter().map(|(topic, partition)| TopicPartition::new(topic, partition));
+        let partitions: BTreeSet<TopicPartition> = partitions.collect();
+        config::check_partitions(&partitions)?;
+        self.reassign(|core| core.replace_assignment(clock::now(), &partitions));
+        Ok(())
+    }
+
+    /// Stops reading these partitions, and goes on with the others. A topic that was assigned whole is read in the partitions that
+    /// it has now: those that are added later are not read.
+    ///
+    /// ```no_run
+    /// # fn run(consumer: &mut ottla::consumer::Consumer) {
+    /// use ottla::types::TopicPartition;
+    ///
+    /// consumer.unassign_partitions([&TopicPartition::new("events", 4)]);
+    /// # }
+    /// ```
+    pub fn unassign_partitions<'p>(&mut self, partitions: impl IntoIterator<Item = &'p TopicPartition>) {
+        self.reassign(|core| core.revoke(clock::now(), partitions));
+    }
+
+    fn reassign(&mut self, change: impl FnOnce(&mut ConsumerCore)) {
+        let mut state = self.shared.lock();
+        change(&mut state.core);
+        let topics: Vec<TopicName> = state.core.topics().into_iter().collect();
+        drop(state);
+        self.interest = self.cluster.hold(&topics, self.auto_create);
+        self.shared.work.notify_one();
     }
 
     /// Stops returning records of these partitions. Their fetched records are kept, within limits.
@@ -427,7 +484,9 @@ impl Consumer {
     }
 
     fn grouped(&self) -> Result<&str, Error> {
-        self.group.as_deref().ok_or_else(|| Error::config("offsets are committed for a group: set group when building the consumer"))
+        self.group
+            .as_deref()
+            .ok_or_else(|| Error::config("offsets are committed for a group: set group when building the consumer"))
     }
 
     /// Stops reading and ends the fetch sessions. Nothing is committed. Afterwards [`Consumer::poll`] returns `None`.
@@ -439,6 +498,10 @@ impl Consumer {
         }
         Ok(())
     }
+}
+
+fn count(of: usize) -> u64 {
+    u64::try_from(of).unwrap_or(u64::MAX)
 }
 
 impl Drop for Consumer {

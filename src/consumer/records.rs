@@ -40,8 +40,13 @@ impl Records {
     }
 
     /// The number of batches so far.
-    pub(super) fn mark(&self) -> usize {
+    pub(super) fn batch_count(&self) -> usize {
         self.batches.len()
+    }
+
+    /// The number of records, without iterating over those of batches that are returned whole.
+    pub(super) fn record_count(&self) -> usize {
+        self.batches.record_count()
     }
 
     /// Drops the batches after the first `mark`.

@@ -365,3 +365,40 @@ async fn commit_without_a_group_or_after_the_end_is_an_error() {
     let positions = [(TopicPartition::new("t", 0), Position::from(1))];
     assert_eq!(within(closed.commit_positions(positions)).await.expect_err("it is closed").kind(), Kind::Closed);
 }
+
+#[tokio::test]
+async fn assignment_is_replaced_while_the_consumer_reads() {
+    let (_server, client) = cluster(3).await;
+    let producer = client.producer().build().unwrap();
+    for partition in 0..3 {
+        within(producer.send(Record::to("t").partition(partition).value("1"))).await.unwrap();
+    }
+    let mut consumer = client.consumer().assign_partitions([("t", 0)]).build().unwrap();
+    let records = within(consumer.poll()).await.unwrap().unwrap();
+    assert_eq!(records.iter().map(|record| record.partition).collect::<Vec<_>>(), [0]);
+    drop(records);
+    consumer.assign_partitions([("t", 1), ("t", 0)]).unwrap();
+    let read = read_partitions(&mut consumer, 1).await;
+    assert_eq!(read, [1], "partition 0 goes on after its record");
+    consumer.unassign_partitions([&TopicPartition::new("t", 0)]);
+    assert_eq!(consumer.assignment(), [TopicPartition::new("t", 1)]);
+    assert_eq!(consumer.position(&TopicPartition::new("t", 0)), None);
+    consumer.assign_partitions([("t", 0), ("t", 2)]).unwrap();
+    let mut read = read_partitions(&mut consumer, 2).await;
+    read.sort_unstable();
+    assert_eq!(read, [0, 2], "partition 0 starts over");
+    let metrics = client.metrics().consumers.remove(0);
+    assert_eq!((metrics.records, metrics.batches, metrics.assigned_partitions), (4, 4, 2));
+    let error = consumer.assign_partitions([("t", -1)]).expect_err("there is none");
+    assert_eq!((error.kind(), consumer.assignment().len()), (Kind::Config, 2));
+}
+
+/// The partitions of the next `count` records.
+async fn read_partitions(consumer: &mut Consumer, count: usize) -> Vec<i32> {
+    let mut partitions = Vec::new();
+    while partitions.len() < count {
+        let records = within(consumer.poll()).await.unwrap().unwrap();
+        partitions.extend(records.iter().map(|record| record.partition));
+    }
+    partitions
+}

@@ -27,6 +27,11 @@ impl PartitionBatch {
         self.visible.decoded.into_buffer()
     }
 
+    /// The number of records to return.
+    pub(super) fn record_count(&self) -> usize {
+        self.visible.record_count()
+    }
+
     fn is_of_same_partition(&self, other: &Self) -> bool {
         self.partition == other.partition && self.topic == other.topic
     }

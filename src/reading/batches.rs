@@ -26,6 +26,11 @@ impl ReadBatches {
         self.batches.len()
     }
 
+    /// The number of records to return.
+    pub(crate) fn record_count(&self) -> usize {
+        self.batches.iter().map(PartitionBatch::record_count).sum()
+    }
+
     /// Drops the batches after the first `len`.
     pub(crate) fn truncate(&mut self, len: usize) {
         let dropped = self.batches.drain(len.min(self.batches.len())..);

@@ -37,6 +37,17 @@ pub struct Visible {
     pub until: i64,
 }
 
+impl Visible {
+    /// The number of records to return. It iterates over them only if some records of the batch are not returned.
+    pub fn record_count(&self) -> usize {
+        let batch = self.decoded.batch();
+        if self.from <= batch.base_offset && batch.last_offset < self.until {
+            return usize::try_from(batch.count).unwrap_or(0);
+        }
+        self.decoded.iter().filter(|record| (self.from..self.until).contains(&record.offset)).count()
+    }
+}
+
 /// The reason why a batch could not be read.
 #[derive(Debug)]
 pub struct Unreadable {
