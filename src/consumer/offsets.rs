@@ -11,6 +11,7 @@ use crate::client::Target;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::error::commit::CommitRecovery;
 use crate::metadata::ByLeader;
 use crate::metadata::ByTopic;
 use crate::metadata::Snapshot;
@@ -20,51 +21,10 @@ use crate::net::clock;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::wire::Call;
 use crate::wire::message as m;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
-
-/// The code of a broker that does not coordinate the group, or not yet.
-fn elsewhere(codes: impl IntoIterator<Item = Code>) -> Option<Code> {
-    codes.into_iter().find(|code| {
-        matches!(code, Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
-    })
-}
-
-fn fetch_moved(response: &m::OffsetFetchResponse) -> Option<Code> {
-    let groups = response.groups.iter().filter_map(|group| group.error);
-    let topics = response.groups.iter().flat_map(|group| &group.topics);
-    let partitions = topics.flat_map(|topic| &topic.partitions).filter_map(|partition| partition.error);
-    elsewhere(groups.chain(partitions))
-}
-
-/// Sends a request to the coordinator of a group. If `moved` finds that the broker does not coordinate it, the coordinator is
-/// looked up again.
-async fn call_coordinator<C: Call + Clone>(
-    cluster: &Cluster,
-    group: &str,
-    request: C,
-    deadline: Instant,
-    moved: fn(&C::Response) -> Option<Code>,
-) -> Result<C::Response, Error> {
-    let coordinated = Coordinated::group(group);
-    let mut retry = cluster.retry(deadline);
-    loop {
-        let error = match cluster.call_coordinator(&coordinated, request.clone(), deadline).await {
-            Ok(response) => match moved(&response) {
-                None => return Ok(response),
-                Some(code) => {
-                    cluster.forget_coordinator(&coordinated);
-                    Error::broker(code, format!("the coordinator of group {group} moved or is not ready"))
-                }
-            },
-            Err(error) => error,
-        };
-        retry.pause(error).await?;
-    }
-}
 
 /// The leader epoch of a committed offset may be newer than the metadata, which is then out of date: the offset could not be
 /// validated (KIP-320, `ConsumerCoordinator.refreshCommittedOffsets`).
@@ -80,16 +40,27 @@ fn note_epochs(cluster: &Cluster, response: &m::OffsetFetchResponse) {
     }
 }
 
-/// Requests committed offsets from the coordinator of a group.
+/// Requests committed offsets from the coordinator of a group, once. A broker that does not coordinate it is not asked again.
 pub(super) async fn fetch_offsets(
     cluster: &Cluster,
     group: &str,
     request: m::OffsetFetchRequest,
     deadline: Instant,
 ) -> Result<m::OffsetFetchResponse, Error> {
-    let response = call_coordinator(cluster, group, request, deadline, fetch_moved).await?;
+    let coordinated = Coordinated::group(group);
+    let response = cluster.call_coordinator(&coordinated, request, deadline).await?;
+    if codes(&response).any(|code| code.commit_recovery() == CommitRecovery::FindCoordinator) {
+        cluster.forget_coordinator(&coordinated);
+    }
     note_epochs(cluster, &response);
     Ok(response)
+}
+
+/// The error codes of a response.
+fn codes(response: &m::OffsetFetchResponse) -> impl Iterator<Item = Code> {
+    let groups = response.groups.iter().filter_map(|group| group.error);
+    let topics = response.groups.iter().flat_map(|group| &group.topics);
+    groups.chain(topics.flat_map(|topic| &topic.partitions).filter_map(|partition| partition.error))
 }
 
 /// The error for a partition that a response leaves out.
@@ -109,9 +80,24 @@ pub(super) async fn committed(
     partitions: &[TopicPartition],
     deadline: Instant,
 ) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
-    let snapshot = cluster.snapshot();
-    let request = committed_request(&snapshot, group, partitions);
-    let response = fetch_offsets(cluster, group, request, deadline).await?;
+    let mut retry = cluster.retry(deadline);
+    loop {
+        let snapshot = cluster.snapshot();
+        let request = committed_request(&snapshot, group, partitions);
+        let response = fetch_offsets(cluster, group, request, deadline).await;
+        match response.and_then(|response| positions(&snapshot, group, partitions, &response)) {
+            Ok(positions) => return Ok(positions),
+            Err(error) => retry.pause(error).await?,
+        }
+    }
+}
+
+fn positions(
+    snapshot: &Snapshot,
+    group: &str,
+    partitions: &[TopicPartition],
+    response: &m::OffsetFetchResponse,
+) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
     let answered = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
     // A group that nobody has used has committed nothing.
@@ -122,7 +108,7 @@ pub(super) async fn committed(
         return Err(Error::broker(code, format!("could not read the offsets of group {group}")));
     }
     for topic in &answered.topics {
-        let name = name_of(&snapshot, &topic.name, topic.id);
+        let name = name_of(snapshot, &topic.name, topic.id);
         for stored in &topic.partitions {
             found.entry(TopicPartition { topic: name.clone(), partition: stored.index }).or_insert(stored);
         }

@@ -397,8 +397,30 @@ async fn assignment_is_replaced_while_the_consumer_reads() {
 async fn read_partitions(consumer: &mut Consumer, count: usize) -> Vec<i32> {
     let mut partitions = Vec::new();
     while partitions.len() < count {
-        let records = within(consumer.poll()).await.unwrap().unwrap();
+        let records = within(consumer.poll()).await.expect("all is well").expect("the read has no end");
         partitions.extend(records.iter().map(|record| record.partition));
     }
     partitions
+}
+
+#[tokio::test]
+async fn lookup_of_committed_offsets_follows_the_coordinator() {
+    const NOT_COORDINATOR: i16 = 16;
+    const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    const GROUP_AUTHORIZATION_FAILED: i16 = 30;
+    let (server, client) = cluster(1).await;
+    write(&client, Compression::None, 0, 5).await;
+    let key = TopicPartition::new("t", 0);
+    let mut consumer = client.consumer().group("g").assign(["t"]).build().unwrap();
+    within(consumer.commit_positions([(key.clone(), Position::from(3))])).await.unwrap();
+    for code in [NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS] {
+        server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(code), 2));
+        assert_eq!(within(consumer.committed()).await.unwrap(), [(key.clone(), Some(Position::from(3)))]);
+        server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(code), 2));
+        let mut next = client.consumer().group("g").assign(["t"]).build().unwrap();
+        assert_eq!(within(next.poll()).await.unwrap().unwrap().count(), 2, "it starts where the group stopped");
+    }
+    server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(GROUP_AUTHORIZATION_FAILED), 1));
+    let error = within(consumer.committed()).await.expect_err("it is final");
+    assert_eq!(error.code().map(crate::error::Code::to_wire), Some(GROUP_AUTHORIZATION_FAILED));
 }
