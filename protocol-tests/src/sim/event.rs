@@ -26,8 +26,12 @@ pub(super) enum Event {
     Frame { link: u64, frame: Bytes },
     /// The faults end.
     Heal,
+    /// A client may close a connection that is still idle.
+    Idle { link: u64 },
     /// A connection's deadline.
     LinkTimer { link: u64 },
+    /// A client's metadata is too old (`metadata.max.age.ms`).
+    MaxAge { client: usize },
     /// Something that a broker waits for.
     Mock,
     /// A client asks for metadata.
@@ -61,7 +65,9 @@ impl Event {
             Self::Fin { link } => [5, *link],
             Self::Frame { link, frame } => [6 | link << 16, super::trace::fingerprint(frame)],
             Self::Heal => [7, 0],
+            Self::Idle { link } => [18, *link],
             Self::LinkTimer { link } => [8, *link],
+            Self::MaxAge { client } => [19, *client as u64],
             Self::Mock => [9, 0],
             Self::Refresh { client } => [10, *client as u64],
             Self::Retry { client, operation } => [11 | operation << 8, *client as u64],

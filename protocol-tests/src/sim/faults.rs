@@ -6,6 +6,7 @@ use ottla::mock;
 use super::Context;
 use super::event::Event;
 use super::setting::Fault;
+use super::setting::Odd;
 
 /// Faults that strike by themselves; the others lie in wait on the wires.
 const STRIKES: &[Fault] = &[
@@ -27,6 +28,7 @@ const STRIKES: &[Fault] = &[
     Fault::Lag,
     Fault::LeaderMove,
     Fault::LostReply,
+    Fault::PartitionCount,
     Fault::Recreate,
     Fault::Refuse,
     Fault::Retention,
@@ -102,7 +104,7 @@ impl Context {
             }
             Fault::Corrupt => {
                 let on = mock::On::api(Api::Fetch.key()).partition(&name, place.1);
-                self.mock.play(on.then(mock::Fault::CorruptRecords).times(self.rng.u32(1..10)));
+                self.mock.play(on.then(mock::Fault::CorruptRecords).times(self.rng.u32(1..20)));
             }
             Fault::CrashWithLoss => return self.lose_tail(place, lasts),
             Fault::Delay => {
@@ -126,6 +128,7 @@ impl Context {
                 }
                 self.recreate(place.0);
             }
+            Fault::PartitionCount => return self.count_partitions(place.0),
             Fault::Retention => return self.retain(place),
             Fault::Transactions => return self.transact(place),
             Fault::WallClock => self.wall_ms = self.rng.i64(1..2_000_000),
@@ -205,6 +208,23 @@ impl Context {
         }
     }
 
+    /// A topic gets another partition, or becomes another topic with another number of them.
+    fn count_partitions(&mut self, topic: usize) -> bool {
+        let name = &self.topics[topic];
+        let count =
+            (0..self.setting.partitions).take_while(|partition| self.mock.offsets(name, *partition).is_some()).count();
+        let count = i32::try_from(count).expect("few");
+        if count < self.setting.partitions && self.rng.bool() {
+            return self.mock.add_partitions(name, count + 1);
+        }
+        // Names alone cannot tell a topic from its successor.
+        if self.setting.has_odd(Odd::OldVersions) || self.rng.u8(..6) != 0 {
+            return false;
+        }
+        self.recreate(topic);
+        true
+    }
+
     /// Every copy that readers read has all that is replicated.
     fn catch_up(&mut self) {
         for place in self.places() {
@@ -231,7 +251,9 @@ impl Context {
     /// A topic is deleted, and another is created under its name.
     pub(super) fn recreate(&mut self, topic: usize) {
         self.ghost.recreated(topic);
-        self.mock.create_topic(&self.topics[topic], self.setting.partitions);
+        let most = self.setting.partitions;
+        let count = if self.setting.has(Fault::PartitionCount) { self.rng.i32(1..=most) } else { most };
+        self.mock.create_topic(&self.topics[topic], count);
     }
 
     /// Stops links one by one, in random order, and lets them go in another.
@@ -253,10 +275,10 @@ impl Context {
     fn answer_wrongly(&mut self) {
         let (api, codes) = *self.rng.choice(CODES).expect("some");
         let code = *self.rng.choice(codes).expect("some");
-        if api == Api::Fetch && code == 1 {
-            self.ghost.lied();
-        }
         let times = self.rng.u32(1..4);
+        if api == Api::Fetch && code == 1 {
+            self.ghost.lied(times);
+        }
         self.trace.say(self.now, || format!("* {} answered with {code} {times} times", api.name()));
         self.mock.inject(api.key(), mock::Fault::Error(code), times);
     }

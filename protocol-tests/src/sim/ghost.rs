@@ -109,6 +109,10 @@ pub(super) struct Shadow {
     pub(super) end: i64,
     /// Where what all replicas have ends, which is all that consumers see.
     pub(super) high_watermark: i64,
+    /// There is such a partition.
+    pub(super) exists: bool,
+    /// How often it ceased to exist.
+    pub(super) absences: u32,
     /// Where all transactions are decided up to.
     pub(super) stable: i64,
     pub(super) entries: Vec<(i64, u64)>,
@@ -202,7 +206,11 @@ impl Ghost {
     pub(super) fn observe(&mut self, mock: &mock::Cluster, topics: &[String], partitions: i32) {
         for (topic, name) in topics.iter().enumerate() {
             for partition in 0..partitions {
-                let Some((start, end)) = mock.offsets(name, partition) else { continue };
+                let Some((start, end)) = mock.offsets(name, partition) else {
+                    self.vanished((topic, partition));
+                    continue;
+                };
+                self.appeared((topic, partition));
                 let shadow = self.logs.entry((topic, partition)).or_default();
                 shadow.start = start;
                 if end < shadow.end {
@@ -220,6 +228,23 @@ impl Ghost {
                     }
                 }
             }
+        }
+    }
+
+    /// There is no such partition.
+    fn vanished(&mut self, place: Place) {
+        let shadow = self.logs.entry(place).or_default();
+        shadow.absences += u32::from(std::mem::replace(&mut shadow.exists, false));
+    }
+
+    /// There is such a partition. One that is added while somebody reads is read from its beginning, whatever was asked for.
+    fn appeared(&mut self, place: Place) {
+        let is_later = !self.promises.is_empty() || !self.follows.is_empty();
+        let shadow = self.logs.entry(place).or_default();
+        if !std::mem::replace(&mut shadow.exists, true) && is_later {
+            shadow.breaks += 1;
+            shadow.upheavals += 1;
+            self.chronicle.forsaken(place);
         }
     }
 
@@ -261,6 +286,7 @@ impl Ghost {
                 incarnation: shadow.incarnation + 1,
                 upheavals: shadow.upheavals + 1,
                 breaks: shadow.breaks + 1,
+                absences: shadow.absences + 1,
                 ..Shadow::default()
             };
             let lost = std::mem::replace(shadow, fresh).entries;
@@ -361,8 +387,8 @@ impl Ghost {
     }
 
     /// A broker lied about where a partition's log begins or ends.
-    pub(super) fn lied(&mut self) {
-        self.logs.values_mut().for_each(|shadow| shadow.upheavals += 1);
+    pub(super) fn lied(&mut self, times: u32) {
+        self.logs.values_mut().for_each(|shadow| shadow.upheavals += times);
     }
 
     fn record(&mut self, value: u64) -> &mut Record {

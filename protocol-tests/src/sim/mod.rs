@@ -57,6 +57,8 @@ use self::writer::Writer;
 const FINISH_US: u64 = 120_000_000;
 /// How many events a run may take.
 const STEPS_MAX: u64 = 400_000;
+/// How old a client's metadata gets where partitions may be added.
+const MAX_AGE_US: u64 = 250_000;
 /// How long late requests are waited for at the end.
 const LATE_US: u64 = 1_000_000;
 
@@ -182,10 +184,15 @@ impl World {
         let topics: Vec<String> = (0..setting.topics).map(|topic| format!("t{topic}")).collect();
         let mut builder = mock::Cluster::builder().brokers(setting.brokers).auto_create(false).seed(rng.u64(..));
         for name in &topics {
-            builder = builder.topic(name, setting.partitions);
+            let count =
+                if setting.has(Fault::PartitionCount) { rng.i32(1..=setting.partitions) } else { setting.partitions };
+            builder = builder.topic(name, count);
         }
         if setting.has(Fault::FollowerReads) {
             builder = builder.follower_reads();
+        }
+        if setting.has_odd(Odd::UnknownGroups) {
+            builder = builder.unknown_groups();
         }
         if setting.has_odd(Odd::FewSessions) {
             builder = builder.fetch_sessions(rng.usize(..3));
@@ -235,6 +242,9 @@ impl World {
         let rng = self.ctx.rng.fork();
         let mut peer = Peer::new(self.clients.len(), rng, request_timeout, names);
         peer.refresh(&mut self.ctx);
+        if self.ctx.setting.has(Fault::PartitionCount) {
+            self.ctx.at(MAX_AGE_US, Event::MaxAge { client: self.clients.len() });
+        }
         peer
     }
 
@@ -324,6 +334,14 @@ impl World {
                 let Some(client) = ctx.net.links.get(&link).map(|link| link.client) else { return };
                 self.clients[client].peer.end(ctx, link, None);
                 client
+            }
+            Event::Idle { link } => {
+                let Some(client) = ctx.net.links.get(&link).map(|link| link.client) else { return };
+                return self.clients[client].peer.close_idle(ctx, link);
+            }
+            Event::MaxAge { client } => {
+                ctx.at(ctx.now + MAX_AGE_US, Event::MaxAge { client });
+                return self.clients[client].peer.refresh(ctx);
             }
             Event::LinkTimer { link } => {
                 let Some(client) = ctx.net.links.get(&link).map(|link| link.client) else { return };

@@ -27,6 +27,7 @@ use super::Context;
 use super::event::Event;
 use super::net::Link;
 use super::net::Phase;
+use super::setting::Odd;
 
 /// Requests of different kinds have connections of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -228,7 +229,28 @@ impl Peer {
                 None => break,
             }
         }
+        if ctx.setting.has_odd(Odd::IdleClients)
+            && let Some(Link { phase: Phase::Up(pipeline), .. }) = ctx.net.links.get(&number)
+            && pipeline.is_idle()
+        {
+            let wait = self.rng.u64(..50_000);
+            ctx.at(ctx.now + wait, Event::Idle { link: number });
+        }
         arm(ctx, number);
+    }
+
+    /// Closes a connection that nothing is asked over (`connections.max.idle.ms`).
+    pub(super) fn close_idle(&mut self, ctx: &mut Context, number: u64) {
+        let Some(Link { phase: Phase::Up(pipeline), broker, lane, .. }) = ctx.net.links.get(&number) else { return };
+        let at = (*broker, *lane);
+        if ctx.healed || !pipeline.is_idle() {
+            return;
+        }
+        ctx.trace.count("idle connection closed");
+        ctx.let_go(number);
+        if let Some(slot) = self.slots.get_mut(&at) {
+            slot.link = None;
+        }
     }
 
     /// A connection's deadline.

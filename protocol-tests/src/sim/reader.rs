@@ -246,7 +246,7 @@ impl Reader {
                 let often = ctx.setting.has(Fault::Corrupt);
                 if self.rng.u8(..3) == 0 || often && self.rng.bool() {
                     // Meanwhile the driver goes on.
-                    if often && !ctx.healed && ctx.setting.has(Fault::Recreate) && self.rng.u8(..6) == 0 {
+                    if often && !ctx.healed && ctx.setting.has(Fault::Recreate) && self.rng.u8(..3) == 0 {
                         let place = ctx.place(&TopicPartition::new(taken.topic.clone(), taken.partition));
                         ctx.trace.count("recreated while being read");
                         ctx.recreate(place.0);

@@ -25,6 +25,9 @@ pub(super) struct Follow {
     end: i64,
     breaks: u32,
     upheavals: u32,
+    absences: u32,
+    /// How often it was moved.
+    resets: u32,
     /// How many commits had been made then.
     commits: usize,
     /// How many that were asked for were settled then.
@@ -125,7 +128,19 @@ impl Ghost {
         let shadow = &self.logs[&place];
         let end = self.readable(reader, shadow);
         let (start, breaks, upheavals) = (shadow.start, shadow.breaks, shadow.upheavals);
-        let follow = Follow { begin, start, end, breaks, upheavals, commits, settled, position: None, last: None };
+        let follow = Follow {
+            begin,
+            start,
+            end,
+            breaks,
+            upheavals,
+            absences: shadow.absences,
+            resets: 0,
+            commits,
+            settled,
+            position: None,
+            last: None,
+        };
         self.follows.insert((reader, place), follow);
     }
 
@@ -137,10 +152,25 @@ impl Ghost {
             (None, None) => {}
             (None, Some(told)) => self.found(reader, place, told),
             (Some(known), Some(told)) if self.passes(reader, place, known, told) => self.passed(reader, place, told),
+            // What becomes of a position in a partition that is gone is nobody's business.
+            (Some(_), told) if self.is_absent(reader, place) => {
+                if let Some(follow) = self.follows.get_mut(&(reader, place)) {
+                    follow.position = told;
+                    follow.last = None;
+                }
+            }
             (Some(known), told) => {
                 self.fail(|| format!("consumer {reader} handed out up to {known} of {place:?} and is at {told:?}"));
             }
         }
+    }
+
+    /// Whether a partition did not exist at some time since reading began.
+    fn is_absent(&self, reader: usize, place: Place) -> bool {
+        let (Some(follow), Some(shadow)) = (self.follows.get(&(reader, place)), self.logs.get(&place)) else {
+            return true;
+        };
+        !shadow.exists || follow.absences != shadow.absences
     }
 
     /// A consumer went on to an offset, and was handed nothing.
@@ -242,10 +272,17 @@ impl Ghost {
         let Some(shadow) = self.logs.get(&place) else { return };
         let before = follow.position.replace(to);
         follow.last = None;
+        follow.resets += 1;
+        // Each thing that happens to a log moves a position once, and being out of range from the beginning does once more.
+        let often = follow.resets > 1 + shadow.upheavals - follow.upheavals;
+        let resets = follow.resets;
         let reason = shadow.upheavals > 0 || from < shadow.start || from > follow.end;
         let state = (follow.upheavals, shadow.upheavals, shadow.start, shadow.end);
         if before.is_some_and(|before| before != from && !self.passes(reader, place, before, from)) {
             self.fail(|| format!("consumer {reader} at {before:?} of {place:?} says it was moved from {from} to {to}"));
+        }
+        if often {
+            self.fail(|| format!("consumer {reader} was moved {resets} times in {place:?}: {state:?}"));
         }
         if !reason {
             self.fail(|| {
@@ -265,7 +302,9 @@ impl Ghost {
 
     /// Whether the consumer has handed out all there is.
     pub(super) fn is_at_end(&self, reader: usize, place: Place) -> bool {
-        let end = self.logs.get(&place).map_or(0, |shadow| shadow.end);
+        let Some(end) = self.logs.get(&place).filter(|shadow| shadow.exists).map(|shadow| shadow.end) else {
+            return true;
+        };
         self.follows.get(&(reader, place)).is_none_or(|follow| follow.position == Some(end))
     }
 
@@ -279,7 +318,7 @@ impl Ghost {
     /// A bounded read says that it is over.
     pub(super) fn finished(&mut self, reader: usize, place: Place) {
         let Some((end, breaks)) = self.bounds.get(&(reader, place)).copied() else { return };
-        let whole = self.logs.get(&place).is_some_and(|shadow| shadow.breaks == breaks);
+        let whole = self.logs.get(&place).is_some_and(|shadow| shadow.exists && shadow.breaks == breaks);
         let position = self.follows.get(&(reader, place)).and_then(|follow| follow.position);
         if whole && position.is_none_or(|position| position < end) {
             self.fail(|| {

@@ -99,6 +99,8 @@ kinds! {
         Corrupt = "corrupt",
         /// Brokers close connections that are idle.
         IdleClose = "idle-close",
+        /// Topics get more partitions, or are created again with fewer.
+        PartitionCount = "partition-count",
     }
 }
 
@@ -141,19 +143,33 @@ kinds! {
         LateSequences = "late-sequences",
         /// Some readers stop at what was the end when they began.
         BoundedReads = "bounded-reads",
+        /// Clients close connections that are idle.
+        IdleClients = "idle-clients",
+        /// The coordinator does not know groups that have committed nothing.
+        UnknownGroups = "unknown-groups",
     }
 }
 
 impl Fault {
     /// Drawn after all else, so that an old seed is unchanged without them.
-    const LATER: &[Self] =
-        &[Self::ErrorAfter, Self::Transactions, Self::Compaction, Self::FollowerReads, Self::Corrupt, Self::IdleClose];
+    const LATER: &[Self] = &[
+        Self::ErrorAfter,
+        Self::Transactions,
+        Self::Compaction,
+        Self::FollowerReads,
+        Self::Corrupt,
+        Self::IdleClose,
+        Self::PartitionCount,
+    ];
 }
 
 impl Odd {
     /// Drawn after all else, so that a seed of old is what it was in everything else.
     const LATER: &[Self] =
         &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain, Self::LateSequences, Self::BoundedReads];
+
+    /// Drawn even later.
+    const LAST: &[Self] = &[Self::IdleClients, Self::UnknownGroups];
 }
 
 /// What a producer promises of a record.
@@ -216,7 +232,7 @@ impl Setting {
         let early = Fault::ALL.iter().filter(|kind| !Fault::LATER.contains(kind));
         let faults = early.filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
         let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
-        let early = Odd::ALL.iter().filter(|kind| !Odd::LATER.contains(kind));
+        let early = Odd::ALL.iter().filter(|kind| !Odd::LATER.contains(kind) && !Odd::LAST.contains(kind));
         let odds = early.filter(|_| rng.u32(..100) < odd).map(|kind| kind.bit()).sum();
         let mut setting = Self {
             seed,
@@ -250,6 +266,11 @@ impl Setting {
                 setting.faults |= fault.bit();
             }
         }
+        for odd in Odd::LAST {
+            if rng.u8(..8) == 0 {
+                setting.odds |= odd.bit();
+            }
+        }
         // The mock forgets compacted producers where it cuts a log, as it does those whose batches retention took.
         if setting.has(Fault::CrashWithLoss) || setting.has(Fault::HoldReplication) {
             setting = setting.without(Fault::Compaction);
@@ -257,10 +278,11 @@ impl Setting {
         setting
     }
 
-    /// The same, but without the faults that older versions of the simulator did not have.
+    /// The same, but without what older versions of the simulator did not have.
     #[must_use]
     pub fn as_before(self) -> Self {
-        Fault::LATER.iter().fold(self, |setting, fault| setting.without(*fault))
+        let setting = Fault::LATER.iter().fold(self, |setting, fault| setting.without(*fault));
+        Odd::LAST.iter().fold(setting, |setting, odd| setting.without_odd(*odd))
     }
 
     /// Whether a fault may strike.

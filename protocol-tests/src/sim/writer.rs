@@ -155,6 +155,12 @@ impl Writer {
                     self.next_ticket += 1;
                 }
                 let place = (number, partition);
+                let snapshot = peer.cache.snapshot();
+                let known = snapshot.topic(&ctx.topics[number]).map_or(0, |topic| topic.partitions.len());
+                if usize::try_from(partition).is_ok_and(|partition| partition >= known) {
+                    ctx.ghost
+                        .fail(|| format!("a record for {place:?} was accepted, where {known} partitions are known"));
+                }
                 let deadline = ctx.now + self.patience();
                 ctx.trace.say(ctx.now, || format!("producer {} writes {value} to {place:?}", self.number));
                 ctx.ghost.accepted((self.number, self.life), place, deadline, appended.bytes);
