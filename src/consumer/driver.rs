@@ -94,15 +94,16 @@ impl Shared {
 
 /// The requests of one turn.
 type Requests = (Vec<Action>, Vec<CommitAction>);
-type Answer = (u64, Result<Response, Error>);
+/// A response, or the error of a request, with the tag of the request.
+type Tagged = (u64, Result<Response, Error>);
 
 pub(super) struct Driver {
     shared: Arc<Shared>,
     cluster: Cluster,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     seen: Option<Arc<Snapshot>>,
-    answers: mpsc::UnboundedReceiver<Answer>,
-    sink: mpsc::UnboundedSender<Answer>,
+    responses: mpsc::UnboundedReceiver<Tagged>,
+    sink: mpsc::UnboundedSender<Tagged>,
     fetch_wait_max: Duration,
     group: Option<Coordinated>,
     /// The owner of the fetch connections: this consumer's fetches must not wait behind another consumer's long poll.
@@ -111,12 +112,12 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, settings: &Config) -> Self {
-        let (sink, answers) = mpsc::unbounded_channel();
+        let (sink, responses) = mpsc::unbounded_channel();
         let snapshots = cluster.subscribe();
         let reader = cluster.reader();
         let group = settings.group.as_ref().map(Coordinated::group);
         let fetch_wait_max = settings.fetch_wait_max;
-        Self { shared, cluster, snapshots, seen: None, answers, sink, fetch_wait_max, group, reader }
+        Self { shared, cluster, snapshots, seen: None, responses, sink, fetch_wait_max, group, reader }
     }
 
     pub(super) async fn run(mut self) {
@@ -137,7 +138,7 @@ impl Driver {
     }
 
     /// Passes the core everything that happened since the last turn, and takes the requests that it wants to send.
-    fn turn(&mut self, first: Option<Answer>) -> (Requests, Option<Instant>, bool) {
+    fn turn(&mut self, first: Option<Tagged>) -> (Requests, Option<Instant>, bool) {
         let now = clock::now();
         // Not `has_changed`: waiting for a change marks it as seen.
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
@@ -151,11 +152,11 @@ impl Driver {
             }
             core.handle_metadata(now, snapshot);
         }
-        if let Some((tag, answer)) = first {
-            core.handle_response(now, tag, answer);
+        if let Some((tag, response)) = first {
+            core.handle_response(now, tag, response);
         }
-        while let Ok((tag, answer)) = self.answers.try_recv() {
-            core.handle_response(now, tag, answer);
+        while let Ok((tag, response)) = self.responses.try_recv() {
+            core.handle_response(now, tag, response);
         }
         if *stopped {
             core.close();
@@ -197,15 +198,15 @@ impl Driver {
                 let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
                 let (cluster, sink) = (self.cluster.clone(), self.sink.clone());
                 tokio::spawn(async move {
-                    let asked = offsets::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
-                    let (mut asked, mut ended) = (pin!(asked), pin!(sink.closed()));
-                    let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
-                        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                    let call = offsets::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
+                    let (mut call, mut ended) = (pin!(call), pin!(sink.closed()));
+                    let response = poll_fn(|cx| match call.as_mut().poll(cx) {
+                        Poll::Ready(response) => Poll::Ready(Some(response)),
                         // If the driver ends, nothing needs the response.
                         Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
                     });
-                    if let Some(answer) = answer.await {
-                        let _ = sink.send((tag, answer.map(Response::OffsetFetch)));
+                    if let Some(response) = response.await {
+                        let _ = sink.send((tag, response.map(Response::OffsetFetch)));
                     }
                 });
             }
@@ -225,13 +226,13 @@ impl Driver {
     }
 
     /// Waits until something happens. A response that arrives is returned for the next turn.
-    async fn wait(&mut self, timeout: Option<Instant>) -> Option<Answer> {
+    async fn wait(&mut self, timeout: Option<Instant>) -> Option<Tagged> {
         let mut work = pin!(self.shared.work.notified());
         let mut news = pin!(self.snapshots.changed());
         let mut timer = pin!(timeout.map(|at| tokio::time::sleep_until(at.into())));
-        let answers = &mut self.answers;
+        let responses = &mut self.responses;
         poll_fn(|cx| {
-            if let Poll::Ready(received) = answers.poll_recv(cx) {
+            if let Poll::Ready(received) = responses.poll_recv(cx) {
                 return Poll::Ready(received);
             }
             let mut ready = work.as_mut().poll(cx).is_ready() | news.as_mut().poll(cx).is_ready();

@@ -99,15 +99,15 @@ fn positions(
     response: &m::OffsetFetchResponse,
 ) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
-    let answered = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
+    let fetched = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
     // A group that nobody has used has committed nothing.
-    if answered.error == Some(Code::GroupIdNotFound) {
+    if fetched.error == Some(Code::GroupIdNotFound) {
         return Ok(partitions.iter().map(|key| (key.clone(), None)).collect());
     }
-    if let Some(code) = answered.error {
+    if let Some(code) = fetched.error {
         return Err(Error::broker(code, format!("could not read the offsets of group {group}")));
     }
-    for topic in &answered.topics {
+    for topic in &fetched.topics {
         let name = name_of(snapshot, &topic.name, topic.id);
         for stored in &topic.partitions {
             found.entry(TopicPartition { topic: name.clone(), partition: stored.index }).or_insert(stored);
@@ -161,9 +161,9 @@ pub(super) async fn list_offsets(
             problem = Some(error.in_partition(&key.topic, key.partition));
         }
         for (leader, topics) in leaders {
-            let answer_by = cluster.request_deadline(deadline);
-            let request = list_request(&topics, spec, isolation, answer_by);
-            let response = cluster.call(Target::Broker(leader), request, answer_by).await;
+            let respond_by = cluster.request_deadline(deadline);
+            let request = list_request(&topics, spec, isolation, respond_by);
+            let response = cluster.call(Target::Broker(leader), request, respond_by).await;
             if let Err(error) = response.and_then(|response| note(&topics, &response, &mut found)) {
                 problem = Some(error);
             }
@@ -181,7 +181,7 @@ fn list_request(
     topics: &ByTopic<(i32, ())>,
     spec: OffsetSpec,
     isolation: Isolation,
-    answer_by: Instant,
+    respond_by: Instant,
 ) -> m::ListOffsetsRequest {
     let timestamp = match spec {
         OffsetSpec::Earliest => EARLIEST,
@@ -194,7 +194,7 @@ fn list_request(
         partitions: partitions.iter().map(partition).collect(),
     };
     let topics = topics.iter().map(topic).collect();
-    let left = answer_by.saturating_duration_since(clock::now());
+    let left = respond_by.saturating_duration_since(clock::now());
     let timeout_ms = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
     m::ListOffsetsRequest { isolation: isolation.to_wire(), timeout_ms, topics }
 }

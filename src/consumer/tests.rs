@@ -1,4 +1,4 @@
-//! The consumer as its users have it, against the mock cluster over TCP.
+//! The public consumer against the mock cluster over TCP.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const GROUP_ID_NOT_FOUND: i16 = 69;
 async fn cluster(partitions: i32) -> (Server, Client) {
     let mock = Mock::builder().brokers(3).topic("t", partitions).build();
     let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
-    let client = Client::connect([server.bootstrap()]).await.expect("the mock cluster answers");
+    let client = Client::connect([server.bootstrap()]).await.expect("the mock cluster responds");
     (server, client)
 }
 
@@ -28,22 +28,23 @@ async fn write(client: &Client, compression: Compression, from: u32, count: u32)
     for index in from..from + count {
         let value = index.to_string();
         let key = format!("key {index}");
-        deliveries.push(producer.enqueue(Record::to("t").key(&key).value(&value)).await.expect("there is room"));
+        deliveries
+            .push(producer.enqueue(Record::to("t").key(&key).value(&value)).await.expect("the buffer has capacity"));
     }
     for delivery in deliveries {
-        delivery.await.expect("the mock cluster takes it");
+        delivery.await.expect("the mock cluster appends it");
     }
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it takes no 10 seconds")
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("it is ready within 10 seconds")
 }
 
 /// Everything up to the end, as numbers, sorted; offsets must be contiguous in each partition.
 async fn read_all(consumer: &mut Consumer) -> Vec<u32> {
     let mut values = Vec::new();
     let mut next = std::collections::HashMap::new();
-    while let Some(records) = within(consumer.poll()).await.expect("all is well") {
+    while let Some(records) = within(consumer.poll()).await.expect("there is no error") {
         for record in &records {
             let expected = next.entry(record.partition).or_insert(record.offset);
             assert_eq!(*expected, record.offset, "partition {}", record.partition);
@@ -58,7 +59,7 @@ async fn read_all(consumer: &mut Consumer) -> Vec<u32> {
 }
 
 #[tokio::test]
-async fn a_bounded_read_brings_every_record_once_whatever_the_codec() {
+async fn bounded_read_returns_every_record_once_with_each_codec() {
     let (_server, client) = cluster(4).await;
     for (at, compression) in (0..).zip(Compression::ALL) {
         write(&client, compression, at * 5_000, 5_000).await;
@@ -70,7 +71,7 @@ async fn a_bounded_read_brings_every_record_once_whatever_the_codec() {
 }
 
 #[tokio::test]
-async fn what_was_committed_is_where_the_next_consumer_starts() {
+async fn next_consumer_starts_at_the_committed_offset() {
     let (server, client) = cluster(2).await;
     write(&client, Compression::None, 0, 100).await;
     let mut first = client.consumer().group("g").assign(["t"]).until_end().build().unwrap();
@@ -88,7 +89,7 @@ async fn what_was_committed_is_where_the_next_consumer_starts() {
 }
 
 #[tokio::test]
-async fn a_waiting_poll_wakes_for_a_record_and_survives_a_move_of_the_leader() {
+async fn waiting_poll_returns_new_records_across_leader_moves() {
     let (server, client) = cluster(1).await;
     let mut consumer = client.consumer().assign(["t"]).build().unwrap();
     let records = within(consumer.poll()).await.unwrap().unwrap();
@@ -107,7 +108,7 @@ async fn a_waiting_poll_wakes_for_a_record_and_survives_a_move_of_the_leader() {
 }
 
 #[tokio::test]
-async fn starts_are_found_and_seeks_are_followed() {
+async fn each_start_and_seek_reads_from_its_offset() {
     let (_server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 50).await;
     for (start, expected) in [
@@ -137,7 +138,7 @@ async fn starts_are_found_and_seeks_are_followed() {
 }
 
 #[tokio::test]
-async fn a_topic_that_is_not_there_is_told_and_a_closed_consumer_ends() {
+async fn missing_topic_is_an_error_and_closed_consumer_returns_none() {
     let (_server, client) = cluster(1).await;
     let mut consumer = client.consumer().assign(["missing"]).until_end().build().unwrap();
     let error = within(consumer.poll()).await.unwrap_err();
@@ -148,7 +149,7 @@ async fn a_topic_that_is_not_there_is_told_and_a_closed_consumer_ends() {
 }
 
 #[tokio::test]
-async fn one_who_stops_in_the_middle_commits_what_was_dealt_with() {
+async fn commit_of_positions_covers_only_processed_records() {
     let (_server, client) = cluster(2).await;
     write(&client, Compression::None, 0, 20).await;
     write(&client, Compression::None, 20, 20).await;
@@ -162,11 +163,11 @@ async fn one_who_stops_in_the_middle_commits_what_was_dealt_with() {
 }
 
 #[tokio::test]
-async fn a_seek_does_not_wait_for_the_answer_to_an_idle_fetch() {
+async fn seek_does_not_wait_for_an_idle_fetch() {
     let (_server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 5).await;
     let key = TopicPartition::new("t", 0);
-    // An answer that has to wait for data comes long after `within` has given up.
+    // The response to a fetch that waits for data comes long after `within` has given up.
     let wait = Duration::from_secs(25);
     let mut consumer = client.consumer().assign(["t"]).fetch_wait_max(wait).build().unwrap();
     assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 5);
@@ -183,13 +184,13 @@ async fn a_seek_does_not_wait_for_the_answer_to_an_idle_fetch() {
 }
 
 #[tokio::test]
-async fn a_consumer_does_not_wait_for_another_of_its_client() {
+async fn consumer_does_not_wait_for_another_of_its_client() {
     let (_server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 1).await;
     let reader = || client.consumer().assign(["t"]).fetch_wait_max(Duration::from_secs(25)).build().unwrap();
     let mut first = reader();
     assert_eq!(within(first.poll()).await.unwrap().unwrap().count(), 1);
-    // The first waits at the end by now, with an answer that is a long way off.
+    // The first consumer waits at the end, and its response is far off.
     let mut second = reader();
     assert_eq!(within(second.poll()).await.unwrap().unwrap().count(), 1);
     write(&client, Compression::None, 1, 1).await;
@@ -198,7 +199,7 @@ async fn a_consumer_does_not_wait_for_another_of_its_client() {
 }
 
 #[tokio::test]
-async fn offsets_are_told_of_every_partition_before_anything_was_read() {
+async fn offsets_are_returned_for_every_partition_before_reading() {
     let (_server, client) = cluster(4).await;
     let consumer = client.consumer().group("g").assign(["t"]).build().unwrap();
     let ends = within(consumer.end_offsets()).await.unwrap();
@@ -397,7 +398,7 @@ async fn assignment_is_replaced_while_the_consumer_reads() {
 async fn read_partitions(consumer: &mut Consumer, count: usize) -> Vec<i32> {
     let mut partitions = Vec::new();
     while partitions.len() < count {
-        let records = within(consumer.poll()).await.expect("all is well").expect("the read has no end");
+        let records = within(consumer.poll()).await.expect("there is no error").expect("the read has no end");
         partitions.extend(records.iter().map(|record| record.partition));
     }
     partitions

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_survive_and_take_the_length_that_was_said() {
+    fn numbers_round_trip_in_the_predicted_length() {
         let edges =
             [0, -1, 1, 63, 64, -64, -65, 8_191, 8_192, i64::from(i32::MAX), i64::from(i32::MIN), i64::MAX, i64::MIN];
         for value in edges {
