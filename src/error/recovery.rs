@@ -100,7 +100,7 @@ impl Code {
             | Self::InvalidTimestamp | Self::PolicyViolation | Self::UnsupportedCompressionType
             | Self::UnsupportedForMessageFormat | Self::InvalidTxnState | Self::InvalidRequest
             | Self::TransactionAbortable => R::Fail { doubtful: false },
-            // No answer to a Produce request: nothing follows but what the code says of itself, and the attempt is in doubt.
+            // Brokers do not answer these to a Produce request. Each is read by its general meaning, and the attempt is in doubt.
             Self::CoordinatorLoadInProgress | Self::CoordinatorNotAvailable | Self::NotCoordinator
             | Self::NotController | Self::ConcurrentTransactions | Self::FetchSessionIdNotFound
             | Self::InvalidFetchSessionEpoch | Self::ListenerNotFound | Self::OffsetNotAvailable

@@ -378,7 +378,7 @@ impl State {
         Some(number)
     }
 
-    /// The core's number for the record's topic, if metadata has what the record needs.
+    /// The core's number for the record's topic, if the metadata has its topic and partition.
     fn find<D>(&mut self, record: &Record<'_>, routing: Routing) -> Result<Result<u32, Admission<D>>, Error> {
         if self.stopped {
             return Err(refused(Kind::Closed, "the producer is closed", record));

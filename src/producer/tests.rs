@@ -89,7 +89,7 @@ async fn unacknowledged_record_is_reported_once_it_was_written() {
         receipts.push(within(producer.send(Record::to("t").value(&value))).await.unwrap());
     }
     assert!(receipts.iter().all(|receipt| receipt.offset.is_none()));
-    // A question behind the records on the same connection would be answered after them; here the log is looked at until then.
+    // No request on the same connection says when the records are appended: the test polls the log.
     within(async {
         while numbers(&server, 0).len() < 200 {
             tokio::task::yield_now().await;

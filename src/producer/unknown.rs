@@ -1,4 +1,4 @@
-//! Records whose topic or partition is not known: metadata is requested, and decides in time.
+//! Records whose topic or partition is not known: metadata is requested, and decides within a bounded time.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -16,41 +16,41 @@ use crate::metadata::Snapshot;
 use crate::net::clock;
 use crate::types::TopicName;
 
-/// What a record needs and metadata does not have.
+/// The part of a record's destination that the metadata lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Missing {
     Partition(i32),
     Topic,
 }
 
-/// What `try_enqueue` was asked for and metadata does not have. It cannot wait, so it remembers since when it asks.
+/// Destinations that `try_enqueue` found missing. It cannot wait, so it remembers when it first requested metadata for each.
 #[derive(Debug, Default)]
 pub(super) struct Doubts(BTreeMap<(TopicName, Missing), Doubt>);
 
 #[derive(Debug)]
 struct Doubt {
     since: Instant,
-    /// The generation of the metadata when it was first asked.
+    /// The generation of the metadata at that time.
     generation: u64,
 }
 
-/// Doubts that are remembered. Where there are more, all of them are asked again.
+/// The most doubts that are remembered. Beyond that all are forgotten, and begin again.
 const DOUBTS_MAX: usize = 1_000;
 
-/// What is known of something that is missing.
+/// The decision about a missing topic or partition.
 #[derive(Debug)]
 enum Verdict {
-    /// It is there after all.
+    /// It exists.
     Known,
-    /// Metadata that is new enough says that it does not exist.
+    /// Metadata from after the request says that it does not exist.
     Absent(Error),
     /// Not decided yet.
     Unclear,
 }
 
 impl Missing {
-    /// What `snapshot` says of it. Metadata from before the request decides nothing, and a broker may not have heard yet of what was
-    /// just created: until `is_over`, nothing is taken for absent because one did not know it.
+    /// Decides by a snapshot. Metadata from before the request is not fresh and decides nothing. A broker may not know yet of a topic
+    /// or partition that was just created: until the time for that `is_over`, an unknown one is not absent.
     fn verdict(self, topic: &TopicName, snapshot: &Snapshot, is_fresh: bool, is_over: bool) -> Verdict {
         let Some(known) = snapshot.topic(topic) else { return Verdict::Unclear };
         if let Some(code) = known.error {
@@ -91,14 +91,14 @@ fn check_name(topic: &str) -> Result<(), Error> {
     }
 }
 
-/// A name for an error: one that is too long is cut.
+/// A name for an error, cut if it is too long.
 fn shown(topic: &str) -> &str {
     let end = (0..=TopicName::LEN_MAX.min(topic.len())).rev().find(|end| topic.is_char_boundary(*end));
     &topic[..end.unwrap_or(0)]
 }
 
 impl Doubts {
-    /// Since when it is asked for, and what was known then.
+    /// The doubt about a destination, which begins now if there is none.
     fn of(&mut self, topic: &TopicName, missing: Missing, now: Instant, generation: u64) -> &Doubt {
         if self.0.len() >= DOUBTS_MAX {
             self.0.clear();
@@ -112,8 +112,8 @@ impl Doubts {
 }
 
 impl Shared {
-    /// Waits until metadata has what is missing, and the core knows of it; or until the producer is closed. An error says that it
-    /// does not exist, or that nothing was learned by the deadline.
+    /// Waits until the missing topic or partition is in the metadata, and the core has that metadata, or until the producer is closed.
+    /// An error says that it does not exist, or that no metadata arrived by the deadline.
     pub(super) async fn learn(&self, topic: &str, missing: Missing, deadline: Instant) -> Result<(), Error> {
         let topic = TopicName::from(topic);
         let mut known = std::pin::pin!(self.await_known(&topic, missing, deadline));
@@ -149,7 +149,7 @@ impl Shared {
         }
     }
 
-    /// The error for a record that cannot wait: not known yet, which a later call may find otherwise, or known not to exist.
+    /// The error for a record that cannot wait: its destination is not known yet, and a later call may succeed, or does not exist.
     pub(super) fn not_known(&self, topic: &str, missing: Missing) -> Error {
         let error = match check_name(topic) {
             Ok(()) => self.doubt(&topic.into(), missing),
@@ -166,7 +166,7 @@ impl Shared {
         let is_over = now >= doubt.since + self.propagation();
         match missing.verdict(topic, &snapshot, is_fresh, is_over) {
             Verdict::Absent(error) => {
-                // It may be created later: the next call asks again.
+                // It may be created later: the next call requests metadata again.
                 doubts.forget(topic, missing);
                 error
             }
@@ -184,7 +184,7 @@ impl Shared {
         }
     }
 
-    /// How long something that was created may be unknown to a broker.
+    /// How long a topic or partition that was created may be unknown to a broker.
     fn propagation(&self) -> Duration {
         self.cluster().settings().propagation
     }

@@ -1,4 +1,4 @@
-//! What the core asks its driver to do, and the names by which they speak of batches and partitions.
+//! The actions that the core asks of its driver, and their names for batches and partitions.
 
 use crate::producer::core::Outcome;
 use crate::record::ClosedBatch;
@@ -29,7 +29,7 @@ pub struct Entry {
     pub stamp: Stamp,
 }
 
-/// What the core wants done.
+/// An action for the driver.
 #[derive(Debug)]
 pub enum Action<T> {
     /// Report the outcome of these records to whoever holds the ticket, and give their bytes back to the budget.

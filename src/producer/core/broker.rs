@@ -1,4 +1,4 @@
-//! What the core knows of one broker: what waits for it, and how soon it may be tried again after it failed.
+//! One broker as the core sees it: the partitions that wait for it, and the pace of retries after it failed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub(super) struct Broker {
     pub(super) pace: Pace,
 }
 
-/// When partitions are tried again that fail for one cause: their broker cannot be reached, or does not lead them yet.
+/// The times at which partitions are retried that fail for one cause: their broker cannot be reached, or does not lead them yet.
 ///
 /// All of them share the times at which they are tried: a thousand partitions of a topic that is being created cost one series of
 /// requests, not a thousand. The pause is a quarter of the time that it has failed so far, from the first back-off to the longest,

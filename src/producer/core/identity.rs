@@ -37,7 +37,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Current {
     Known(ProducerIdentity),
-    /// It has to be requested: the caller does so, and is not asked again before the answer.
+    /// It has to be requested. The caller does so, and gets `Wait` until the response.
     Request,
     /// A request is on its way, or waits out its back-off.
     Wait,

@@ -1,4 +1,4 @@
-//! What the producer's core is configured with, and what follows from it.
+//! The configuration of a producer's core, and the promise that follows from it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the core knows of one topic: its partitions, their leaders, its partitioner.
+//! One topic as the core sees it: its partitions, their leaders, its partitioner.
 
 use std::sync::Arc;
 use std::time::Instant;

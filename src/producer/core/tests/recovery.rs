@@ -1,4 +1,4 @@
-//! What is retried when, and what is known of it if that comes to nothing.
+//! The time of retries, and the outcome of batches whose retries fail.
 
 use std::fmt::Write;
 
