@@ -33,6 +33,9 @@ pub(super) enum ConnectionKind {
     },
     /// Requests that a broker answers at once.
     General,
+    /// Requests of one member of a group that a broker holds until the group is complete (JoinGroup, SyncGroup).
+    #[allow(dead_code, reason = "members of groups will use it")]
+    Membership { member: u64 },
     Produce,
 }
 
@@ -41,7 +44,7 @@ impl ConnectionKind {
         match self {
             Self::Admin => Purpose::Admin,
             Self::Fetch { .. } => Purpose::Fetch,
-            Self::General => Purpose::Control,
+            Self::General | Self::Membership { .. } => Purpose::Control,
             Self::Produce => Purpose::Produce,
         }
     }

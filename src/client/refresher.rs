@@ -28,6 +28,8 @@ use crate::config::HostPort;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::metadata::Snapshot;
+use crate::metadata::Topic;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::wire::message::MetadataRequest;
@@ -41,6 +43,9 @@ const PAUSE_MAX_AT_FIRST: Duration = Duration::from_millis(250);
 
 /// How long that is so. Elections are over by then, and a partition that stays without a leader is not asked about as often.
 const AT_FIRST: Duration = Duration::from_secs(30);
+
+/// Callers who wait for metadata repeat their requests within this time: they retry about once a second in the end.
+const RECENT: Duration = Duration::from_millis(1_200);
 
 /// The topics that are kept fresh, and the requests to the task.
 #[derive(Debug, Default)]
@@ -69,6 +74,37 @@ struct Tracked {
     /// When it is forgotten if nobody holds it: it was last used a while before.
     until: Option<Instant>,
     create: AutoCreate,
+    /// Somebody asked for newer metadata of the topic, and it has not come yet.
+    awaited: Option<Awaited>,
+}
+
+/// A request for newer metadata of a topic.
+#[derive(Debug)]
+struct Awaited {
+    /// When the first of several in a row was made.
+    first: Instant,
+    /// When the last one was made.
+    last: Instant,
+    /// The metadata at the time of the first one.
+    before: Option<Arc<Topic>>,
+}
+
+impl Awaited {
+    /// Whether to ask again although nobody has repeated the request: a leader is being elected, or metadata still names the one
+    /// that failed. `None` when there is nothing to wait for any more.
+    fn goes_on(&self, now: Instant, known: Option<&Arc<Topic>>) -> Option<bool> {
+        let is_recent = now.saturating_duration_since(self.last) < RECENT;
+        let lacks_leader = known.is_some_and(|topic| {
+            topic.error == Some(Code::LeaderNotAvailable)
+                || (topic.error.is_none() && topic.partitions.iter().any(|partition| partition.leader.is_none()))
+        });
+        let has_changed = known != self.before.as_ref();
+        let is_whole = known.is_some_and(|topic| topic.error.is_none()) && !lacks_leader;
+        if is_whole && (has_changed || !is_recent) {
+            return None;
+        }
+        Some((lacks_leader || is_recent) && now.saturating_duration_since(self.first) < AT_FIRST)
+    }
 }
 
 /// The topics of one refresh.
@@ -87,21 +123,44 @@ impl Refresher {
         lock(&self.state)
     }
 
-    /// Keeps topics fresh for as long as `idle`; `soon` asks for them without waiting for the next regular refresh.
+    /// Keeps topics fresh for as long as `idle`. With `newer`, asks without waiting for the next regular refresh for metadata that is
+    /// newer than this.
     ///
     /// This is the only way into a refresh. A name that no topic can have is passed over: a name too long to be encoded would
     /// make every later refresh fail.
-    pub(super) fn track(&self, topics: &[TopicName], create: AutoCreate, idle: Duration, soon: bool) {
-        let until = clock::now() + idle;
+    pub(super) fn track(&self, topics: &[TopicName], create: AutoCreate, idle: Duration, newer: Option<&Snapshot>) {
+        let now = clock::now();
         {
             let mut state = self.state();
             for topic in topics {
-                state.tracked(topic, create, |tracked| tracked.until = Some(until));
+                state.tracked(topic, create, |tracked| {
+                    tracked.until = Some(now + idle);
+                    if let Some(snapshot) = newer {
+                        let before = || snapshot.topic(topic).cloned();
+                        let awaited =
+                            tracked.awaited.get_or_insert_with(|| Awaited { first: now, last: now, before: before() });
+                        awaited.last = now;
+                    }
+                });
             }
         }
-        if soon {
+        if newer.is_some() {
             self.requested.notify_one();
         }
+    }
+
+    /// Whether metadata that was asked for has not come yet, and may come soon.
+    fn is_awaited(&self, snapshot: &Snapshot) -> bool {
+        let now = clock::now();
+        let mut goes_on = false;
+        for (name, tracked) in &mut self.state().topics {
+            match tracked.awaited.as_ref().map(|awaited| awaited.goes_on(now, snapshot.topic(name))) {
+                Some(None) => tracked.awaited = None,
+                Some(Some(may_come)) => goes_on |= may_come,
+                None => {}
+            }
+        }
+        goes_on
     }
 
     /// Keeps topics fresh until they are released as often as they were held.
@@ -230,9 +289,12 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
             Some(Ok(Refreshed::Unchanged)) if clock::now() - changed_at < AT_FIRST => longest = pause_max,
             Some(Ok(Refreshed::Unchanged)) => {}
             Some(Err(error)) => {
-                tracing::warn!(target: "ottla::metadata", %error, "metadata refresh failed");
+                tracing::warn!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
                 refresher.requested.notify_one();
             }
+        }
+        if cluster.upgrade().is_some_and(|cluster| refresher.is_awaited(&cluster.snapshot())) {
+            refresher.requested.notify_one();
         }
         let pause = tokio::time::sleep(backoff.next(&mut rng).min(longest));
         if refresher.unless_stopped(pause).await.is_none() {
@@ -349,7 +411,7 @@ async fn ask(
     }
     if !are_known || rebootstrap {
         if are_known {
-            tracing::warn!(target: "ottla::metadata", "no known broker answers: asking the bootstrap addresses");
+            tracing::warn!(target: "ottla::metadata", "asking the bootstrap addresses");
         }
         // An address that has just failed under a broker's id would fail again.
         let may_answer = |target: &Target| address(cluster, *target).is_some_and(|at| !lock(&failed).contains(&at));

@@ -57,12 +57,14 @@ impl Cluster {
     pub(crate) fn track(&self, topics: &[TopicName], create: AutoCreate) {
         let snapshot = self.snapshot();
         let unknown = topics.iter().any(|topic| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some()));
-        self.refresher().track(topics, create, self.settings().metadata_idle_max, unknown);
+        let newer = unknown.then_some(&*snapshot);
+        self.refresher().track(topics, create, self.settings().metadata_idle_max, newer);
     }
 
     /// Asks for the metadata of these topics soon. Requests are combined, and spaced by a back-off.
     pub(crate) fn refresh(&self, topics: &[TopicName]) {
-        self.refresher().track(topics, AutoCreate::Forbid, self.settings().metadata_idle_max, true);
+        let snapshot = self.snapshot();
+        self.refresher().track(topics, AutoCreate::Forbid, self.settings().metadata_idle_max, Some(&snapshot));
     }
 
     /// Takes a leader epoch that was seen elsewhere than in metadata, as with a committed offset. If it is newer than the metadata,
