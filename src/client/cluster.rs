@@ -129,7 +129,7 @@ impl Cluster {
         self.edit(|cache| cache.handle_hint(topic, partition, leader, nodes));
     }
 
-    /// Changes the metadata. If `change` says that it did, everybody is notified; returns what it said.
+    /// Changes the metadata and notifies all readers, if `change` returns `true`. Returns what `change` returns.
     pub(super) fn edit(&self, change: impl FnOnce(&mut Cache) -> bool) -> bool {
         let mut cache = lock(&self.0.cache);
         let before = cache.snapshot();

@@ -35,7 +35,9 @@ pub(super) enum ConnectionKind {
     General,
     /// Requests of one member of a group that a broker holds until the group is complete (JoinGroup, SyncGroup).
     #[allow(dead_code, reason = "members of groups will use it")]
-    Membership { member: u64 },
+    Membership {
+        member: u64,
+    },
     Produce,
 }
 

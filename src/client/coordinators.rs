@@ -16,7 +16,7 @@ use crate::error::Kind;
 use crate::wire::Call;
 use crate::wire::message::FindCoordinatorRequest;
 
-/// The sort of thing that a broker coordinates, with its number in a FindCoordinator request.
+/// The kinds of keys that brokers coordinate, with their numbers in a FindCoordinator request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CoordinatorKind {
     Group = 0,
@@ -89,7 +89,7 @@ impl Cluster {
         Ok(broker)
     }
 
-    /// Forgets a coordinator, because it said that it is not, or does not answer.
+    /// Forgets a coordinator that has moved or does not respond.
     pub(crate) fn forget_coordinator(&self, whom: &Coordinated) {
         if let Some(broker) = self.coordinators().found().remove(whom) {
             tracing::info!(target: "ottla::metadata", coordinated = %whom, broker, "coordinator lost");

@@ -14,7 +14,7 @@ use crate::net::connection::Reply;
 use crate::wire::Call;
 use crate::wire::Response;
 
-/// How long brokers may be silent before the next is asked. It doubles once, so that a slow cluster is not asked too often.
+/// The time after which the next broker is asked. It doubles once, so that a slow cluster gets few requests.
 const SILENCE: Duration = Duration::from_millis(500);
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,15 @@
-//! The client handle: what producers, consumers and the admin share.
+//! The client: the handle that producers, consumers and the admin are made from.
+//!
+//! | file | concern |
+//! |---|---|
+//! | `cluster.rs` | the state that all handles share |
+//! | `settings.rs` | its settings |
+//! | `connections.rs` | one connection for each broker and kind of request |
+//! | `routing.rs` | the broker that a request goes to |
+//! | `calls.rs`, `hedge.rs`, `retry.rs` | requests that return the type of their response, asking brokers in turn, retries |
+//! | `coordinators.rs` | the coordinators of groups and transactions |
+//! | `topics.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
+//! | `events.rs`, `metrics.rs` | log events about metadata, and counters |
 
 use std::time::Duration;
 
@@ -33,11 +44,19 @@ pub use crate::net::Dialling;
 pub use crate::net::Stream;
 pub use crate::net::Tcp;
 
-/// A connection to a Kafka cluster, cheap to clone. Its tasks stop when the last handle to it is dropped.
+/// A client of one Kafka cluster, cheap to clone.
+///
+/// Producers, consumers and the admin are made from it, and share its metadata. Its background tasks end when the last of these
+/// handles is dropped.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), ottla::Error> {
-/// let client = ottla::Client::connect(["localhost:9092"]).await?;
+/// use ottla::Client;
+/// use ottla::Record;
+///
+/// let client = Client::connect(["localhost:9092"]).await?;
+/// let producer = client.producer().build()?;
+/// producer.send(Record::to("events").value("hello")).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -46,19 +65,33 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects by way of any of `servers`, each `HOST[:PORT]` or a list of them separated by commas.
+    /// Connects through any of `servers`, each `HOST[:PORT]` or a list of them separated by commas.
     ///
-    /// Fails when none of them answers as a Kafka broker within the set-up timeout; the error names the last.
+    /// Returns an error if no server answers as a Kafka broker within the set-up timeout. Its cause is the error of the last server.
+    ///
+    /// Cancel safety: dropping the future ends all attempts.
     pub async fn connect<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, Error> {
         Self::builder(servers)?.connect().await
     }
 
-    /// As [`Client::connect`], with settings.
+    /// Begins a client with other settings than the defaults. See [`ClientBuilder`].
     pub fn builder<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<ClientBuilder, Error> {
         Ok(ClientBuilder { settings: Settings::new(parse_bootstrap(servers)?), connector: Box::new(Tcp) })
     }
 
-    /// Connects as properties say, `bootstrap.servers` among them.
+    /// Connects with the settings of a property list, which must have `bootstrap.servers`.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), ottla::Error> {
+    /// use ottla::Client;
+    /// use ottla::config::Properties;
+    ///
+    /// let mut properties = Properties::new();
+    /// properties.set("bootstrap.servers", "localhost:9092")?;
+    /// properties.set("client.id", "billing")?;
+    /// let client = Client::from_properties(&properties).await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn from_properties(properties: &Properties) -> Result<Self, Error> {
         let servers = properties.get("bootstrap.servers");
         let servers = servers.ok_or_else(|| Error::config("bootstrap.servers is not set: name at least one broker"))?;
@@ -70,7 +103,21 @@ impl Client {
     }
 }
 
-/// Settings of a [`Client`].
+/// Settings of a [`Client`]. Made by [`Client::builder`].
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ottla::Error> {
+/// use std::time::Duration;
+///
+/// use ottla::Client;
+///
+/// let client = Client::builder(["localhost:9092"])?
+///     .client_id("billing")
+///     .request_timeout(Duration::from_secs(10))
+///     .connect()
+///     .await?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct ClientBuilder {
     settings: Settings,
@@ -84,8 +131,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a broker has to answer a request, apart from time for which it silences the client (KIP-219). The default is
-    /// 30 s.
+    /// How long a broker has to answer a request (`request.timeout.ms`). Time for which the broker throttles the client does not count
+    /// (KIP-219). The default is 30 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = timeout;
         self
@@ -97,7 +144,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How old knowledge of the cluster may be. The default is 5 minutes.
+    /// The age at which metadata is refreshed (`metadata.max.age.ms`). The default is 5 minutes.
     pub fn metadata_age_max(mut self, age: Duration) -> Self {
         self.settings.metadata_age_max = age;
         self
@@ -110,35 +157,35 @@ impl ClientBuilder {
         self
     }
 
-    /// How long setting up a connection may take, resolving and dialling and the first answer included. It doubles from `first`
+    /// How long setting up a connection may take, from resolving the name to the first response. It doubles from `first`
     /// to `longest` with each failure in a row (KIP-601). The defaults are 10 s and 30 s.
     pub fn setup_timeout(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.setup_timeout, self.settings.setup_timeout_max) = (first, longest.max(first));
         self
     }
 
-    /// The pause before a broker is dialled again. It doubles from `first` to `longest` with each failure in a row, give or take
+    /// The pause before another attempt to connect to a broker. It doubles from `first` to `longest` with each failure in a row, give or take
     /// a fifth (KIP-144). The defaults are 50 ms and 1 s.
     pub fn reconnect_backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.reconnect_backoff, self.settings.reconnect_backoff_max) = (first, longest);
         self
     }
 
-    /// The pause before a request is made again. It doubles from `first` to `longest` with each failure in a row, give or take a
+    /// The pause before a request is retried. It doubles from `first` to `longest` with each failure in a row, give or take a
     /// fifth (KIP-580). The defaults are 100 ms and 1 s.
     pub fn retry_backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.retry_backoff, self.settings.retry_backoff_max) = (first, longest);
         self
     }
 
-    /// After how long without a request a connection is closed; `None` is never. The default is 9 minutes, one less than a
-    /// broker's own.
+    /// The time without a request after which a connection is closed. With `None` it is never closed. The default is 9 minutes, one
+    /// less than a broker's own.
     pub fn idle_max(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_max = idle.into();
         self
     }
 
-    /// The largest response that is accepted, in bytes. The default is 100 MiB.
+    /// The size of the largest response that is accepted, in bytes. The default is 100 MiB.
     pub fn response_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.response_bytes_max = bytes;
         self
@@ -156,7 +203,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Takes what properties say about connections.
+    /// Takes the settings of a client from a property list. Other settings are ignored.
     pub fn properties(mut self, properties: &Properties) -> Self {
         let settings = &mut self.settings;
         let set = |slot: &mut Duration, name| *slot = properties.millis(name).unwrap_or(*slot);

@@ -289,7 +289,7 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
             Some(Ok(Refreshed::Unchanged)) if clock::now() - changed_at < AT_FIRST => longest = pause_max,
             Some(Ok(Refreshed::Unchanged)) => {}
             Some(Err(error)) => {
-                tracing::warn!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
+                tracing::warn!(target: "ottla::metadata", %error, "metadata refresh failed");
                 refresher.requested.notify_one();
             }
         }
@@ -360,7 +360,7 @@ pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: Au
         cache.handle_answer(&topics, response);
         true
     });
-    Ok(if before.says_the_same_as(&cluster.snapshot()) { Refreshed::Unchanged } else { Refreshed::Changed })
+    Ok(if before.is_equivalent_to(&cluster.snapshot()) { Refreshed::Unchanged } else { Refreshed::Changed })
 }
 
 async fn ask(

@@ -1,7 +1,7 @@
-//! Takes what brokers say about the cluster, and keeps it from going back.
+//! Takes what brokers report about the cluster, and keeps older reports from replacing newer ones.
 //!
-//! Brokers hear of changes at different times. A broker that lags behind may name a topic id that was replaced, or an older leader
-//! epoch; such an answer leaves a topic as it is. It is believed nevertheless when brokers say nothing else for long: see
+//! Brokers learn of changes at different times. A broker that lags behind may report a topic id that was replaced, or an older leader
+//! epoch. Such a report leaves the topic as it is. If brokers report nothing else for long, they are believed: see
 //! [`CONTRADICTIONS_MAX`](super::doubts::CONTRADICTIONS_MAX).
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Cache {
     /// Takes a Metadata response. Topics that it does not mention stay as they are.
     pub fn handle_response(&mut self, response: MetadataResponse) {
         self.edit(|snapshot, doubts| {
-            let brokers: Vec<Node> = response.brokers.into_iter().filter(sensible).collect();
+            let brokers: Vec<Node> = response.brokers.into_iter().filter(is_valid).collect();
             // A broker that is starting may know of no brokers; those that were known serve better.
             if !brokers.is_empty() {
                 // The last one collected stays, and of two that have the same id the first one counts.
@@ -60,7 +60,7 @@ impl Cache {
     }
 
     /// Takes the response to a request about these topics. Other topics in it are passed over: a broker that mentions new ones each
-    /// time would be remembered without end. Of two answers about one topic, the first counts.
+    /// time would fill the memory. Of two answers about one topic, the first counts.
     pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
         let mut open: BTreeSet<&str> = asked.iter().map(|name| &**name).collect();
         response.topics.retain(|topic| open.remove(&*topic.name));
@@ -82,7 +82,7 @@ impl Cache {
             if let Some(doubts) = doubts.get_mut(topic) {
                 doubts.caught_up(partition);
             }
-            for node in nodes.iter().filter(|node| sensible(node)) {
+            for node in nodes.iter().filter(|node| is_valid(node)) {
                 snapshot.brokers.insert(node.id, node.clone());
             }
             set(snapshot, topic, partition, Partition { leader: Some(leader.id), epoch: Some(epoch) });
@@ -131,7 +131,7 @@ impl Cache {
     }
 }
 
-fn sensible(broker: &Node) -> bool {
+fn is_valid(broker: &Node) -> bool {
     broker.id >= 0 && !broker.host.is_empty() && (1..=65_535).contains(&broker.port)
 }
 
@@ -149,22 +149,22 @@ fn forget_id(snapshot: &mut Snapshot, topic: &Topic) {
     }
 }
 
-fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, heard: MetadataTopic) {
-    if heard.name.is_empty() {
+fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, reported: MetadataTopic) {
+    if reported.name.is_empty() {
         return;
     }
-    let before = snapshot.topics.get(&*heard.name).cloned();
-    let name = before.as_ref().map_or_else(|| TopicName::from(&*heard.name), |topic| topic.name.clone());
+    let before = snapshot.topics.get(&*reported.name).cloned();
+    let name = before.as_ref().map_or_else(|| TopicName::from(&*reported.name), |topic| topic.name.clone());
     let Some(before) = before else {
-        let topic = match heard.error {
-            Some(error) => refused(name, &heard, error, None),
-            None => described(name, &heard, None),
+        let topic = match reported.error {
+            Some(error) => refused(name, &reported, error, None),
+            None => described(name, &reported, None),
         };
         return insert(snapshot, topic);
     };
     let doubts = doubts.entry(name.clone()).or_default();
     let restored;
-    let known = match doubts.judge(&before, &heard) {
+    let known = match doubts.judge(&before, &reported) {
         Verdict::Stale => return,
         Verdict::StartOver => None,
         Verdict::Restore => {
@@ -173,11 +173,11 @@ fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, hea
         }
         Verdict::Merge => Some(&*before),
     };
-    let topic = match heard.error {
-        Some(error) => refused(name, &heard, error, known),
-        None => described(name, &heard, known),
+    let topic = match reported.error {
+        Some(error) => refused(name, &reported, error, known),
+        None => described(name, &reported, known),
     };
-    doubts.note(&before, &heard, &topic);
+    doubts.note(&before, &reported, &topic);
     // Another id is another topic of the same name.
     if before.id != topic.id {
         forget_id(snapshot, &before);
@@ -189,35 +189,38 @@ fn insert(snapshot: &mut Snapshot, topic: Topic) {
     if topic.error.is_none() && !topic.id.is_zero() {
         snapshot.names.insert(topic.id, topic.name.clone());
     }
-    snapshot.topics.insert(topic.name.clone(), Arc::new(topic));
+    // A topic that did not change is not replaced, so that readers can tell by its address.
+    if snapshot.topics.get(&topic.name).is_none_or(|known| **known != topic) {
+        snapshot.topics.insert(topic.name.clone(), Arc::new(topic));
+    }
 }
 
 /// A topic about which the broker says `error` instead of partitions.
-fn refused(name: TopicName, heard: &MetadataTopic, error: Code, before: Option<&Topic>) -> Topic {
+fn refused(name: TopicName, reported: &MetadataTopic, error: Code, before: Option<&Topic>) -> Topic {
     let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
     let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
     if gone {
-        // The broker may not have heard of the topic yet: epochs do not go back for that.
+        // The broker may not have learned of the topic yet: epochs do not go back for that.
         for partition in &mut partitions {
             partition.leader = None;
         }
     }
-    Topic { name, id: id(heard, before), error: Some(error), partitions }
+    Topic { name, id: id(reported, before), error: Some(error), partitions }
 }
 
 /// The id in an answer. A broker that knows no ids does not take one away.
-fn id(heard: &MetadataTopic, before: Option<&Topic>) -> TopicId {
-    before.map(|topic| topic.id).filter(|_| heard.id.is_zero()).unwrap_or(heard.id)
+fn id(reported: &MetadataTopic, before: Option<&Topic>) -> TopicId {
+    before.map(|topic| topic.id).filter(|_| reported.id.is_zero()).unwrap_or(reported.id)
 }
 
-fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> Topic {
+fn described(name: TopicName, reported: &MetadataTopic, before: Option<&Topic>) -> Topic {
     let old = before.map_or(&[][..], |topic| &topic.partitions);
     // Indexes have no holes, so none is as large as their number; one that is would only cost memory.
-    let count = heard.partitions.len().max(old.len());
+    let count = reported.partitions.len().max(old.len());
     // A response that leaves out partitions does not remove them: the partitions of a topic never become fewer.
     let mut partitions = old.to_vec();
     // The last one stays, and of two that have the same index the first one counts.
-    for partition in heard.partitions.iter().rev() {
+    for partition in reported.partitions.iter().rev() {
         let Some(index) = usize::try_from(partition.index).ok().filter(|index| *index < count) else {
             continue;
         };
@@ -226,7 +229,7 @@ fn described(name: TopicName, heard: &MetadataTopic, before: Option<&Topic>) -> 
         }
         partitions[index] = newer(old.get(index).copied(), partition);
     }
-    Topic { name, id: id(heard, before), error: None, partitions }
+    Topic { name, id: id(reported, before), error: None, partitions }
 }
 
 #[cfg(test)]
@@ -253,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_epoch_changes_nothing_and_another_id_starts_anew() {
+    fn older_epoch_is_ignored_and_another_topic_id_replaces_everything() {
         let mut cache = Cache::default();
         cache.handle_response(response(1, 5, 1));
         cache.handle_response(response(1, 4, 2));
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn topics_that_nobody_asked_about_are_not_remembered() {
+    fn topics_that_were_not_requested_are_ignored() {
         let mut cache = Cache::default();
         let asked = ["a", "t", "u"].map(TopicName::from).into();
         for other in ["", "b", "tt", "v"] {
@@ -276,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_a_second_time_in_one_answer_does_not_count() {
+    fn duplicates_in_one_response_are_ignored() {
         let mut cache = Cache::default();
         let mut answer = response(1, 5, 1);
         answer.brokers.push(Node { host: "other".into(), ..answer.brokers[0].clone() });
@@ -290,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_of_a_topic_that_was_made_anew_is_forgotten() {
+    fn id_of_a_recreated_topic_is_forgotten() {
         let mut cache = Cache::default();
         for id in 1..=3 {
             cache.handle_response(response(id, 5, 1));
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn another_cluster_is_known_by_its_id_until_the_brokers_are_forgotten() {
+    fn other_cluster_is_detected_by_its_id_until_brokers_are_forgotten() {
         let by = |id: Option<&str>| MetadataResponse { cluster_id: id.map(str::to_owned), ..response(1, 5, 1) };
         let mut cache = Cache::default();
         let is_other = |cache: &Cache, id| cache.snapshot().is_of_another_cluster(&by(id));
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_id_is_not_found_by_it() {
+    fn topic_without_an_id_is_not_found_by_id() {
         let mut cache = Cache::default();
         cache.handle_response(response(0, 5, 1));
         assert!(cache.snapshot().topic_by_id(TopicId::ZERO).is_none());
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_was_said_not_to_exist_does_not_go_back_to_an_older_epoch() {
+    fn topic_reported_missing_keeps_its_epochs() {
         let mut cache = Cache::default();
         cache.handle_response(response(1, 5, 1));
         let mut gone = response(0, 0, 1);
@@ -339,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_counts_only_if_it_is_newer() {
+    fn leader_hint_is_taken_only_if_newer() {
         let mut cache = Cache::default();
         cache.handle_response(response(1, 5, 1));
         assert!(!cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 5 }, &[]));
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn brokers_that_make_no_sense_are_passed_over() {
+    fn invalid_brokers_are_ignored() {
         let mut cache = Cache::default();
         let mut odd = response(1, 0, 1);
         odd.brokers.push(Node { id: -1, host: "h".into(), port: 1, rack: None });
@@ -359,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_knows_no_other_leaves_those_that_are_known_until_they_are_forgotten() {
+    fn empty_broker_list_keeps_the_known_brokers() {
         let mut cache = Cache::default();
         cache.handle_response(MetadataResponse { controller: 0, ..response(1, 5, 1) });
         assert_eq!(cache.snapshot().controller(), Some(0));
@@ -370,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn two_states_say_the_same_only_if_nothing_in_them_differs() {
+    fn snapshots_are_equivalent_only_if_nothing_differs() {
         let told = |response: MetadataResponse| {
             let mut cache = Cache::default();
             cache.handle_response(response);
@@ -381,19 +384,19 @@ mod tests {
         let mut often = Cache { current: Arc::clone(&same), ..Cache::default() };
         often.handle_response(first.clone());
         assert!(often.snapshot().generation() > same.generation());
-        assert!(same.says_the_same_as(&often.snapshot()));
+        assert!(same.is_equivalent_to(&often.snapshot()));
         for other in [
             MetadataResponse { brokers: vec![first.brokers[0].clone()], ..first.clone() },
             MetadataResponse { controller: 1, ..first.clone() },
             MetadataResponse { cluster_id: Some("another".into()), ..first.clone() },
             response(1, 5, 2),
         ] {
-            assert!(!same.says_the_same_as(&told(other.clone())), "{other:?}");
+            assert!(!same.is_equivalent_to(&told(other.clone())), "{other:?}");
         }
     }
 
     #[test]
-    fn partitions_may_come_in_any_order_and_none_that_is_left_out_is_forgotten() {
+    fn partitions_come_in_any_order_and_missing_ones_are_kept() {
         let mut cache = Cache::default();
         let partition = |index, leader| MetadataPartition {
             index,
@@ -416,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_that_gets_an_id_is_the_one_that_had_none() {
+    fn topic_that_gains_an_id_keeps_its_epochs() {
         let mut cache = Cache::default();
         cache.handle_response(response(0, 5, 1));
         cache.handle_response(response(1, 4, 2));
@@ -510,7 +513,7 @@ mod tests {
         cache.handle_response(without_ids(&[5, 6, 7]));
         cache.handle_response(gone());
         cache.handle_response(without_ids(&[5, 6, 7]));
-        assert_eq!(epochs(&cache), [5, 6, 7], "one broker had not heard of it");
+        assert_eq!(epochs(&cache), [5, 6, 7], "one broker had not learned of it");
         cache.handle_response(without_ids(&[4, 6, 7]));
         assert_eq!(epochs(&cache), [5, 6, 7], "another lags behind");
         cache.handle_response(gone());
@@ -574,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_that_knows_no_ids_does_not_take_one_away() {
+    fn broker_without_topic_ids_does_not_remove_an_id() {
         let mut cache = Cache::default();
         cache.handle_response(response(1, 5, 1));
         cache.handle_response(response(0, 5, 1));

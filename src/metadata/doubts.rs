@@ -52,25 +52,25 @@ pub(super) enum Verdict {
 
 impl Doubts {
     /// Compares an answer with what is known.
-    pub(super) fn judge(&mut self, known: &Topic, heard: &MetadataTopic) -> Verdict {
-        if self.replaced.contains(&heard.id) {
+    pub(super) fn judge(&mut self, known: &Topic, reported: &MetadataTopic) -> Verdict {
+        if self.replaced.contains(&reported.id) {
             return if self.contradicted() { Verdict::StartOver } else { Verdict::Stale };
         }
-        if heard.error.is_some() {
-            self.was_gone |= heard.error == Some(Code::UnknownTopicOrPartition);
+        if reported.error.is_some() {
+            self.was_gone |= reported.error == Some(Code::UnknownTopicOrPartition);
             return Verdict::Merge;
         }
-        let without_ids = known.id.is_zero() && heard.id.is_zero();
-        if known.id != heard.id && !known.id.is_zero() && !heard.id.is_zero() {
+        let without_ids = known.id.is_zero() && reported.id.is_zero();
+        if known.id != reported.id && !known.id.is_zero() && !reported.id.is_zero() {
             return Verdict::StartOver;
         }
         let was_gone = std::mem::take(&mut self.was_gone);
-        if !is_older(known, heard, without_ids) {
+        if !is_older(known, reported, without_ids) {
             self.contradictions = 0;
             return Verdict::Merge;
         }
         // All epochs of a topic begin again when it is recreated, and a broker that lags behind in one of them says the rest as before.
-        if without_ids && was_gone && starts_again(known, heard) {
+        if without_ids && was_gone && starts_again(known, reported) {
             return Verdict::StartOver;
         }
         match (without_ids, self.outdated.is_empty()) {
@@ -117,7 +117,7 @@ impl Doubts {
     }
 
     /// Notes what an answer made of the topic.
-    pub(super) fn note(&mut self, before: &Topic, heard: &MetadataTopic, after: &Topic) {
+    pub(super) fn note(&mut self, before: &Topic, reported: &MetadataTopic, after: &Topic) {
         if before.id != after.id && !before.id.is_zero() {
             self.replaced.retain(|id| *id != after.id);
             self.replaced.push_back(before.id);
@@ -127,7 +127,7 @@ impl Doubts {
             (self.contradictions, self.was_gone) = (0, false);
             self.outdated.clear();
         }
-        for partition in &heard.partitions {
+        for partition in &reported.partitions {
             if let Some(outdated) = self.outdated.get_mut(&partition.index) {
                 *outdated = newer(Some(*outdated), partition);
             }
@@ -144,9 +144,9 @@ impl Doubts {
     }
 }
 
-/// Of two descriptions of a partition, the one with the newer epoch; the one that was heard if the epochs are the same.
-pub(super) fn newer(old: Option<Partition>, heard: &MetadataPartition) -> Partition {
-    let new = Partition { leader: Some(heard.leader).filter(|leader| *leader >= 0), epoch: heard.leader_epoch };
+/// Of two descriptions of a partition, the one with the newer epoch; the one that was reported if the epochs are the same.
+pub(super) fn newer(old: Option<Partition>, reported: &MetadataPartition) -> Partition {
+    let new = Partition { leader: Some(reported.leader).filter(|leader| *leader >= 0), epoch: reported.leader_epoch };
     match old {
         Some(old) if old.epoch > new.epoch && new.epoch.is_some() => old,
         _ => new,
@@ -154,21 +154,21 @@ pub(super) fn newer(old: Option<Partition>, heard: &MetadataPartition) -> Partit
 }
 
 /// Whether an answer has an older epoch than is known, or, without ids, fewer partitions.
-fn is_older(known: &Topic, heard: &MetadataTopic, without_ids: bool) -> bool {
-    let is_fewer = without_ids && heard.partitions.len() < known.partitions.len();
-    is_fewer || pairs(known, heard).any(|(known, heard)| heard < known)
+fn is_older(known: &Topic, reported: &MetadataTopic, without_ids: bool) -> bool {
+    let is_fewer = without_ids && reported.partitions.len() < known.partitions.len();
+    is_fewer || pairs(known, reported).any(|(known, reported)| reported < known)
 }
 
 /// Whether an answer has fewer partitions than are known, or no epoch that is as new as the known one, unless that is the first.
-fn starts_again(known: &Topic, heard: &MetadataTopic) -> bool {
-    heard.partitions.len() < known.partitions.len()
-        || pairs(known, heard).all(|(known, heard)| heard < known || Some(known) == LeaderEpoch::from_wire(0))
+fn starts_again(known: &Topic, reported: &MetadataTopic) -> bool {
+    reported.partitions.len() < known.partitions.len()
+        || pairs(known, reported).all(|(known, reported)| reported < known || Some(known) == LeaderEpoch::from_wire(0))
 }
 
 /// The leader epochs of partitions for which both are known.
-fn pairs(known: &Topic, heard: &MetadataTopic) -> impl Iterator<Item = (LeaderEpoch, LeaderEpoch)> {
-    heard.partitions.iter().filter_map(|heard| {
-        let known = known.partitions.get(usize::try_from(heard.index).ok()?)?;
-        Some((known.epoch?, heard.leader_epoch?))
+fn pairs(known: &Topic, reported: &MetadataTopic) -> impl Iterator<Item = (LeaderEpoch, LeaderEpoch)> {
+    reported.partitions.iter().filter_map(|reported| {
+        let known = known.partitions.get(usize::try_from(reported.index).ok()?)?;
+        Some((known.epoch?, reported.leader_epoch?))
     })
 }

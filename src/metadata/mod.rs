@@ -1,6 +1,7 @@
-//! What is known about the cluster.
+//! The metadata of a cluster: its brokers, its topics, the leaders of their partitions.
 //!
-//! [`Cache`] takes what brokers say and keeps it from going back; [`Snapshot`] is what everybody else reads.
+//! [`Cache`] takes responses and hints of brokers, and keeps older ones from replacing newer ones. Everybody else reads a
+//! [`Snapshot`], which never changes. Pure: it knows neither connections nor time.
 
 mod cache;
 mod doubts;

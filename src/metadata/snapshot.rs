@@ -1,4 +1,4 @@
-//! One state of knowledge, never changed once made.
+//! The metadata of a cluster at one moment. It never changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::types::TopicName;
 use crate::wire::message::MetadataResponse;
 use crate::wire::message::Node;
 
-/// Brokers and topics as they were last heard of.
+/// Brokers and topics, as brokers last described them.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub(super) brokers: BTreeMap<i32, Node>,
@@ -22,19 +22,19 @@ pub struct Snapshot {
     pub(super) generation: u64,
 }
 
-/// A topic as it was last heard of.
+/// A topic, as a broker last described it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Topic {
     pub name: TopicName,
     /// Zero where the broker or the topic has none.
     pub id: TopicId,
-    /// What the broker said instead of partitions.
+    /// The error code that the broker returned instead of partitions.
     pub error: Option<Code>,
-    /// By index; one that was not heard of has no leader.
+    /// By index. A partition that no broker described has no leader.
     pub partitions: Vec<Partition>,
 }
 
-/// Who leads a partition.
+/// The leader of a partition, and its epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Partition {
     pub leader: Option<i32>,
@@ -47,7 +47,7 @@ impl Snapshot {
     }
 
     pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<Topic>> {
-        // A name that was given to another topic since is not this one's any more.
+        // The name may belong to a topic with another id by now.
         self.topics.get(self.names.get(&id)?).filter(|topic| topic.id == id)
     }
 
@@ -67,7 +67,7 @@ impl Snapshot {
         self.controller
     }
 
-    /// The id of the cluster, if a broker told it.
+    /// The id of the cluster, if a broker has reported it.
     pub fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.as_deref()
     }
@@ -76,13 +76,13 @@ impl Snapshot {
         self.generation
     }
 
-    /// Whether a broker says that it belongs to another cluster than the one that is known.
+    /// Whether a response comes from a broker of another cluster than this metadata.
     pub fn is_of_another_cluster(&self, response: &MetadataResponse) -> bool {
         self.cluster_id.is_some() && response.cluster_id.is_some() && self.cluster_id != response.cluster_id
     }
 
-    /// Whether both know the same, however often they were told.
-    pub fn says_the_same_as(&self, other: &Self) -> bool {
+    /// Whether both are the same but for their generation.
+    pub fn is_equivalent_to(&self, other: &Self) -> bool {
         let Self { brokers, topics, names, controller, cluster_id, generation: _ } = self;
         *brokers == other.brokers
             && *topics == other.topics
@@ -91,7 +91,7 @@ impl Snapshot {
             && *cluster_id == other.cluster_id
     }
 
-    /// The partition, and who leads it, if that is known.
+    /// A partition, if it is known.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Partition> {
         self.topic(topic)?.partitions.get(usize::try_from(partition).ok()?).copied()
     }

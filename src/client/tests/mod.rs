@@ -1,4 +1,4 @@
-//! What the handles of a client share: connections that follow brokers, knowledge that is kept, and how often it is asked for.
+//! Connections that follow brokers, metadata and how often it is requested, coordinators.
 
 mod metrics;
 
@@ -28,7 +28,7 @@ use crate::wire::message as m;
 const METADATA: i16 = 3;
 const FIND_COORDINATOR: i16 = 10;
 
-/// Refuses every dial, and remembers where to.
+/// Refuses every connection, and remembers the addresses.
 #[derive(Clone, Debug, Default)]
 struct Refusing(Arc<Mutex<Vec<String>>>);
 
@@ -79,7 +79,7 @@ fn cache(brokers: &[(i32, &str)]) -> Cache {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_moved_is_dialled_where_it_is_now() {
+async fn moved_broker_is_dialled_at_its_new_address() {
     let connector = Refusing::default();
     let connections = connections(&connector);
     for host in ["old", "old", "new"] {
@@ -90,11 +90,11 @@ async fn a_broker_that_moved_is_dialled_where_it_is_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_to_nobody_are_given_up() {
+async fn connections_to_brokers_that_left_are_dropped() {
     let connections = connections(&Refusing::default());
     connections.handle(Endpoint::Bootstrap(0), ConnectionKind::General, at("b"));
     connections.prune(&Cache::default().snapshot());
-    assert_eq!(connections.count(), 1, "while nobody is known, the bootstrap addresses are all there is");
+    assert_eq!(connections.count(), 1, "without known brokers, the bootstrap addresses are used");
     for (id, lane) in [
         (1, ConnectionKind::General),
         (1, ConnectionKind::Fetch { reader: 1, line: 0 }),
@@ -116,7 +116,7 @@ async fn serve(mock: Mock) -> (Server, ClientBuilder) {
 }
 
 #[tokio::test]
-async fn connecting_passes_over_addresses_that_do_not_answer() {
+async fn connect_skips_addresses_that_do_not_answer() {
     let (server, _) = serve(Mock::builder().build()).await;
     let servers = ["127.0.0.1:1", "nosuch.invalid:9092", server.bootstrap()];
     Client::connect(servers).await.expect("the third answers");
@@ -125,7 +125,7 @@ async fn connecting_passes_over_addresses_that_do_not_answer() {
 }
 
 #[tokio::test]
-async fn asking_for_what_does_not_come_is_spaced_ever_wider() {
+async fn requests_for_a_missing_topic_are_spaced_by_a_growing_backoff() {
     let (server, builder) = serve(Mock::builder().auto_create(false).build()).await;
     let backoff = Duration::from_millis(10);
     let client = builder.retry_backoff(backoff, 16 * backoff).connect().await.expect("it answers");
@@ -139,7 +139,7 @@ async fn asking_for_what_does_not_come_is_spaced_ever_wider() {
 }
 
 #[tokio::test]
-async fn a_cluster_whose_brokers_all_moved_is_found_again() {
+async fn client_rebootstraps_when_all_known_brokers_are_gone() {
     let (old, builder) = serve(Mock::builder().build()).await;
     let new = Server::start(Mock::builder().topic("t", 1).build(), ([127, 0, 0, 1], 0).into()).await.expect("a port");
     let servers = [old.bootstrap(), new.bootstrap()].map(str::to_owned);
@@ -147,7 +147,7 @@ async fn a_cluster_whose_brokers_all_moved_is_found_again() {
     for rebootstrap in [true, false] {
         let builder = Client::builder(servers.clone()).expect("well-formed").rebootstrap(rebootstrap);
         let client = builder.connect().await.expect("one answers");
-        // Whichever answered, what is known is then a broker that is gone.
+        // The only known broker is gone.
         let gone = m::Node { id: 1, host: "127.0.0.1".into(), port: 1, rack: None };
         client.cluster().edit(|cache| {
             cache.handle_response(m::MetadataResponse { brokers: vec![gone], ..m::MetadataResponse::default() });
@@ -162,7 +162,7 @@ async fn a_cluster_whose_brokers_all_moved_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_was_replaced_at_its_addresses_is_taken_for_the_one_that_is_meant() {
+async fn cluster_replaced_at_its_bootstrap_addresses_is_accepted() {
     for rebootstrap in [true, false] {
         let (_server, builder) = serve(Mock::builder().topic("t", 1).build()).await;
         let client = builder.rebootstrap(rebootstrap).connect().await.expect("it answers");
@@ -178,13 +178,13 @@ async fn a_cluster_that_was_replaced_at_its_addresses_is_taken_for_the_one_that_
 }
 
 #[tokio::test]
-async fn a_broker_that_sends_its_clients_away_is_left_for_the_bootstrap_addresses() {
+async fn rebootstrap_required_leads_to_the_bootstrap_addresses() {
     let (one, _) = serve(Mock::builder().build()).await;
     let (other, _) = serve(Mock::builder().build()).await;
     let client = Client::connect([one.bootstrap(), other.bootstrap()]).await.expect("one answers");
     let asked = |server: &Server| server.with(|mock| mock.requests_count(METADATA));
     let (left, joined) = if asked(&one) > 0 { (one, other) } else { (other, one) };
-    assert_eq!(asked(&joined), 0, "nobody asks the second where the first answers");
+    assert_eq!(asked(&joined), 0, "the second address is not used when the first answers");
     let before = asked(&left);
     left.with(|mock| mock.inject(METADATA, Fault::Error(Code::RebootstrapRequired.to_wire()), u32::MAX));
     joined.with(|mock| mock.create_topic("t", 1));
@@ -192,11 +192,11 @@ async fn a_broker_that_sends_its_clients_away_is_left_for_the_bootstrap_addresse
     let known = client.cluster().known(&[TopicName::from("t")], deadline).await.expect("the other cluster has it");
     assert_eq!(known.topic("t").map(|topic| topic.partitions.len()), Some(1));
     let asked = asked(&left) - before;
-    assert!((1..=2).contains(&asked), "asked {asked} times: as a broker that is known, and as a bootstrap address");
+    assert!((1..=2).contains(&asked), "asked {asked} times: as a known broker, and as a bootstrap address");
 }
 
 #[tokio::test]
-async fn a_coordinator_that_is_not_ready_is_asked_for_again() {
+async fn coordinator_that_is_not_available_is_looked_up_again() {
     let (server, builder) = serve(Mock::builder().brokers(3).topic("t", 1).build()).await;
     let client = builder.retry_backoff(Duration::from_millis(1), Duration::from_millis(5)).connect().await;
     let client = client.expect("it answers");
@@ -215,12 +215,12 @@ async fn a_coordinator_that_is_not_ready_is_asked_for_again() {
             answer => break answer,
         }
     };
-    answer.expect("the fourth question was answered");
+    answer.expect("the fourth lookup succeeds");
     assert_eq!(server.with(|mock| mock.requests_count(FIND_COORDINATOR)), 4);
 }
 
 #[tokio::test]
-async fn a_broker_that_refuses_the_group_says_so_at_once() {
+async fn group_authorization_failure_is_returned_at_once() {
     let (server, builder) = serve(Mock::builder().build()).await;
     let client = builder.connect().await.expect("it answers");
     server.with(|mock| mock.inject(FIND_COORDINATOR, Fault::Error(30), 1));

@@ -107,7 +107,7 @@ fn slow_change_does_not_delay_metadata() {
 }
 
 #[test]
-fn topic_that_is_not_used_is_not_refreshed_for_ever() {
+fn unused_topic_is_not_refreshed_forever() {
     run(async {
         let net = Net::new(cluster());
         let minute = Duration::from_secs(60);
