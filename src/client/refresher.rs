@@ -289,7 +289,7 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
             Some(Ok(Refreshed::Unchanged)) if clock::now() - changed_at < AT_FIRST => longest = pause_max,
             Some(Ok(Refreshed::Unchanged)) => {}
             Some(Err(error)) => {
-                tracing::warn!(target: "ottla::metadata", %error, "metadata refresh failed");
+                tracing::warn!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
                 refresher.requested.notify_one();
             }
         }
