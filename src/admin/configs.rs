@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::task::JoinSet;
 
 use super::Admin;
+use super::TARGET;
 use super::check_name;
 use crate::client::Target;
 use crate::error::Error;
@@ -297,7 +298,10 @@ impl Admin {
             let until = self.cluster.request_deadline(deadline);
             match self.cluster.call(Target::Broker(broker), request.clone(), until).await {
                 Ok(response) => return Ok(response),
-                Err(error) => retry.pause(error).await?,
+                Err(error) => {
+                    tracing::debug!(target: TARGET, broker, error = %error, "configuration request retried");
+                    retry.pause(error).await?;
+                }
             }
         }
     }

@@ -33,6 +33,9 @@ pub use self::configs::ConfigType;
 pub use self::offsets::ListedOffset;
 pub use self::offsets::OffsetSpec;
 
+/// The target of log events.
+const TARGET: &str = "ottla::admin";
+
 impl Client {
     /// Looks after topics and asks about the cluster.
     pub fn admin(&self) -> Admin {
@@ -248,6 +251,8 @@ impl Admin {
         loop {
             let open: Vec<TopicName> = names.iter().filter(|name| !decided.contains_key(*name)).cloned().collect();
             if open.is_empty() {
+                let changed = decided.values().filter(|outcome| outcome.is_ok()).count();
+                tracing::info!(target: TARGET, api = C::API.name(), changed, refused = decided.len() - changed, "topics changed");
                 return Ok(names.into_iter().map(|name| (decided[&name].clone(), name)).map(|(o, n)| (n, o)).collect());
             }
             let target = self.cluster.snapshot().controller().map_or(Target::Any, Target::Broker);
@@ -259,9 +264,14 @@ impl Admin {
                     None => continue,
                 },
                 // Whether it was carried out is not known: the caller must look.
-                Err(error) if error.is_written() != Some(Written::No) => return Err(error),
+                Err(error) if error.is_written() != Some(Written::No) => {
+                    let api = C::API.name();
+                    tracing::warn!(target: TARGET, api, topics = open.len(), error = %error, "outcome of a change unknown");
+                    return Err(error);
+                }
                 Err(error) => error,
             };
+            tracing::debug!(target: TARGET, api = C::API.name(), topics = open.len(), error = %error, "change retried");
             self.cluster.refresh(&[]);
             retry.pause(error).await?;
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Admin;
+use super::TARGET;
 use super::check_name;
 use super::millis_until;
 use crate::client::AutoCreate;
@@ -67,6 +68,7 @@ impl Admin {
             let again = self.list_once(&open, deadline, &mut found).await;
             let Some(error) = again.values().next().cloned() else { continue };
             let topics: Vec<TopicName> = again.keys().map(|key| key.topic.clone()).collect();
+            tracing::debug!(target: TARGET, partitions = again.len(), error = %error, "offset lookup retried");
             self.cluster.refresh(&topics);
             if retry.pause(error).await.is_err() {
                 found.extend(again.into_iter().map(|(key, error)| (key, Err(error))));

@@ -356,3 +356,45 @@ impl<const SINCE: i16, E: Wire<Value: Default>, Sole: Wire<Value = E::Value>> Wi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::message as m;
+
+    fn sizes<W: Wire>() -> (usize, usize) {
+        (W::CLASSIC, W::COMPACT)
+    }
+
+    /// Counted by hand from Kafka's schemas, over the versions that are supported.
+    #[test]
+    fn smallest_sizes_are_those_of_the_schemas() {
+        assert_eq!(sizes::<m::MetadataTopic>(), (8, 10));
+        assert_eq!(sizes::<m::MetadataPartition>(), (18, 18));
+        assert_eq!(sizes::<m::MetadataBroker>(), (10, 11));
+        assert_eq!(sizes::<m::ListedPartition>(), (22, 27));
+        assert_eq!(sizes::<m::EpochEnd>(), (18, 19));
+        assert_eq!(sizes::<m::Created>(), (6, 12));
+        assert_eq!(sizes::<m::Deleted>(), (4, 4));
+        assert_eq!(sizes::<m::FetchedGroup>().1, 5);
+        assert_eq!(sizes::<m::FetchedOffset>(), (16, 20));
+        assert_eq!(m::Coordinator::COMPACT, 14);
+        assert_eq!(sizes::<m::Feature>().1, 6);
+        assert_eq!(sizes::<m::ConfigEntry>(), (11, 9));
+        assert_eq!(sizes::<(i16, i16, i16)>(), (6, 7));
+    }
+
+    #[test]
+    fn array_is_bounded_by_the_memory_of_its_elements() {
+        assert!(<Vec<i8>>::BOUNDED && <Vec<m::ConfigSynonym>>::BOUNDED);
+        assert!(!<Vec<Vec<i64>>>::BOUNDED, "24 bytes for at least one");
+        assert!(!<Vec<(i8, Vec<Vec<i64>>)>>::BOUNDED, "the elements of elements count too");
+        assert!(!<Option<Vec<String>>>::BOUNDED && !<Box<[String]>>::BOUNDED);
+    }
+
+    #[test]
+    fn value_is_exact_where_no_field_is_skipped() {
+        assert!(m::ConfigEntry::EXACT && m::FetchedOffset::EXACT);
+        assert!(!m::MetadataTopic::EXACT && !<Vec<m::Feature>>::EXACT && !<Topics<m::ListedTopic>>::EXACT);
+    }
+}
