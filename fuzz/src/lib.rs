@@ -1,8 +1,8 @@
-//! What the fuzz targets do with bytes: each a function that returns, or panics where a promise is broken.
+//! The code of the fuzz targets: functions that take bytes and panic if a property does not hold.
 //!
-//! Beyond "nothing panics", each holds a property that needs no second implementation: reading in pieces is reading in
-//! one, what was understood survives being written again, compression changes nothing. The same functions replay the seeds
-//! in `protocol-tests/tests/it/fuzz_corpus.rs`.
+//! Beyond "nothing panics", each target checks a property that needs no second implementation: reading in pieces equals reading at
+//! once, decoded messages survive encoding, compression changes nothing. `protocol-tests/tests/it/fuzz_corpus.rs` replays the seeds
+//! with the same functions.
 
 pub mod peer;
 pub mod second;
@@ -35,22 +35,22 @@ use ottla::internals::wire::buf::Chunks;
 use ottla::internals::wire::buf::Reader;
 use ottla::partitioner::hash::crc32;
 
-/// A target: its name, which is that of its corpus too, and what it does.
+/// A target: its name, which is also that of its corpus, and its function.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets but those that need C.
+/// All targets except those that need C.
 pub const TARGETS: [Target; 16] = [
     ("batch", batch),
     ("config", settings::config),
     ("connection", peer::connection),
     ("consumer", peer::consumer),
+    ("decompress_gzip", decompress_gzip),
+    ("decompress_lz4", decompress_lz4),
+    ("decompress_snappy", decompress_snappy),
+    ("decompress_zstd", decompress_zstd),
     ("dsn", settings::dsn),
     ("frames", frames),
     ("hand", hand),
-    ("inflate_gzip", inflate_gzip),
-    ("inflate_lz4", inflate_lz4),
-    ("inflate_snappy", inflate_snappy),
-    ("inflate_zstd", inflate_zstd),
     ("legacy", legacy),
     ("payload", payload),
     ("producer", peer::producer),
@@ -58,10 +58,10 @@ pub const TARGETS: [Target; 16] = [
     ("wrapped", wrapped),
 ];
 
-/// The most that anything may inflate to.
+/// Limit of decompressed bytes.
 pub const LIMIT: usize = 1 << 20;
 
-/// Shared by all inputs, as a consumer shares them among batches: a context that an earlier input spoiled would show.
+/// Shared by all inputs, as a consumer shares them among batches. An input that spoils a context makes a later one fail.
 pub static CODECS: LazyLock<Codecs> = LazyLock::new(Codecs::default);
 
 /// A stream: the size of the pieces in which it arrives, then its bytes.
@@ -74,7 +74,7 @@ pub fn frames(data: &[u8]) {
     assert_eq!(split(stream, usize::from(*piece) + 1), (frames, end));
 }
 
-/// The frames of a stream that arrives in pieces, and what ended it.
+/// The frames of a stream that arrives in pieces, and the error that ended it.
 fn split(stream: &[u8], piece: usize) -> (Vec<Bytes>, Option<DecodeError>) {
     let (mut reader, mut arrived, mut frames) = (FrameReader::new(100 << 20), BytesMut::new(), Vec::new());
     for piece in stream.chunks(piece) {
@@ -86,19 +86,19 @@ fn split(stream: &[u8], piece: usize) -> (Vec<Bytes>, Option<DecodeError>) {
                 Err(error) => return (frames, Some(error)),
             }
         }
-        assert!(arrived.capacity() <= 4 * stream.len() + (4 << 20), "a claim made room for {}", arrived.capacity());
+        assert!(arrived.capacity() <= 4 * stream.len() + (4 << 20), "a claim reserved {}", arrived.capacity());
     }
     (frames, None)
 }
 
-/// A response: the number of its API, the version it was written for, then the frame without its length. It is read in
-/// every version spoken: a fuzzer keeps only inputs that do something new, and would leave most versions out. Each time
-/// `kafka-protocol` must understand the same, or refuse it too.
+/// A response: the key of its API, the version it was written for, then the frame without its length. It is decoded in every
+/// supported version: a fuzzer keeps only inputs that reach new code, and would leave most versions out. `kafka-protocol` must decode
+/// the same fields, or refuse the frame too.
 pub fn response(data: &[u8]) {
     response_by(data, Response::decode);
 }
 
-/// As [`response`], read by `decode`.
+/// As [`response`], decoded by `decode`.
 pub fn response_by(data: &[u8], decode: impl Fn(Api, i16, Bytes) -> Result<Response, DecodeError>) {
     let [key, _, frame @ ..] = data else { return };
     let Some(api) = Api::ALL.into_iter().find(|api| api.key() == i16::from(*key)) else { return };
@@ -111,7 +111,7 @@ pub fn response_by(data: &[u8], decode: impl Fn(Api, i16, Bytes) -> Result<Respo
         {
             match (ours, second::opinion(api, version, &body)) {
                 (Ok(ours), Some(theirs)) => assert_eq!(ours, theirs, "{api:?} version {version}"),
-                // The crate takes tagged fields in any order, and a known one twice.
+                // The crate accepts tagged fields in any order, and a known one twice.
                 (Err(_), None) | (Err(DecodeError::TagOrder(_)), _) => {}
                 (ours, theirs) => panic!("{api:?} version {version}: {ours:?}, and the crate: {theirs:?}"),
             }
@@ -121,38 +121,38 @@ pub fn response_by(data: &[u8], decode: impl Fn(Api, i16, Bytes) -> Result<Respo
     }
 }
 
-/// What follows a frame's header.
+/// The body of a frame.
 fn body(frame: &Bytes, flexible: bool) -> Option<Bytes> {
     let mut header = Reader::new(frame.clone(), flexible);
     header.i32().and_then(|_| header.skip_tags()).ok()?;
     header.take(header.remaining()).ok()
 }
 
-/// The version itself where it is spoken, else one that is.
+/// The version itself if it is supported, otherwise one that is.
 fn spoken(api: Api, version: u8) -> i16 {
     let (low, high) = api.versions();
     let version = i16::from(version);
     if (low..=high).contains(&version) { version } else { low + version % (high - low + 1) }
 }
 
-/// A body that our own code decodes: the number of its API, whether it is a response, its version, its bytes. What is understood
-/// survives being written again.
+/// A body that our own code decodes: the key of its API, whether it is a response, its version, its bytes. A message that decodes
+/// survives encoding.
 pub fn hand(data: &[u8]) {
     let [key, response, version, body @ ..] = data else { return };
     let Some(api) = Api::ALL.into_iter().find(|api| api.key() == i16::from(*key)) else { return };
     let version = spoken(api, *version);
     let body = Bytes::copy_from_slice(body);
-    // Earlier versions may carry tags of later ones, which are read but not written.
+    // Earlier versions may carry tags of later ones, which are decoded and not encoded.
     let last = version == api.versions().1;
     if *response == 0 {
         let Some(Ok(request)) = Request::decode(api, version, body) else { return };
         let again = Request::decode(api, version, request_body(&request, version));
-        let again = again.expect("what was decoded before").expect("what was just encoded");
+        let again = again.expect("an API that decodes").expect("a valid encoding");
         assert_eq!(request_body(&again, version), request_body(&request, version), "{api:?} {version}");
         assert!(!last || again == request, "{again:?} is not {request:?}");
     } else {
         let Ok(response) = Response::read(api, version, body) else { return };
-        let again = Response::read(api, version, response_body(&response, version)).expect("what was just encoded");
+        let again = Response::read(api, version, response_body(&response, version)).expect("a valid encoding");
         assert_eq!(response_body(&again, version), response_body(&response, version), "{api:?} {version}");
         assert!(!last || again == response, "{again:?} is not {response:?}");
     }
@@ -160,7 +160,7 @@ pub fn hand(data: &[u8]) {
 
 fn request_body(request: &Request, version: i16) -> Bytes {
     let mut out = Chunks::default();
-    request.put(version, &mut out).expect("what was decoded in this version");
+    request.put(version, &mut out).expect("a version that decodes");
     out.into_bytes()
 }
 
@@ -171,7 +171,7 @@ pub fn response_body(response: &Response, version: i16) -> Bytes {
     out.into_bytes()
 }
 
-/// What a Fetch response carries, as it is.
+/// The records of a Fetch response, unchanged.
 pub fn payload(data: &[u8]) {
     for batch in Batches::new(Bytes::copy_from_slice(data)) {
         let Ok(batch) = batch else { return };
@@ -181,7 +181,7 @@ pub fn payload(data: &[u8]) {
     }
 }
 
-/// One batch of format 2, whose length, format and checksum are put right; then the same batch compressed.
+/// One batch of format 2, whose length, format and checksum are corrected; then the same batch compressed.
 pub fn batch(data: &[u8]) {
     if !(HEADER_LEN..LIMIT).contains(&data.len()) {
         return;
@@ -197,9 +197,9 @@ pub fn batch(data: &[u8]) {
     let Some(codec) = CODECS.get(compression) else { return };
     let mut body = Vec::new();
     codec.compress(&data[HEADER_LEN..], &mut body).expect("any bytes compress");
-    let plain = repaired(data, attributes & !0x07, &data[HEADER_LEN..]).expect("what was a batch before");
-    let packed = repaired(data, attributes, &body).expect("what was a batch before");
-    // An empty batch is not inflated, so that what it holds is not seen.
+    let plain = repaired(data, attributes & !0x07, &data[HEADER_LEN..]).expect("a header that was accepted");
+    let packed = repaired(data, attributes, &body).expect("a header that was accepted");
+    // An empty batch is not decompressed, so that its bytes are not read.
     if packed.count > 0 {
         match (read(&plain), read(&packed)) {
             (Ok(plain), Ok(packed)) => assert!(same(&plain, &packed, true), "{compression} changes a record"),
@@ -209,7 +209,7 @@ pub fn batch(data: &[u8]) {
     }
 }
 
-/// A batch with this header, attributes and body, otherwise right; `None` where its header is refused.
+/// A batch with this header, attributes and body, otherwise valid. `None` if its header is refused.
 fn repaired(header: &[u8], attributes: i16, body: &[u8]) -> Option<Batch> {
     let mut bytes = [&header[..HEADER_LEN], body].concat();
     let length = u32::try_from(bytes.len() - 12).expect("an input is small");
@@ -225,7 +225,7 @@ fn repaired(header: &[u8], attributes: i16, body: &[u8]) -> Option<Batch> {
     Some(batch)
 }
 
-/// A message set whose first message gets the right length and checksum; the others are read as they are.
+/// A message set whose first message gets a valid length and checksum. The others are read unchanged.
 pub fn legacy(data: &[u8]) {
     if data.len() < 26 {
         return;
@@ -260,7 +260,7 @@ pub fn wrapped(data: &[u8]) {
     let magic = magic & 1;
     let decoded = read(&wrapper(*attributes, magic, *offset, &value));
     if codec.compression() == Compression::Lz4 && magic == 0 {
-        // The header's checksum of format 0 is wrong in one way (KIP-57) and is not looked at.
+        // The header checksum of format 0 is wrong in one way (KIP-57) and is not verified.
         value[6] = !value[6];
         match (&decoded, read(&wrapper(*attributes, magic, *offset, &value))) {
             (Ok(right), Ok(wrong)) => assert!(same(right, &wrong, true)),
@@ -287,7 +287,7 @@ fn wrapper(attributes: u8, magic: u8, offset: u8, value: &[u8]) -> Batch {
     batch
 }
 
-/// Reads a batch and holds what was read against its header.
+/// Reads a batch and checks its records against its header.
 fn read(batch: &Batch) -> Result<Decoded, RecordError> {
     let decoded = batch.decode(&CODECS, LIMIT, Vec::new())?;
     let head = decoded.batch();
@@ -304,12 +304,12 @@ fn read(batch: &Batch) -> Result<Decoded, RecordError> {
         count += 1;
     }
     assert_eq!(count, head.count);
-    // Formats 0 and 1 cost more in memory than their bytes.
+    // Formats 0 and 1 take more memory than their bytes.
     assert!(batch.compression == Compression::None || batch.magic < 2 || decoded.size() <= LIMIT);
     Ok(decoded)
 }
 
-/// Appends what was read to a new batch and reads that, plain and compressed.
+/// Appends the records to a new batch and reads that, plain and compressed.
 fn rewrite(decoded: &Decoded, compression: Compression) {
     for codec in [None, CODECS.get(compression)] {
         let mut builder = BatchBuilder::new(Vec::new());
@@ -329,12 +329,12 @@ fn rewrite(decoded: &Decoded, compression: Compression) {
         assert_eq!(sealed.header(&stamp), sealed.header(&stamp));
         let batch = Batches::new(sealed.to_bytes(&stamp)).next().expect("a batch").expect("a right batch");
         assert_eq!(batch.verify(), Ok(()));
-        let again = batch.decode(&CODECS, usize::MAX >> 1, Vec::new()).expect("what was just written");
+        let again = batch.decode(&CODECS, usize::MAX >> 1, Vec::new()).expect("a valid batch");
         assert!(same(decoded, &again, false), "writing changes a record");
     }
 }
 
-/// Whether two batches hold the same records, at the same offsets or at any.
+/// Whether two batches hold the same records, with `offsets` at the same offsets.
 fn same(one: &Decoded, other: &Decoded, offsets: bool) -> bool {
     one.batch().count == other.batch().count
         && one.iter().zip(other).all(|(one, other)| {
@@ -345,45 +345,45 @@ fn same(one: &Decoded, other: &Decoded, offsets: bool) -> bool {
 }
 
 /// Bytes for gzip.
-pub fn inflate_gzip(data: &[u8]) {
-    inflate(Compression::Gzip, data);
+pub fn decompress_gzip(data: &[u8]) {
+    decompress(Compression::Gzip, data);
 }
 
 /// Bytes for LZ4.
-pub fn inflate_lz4(data: &[u8]) {
-    inflate(Compression::Lz4, data);
+pub fn decompress_lz4(data: &[u8]) {
+    decompress(Compression::Lz4, data);
 }
 
 /// Bytes for Snappy.
-pub fn inflate_snappy(data: &[u8]) {
-    inflate(Compression::Snappy, data);
+pub fn decompress_snappy(data: &[u8]) {
+    decompress(Compression::Snappy, data);
 }
 
 /// Bytes for Zstandard.
-pub fn inflate_zstd(data: &[u8]) {
-    inflate(Compression::Zstd, data);
+pub fn decompress_zstd(data: &[u8]) {
+    decompress(Compression::Zstd, data);
 }
 
-/// Inflates the bytes, to the byte within a limit; compresses them and inflates that.
-fn inflate(compression: Compression, data: &[u8]) {
+/// Decompresses the bytes within exact limits, then compresses them and decompresses the result.
+fn decompress(compression: Compression, data: &[u8]) {
     const BEFORE: &[u8] = b"before";
-    let inflate = |data: &[u8], limit: usize| {
+    let decompress = |data: &[u8], limit: usize| {
         let mut out = BEFORE.to_vec();
         let answer = CODECS.decompress(compression, data, limit, &mut out);
-        assert!(out.capacity() <= 4 * LIMIT, "room for {}", out.capacity());
+        assert!(out.capacity() <= 4 * LIMIT, "a capacity of {}", out.capacity());
         assert!(out.starts_with(BEFORE));
         answer.map(|()| out.split_off(BEFORE.len()))
     };
-    if let Ok(plain) = inflate(data, LIMIT) {
+    if let Ok(plain) = decompress(data, LIMIT) {
         assert!(plain.len() <= LIMIT);
-        assert!(inflate(data, plain.len()).as_ref() == Ok(&plain), "a limit that just fits");
+        assert!(decompress(data, plain.len()).as_ref() == Ok(&plain), "a limit that just fits");
         if let Some(less) = plain.len().checked_sub(1) {
-            assert!(inflate(data, less).is_err(), "a limit of one byte less");
+            assert!(decompress(data, less).is_err(), "a limit of one byte less");
         }
     }
     let mut packed = Vec::new();
     CODECS.get(compression).expect("built in").compress(data, &mut packed).expect("any bytes compress");
     if data.len() <= LIMIT {
-        assert!(inflate(&packed, data.len()).as_deref() == Ok(data), "what was compressed comes back");
+        assert!(decompress(&packed, data.len()).as_deref() == Ok(data), "decompression restores the bytes");
     }
 }

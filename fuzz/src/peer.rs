@@ -1,4 +1,4 @@
-//! Targets in which the bytes are what a hostile broker answers, and when: one connection, a consumer, a producer.
+//! Targets in which the bytes script the responses of a hostile broker and their times: one connection, a consumer, a producer.
 #![expect(clippy::disallowed_methods, reason = "each run has to start at some time")]
 
 use std::collections::VecDeque;
@@ -29,10 +29,10 @@ use ottla::types::TopicName;
 
 const TOPIC: &str = "t";
 const PARTITIONS: i32 = 2;
-/// The most that one step may make a client do: more is a request storm.
+/// Limit of the actions that one step may cause. More is a request storm.
 const ACTIONS_PER_STEP: usize = 32;
 
-/// One step of a script: what happens, and with how much of the rest.
+/// One step of a script: an event, and how many of the remaining bytes belong to it.
 fn step(script: &mut Bytes) -> Option<(u8, u8)> {
     (script.remaining() >= 2).then(|| (script.get_u8(), script.get_u8()))
 }
@@ -49,12 +49,12 @@ fn versions() -> Versions {
 const IN_FLIGHT_MAX: usize = 3;
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// One connection: requests, frames, time and the end, in any order. Each request is answered once.
+/// One connection: requests, frames, time and the end, in any order. Each request gets one outcome.
 pub fn connection(data: &[u8]) {
     let mut script = Bytes::copy_from_slice(data);
     let mut now = Instant::now();
     let mut pipeline = Pipeline::new("fuzz".to_owned(), versions(), IN_FLIGHT_MAX, REQUEST_TIMEOUT);
-    // Of each request: whether it was written, and whether it was answered.
+    // Whether each request was written, and whether it has an outcome.
     let (mut written, mut answered, mut correlation) = (0, Vec::new(), 0_i32);
     while let Some((what, detail)) = step(&mut script) {
         match what % 5 {
@@ -69,13 +69,13 @@ pub fn connection(data: &[u8]) {
             1 => write(&mut pipeline, now, &mut written, &mut answered),
             2 => {
                 let rest = take(&mut script, detail);
-                // With the id that is due, so that what follows it is looked at; every other time as it is.
+                // Half of the frames get the expected correlation id, so that their bodies are decoded.
                 let frame = if what < 128 { [&correlation.to_be_bytes()[..], &rest].concat() } else { rest.to_vec() };
                 match pipeline.handle_frame(now, frame.into()) {
                     Ok(response) => {
                         correlation += 1;
                         written -= 1;
-                        // Without a caller, it gave up before.
+                        // Without a caller, the request had timed out.
                         if let Some((reply, _)) = response {
                             answer(&mut answered, reply);
                         }
@@ -109,10 +109,10 @@ pub fn connection(data: &[u8]) {
     }
     pipeline.lost().into_iter().for_each(|(reply, _)| answer(&mut answered, reply));
     assert!(pipeline.is_idle());
-    assert!(answered.iter().all(|answered| *answered), "a request that was never answered");
+    assert!(answered.iter().all(|answered| *answered), "a request without an outcome");
 }
 
-/// Writes whatever may be written.
+/// Writes every request that may be written.
 fn write(pipeline: &mut Pipeline<usize>, now: Instant, written: &mut usize, answered: &mut [bool]) {
     while let Some(write) = pipeline.poll_write(now) {
         match write {
@@ -128,16 +128,16 @@ fn write(pipeline: &mut Pipeline<usize>, now: Instant, written: &mut usize, answ
 }
 
 fn answer(answered: &mut [bool], reply: usize) {
-    assert!(!std::mem::replace(&mut answered[reply], true), "a request that was answered twice");
+    assert!(!std::mem::replace(&mut answered[reply], true), "a request with two outcomes");
 }
 
-/// What a caller gets whose request was written to a connection that was lost.
+/// The error of a request that was written to a connection that was lost.
 fn lost() -> Error {
     let now = Instant::now();
     let mut pipeline = Pipeline::new("fuzz".to_owned(), versions(), 1, REQUEST_TIMEOUT);
     pipeline.submit(Request::ApiVersions(m::ApiVersionsRequest), now + Duration::from_secs(1), ());
     pipeline.poll_write(now);
-    pipeline.lost().pop().expect("what was submitted").1
+    pipeline.lost().pop().expect("the submitted request").1
 }
 
 /// A cluster of two brokers, each leading one partition.
@@ -155,19 +155,19 @@ fn snapshot() -> Arc<Snapshot> {
     cache.snapshot()
 }
 
-/// What a broker says to a question: the bytes as an answer, or no answer.
-fn said(script: &mut Bytes, api: Api, detail: u8, length: u8) -> Result<Response, Error> {
+/// A broker's response to a request: the bytes, or none.
+fn response(script: &mut Bytes, api: Api, detail: u8, length: u8) -> Result<Response, Error> {
     if detail == 0 {
         return Err(lost());
     }
     let (low, high) = api.versions();
     let version = low + i16::from(detail) % (high - low + 1);
-    // A correlation id, and no tags in the header of a version that may have some.
+    // A correlation id, and no tagged fields in a flexible header.
     let head: &[u8] = if api.flexible_response(version) { &[0; 5] } else { &[0; 4] };
     Response::decode(api, version, [head, &take(script, length)].concat().into()).map_err(Error::from)
 }
 
-/// A consumer, asked on by its caller, that gets such answers.
+/// A consumer that is polled and gets such responses.
 pub fn consumer(data: &[u8]) {
     let mut script = Bytes::copy_from_slice(data);
     let mut now = Instant::now();
@@ -189,7 +189,7 @@ pub fn consumer(data: &[u8]) {
             0 | 1 => {
                 let Some((api, tag)) = asked.pop_front() else { continue };
                 let length = if script.has_remaining() { script.get_u8() } else { 0 };
-                let response = said(&mut script, api, detail, length);
+                let response = response(&mut script, api, detail, length);
                 core.handle_response(now, tag, response);
             }
             2 => {
@@ -213,7 +213,7 @@ pub fn consumer(data: &[u8]) {
     }
 }
 
-/// Takes all there is, as a caller's poll does.
+/// Takes every record, as a caller's poll does.
 fn hand_out(core: &mut reading::ConsumerCore, now: Instant) {
     const LIMIT: usize = 1 << 20;
     for _ in 0..ACTIONS_PER_STEP {
@@ -238,7 +238,7 @@ fn hand_out(core: &mut reading::ConsumerCore, now: Instant) {
     }
 }
 
-/// A producer that gets such answers. Each record is decided at most once, and all are in the end.
+/// A producer that gets such responses. Each record gets exactly one outcome.
 pub fn producer(data: &[u8]) {
     let mut script = Bytes::copy_from_slice(data);
     let mut now = Instant::now();
@@ -257,7 +257,7 @@ pub fn producer(data: &[u8]) {
     let mut core = writing::ProducerCore::new(settings, Arc::new(Builtin::RoundRobin), 1);
     core.handle_metadata(now, &snapshot());
     let topic = core.topic(TOPIC).expect("it is in the snapshot");
-    // Of each ticket: how many of its records wait.
+    // How many records of each ticket have no outcome yet.
     let (mut waiting, mut asked) = (Vec::new(), VecDeque::new());
     while let Some((what, detail)) = step(&mut script) {
         match what % 4 {
@@ -277,7 +277,7 @@ pub fn producer(data: &[u8]) {
             1 => {
                 let Some(request) = asked.pop_front() else { continue };
                 let length = if script.has_remaining() { script.get_u8() } else { 0 };
-                let response = said(&mut script, Api::Produce, detail, length).map(|response| match response {
+                let response = response(&mut script, Api::Produce, detail, length).map(|response| match response {
                     Response::Produce(response) => response,
                     other => unreachable!("decoded as Produce: {other:?}"),
                 });
@@ -295,7 +295,7 @@ pub fn producer(data: &[u8]) {
     }
     core.abort(&lost());
     obey(&mut core, now, &mut waiting, &mut asked);
-    assert!(waiting.iter().all(|waiting| *waiting == 0), "records that were never decided");
+    assert!(waiting.iter().all(|waiting| *waiting == 0), "records without an outcome");
 }
 
 fn obey(core: &mut writing::ProducerCore<usize>, now: Instant, waiting: &mut [u32], asked: &mut VecDeque<u64>) {
@@ -306,7 +306,7 @@ fn obey(core: &mut writing::ProducerCore<usize>, now: Instant, waiting: &mut [u3
         match action {
             writing::Action::Complete { ticket, count, .. } => {
                 let left = waiting[ticket].checked_sub(count);
-                waiting[ticket] = left.expect("records that were decided twice");
+                waiting[ticket] = left.expect("records with two outcomes");
             }
             writing::Action::InitProducerId => {
                 core.handle_identity(now, Ok(ProducerIdentity { id: 7, epoch: 0 }));
@@ -317,7 +317,7 @@ fn obey(core: &mut writing::ProducerCore<usize>, now: Instant, waiting: &mut [u3
             }
             writing::Action::Send { request, .. } => asked.push_back(request),
             writing::Action::Split { key, id, sealed, parts } => {
-                let parts = sealed.split(&Codecs::default(), parts).expect("what was sealed");
+                let parts = sealed.split(&Codecs::default(), parts).expect("a sealed batch");
                 core.handle_split(now, key, id, Ok(parts));
             }
         }

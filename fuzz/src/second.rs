@@ -1,4 +1,4 @@
-//! A second opinion on responses: what `kafka-protocol` understands, in this client's words.
+//! A second opinion on responses: the result of `kafka-protocol`, converted to this client's types.
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -29,9 +29,9 @@ use ottla::types::TopicId;
 
 use super::shape;
 
-/// What the crate makes of a body; `None` where it refuses it, or would reserve more than the frame can hold.
+/// The response as the crate decodes it. `None` if the crate refuses it, or would reserve more than the frame can hold.
 pub fn opinion(api: Api, version: i16, body: &Bytes) -> Option<Response> {
-    // A broker that does not speak the version answers error 35 in the form of version 0 (KIP-511).
+    // A broker that does not support the version responds with error 35 in version 0 (KIP-511).
     let version = if api == Api::ApiVersions && body.starts_with(&[0, 35]) { 0 } else { version };
     shape::walk(api, version, body)?;
     Some(match api {
@@ -48,8 +48,8 @@ pub fn opinion(api: Api, version: i16, body: &Bytes) -> Option<Response> {
     })
 }
 
-/// Holds a response of an API without a layout here against the crate: the crate understands what is written of it, and would
-/// have written the same. Only our own writing is shown to the crate, which trusts every count.
+/// Compares a response of an API without a layout with the crate: the crate decodes our encoding of it, and encodes it to the same
+/// bytes. Only our own encoding is given to the crate, which trusts every count.
 pub fn agrees(response: &Response, api: Api, version: i16) {
     let ours = super::response_body(response, version);
     let key = ApiKey::try_from(api.key()).expect("an API that the crate knows");
@@ -70,7 +70,7 @@ fn owned(text: Option<StrBytes>) -> Option<String> {
     text.map(|text| text.to_string())
 }
 
-/// Of an outcome: an empty text says nothing.
+/// The message of an outcome. An empty one is none.
 fn message(text: Option<StrBytes>) -> Option<Box<Box<str>>> {
     text.filter(|text| !text.is_empty()).map(|text| Box::new(Box::from(&*text)))
 }
@@ -175,7 +175,7 @@ fn list_offsets(response: kp::ListOffsetsResponse) -> m::ListOffsetsResponse {
         name: (&**topic.name).into(),
         partitions: topic.partitions.into_iter().map(partition).collect(),
     };
-    // A topic without partitions says nothing.
+    // A topic without partitions is left out.
     let topics = response.topics.into_iter().filter(|topic| !topic.partitions.is_empty());
     m::ListOffsetsResponse { throttle_time_ms: response.throttle_time_ms, topics: topics.map(topic).collect() }
 }
@@ -224,7 +224,7 @@ fn offset_for_leader_epoch(response: kp::OffsetForLeaderEpochResponse) -> m::Off
         name: (&**topic.topic).into(),
         partitions: topic.partitions.into_iter().map(end).collect(),
     };
-    // A topic without partitions says nothing.
+    // A topic without partitions is left out.
     let topics = response.topics.into_iter().filter(|topic| !topic.partitions.is_empty());
     m::OffsetForLeaderEpochResponse { throttle_time_ms: response.throttle_time_ms, topics: topics.map(topic).collect() }
 }

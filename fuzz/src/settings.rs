@@ -1,7 +1,7 @@
-//! Targets in which the bytes are what a user configures: a list of properties, a DSN.
+//! Targets in which the bytes are a user's configuration: a list of properties, a DSN.
 //!
-//! Whatever is refused says what it is about, in one line, and never shows a secret; whatever is taken is kept in one form, which
-//! is taken again, alone, in another order or in a DSN.
+//! An error names its property in one line, and never shows a secret. An accepted value has one normal form, which is accepted again:
+//! alone, in another order, or in a DSN.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -23,12 +23,12 @@ use ottla::producer::ProducerBuilder;
 use tokio::runtime::Builder;
 use tokio::runtime::Runtime;
 
-/// Put where only a secret can be: nothing that is printed may have it.
+/// A secret value: nothing that is printed may contain it.
 const SECRET: &str = "hunter2";
-/// More than any message and any name.
+/// Longer than any message with any name.
 const ERROR_LEN_MAX: usize = 600;
 
-/// Every name that is known.
+/// Every known name.
 static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let of_keys = keys().flat_map(|key| std::iter::once(key.name).chain(key.aliases.iter().copied()));
     of_keys.chain(families().flat_map(|family| family.names.iter().copied())).collect()
@@ -77,7 +77,7 @@ struct World {
 }
 
 thread_local! {
-    /// Builders belong to a client, and a client to a cluster that answered once.
+    /// Builders need a client, and a client needs a cluster.
     static WORLD: World = {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime can be had");
         let (server, client) = runtime.block_on(async {
@@ -102,7 +102,7 @@ pub fn config(data: &[u8]) {
         if let Err(error) = outcome {
             assert!(error.contains(shown(name)), "{name:?}: {error}");
         }
-        // What a separator that is none leaves in the name may be the value.
+        // Without a valid separator the name may contain the value.
         let separator = [":", " ", "\t", ";"][value.len() % 4];
         let outcome = Properties::new().set(&format!("{name}{separator}{SECRET}"), value);
         discreet(&outcome.expect_err("no name has a separator"));
@@ -116,15 +116,15 @@ pub fn config(data: &[u8]) {
     }
 
     let (again, outcomes) = apply(dump(&properties).iter());
-    assert!(outcomes.iter().all(Result::is_ok), "what was taken is refused: {outcomes:?}");
-    assert_eq!(dump(&again), dump(&properties), "what was taken is taken otherwise");
+    assert!(outcomes.iter().all(Result::is_ok), "an accepted value is refused: {outcomes:?}");
+    assert_eq!(dump(&again), dump(&properties), "an accepted value changes");
     let set: BTreeSet<&str> = dump(&properties).into_keys().collect();
     assert_eq!(format!("{properties:?}"), format!("Properties {set:?}"), "names and nothing else");
     in_a_dsn(&pairs);
     build(&properties);
 }
 
-/// A line of [`config`]. Where nothing takes the value, it is a secret.
+/// A line of [`config`]. The value of an unknown name is a secret.
 fn pair(line: &[u8]) -> Option<(String, String)> {
     let (name, value) = match line {
         [] => return None,
@@ -149,7 +149,7 @@ fn pair(line: &[u8]) -> Option<(String, String)> {
     Some((name, value))
 }
 
-/// What a name sets; two names that set the same, even in part, have one slot. `None` where it sets nothing.
+/// The setting of a name. Names whose settings overlap have one slot. `None` if the name sets nothing.
 fn slot(name: &str) -> Option<&'static str> {
     let key = keys().find(|key| key.name == name || key.aliases.contains(&name))?;
     Some(match key.name {
@@ -159,7 +159,7 @@ fn slot(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What must be shown of a name: all that can be part of one.
+/// The part of a name that errors must show: characters that a name can have.
 fn shown(name: &str) -> &str {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let end = name.find(|c| !legal(c)).unwrap_or(name.len());
@@ -168,7 +168,7 @@ fn shown(name: &str) -> &str {
 
 type Outcome = Result<(), String>;
 
-/// Sets all of them, whatever becomes of the others.
+/// Sets each property, also after errors.
 fn apply<'a, N: AsRef<str> + 'a, V: AsRef<str> + 'a>(
     pairs: impl Iterator<Item = impl Into<Pair<'a, N, V>>>,
 ) -> (Properties, Vec<Outcome>) {
@@ -197,7 +197,7 @@ fn dump(properties: &Properties) -> BTreeMap<&'static str, String> {
     keys().filter_map(|key| Some((key.name, properties.get(key.name)?.to_owned()))).collect()
 }
 
-/// Holds that an error is one line of reasonable length without a secret, whichever way it is printed; answers what it says.
+/// Checks that an error is one line of limited length without a secret, however it is printed. Returns its text.
 fn discreet(error: &Error) -> String {
     let text = error.to_string();
     assert!(!text.is_empty() && !text.contains(char::is_control), "{text:?}");
@@ -208,10 +208,10 @@ fn discreet(error: &Error) -> String {
     text
 }
 
-/// Holds that a DSN of these properties says what the list of them does.
+/// Checks that a DSN of these properties has the same settings as their list.
 fn in_a_dsn(pairs: &[(String, String)]) {
     let listed = Config::from_properties(pairs.iter().map(|(name, value)| (name, value)));
-    // A DSN has its brokers elsewhere; a name that is empty would end up as no key at all.
+    // A DSN has its brokers in another place, and cannot carry an empty name.
     if pairs.iter().any(|(name, _)| slot(name) == Some("bootstrap.servers") || name.is_empty()) {
         return;
     }
@@ -227,7 +227,7 @@ fn in_a_dsn(pairs: &[(String, String)]) {
     }
 }
 
-/// Writes a DSN, with every byte escaped that could be.
+/// Writes a DSN with every byte escaped that may be.
 fn dsn_of<'a>(servers: &str, topic: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let escape = |text: &str| {
         text.bytes().fold(String::new(), |mut out, byte| {
@@ -242,7 +242,7 @@ fn dsn_of<'a>(servers: &str, topic: &str, pairs: impl Iterator<Item = (&'a str, 
     format!("kafka://{servers}/{}?{}", escape(topic), keys.join("&"))
 }
 
-/// Makes a client's, a producer's and a consumer's settings of them: whatever is refused names a property.
+/// Builds a client, a producer and a consumer with the properties. Every error names a property.
 fn build(properties: &Properties) {
     let named = |error: Error| {
         let text = discreet(&error);
@@ -265,8 +265,8 @@ fn build(properties: &Properties) {
     });
 }
 
-/// A DSN, with or without its scheme, and a list of brokers; or, of four lines, a user, what stands before and after the secret
-/// in a password, and the rest.
+/// A DSN, with or without its scheme, and a list of brokers; or, in four lines, a user, the text before and after the secret in a
+/// password, and the rest.
 pub fn dsn(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if text.contains(SECRET) {
@@ -280,7 +280,7 @@ pub fn dsn(data: &[u8]) {
     let [user, before, after, rest] = [(); 4].map(|()| lines.next().unwrap_or_default());
     let login = format!("{user}:{before}{SECRET}{after}");
     for scheme in ["", "kafka:/", "kafka://", "kafka://a,", "kafka+ssl://"] {
-        // By its grammar it may be one without a user.
+        // The grammar also allows a DSN without a user.
         if let Err(error) = Config::from_dsn(&format!("{scheme}{login}@{rest}")) {
             discreet(&error);
         }
@@ -288,7 +288,7 @@ pub fn dsn(data: &[u8]) {
     if let Err(error) = parse_bootstrap([format!("{login}@{rest}")]) {
         discreet(&error);
     }
-    // The host was forgotten; a comma would begin another broker.
+    // Without a host, a comma begins another broker.
     let alone = format!("user:{}", login.replace([',', '@', '?', '/'], ""));
     for scheme in ["", "kafka://"] {
         discreet(&Config::from_dsn(&format!("{scheme}{alone}")).expect_err("a secret is no port"));
@@ -296,21 +296,21 @@ pub fn dsn(data: &[u8]) {
     discreet(&parse_bootstrap([alone]).expect_err("a secret is no port"));
 }
 
-/// Reads a list of brokers; each is read again as it is printed.
+/// Parses a list of brokers. Each parses again from its printed form.
 fn brokers(text: &str) {
     let servers = match parse_bootstrap([text]) {
         Ok(servers) => servers,
         Err(error) => return drop(discreet(&error)),
     };
     let printed = servers.iter().map(ToString::to_string);
-    assert_eq!(parse_bootstrap(printed.clone()).expect("what was printed"), servers);
+    assert_eq!(parse_bootstrap(printed.clone()).expect("a printed list"), servers);
     let list = printed.collect::<Vec<_>>().join(",");
-    assert_eq!(parse_bootstrap([&list]).expect("what was printed"), servers);
+    assert_eq!(parse_bootstrap([&list]).expect("a printed list"), servers);
     let config = Config::from_dsn(&format!("kafka://{list}")).expect("brokers alone");
     assert_eq!(config.properties().get("bootstrap.servers"), Some(list.as_str()));
 }
 
-/// Reads a DSN; what was read, written as a DSN, is read as the same.
+/// Parses a DSN. Its settings, written as a DSN, parse to the same settings.
 fn reread(dsn: &str) {
     let config = match Config::from_dsn(dsn) {
         Ok(config) => config,
@@ -324,7 +324,7 @@ fn reread(dsn: &str) {
     let others = set.iter().filter(|(name, _)| **name != "bootstrap.servers");
     let others = others.map(|(name, value)| (*name, value.as_str()));
     let written = dsn_of(&set["bootstrap.servers"], config.topic().unwrap_or_default(), others);
-    let again = Config::from_dsn(&written).expect("what was just written");
+    let again = Config::from_dsn(&written).expect("a valid DSN");
     assert_eq!(dump(again.properties()), set, "{written}");
     assert_eq!(again.topic(), config.topic(), "{written}");
 }

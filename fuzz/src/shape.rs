@@ -1,12 +1,12 @@
-//! The layouts of responses, as Kafka's schemas have them, and a walk over a frame that follows them.
+//! The layouts of responses in Kafka's schemas, and a walk over a frame that follows them.
 //!
-//! `kafka-protocol`, which is asked for a second opinion, reserves room for whatever a count declares: nine hostile bytes ask for
-//! hundreds of gigabytes and the process aborts. The walk refuses a count, a length or a tagged field that the rest of the frame
-//! cannot hold. It shares nothing with the decoders that it helps to judge.
+//! `kafka-protocol`, which gives the second opinion, reserves memory for whatever a count declares: for nine hostile bytes it reserves
+//! hundreds of gigabytes, and the process aborts. The walk refuses a count, a length or a tagged field that the rest of the frame
+//! cannot hold. It shares no code with the decoders that it helps to check.
 
 use ottla::internals::wire::Api;
 
-/// A field, and the versions it is in.
+/// A field and the versions that have it.
 struct Field {
     shape: Shape,
     first: i16,
@@ -14,16 +14,16 @@ struct Field {
 }
 
 enum Shape {
-    /// So many bytes.
+    /// A fixed number of bytes.
     Fixed(usize),
     /// A string, null or not.
     Text,
     /// An array, null or not, of structs.
     Array(&'static [Field]),
-    /// An array, null or not, of numbers of so many bytes.
+    /// An array, null or not, of numbers with this many bytes each.
     Numbers(usize),
-    /// A tagged field by its number, and all that it holds: `kafka-protocol` reads those it knows by their type, whatever size
-    /// they declare, and would go on to read their content as what follows them.
+    /// A tagged field: its tag and its whole content. `kafka-protocol` reads known ones by their type, whatever size they declare, and
+    /// would read the rest of their content as the fields after them.
     Tagged(u32, &'static [Field]),
 }
 
@@ -114,7 +114,7 @@ const DESCRIBE_CLUSTER: &[Field] = &[
     always(Fixed(4)),
 ];
 
-/// Two numbers of two bytes after a name.
+/// A name and two numbers of two bytes.
 const FEATURES: &[Field] = &[always(Array(&[always(Text), always(Fixed(4))]))];
 
 const API_VERSIONS: &[Field] = &[
@@ -127,7 +127,7 @@ const API_VERSIONS: &[Field] = &[
     since(3, Tagged(3, &[always(Fixed(1))])),
 ];
 
-/// The layout of a response that the crate is asked about too; the others are held by Java's bytes alone.
+/// The layout of a response, for the crate's second opinion. Responses without one are encoded again instead.
 fn layout(api: Api) -> Option<&'static [Field]> {
     match api {
         Api::ApiVersions => Some(API_VERSIONS),
@@ -148,7 +148,7 @@ pub fn covers(api: Api) -> bool {
     layout(api).is_some()
 }
 
-/// Walks over the body of a response of `api`, and answers what follows it; `None` where the frame cannot hold what it declares.
+/// Walks over the body of a response of `api` and returns the bytes after it. `None` if the frame cannot hold what it declares.
 pub fn walk(api: Api, version: i16, body: &[u8]) -> Option<&[u8]> {
     let mut walk = Walk { rest: body, version, flexible: version >= api.flexible_from() };
     walk.over(layout(api)?)?;
@@ -181,7 +181,7 @@ impl<'a> Walk<'a> {
         None
     }
 
-    /// A length of `classic` bytes or in its compact form; nothing for null.
+    /// A length, in `classic` bytes or compact; zero for null.
     fn length(&mut self, classic: usize) -> Option<usize> {
         if self.flexible {
             return Some(self.uvarint()?.saturating_sub(1));

@@ -1,5 +1,5 @@
 #![no_main]
-//! A response may cost so much memory as its size allows, whatever it claims to hold.
+//! The memory for a response is limited by its size, whatever it claims to hold.
 
 use ottla::internals::wire::Response;
 use peak_alloc::PeakAlloc;
@@ -14,7 +14,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let before = HEAP.current_usage();
         let response = Response::decode(api, version, frame);
         let peak = HEAP.peak_usage().saturating_sub(before);
-        assert!(peak <= 8 * length + (64 << 10), "{api:?} version {version}: {length} bytes made room for {peak}");
+        assert!(peak <= 8 * length + (64 << 10), "{api:?} version {version}: {length} bytes took {peak}");
         response
     });
 });

@@ -1,4 +1,5 @@
-//! What a hostile broker can make this process allocate: a test binary of its own, because it counts every allocation.
+//! Limits the memory that a hostile broker can make this process allocate. A test binary of its own, because it counts every
+//! allocation.
 
 use bytes::Bytes;
 use ottla::internals::wire::Api;
@@ -8,7 +9,7 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static HEAP: PeakAlloc = PeakAlloc;
 
-/// Bytes that a call allocates at its peak beyond what was there before.
+/// The peak of the bytes that a call allocates.
 fn peak_of<T>(call: impl FnOnce() -> T) -> (T, usize) {
     HEAP.reset_peak_usage();
     let before = HEAP.current_usage();
@@ -35,11 +36,11 @@ fn compact(count: usize) -> Vec<u8> {
 struct Crowd {
     api: Api,
     version: i16,
-    /// What comes before the array's count.
+    /// The bytes before the array's count.
     before: Vec<u8>,
     /// The smallest element.
     element: Vec<u8>,
-    /// What comes after the array.
+    /// The bytes after the array.
     after: Vec<u8>,
 }
 
@@ -183,7 +184,7 @@ fn cluster() -> Vec<Crowd> {
     ]
 }
 
-/// Versions without compact lengths, in which the smallest elements are other ones.
+/// Versions without compact lengths, whose smallest elements differ.
 fn classic() -> Vec<Crowd> {
     let letter: &[u8] = &[0, 1, b't'];
     vec![
@@ -210,11 +211,11 @@ fn frame(crowd: &Crowd, count: usize, claim: usize) -> Bytes {
     [header, &crowd.before, &claim, &crowd.element.repeat(count), &crowd.after].concat().into()
 }
 
-/// What the smallest elements cost in memory, by their size on the wire: an empty topic of three bytes is a name and a list.
+/// Limit of the memory for the smallest elements, as a multiple of their size on the wire.
 const COST_MAX: usize = 8;
 
 #[test]
-fn a_response_costs_a_small_multiple_of_its_size() {
+fn response_takes_a_small_multiple_of_its_size() {
     for crowd in crowds() {
         let frame = frame(&crowd, (256 << 10) / crowd.element.len(), (256 << 10) / crowd.element.len());
         let length = frame.len();
@@ -224,12 +225,12 @@ fn a_response_costs_a_small_multiple_of_its_size() {
         println!("{name}: {} times its size", peak / length);
         assert!(peak <= COST_MAX * length + (64 << 10), "{name}: {} times its size", peak / length);
     }
-    // A frame that claims the most it can, and holds nothing of it.
+    // A frame that claims the most elements and holds two.
     for crowd in crowds() {
         for claim in [1 << 12, 1 << 20, (1 << 32) - 2] {
             let (answer, peak) = peak_of(|| Response::decode(crowd.api, crowd.version, frame(&crowd, 2, claim)));
             assert!(answer.is_err(), "{:?} v{}", crowd.api, crowd.version);
-            assert!(peak < 64 << 10, "{:?} v{}: {claim} claimed made room for {peak}", crowd.api, crowd.version);
+            assert!(peak < 64 << 10, "{:?} v{}: a claim of {claim} reserved {peak}", crowd.api, crowd.version);
         }
     }
 }

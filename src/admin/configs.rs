@@ -85,7 +85,7 @@ impl ConfigQuery {
         Self { resources: resources.into_iter().collect(), keys: None, synonyms: false, documentation: false }
     }
 
-    /// Only the entries with these names. A name that a resource does not have is left out.
+    /// Only the entries with these names. Names that a resource lacks are left out.
     pub fn keys<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.keys = Some(keys.into_iter().map(Into::into).collect());
         self
@@ -116,7 +116,7 @@ impl ConfigQuery {
     }
 }
 
-/// An entry of a configuration.
+/// An entry of a configuration. Returned by [`Admin::describe_configs`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigEntry {
@@ -128,7 +128,7 @@ pub struct ConfigEntry {
     pub source: ConfigSource,
     /// Whether it can be changed only by a restart with another configuration.
     pub read_only: bool,
-    /// Whether it is a secret, which brokers do not tell.
+    /// Whether it is a secret, which brokers do not return.
     pub sensitive: bool,
     /// The type of its value; [`ConfigType::Unknown`] from brokers before 2.6.
     pub kind: ConfigType,
@@ -139,7 +139,7 @@ pub struct ConfigEntry {
 }
 
 impl ConfigEntry {
-    /// Whether nobody has set it.
+    /// Whether it has its built-in value.
     pub fn is_default(&self) -> bool {
         self.source == ConfigSource::Default
     }
@@ -211,7 +211,7 @@ pub enum ConfigType {
     List,
     Class,
     Password,
-    /// A number that this release does not know, or zero where the broker does not say.
+    /// A number that this release does not know; zero from brokers before 2.6.
     Unknown(i8),
 }
 
@@ -238,8 +238,8 @@ type Described = Result<Vec<ConfigEntry>, Error>;
 impl Admin {
     /// Describes the configuration of topics and brokers. Each resource has an outcome of its own, in the order they were named.
     ///
-    /// A broker describes only itself, so that each is asked about its own configuration. Topics are described by any broker, all in
-    /// one request. As in Java, an error of a resource is final; a broker that does not answer is asked again until the deadline.
+    /// A broker describes only its own configuration, so that each gets a request of its own. All topics are in one request, which any
+    /// broker answers. As in Java, an error of a resource is final. A request without a response is repeated until the deadline.
     ///
     /// ```no_run
     /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
@@ -307,8 +307,7 @@ impl Admin {
     }
 }
 
-/// The outcome of each resource of a request. A resource that was not asked about is ignored; of two results for one the first
-/// counts.
+/// The outcome of each resource of a request. Results for other resources are ignored, and so is a second result for a resource.
 fn outcomes(
     resources: BTreeSet<ConfigResource>,
     response: m::DescribeConfigsResponse,

@@ -1,7 +1,8 @@
-//! The admin: the cluster, its topics, the offsets of their partitions.
+//! Administration: the cluster, its topics, their configuration, the offsets of their partitions.
 //!
-//! Questions go to whichever broker answers, changes to the controller, offsets to the leaders; each finds its way anew when it
-//! was wrong, until the deadline (`default.api.timeout.ms`). Nothing here creates a topic but [`Admin::create_topics`].
+//! Any broker answers read-only requests. Changes go to the controller, requests for offsets to the leaders, requests for the
+//! configuration of a broker to that broker. Each request is repeated after a move or a lost connection until the deadline
+//! (`default.api.timeout.ms`). Only [`Admin::create_topics`] creates topics.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -37,16 +38,16 @@ pub use self::offsets::OffsetSpec;
 const TARGET: &str = "ottla::admin";
 
 impl Client {
-    /// Looks after topics and asks about the cluster.
+    /// Administrates topics and describes the cluster.
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster())
     }
 }
 
-/// Looks after topics and asks about the cluster. Cheap to clone. Made by [`Client::admin`](crate::Client::admin).
+/// Administrates topics and describes the cluster. Cheap to clone. Created by [`Client::admin`](crate::Client::admin).
 ///
-/// Every call ends by the client's [`api_timeout`](crate::client::ClientBuilder::api_timeout). Cancel safety: dropping a question
-/// has no effect; whether a change that was dropped takes place is not known.
+/// Every call ends within the client's [`api_timeout`](crate::client::ClientBuilder::api_timeout). Cancel safety: dropping a
+/// read-only call has no effect. If a change is dropped, its outcome is unknown.
 ///
 /// ```no_run
 /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
@@ -65,6 +66,12 @@ pub struct Admin {
 }
 
 /// A topic to be created.
+///
+/// ```
+/// use ottla::admin::NewTopic;
+///
+/// let topic = NewTopic::new("events").partitions(6).replication(3).config("retention.ms", "86400000");
+/// ```
 #[derive(Clone, Debug)]
 pub struct NewTopic(m::NewTopic);
 
@@ -74,40 +81,49 @@ impl NewTopic {
         Self(m::NewTopic { name: name.into(), partitions: -1, replication: -1, configs: Vec::new() })
     }
 
-    /// How many partitions; −1 is the broker's default.
+    /// The number of partitions; −1 is the broker's default.
     pub fn partitions(mut self, partitions: i32) -> Self {
         self.0.partitions = partitions;
         self
     }
 
-    /// How many replicas of each; −1 is the broker's default.
+    /// The number of replicas of each partition; −1 is the broker's default.
     pub fn replication(mut self, replicas: i16) -> Self {
         self.0.replication = replicas;
         self
     }
 
-    /// A setting of the topic, as `retention.ms`.
+    /// Sets an entry of the topic's configuration, such as `retention.ms`.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.configs.push((key.into(), Some(value.into())));
         self
     }
 }
 
-/// A topic as a broker describes it.
+/// A topic, as a broker describes it.
+///
+/// ```no_run
+/// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+/// for topic in admin.describe_topics(["events"]).await? {
+///     let leaderless = topic.partitions.iter().filter(|partition| partition.leader.is_none()).count();
+///     println!("{}: {} partitions, {leaderless} without a leader", topic.name, topic.partitions.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TopicDescription {
     /// Its name.
     pub name: TopicName,
-    /// Its id; zero where the broker is older than ids.
+    /// Its id; zero if the broker is older than topic ids.
     pub id: TopicId,
-    /// Why it could not be described.
+    /// Why the broker did not describe it.
     pub error: Option<Code>,
     /// Its partitions, by index.
     pub partitions: Vec<PartitionDescription>,
 }
 
-/// A partition as a broker describes it.
+/// A partition, as a broker describes it. Part of a [`TopicDescription`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PartitionDescription {
@@ -115,39 +131,48 @@ pub struct PartitionDescription {
     pub index: i32,
     /// The broker that leads it.
     pub leader: Option<i32>,
-    /// The brokers that hold it.
+    /// The brokers with a replica.
     pub replicas: Vec<i32>,
-    /// Those of them that are in sync.
+    /// The brokers whose replicas are in sync.
     pub isr: Vec<i32>,
 }
 
-/// A cluster as a broker describes it.
+/// A cluster, as a broker describes it.
+///
+/// ```no_run
+/// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+/// let cluster = admin.describe_cluster().await?;
+/// for broker in cluster.brokers {
+///     println!("{} at {}:{}", broker.id, broker.host, broker.port);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ClusterDescription {
-    /// Its id, where it has one.
+    /// Its id, if it has one.
     pub id: Option<String>,
-    /// The broker that takes changes.
+    /// The broker that carries out changes.
     pub controller: Option<i32>,
     /// Its brokers, by id.
     pub brokers: Vec<BrokerDescription>,
 }
 
-/// A broker as one of them describes it.
+/// A broker and its address. Part of a [`ClusterDescription`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BrokerDescription {
     /// Its id.
     pub id: i32,
-    /// Where it listens: a name or an address.
+    /// The host on which it listens: a name or an address.
     pub host: String,
-    /// Where it listens.
+    /// The port on which it listens.
     pub port: i32,
-    /// Where it stands, if that was configured.
+    /// Its rack, if it has one.
     pub rack: Option<String>,
 }
 
-/// What became of each topic, in the order they were named.
+/// The outcome for each topic, in the order of the call.
 pub type Outcomes = Vec<(TopicName, Result<(), Error>)>;
 
 impl Admin {
@@ -174,15 +199,15 @@ impl Admin {
         for topic in self.metadata(Some(names.clone())).await? {
             found.entry(topic.name.clone()).or_insert(topic);
         }
-        let missing = |name: &TopicName| Error::protocol("the broker did not mention the topic").in_topic(name);
+        let missing = |name: &TopicName| Error::protocol("the response lacks the topic").in_topic(name);
         names.iter().map(|name| found.get(name).cloned().ok_or_else(|| missing(name))).collect()
     }
 
     async fn metadata(&self, topics: Option<Vec<TopicName>>) -> Result<Vec<TopicDescription>, Error> {
-        Ok(self.ask_metadata(topics).await?.topics.into_iter().map(describe).collect())
+        Ok(self.request_metadata(topics).await?.topics.into_iter().map(describe).collect())
     }
 
-    async fn ask_metadata(&self, topics: Option<Vec<TopicName>>) -> Result<m::MetadataResponse, Error> {
+    async fn request_metadata(&self, topics: Option<Vec<TopicName>>) -> Result<m::MetadataResponse, Error> {
         let request = m::MetadataRequest { topics, allow_auto_create: false };
         let response = self.cluster.call_any(request, self.deadline()).await?;
         match response.error {
@@ -191,16 +216,16 @@ impl Admin {
         }
     }
 
-    /// The cluster's id, its brokers, and which of them takes changes.
+    /// The cluster's id, its brokers, and the controller among them.
     pub async fn describe_cluster(&self) -> Result<ClusterDescription, Error> {
         let (id, controller, brokers) = match self.cluster.call_any(m::DescribeClusterRequest, self.deadline()).await {
             Ok(m::DescribeClusterResponse { error: Some(code), .. }) => {
                 return Err(Error::broker(code, "could not describe the cluster"));
             }
             Ok(response) => (Some(response.cluster_id), response.controller, response.brokers),
-            // Before 2.8 metadata said as much (KIP-700).
+            // Before 2.8 only metadata describes the cluster (KIP-700).
             Err(error) if error.kind() == Kind::Unsupported => {
-                let response = self.ask_metadata(Some(Vec::new())).await?;
+                let response = self.request_metadata(Some(Vec::new())).await?;
                 (response.cluster_id, response.controller, response.brokers)
             }
             Err(error) => return Err(error),
@@ -212,8 +237,8 @@ impl Admin {
         Ok(ClusterDescription { id, controller: Some(controller).filter(|id| *id >= 0), brokers })
     }
 
-    /// Creates topics. Each has an outcome of its own; the call fails if no controller answers, or, on a change that was sent and
-    /// not answered, with an error that leaves open whether it was carried out.
+    /// Creates topics. Each has an outcome of its own. The call fails if no controller answers. If the response to a change was lost,
+    /// the error says that its outcome is unknown (`is_written`).
     pub async fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
         let topics: Vec<m::NewTopic> = topics.into_iter().map(|topic| topic.0).collect();
         topics.iter().try_for_each(|topic| check_name(&topic.name))?;
@@ -225,7 +250,7 @@ impl Admin {
         self.at_controller(names, request, "could not create the topic", |response| response.topics).await
     }
 
-    /// Deletes topics. Each has an outcome of its own; otherwise as [`Admin::create_topics`].
+    /// Deletes topics. Each has an outcome of its own. Errors are those of [`Admin::create_topics`].
     pub async fn delete_topics<N: Into<TopicName>>(
         &self,
         names: impl IntoIterator<Item = N>,
@@ -263,7 +288,7 @@ impl Admin {
                     Some(error) => error,
                     None => continue,
                 },
-                // Whether it was carried out is not known: the caller must look.
+                // The outcome is unknown: the caller has to check it.
                 Err(error) if error.is_written() != Some(Written::No) => {
                     let api = C::API.name();
                     tracing::warn!(target: TARGET, api, topics = open.len(), error = %error, "outcome of a change unknown");
@@ -282,7 +307,7 @@ impl Admin {
     }
 }
 
-/// Notes what is decided; answers why something is not, if something is to be asked again.
+/// Records the outcomes that are final. Returns the error of a topic that is worth another request.
 fn note(
     open: &[TopicName],
     topics: Vec<m::TopicOutcome>,
@@ -292,12 +317,12 @@ fn note(
     let mut again = None;
     let mut answered = Vec::new();
     for topic in topics {
-        // What was not asked about decides nothing, and neither does what is said a second time.
-        let asked = open.iter().find(|name| ***name == *topic.name);
-        let Some(name) = asked.filter(|name| !answered.contains(name)) else { continue };
+        // Topics that were not in the request are ignored, and so is a second outcome of a topic.
+        let requested = open.iter().find(|name| ***name == *topic.name);
+        let Some(name) = requested.filter(|name| !answered.contains(name)) else { continue };
         answered.push(name);
         match topic.error {
-            // Neither did anything.
+            // The controller changed nothing.
             Some(code @ (Code::NotController | Code::ThrottlingQuotaExceeded)) => {
                 again = Some(Error::broker(code, failed).in_topic(name));
             }
@@ -305,13 +330,13 @@ fn note(
         }
     }
     for name in open.iter().filter(|name| !answered.contains(name)) {
-        let error = Error::protocol(format!("{failed}: the controller did not mention it")).in_topic(name);
+        let error = Error::protocol(format!("{failed}: the response lacks the topic")).in_topic(name);
         decided.insert(name.clone(), Err(error));
     }
     again
 }
 
-/// The time until a deadline, as requests carry it.
+/// The time until a deadline, in the unit of requests.
 fn millis_until(deadline: Instant) -> i32 {
     i32::try_from(deadline.saturating_duration_since(clock::now()).as_millis()).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Where the logs of partitions begin and end, and which offset has a time: asked of the leaders.
+//! Offsets of partitions: the first, the last, and that of a timestamp. The leaders answer.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -21,47 +21,59 @@ use crate::types::TopicName;
 use crate::types::TopicPartition;
 use crate::wire::message as m;
 
-/// Which offset of a partition.
+/// An offset of a partition to look up.
+///
+/// ```no_run
+/// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+/// use ottla::admin::OffsetSpec;
+/// use ottla::types::TopicPartition;
+///
+/// let ends = [0, 1].map(|partition| (TopicPartition::new("events", partition), OffsetSpec::Latest));
+/// for (partition, listed) in admin.list_offsets(ends).await {
+///     println!("{partition}: {:?}", listed?.offset);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OffsetSpec {
-    /// Of the oldest record.
+    /// The offset of the oldest record.
     Earliest,
-    /// After the newest record.
+    /// The offset after the newest record.
     Latest,
-    /// Of the first record whose time is this or later, in milliseconds since 1970.
+    /// The offset of the first record with this timestamp or a later one, in milliseconds since 1970.
     Timestamp(i64),
 }
 
-/// An offset that a leader told.
+/// An offset that a leader returned for an [`OffsetSpec`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedOffset {
-    /// The offset; `None` where no record has the time that was asked for.
+    /// The offset; `None` if no record has the timestamp or a later one.
     pub offset: Option<i64>,
-    /// The record's time, where one was asked for.
+    /// The record's timestamp, for [`OffsetSpec::Timestamp`].
     pub timestamp: Option<i64>,
-    /// The leader's epoch when the record was written, where it is known.
+    /// The leader epoch of the record, if it is known.
     pub leader_epoch: Option<LeaderEpoch>,
 }
 
-/// The answer for one partition.
+/// The outcome for one partition.
 type Listed = Result<ListedOffset, Error>;
 
 impl Admin {
-    /// Asks the leaders for an offset of each partition, uncommitted records counted. Each partition has an outcome of its own, in
-    /// the order they were named.
+    /// Looks up an offset of each partition, including records of open transactions. Each partition has an outcome of its own, in the
+    /// order of the call.
     pub async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
     ) -> Vec<(TopicPartition, Result<ListedOffset, Error>)> {
-        let asked: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().collect();
+        let requested: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().collect();
         let deadline = self.deadline();
         let mut found: BTreeMap<TopicPartition, Listed> = BTreeMap::new();
-        self.find_topics(&asked, deadline, &mut found).await;
+        self.find_topics(&requested, deadline, &mut found).await;
         let mut retry =
             self.cluster.retry(deadline).when(|error| error.is_retriable() || error.kind() == Kind::UnknownTopic);
         loop {
-            let open: Vec<_> = asked.iter().filter(|(key, _)| !found.contains_key(key)).collect();
+            let open: Vec<_> = requested.iter().filter(|(key, _)| !found.contains_key(key)).collect();
             if open.is_empty() {
                 break;
             }
@@ -74,38 +86,42 @@ impl Admin {
                 found.extend(again.into_iter().map(|(key, error)| (key, Err(error))));
             }
         }
-        let missing = || Err(Error::protocol("the leader did not mention the partition"));
+        let missing = || Err(Error::protocol("the response lacks the partition"));
         let answer = |(key, _): (TopicPartition, OffsetSpec)| {
             let listed = found.get(&key).cloned().unwrap_or_else(missing);
             (key, listed)
         };
-        asked.into_iter().map(answer).collect()
+        requested.into_iter().map(answer).collect()
     }
 
-    /// Waits until the topics are known, and decides for those that do not exist.
+    /// Waits for the metadata of the topics. Partitions that do not exist get their errors.
     async fn find_topics(
         &self,
-        asked: &[(TopicPartition, OffsetSpec)],
+        requested: &[(TopicPartition, OffsetSpec)],
         deadline: Instant,
         found: &mut BTreeMap<TopicPartition, Listed>,
     ) {
-        let topics: BTreeSet<&TopicName> = asked.iter().map(|(key, _)| &key.topic).collect();
+        let topics: BTreeSet<&TopicName> = requested.iter().map(|(key, _)| &key.topic).collect();
         for topic in topics {
             if let Err(error) = check_name(topic) {
-                let refused = asked.iter().filter(|(key, _)| key.topic == *topic);
+                let refused = requested.iter().filter(|(key, _)| key.topic == *topic);
                 found.extend(refused.map(|(key, _)| (key.clone(), Err(error.clone()))));
                 continue;
             }
-            let last =
-                asked.iter().filter(|(key, _)| key.topic == *topic).map(|(key, _)| key.partition).max().unwrap_or(0);
-            // Partitions may have been added. One that does not exist is an error of its own.
+            let last = requested
+                .iter()
+                .filter(|(key, _)| key.topic == *topic)
+                .map(|(key, _)| key.partition)
+                .max()
+                .unwrap_or(0);
+            // Partitions may have been added since the last refresh. One that does not exist gets an error of its own.
             let known = match self.cluster.known_partition(topic, last, AutoCreate::Forbid, deadline).await {
                 Err(error) if error.kind() == Kind::UnknownTopic && error.code().is_none() => {
                     Ok(self.cluster.snapshot())
                 }
                 known => known,
             };
-            for (key, _) in asked.iter().filter(|(key, _)| key.topic == *topic) {
+            for (key, _) in requested.iter().filter(|(key, _)| key.topic == *topic) {
                 let missing = match &known {
                     Err(error) => Some(error.clone()),
                     Ok(snapshot) => snapshot.partition(topic, key.partition).is_none().then(|| {
@@ -119,7 +135,8 @@ impl Admin {
         }
     }
 
-    /// Asks every leader once, all at the same time; answers what is to be asked again, and why.
+    /// Sends one request to each leader, all at the same time. Returns the partitions that are worth another request, with their
+    /// errors.
     async fn list_once(
         &self,
         open: &[&(TopicPartition, OffsetSpec)],
@@ -135,11 +152,11 @@ impl Admin {
             (key, error)
         };
         let mut again: BTreeMap<TopicPartition, Error> = leaderless.into_iter().map(no_leader).collect();
-        let asked: Vec<_> = leaders
+        let requested: Vec<_> = leaders
             .into_iter()
             .map(|(leader, topics)| {
                 let answer_by = self.cluster.request_deadline(deadline);
-                // Sent here; awaited when all are sent.
+                // The request is sent here, and awaited after all are sent.
                 let answer = self.cluster.call(
                     Target::Broker(leader),
                     list_request(&topics, millis_until(answer_by)),
@@ -148,7 +165,7 @@ impl Admin {
                 (topics, answer)
             })
             .collect();
-        for (topics, answer) in asked {
+        for (topics, answer) in requested {
             let answers = answer.await.map(listed);
             let keys = topics.into_iter().flat_map(|(topic, partitions)| {
                 partitions.into_iter().map(move |(partition, _)| TopicPartition { topic: topic.clone(), partition })
@@ -158,7 +175,7 @@ impl Admin {
                     Ok(answers) => answers.get(&key).cloned(),
                     Err(error) => Some(Err(error.clone().in_partition(&key.topic, key.partition))),
                 };
-                let silent = || Err(Error::protocol("the leader did not mention the partition"));
+                let silent = || Err(Error::protocol("the response lacks the partition"));
                 match answer.unwrap_or_else(silent) {
                     Err(error) if error.is_retriable() || error.kind() == Kind::UnknownTopic => {
                         again.insert(key, error);

@@ -38,7 +38,7 @@ fn names(outcomes: &Outcomes) -> Vec<(&str, bool)> {
 }
 
 #[tokio::test]
-async fn a_question_goes_to_the_next_broker_when_one_hangs_up() {
+async fn read_only_request_goes_to_another_broker_after_a_hangup() {
     let (server, client) = serve(three()).await;
     server.with(|mock| mock.inject(METADATA, Fault::CloseBefore, 2));
     assert_eq!(client.admin().list_topics().await.expect("the third answers"), [TopicName::from("t")]);
@@ -63,7 +63,7 @@ async fn each_topic_has_an_outcome_in_the_order_named() {
 }
 
 #[tokio::test]
-async fn a_change_finds_the_controller_anew_and_is_made_once() {
+async fn change_follows_the_controller_and_is_made_once() {
     for code in [NOT_CONTROLLER, THROTTLING_QUOTA_EXCEEDED] {
         let (server, client) = serve(three()).await;
         server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(code), 3));
@@ -76,7 +76,7 @@ async fn a_change_finds_the_controller_anew_and_is_made_once() {
 }
 
 #[tokio::test]
-async fn a_change_in_doubt_is_not_made_again() {
+async fn change_with_unknown_outcome_is_not_repeated() {
     let (server, client) = serve(three()).await;
     server.with(|mock| mock.inject(CREATE_TOPICS, Fault::CloseAfter, 1));
     let error = client.admin().create_topics([NewTopic::new("n")]).await.expect_err("it is not known");
@@ -85,7 +85,7 @@ async fn a_change_in_doubt_is_not_made_again() {
 }
 
 #[tokio::test]
-async fn a_bad_name_is_refused_before_anything_is_sent() {
+async fn invalid_name_is_refused_before_a_request_is_sent() {
     let (server, client) = serve(three()).await;
     for bad in ["", ".", "a b", "a/b"] {
         let error = client.admin().create_topics([NewTopic::new("fine"), NewTopic::new(bad)]).await.expect_err(bad);
@@ -95,7 +95,7 @@ async fn a_bad_name_is_refused_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn the_cluster_is_described_by_old_brokers_too() {
+async fn cluster_is_described_by_old_brokers_too() {
     let modern = three();
     let old = Mock::builder().brokers(3).topic("t", 3).versions(DESCRIBE_CLUSTER, 1, 0).build();
     for mock in [modern, old] {
@@ -109,7 +109,7 @@ async fn the_cluster_is_described_by_old_brokers_too() {
 }
 
 #[tokio::test]
-async fn offsets_come_from_the_leaders_wherever_they_move() {
+async fn offsets_come_from_leaders_that_move() {
     let (server, client) = serve(three()).await;
     let producer = client.producer().build().expect("the defaults are fine");
     for index in 0..4 {
@@ -135,7 +135,7 @@ async fn offsets_come_from_the_leaders_wherever_they_move() {
 }
 
 #[tokio::test]
-async fn no_question_creates_a_topic() {
+async fn read_only_requests_create_no_topic() {
     let (server, client) = serve(Mock::builder().auto_create(true).build()).await;
     let described = client.admin().describe_topics(["nosuch"]).await.expect("an answer");
     assert_eq!(described[0].error, Some(Code::UnknownTopicOrPartition));
@@ -146,7 +146,7 @@ async fn no_question_creates_a_topic() {
 }
 
 #[tokio::test]
-async fn a_call_ends_by_the_api_timeout() {
+async fn call_ends_by_the_api_timeout() {
     let (server, _) = serve(three()).await;
     let client = Client::builder([server.bootstrap()]).expect("well-formed").api_timeout(Duration::from_millis(300));
     let client = client.connect().await.expect("it answers");

@@ -1,4 +1,4 @@
-//! ApiVersions: the first thing read from a peer, which may be anything.
+//! ApiVersions: the first response read from a peer, which may not be a broker.
 
 use kafka_protocol::messages as kp;
 use kafka_protocol::protocol::StrBytes;
@@ -13,7 +13,7 @@ use crate::error::Code;
 /// The error of a broker that does not speak the version of the request: its response has the form of version 0 (KIP-511).
 const UNSUPPORTED: [u8; 2] = 35_i16.to_be_bytes();
 
-/// Names this client; nothing else is asked.
+/// Carries the name and the version of this client.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApiVersionsRequest;
 
@@ -28,20 +28,19 @@ messages! {
     /// `ApiVersionsResponse.json`.
     response ApiVersionsResponse {
         error: Option<Code>,
-        /// The number of each API, with the first and the last version that the broker speaks.
+        /// The key of each API, with the first and the last version that the broker speaks.
         apis: Vec<(i16, i16, i16)>,
         throttle_time_ms: i32 [1..],
         /// The features that the broker supports.
         _: Vec<Feature> [tag 0],
-        /// The epoch of the features in force.
+        /// The epoch of the finalized features.
         _: i64 [tag 1],
         finalized_features: Vec<Feature> [tag 2],
         /// Whether the cluster is ready to leave ZooKeeper.
         _: bool [tag 3],
     }
 
-    /// A feature with two of its versions: the highest and the lowest of one in force, the lowest and the highest of one that is
-    /// supported.
+    /// A feature and two version levels: highest and lowest of a finalized feature, lowest and highest of a supported one.
     struct Feature {
         name: String,
         level: i16,
@@ -49,7 +48,7 @@ messages! {
     }
 }
 
-/// The version in which a response is written that was asked for in `version`.
+/// The version that encodes the response to a request of `version`.
 pub(super) fn written_in(version: i16, body: &[u8]) -> i16 {
     if body.starts_with(&UNSUPPORTED) { 0 } else { version }
 }

@@ -1,4 +1,4 @@
-//! A request type says to which API it belongs and what its response is.
+//! The API and the response type of each request type.
 
 use bytes::Bytes;
 
@@ -22,9 +22,9 @@ pub trait Call: Into<Request> {
     const VERSIONS: (i16, i16);
     /// The first version with compact lengths and tagged fields (KIP-482).
     const FLEXIBLE_FROM: i16;
-    /// Whether it changes nothing.
+    /// Whether it is read-only.
     const READ_ONLY: bool;
-    /// Whether a response holds all that was read.
+    /// Whether a response keeps every field.
     const EXACT: bool;
 
     /// The highest version that can carry it.
@@ -32,7 +32,7 @@ pub trait Call: Into<Request> {
         i16::MAX
     }
 
-    /// Refuses a version that carries less than the request. A request that has such versions has a method of this name.
+    /// Refuses a version that cannot carry the whole request. Requests with such versions have an inherent method of this name.
     fn check(&self, _version: i16) -> Result<(), DecodeError> {
         Ok(())
     }
@@ -49,7 +49,7 @@ pub trait Call: Into<Request> {
     /// Reads the body of its response.
     fn decode(version: i16, body: Bytes) -> Result<Self::Response, DecodeError>;
 
-    /// How long the broker asks to be left alone, in milliseconds (KIP-219).
+    /// How long the broker throttles the client, in milliseconds (KIP-219).
     fn throttle_time_ms(response: &Self::Response) -> i32;
 
     /// Takes the response out of the sum of all responses.

@@ -17,7 +17,8 @@ pub(super) fn topic_name(name: &TopicName) -> kp::TopicName {
     text(name).into()
 }
 
-/// Encodes a message of the crate. It can only refuse a field that the version lacks, which is a mistake of ours.
+/// Encodes a message of the crate. It refuses a field that the version lacks, which is a defect of this client, and a string that
+/// is too long for the version.
 pub(super) fn put(message: &impl Encodable, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
     let mut bytes = BytesMut::new();
     message.encode(&mut bytes, version).map_err(|error| DecodeError::Message(error.to_string()))?;

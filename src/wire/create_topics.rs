@@ -1,4 +1,4 @@
-//! CreateTopics.
+//! CreateTopics: creates topics, with an outcome for each.
 
 use kafka_protocol::messages as kp;
 use kafka_protocol::messages::create_topics_request as kp_request;
@@ -51,11 +51,11 @@ messages! {
         _: TopicId [7..],
         error: Option<Code>,
         message: Option<Box<Box<str>>> as Message,
-        /// How many partitions and replicas it has, and its settings (KIP-525).
+        /// The number of partitions, of replicas, and the configuration (KIP-525).
         _: i32 [5..],
         _: i16 [5..],
         _: Option<Vec<Setting>> [5..],
-        /// Why there are no settings.
+        /// Why the configuration is missing.
         _: i16 [tag 0],
     }
 

@@ -1,4 +1,4 @@
-//! The language in which an API and its messages are declared, once each.
+//! Macros that declare an API and its messages, each once.
 //!
 //! ```text
 //! api! {
@@ -22,15 +22,15 @@
 //! }
 //! ```
 //!
-//! `reads` marks requests that change nothing. A request that may name topics by their ids has `[by name ..=9]`, the last version
-//! that names them, and a method `lacks_id`.
+//! `reads` marks a read-only API. A request that identifies topics by ids in later versions has `[by name ..=9]`, the last version
+//! with names, and a method `lacks_id`. `XRequest by kafka_protocol => …` marks a request that the crate encodes, in its method `put`.
 //!
-//! Fields stand in the order of the wire. `[7..]` after a type gives the versions that have the field, `[tag 0]` its number among
-//! the tagged fields; `= -1` is its value where it is absent, otherwise the type's default. `as` gives a layout other than the
-//! type's own. `_` is passed over when reading, and has its default when writing.
+//! Fields are in the order of the wire. `[7..]` after a type gives the versions with the field, `[tag 0]` the tag of a tagged field.
+//! `= -1` is the value of an absent field; without it, that is the type's default. `as` names an encoding other than the type's own.
+//! A field `_` is skipped when reading, and has its default when writing.
 //!
-//! A `request` and a `response` are structs that are also encoded and decoded by themselves. `layout X for T` lays out a type that
-//! was declared elsewhere; a `part` is one without tagged fields of its own, because its fields are those of the message around it.
+//! A `request` and a `response` are structs with `encode` and `decode`. `layout X for T` is an encoding of a type that is declared
+//! elsewhere. A `part` is a layout without tagged fields of its own: its fields are those of the message around it.
 
 /// Declares an API: its number, its versions, its request and its response.
 macro_rules! api {
@@ -141,7 +141,7 @@ macro_rules! messages {
     // A body of its own.
     (@body $request:ident $name:ident) => {
         impl $name {
-            /// Whether it holds all that was read, so that the same bytes are written for it.
+            /// Whether it keeps every field, so that it encodes to the bytes it was decoded from.
             pub const EXACT: bool = <Self as crate::wire::field::Wire>::EXACT;
 
             pub fn encode(&self, version: i16, out: &mut crate::wire::buf::Chunks) {
@@ -157,7 +157,7 @@ macro_rules! messages {
         }
     };
 
-    // The struct: every field but those that are passed over.
+    // The struct: every field that is not skipped.
     (@struct $request:ident [$($attr:tt)*] $name:ident { $($kept:tt)* }) => {
         $($attr)*
         #[derive(Clone, Debug, Default, PartialEq)]
@@ -172,7 +172,7 @@ macro_rules! messages {
         crate::wire::declare::messages!(@struct $request $attrs $name { $($kept)* $(#[$attr])* pub $field: $type, } $($rest)*);
     };
 
-    // The layout: fields are brought into one form, then laid out.
+    // The encoding: fields are normalised, then encoded in order.
     (@layout $request:ident $tags:ident $name:ident $type:ident { $($kept:ident)* } { $($field:tt)* }
         $(#[$attr:meta])* _: $layout:ty $([$($when:tt)*])?, $($rest:tt)*) => {
         crate::wire::declare::messages!(@layout $request $tags $name $type { $($kept)* }
@@ -234,7 +234,7 @@ macro_rules! messages {
                 Ok($type { $($kept,)* ..Default::default() })
             }
 
-            #[allow(unused_variables, reason = "of some structs nothing is kept")]
+            #[allow(unused_variables, reason = "some structs keep no field")]
             fn write(value: &$type, out: &mut crate::wire::buf::Chunks, version: i16) {
                 $(crate::wire::declare::field!(@write value out version $field, $layout, $when);)*
                 crate::wire::declare::field!(@write_tags $tags out tags {

@@ -1,4 +1,4 @@
-//! DeleteTopics.
+//! DeleteTopics: deletes topics, with an outcome for each.
 
 use kafka_protocol::messages as kp;
 use kafka_protocol::messages::delete_topics_request as kp_request;

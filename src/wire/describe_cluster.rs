@@ -26,12 +26,12 @@ messages! {
         throttle_time_ms: i32,
         error: Option<Code>,
         _: Option<String>,
-        /// Whether these are brokers or controllers: brokers were asked about.
+        /// Whether these are brokers or controllers. The request is for brokers.
         _: i8 [1..],
         cluster_id: String,
         controller: i32,
         brokers: Vec<Node> as Vec<ClusterBroker>,
-        /// The operations that the client is authorized for, which it did not ask about.
+        /// The authorized operations, which the request does not include.
         _: i32,
     }
 

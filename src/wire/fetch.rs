@@ -1,4 +1,4 @@
-//! Fetch, versions 4 to 18 (`FetchRequest.json`, `FetchResponse.json`). Records are sliced out of the frame, never copied.
+//! Fetch (`FetchRequest.json`, `FetchResponse.json`), coded by hand: a hot path. Records are sliced out of the frame, never copied.
 
 use bytes::Bytes;
 
@@ -21,9 +21,9 @@ use crate::types::TopicId;
 use crate::types::TopicName;
 
 const FLEXIBLE: i16 = 12;
-/// Topics go by id.
+/// The first version that identifies topics by id.
 const BY_ID: i16 = 13;
-/// The replica moved from the front into a tagged field.
+/// The first version with the replica in a tagged field.
 const REPLICA_STATE: i16 = 15;
 /// The first version whose response hints at leaders (KIP-951).
 const NODES: i16 = 16;
@@ -45,7 +45,7 @@ pub struct FetchRequest {
     pub rack: String,
 }
 
-/// Which replica fetches; −1 and −1 for a client.
+/// The replica that fetches; −1 and −1 for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Replica {
     pub id: i32,
@@ -73,9 +73,9 @@ pub struct FetchPartition {
     pub last_fetched_epoch: Option<LeaderEpoch>,
     pub log_start_offset: i64,
     pub partition_max_bytes: i32,
-    /// Of a replica that fetches; zero for a client.
+    /// The directory of a replica that fetches; zero for a client.
     pub directory: TopicId,
-    /// Of a replica that fetches.
+    /// The high watermark that a replica knows.
     pub high_watermark: Option<i64>,
 }
 
@@ -109,14 +109,14 @@ pub struct FetchedPartition {
     pub high_watermark: i64,
     pub last_stable_offset: i64,
     pub log_start_offset: i64,
-    /// Where this log and the fetcher's part, as (epoch, end offset) (KIP-595).
+    /// Where this log and the fetcher's diverge, as (epoch, end offset) (KIP-595).
     pub diverging: Option<(i32, i64)>,
     pub current_leader: Option<Leader>,
     /// The snapshot a replica should fetch instead, as (end offset, epoch).
     pub snapshot: Option<(i64, i32)>,
-    /// Aborted transactions as (producer id, first offset); `None` is the wire's null.
+    /// Aborted transactions as (producer id, first offset); `None` is null.
     pub aborted: Option<Vec<(i64, i64)>>,
-    /// −1 when none.
+    /// −1 if there is none.
     pub preferred_read_replica: i32,
     pub records: Option<Bytes>,
 }

@@ -1,4 +1,4 @@
-//! How each type of a declared field is laid out in bytes.
+//! How the types of declared fields are encoded.
 
 use std::marker::PhantomData;
 
@@ -12,20 +12,20 @@ use crate::types::ProducerIdentity;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// A layout in bytes. Most types are their own; some are laid out in several ways, each of which is a type without values.
+/// An encoding. Most types implement it for themselves. A type with several encodings has a type without values for each.
 pub(super) trait Wire {
-    /// The type that is laid out so.
+    /// The type that is encoded.
     type Value;
 
     /// The fewest bytes in versions that are not flexible.
     const CLASSIC: usize;
     /// The fewest bytes in flexible versions (KIP-482).
     const COMPACT: usize;
-    /// The fewest bytes in any version: a count of elements is held against it.
+    /// The fewest bytes in any version. Counts of elements are checked against it.
     const MIN: usize = if Self::CLASSIC < Self::COMPACT { Self::CLASSIC } else { Self::COMPACT };
-    /// Whether no array within has elements that take more than [`COST_MAX`] times their fewest bytes. Every response must be so.
+    /// Whether the elements of every array within take at most [`COST_MAX`] times their fewest bytes. Required of responses.
     const BOUNDED: bool = true;
-    /// Whether a value holds all that was read, so that the same bytes are written for it.
+    /// Whether a value keeps every field, so that it encodes to the bytes it was decoded from.
     const EXACT: bool = true;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError>;
@@ -35,7 +35,7 @@ pub(super) trait Wire {
         reader.array(Self::MIN, |reader| Self::read(reader, version))
     }
 
-    /// Passes over a value, and makes nothing of it.
+    /// Skips a value.
     fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
         Self::read(reader, version).map(drop)
     }
@@ -43,7 +43,7 @@ pub(super) trait Wire {
     fn write(value: &Self::Value, out: &mut Chunks, version: i16);
 }
 
-/// Types that a method of [`Reader`] reads and one of [`Chunks`] writes.
+/// Types with a method in [`Reader`] and one in [`Chunks`].
 macro_rules! primitives {
     ($($type:ty: $classic:literal | $compact:literal, $read:ident, $skip:expr, $write:expr;)*) => {$(
         impl Wire for $type {
@@ -104,7 +104,7 @@ impl Wire for i32 {
     }
 }
 
-/// An id and an epoch, negative where there is none.
+/// An id and an epoch, negative if there is no identity.
 impl Wire for Option<ProducerIdentity> {
     type Value = Self;
 
@@ -195,7 +195,7 @@ const fn bounded<E: Wire>(fewest: usize) -> bool {
     size_of::<E::Value>() <= COST_MAX * fewest && E::BOUNDED
 }
 
-/// A struct on the wire, without a name here.
+/// A struct whose fields need no names.
 macro_rules! tuples {
     ($(($($name:ident $at:tt),*))*) => {$(
         impl<$($name: Wire),*> Wire for ($($name,)*) {
@@ -222,7 +222,7 @@ macro_rules! tuples {
 
 tuples! { (A 0, B 1) (A 0, B 1, C 2) }
 
-/// A string that may be null, which is empty then.
+/// A string, empty where it is null.
 #[derive(Debug)]
 pub(super) struct OrEmpty;
 
@@ -242,7 +242,7 @@ impl Wire for OrEmpty {
     }
 }
 
-/// A string that this version has, where others have none.
+/// A string that other versions lack.
 #[derive(Debug)]
 pub(super) struct NotNull;
 
@@ -261,7 +261,7 @@ impl Wire for NotNull {
     }
 }
 
-/// A string that may be null, in the memory of one pointer.
+/// A string that may be null, stored behind one pointer.
 #[derive(Debug)]
 pub(super) struct Thin;
 
@@ -280,7 +280,7 @@ impl Wire for Thin {
     }
 }
 
-/// As [`Thin`], where an empty text says nothing and is left out.
+/// As [`Thin`], with `None` for an empty text.
 #[derive(Debug)]
 pub(super) struct Message;
 
@@ -300,16 +300,16 @@ impl Wire for Message {
     }
 }
 
-/// A topic of a response, which says something only of its partitions.
+/// A topic of a response whose only content is its partitions.
 pub(super) trait Partitioned: Wire {
-    /// How a partition is laid out.
+    /// The encoding of a partition.
     type Partition: Wire;
 
     fn has_partitions(topic: &Self::Value) -> bool;
 }
 
-/// Topics of a response, in a collection `C`. One without partitions says nothing and is left out: three bytes of a frame would
-/// be a name, an id and a list.
+/// Topics of a response, in a collection `C`. One without partitions carries no information and is left out: its three bytes in the
+/// frame would become a name, an id and a list.
 #[derive(Debug)]
 pub(super) struct Topics<T: Wire, C = Vec<<T as Wire>::Value>>(PhantomData<(T, C)>);
 
@@ -332,7 +332,7 @@ impl<T: Partitioned, C: From<Vec<T::Value>> + AsRef<[T::Value]>> Wire for Topics
     }
 }
 
-/// Elements of which versions before `SINCE` carry one, whose fields `Sole` lays out among those of the message.
+/// Elements of which versions before `SINCE` carry one. `Sole` encodes its fields among those of the message.
 #[derive(Debug)]
 pub(super) struct OneOrSeveral<const SINCE: i16, Sole, E>(PhantomData<(Sole, E)>);
 
@@ -384,17 +384,26 @@ mod tests {
         assert_eq!(sizes::<(i16, i16, i16)>(), (6, 7));
     }
 
+    fn is_bounded<W: Wire>() -> bool {
+        W::BOUNDED
+    }
+
+    fn is_exact<W: Wire>() -> bool {
+        W::EXACT
+    }
+
     #[test]
     fn array_is_bounded_by_the_memory_of_its_elements() {
-        assert!(<Vec<i8>>::BOUNDED && <Vec<m::ConfigSynonym>>::BOUNDED);
-        assert!(!<Vec<Vec<i64>>>::BOUNDED, "24 bytes for at least one");
-        assert!(!<Vec<(i8, Vec<Vec<i64>>)>>::BOUNDED, "the elements of elements count too");
-        assert!(!<Option<Vec<String>>>::BOUNDED && !<Box<[String]>>::BOUNDED);
+        assert!(is_bounded::<Vec<i8>>() && is_bounded::<Vec<m::ConfigSynonym>>());
+        assert!(!is_bounded::<Vec<Vec<i64>>>(), "24 bytes in memory for one on the wire");
+        assert!(!is_bounded::<Vec<(i64, i64, Vec<Vec<i64>>)>>(), "the elements of elements count too");
+        assert!(!is_bounded::<Option<Vec<String>>>() && !is_bounded::<Box<[String]>>());
     }
 
     #[test]
     fn value_is_exact_where_no_field_is_skipped() {
-        assert!(m::ConfigEntry::EXACT && m::FetchedOffset::EXACT);
-        assert!(!m::MetadataTopic::EXACT && !<Vec<m::Feature>>::EXACT && !<Topics<m::ListedTopic>>::EXACT);
+        assert!(is_exact::<m::ConfigEntry>() && is_exact::<m::FetchedOffset>());
+        assert!(!is_exact::<m::MetadataTopic>() && !is_exact::<Vec<m::Feature>>());
+        assert!(!is_exact::<Topics<m::ListedTopic>>());
     }
 }

@@ -1,4 +1,4 @@
-//! FindCoordinator: which broker coordinates a group or a transaction.
+//! FindCoordinator: the broker that coordinates a group or a transaction.
 
 use kafka_protocol::messages as kp;
 
@@ -12,7 +12,7 @@ use super::field::NotNull;
 use super::field::OneOrSeveral;
 use crate::error::Code;
 
-/// The first version that asks for several coordinators at once (KIP-699).
+/// The first version with several keys in one request (KIP-699).
 const SEVERAL: i16 = 4;
 
 /// `kind`: 0 group, 1 transaction.
@@ -37,7 +37,7 @@ messages! {
     }
 
     struct Coordinator {
-        /// The key that it coordinates; nothing below version 4, which answers about the one that was asked about.
+        /// The key that it coordinates; `None` below version 4, whose response is about the key of the request.
         key: Option<String> as NotNull,
         id: i32,
         host: String,
@@ -56,7 +56,7 @@ messages! {
 }
 
 impl FindCoordinatorResponse {
-    /// The coordinator of `key`, whichever others are answered (KIP-699).
+    /// The coordinator of `key` among those of the response (KIP-699).
     pub fn of(&self, key: &str) -> Option<&Coordinator> {
         self.coordinators.iter().find(|found| found.key.as_deref().is_none_or(|found| found == key))
     }

@@ -1,4 +1,4 @@
-//! InitProducerId: the identity under which a producer's batches are numbered.
+//! InitProducerId: the identity with which a producer's batches are numbered.
 
 use kafka_protocol::messages as kp;
 

@@ -1,4 +1,4 @@
-//! ListOffsets: where logs begin and end, and which offset has a time.
+//! ListOffsets: the first and the last offset of a log, and the offset of a timestamp.
 
 use kafka_protocol::messages as kp;
 use kafka_protocol::messages::list_offsets_request as kp_request;
@@ -73,7 +73,7 @@ impl Partitioned for ListedTopic {
 }
 
 impl ListOffsetsResponse {
-    /// The first statement about this partition.
+    /// The first result for this partition.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<&ListedPartition> {
         let topics = self.topics.iter().filter(|listed| *listed.name == *topic);
         topics.flat_map(|listed| &listed.partitions).find(|listed| listed.index == partition)

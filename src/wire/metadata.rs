@@ -1,4 +1,4 @@
-//! Metadata: brokers, the controller, and who leads the partitions of topics.
+//! Metadata: brokers, the controller, and the leaders of partitions.
 
 use kafka_protocol::messages as kp;
 
@@ -15,7 +15,7 @@ use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// `topics: None` asks for all topics.
+/// `topics: None` requests all topics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetadataRequest {
     pub topics: Option<Vec<TopicName>>,
@@ -37,19 +37,19 @@ messages! {
         cluster_id: Option<String> [2..],
         controller: i32 [1..] = -1,
         topics: Vec<MetadataTopic>,
-        /// The operations on the cluster that the client is authorized for, which it did not ask about.
+        /// The authorized operations on the cluster, which the request does not include.
         _: i32 [8..=10],
         error: Option<Code> [13..],
     }
 
     struct MetadataTopic {
         error: Option<Code>,
-        /// Empty where a broker does not say it.
+        /// Empty if the broker gives only an id.
         name: Box<str> as OrEmpty,
         id: TopicId [10..],
         internal: bool [1..],
         partitions: Vec<MetadataPartition>,
-        /// The operations on the topic that the client is authorized for, which it did not ask about.
+        /// The authorized operations on the topic, which the request does not include.
         _: i32 [8..],
     }
 
@@ -77,7 +77,7 @@ impl MetadataRequest {
             |name: &TopicName| kp::metadata_request::MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let mut topics: Option<Vec<_>> = self.topics.as_ref().map(|topics| topics.iter().map(topic).collect());
         if version == 0 {
-            // Version 0 has no null: an empty list asks for all.
+            // Version 0 has no null: an empty list requests all topics.
             topics = Some(topics.unwrap_or_default());
         }
         let mut request = kp::MetadataRequest::default().with_topics(topics);

@@ -1,10 +1,11 @@
-//! The only door to `kafka-protocol`: frames, versions, requests and responses.
+//! Frames, versions, requests and responses. Only this module and the mock use `kafka-protocol`.
 //!
-//! Each API is declared once, in a file of its own, in the language of [`declare`]; [`table`] lists them. Responses are decoded by
-//! our own code, all of them: `kafka-protocol` reserves memory for whatever a count declares, and the messages it decodes take up
-//! to 32 times the frame. Here a frame costs at most [`buf::COST_MAX`] times its size, whatever it claims. Requests of the control
-//! plane are encoded by the crate, those that carry records or offsets by our own code, without a copy of record bytes. A batch of
-//! records is only bytes here.
+//! Each API is declared once, in a file of its own, with the macros of [`declare`]. The [`table`] lists them.
+//!
+//! Our own code decodes every response: `kafka-protocol` reserves memory for whatever a count declares, and its messages take up to
+//! 32 times the frame. Here a frame takes at most [`buf::COST_MAX`] times its size, whatever it claims. The crate encodes most
+//! requests of the control plane. Our own code encodes requests with records or offsets, without copying record bytes. This module
+//! treats a batch of records as bytes.
 
 mod api_versions;
 pub mod buf;

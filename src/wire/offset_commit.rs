@@ -1,4 +1,4 @@
-//! OffsetCommit: the offsets from which a group goes on.
+//! OffsetCommit: the offsets at which a group continues.
 
 use super::declare::api;
 use super::declare::messages;

@@ -28,7 +28,7 @@ messages! {
         require_stable: bool [7..],
     }
 
-    /// `topics: None` asks for all the group committed. Versions below 8 carry exactly one group.
+    /// `topics: None` requests every offset of the group. Versions below 8 carry exactly one group.
     struct OffsetFetchGroup {
         group: String,
         member: Option<String> [9..],
@@ -55,7 +55,7 @@ messages! {
     }
 
     struct FetchedGroup {
-        /// Empty below version 8, which answers about the one that was asked about.
+        /// Empty below version 8, whose response is about the group of the request.
         group: Box<str>,
         topics: Box<[FetchedOffsets]> as Topics<FetchedOffsets, Box<[FetchedOffsets]>>,
         error: Option<Code>,
@@ -95,10 +95,10 @@ impl OffsetFetchRequest {
         self.groups.iter().flat_map(|group| group.topics.iter().flatten()).any(|topic| topic.id.is_zero())
     }
 
-    /// Refuses several groups where the version carries one: the others would be left out in silence.
+    /// Refuses several groups where the version carries one: the others would be lost silently.
     fn check(&self, version: i16) -> Result<(), DecodeError> {
         if version < SEVERAL && self.groups.len() != 1 {
-            let text = format!("version {version} asks about one group, not {}", self.groups.len());
+            let text = format!("version {version} carries one group, not {}", self.groups.len());
             return Err(DecodeError::Message(text));
         }
         Ok(())
@@ -106,7 +106,7 @@ impl OffsetFetchRequest {
 }
 
 impl OffsetFetchResponse {
-    /// What it says of this group. Below version 8 it does not say of which one, and was asked about no other.
+    /// The result for this group. Below version 8 results do not name the group: there is only one.
     pub fn group(&self, group: &str) -> Option<&FetchedGroup> {
         self.groups.iter().find(|fetched| fetched.group.is_empty() || *fetched.group == *group)
     }

@@ -1,4 +1,4 @@
-//! OffsetForLeaderEpoch: where a leader epoch ends in a log.
+//! OffsetForLeaderEpoch: the end offset of a leader epoch.
 
 use kafka_protocol::messages as kp;
 use kafka_protocol::messages::offset_for_leader_epoch_request as kp_request;

@@ -1,4 +1,4 @@
-//! What is sent and what comes back, header and length included.
+//! Frames of requests and responses: length, header and body.
 
 use std::collections::VecDeque;
 
@@ -14,26 +14,26 @@ use super::table::Request;
 use super::table::Response;
 
 impl Request {
-    /// Whether the broker answers; it does not when asked for no acknowledgement.
+    /// Whether the broker responds. It does not respond to a Produce request without acknowledgement.
     pub fn expects_response(&self) -> bool {
         !matches!(self, Self::Produce(request) if request.acks == 0)
     }
 
-    /// The whole frame, as pieces to be written one after another.
+    /// The whole frame, in pieces to be written in order.
     pub fn encode(&self, version: i16, correlation: i32, client_id: &str) -> Result<VecDeque<Bytes>, DecodeError> {
         let mut body = Chunks::default();
         let api = self.api();
         body.put_i16(api.key());
         body.put_i16(version);
         body.put_i32(correlation);
-        // The client id keeps its classic form in every header.
+        // The client id has the classic encoding in every header.
         body.put_nullable_string(Some(client_id));
         body.set_flexible(api.flexible_request(version));
         body.put_no_tags();
         self.put(version, &mut body)?;
         let length = i32::try_from(body.len()).map_err(|_| DecodeError::Message("the request is too large".into()))?;
         let mut parts = body.into_parts();
-        // The length goes with the first piece: a piece of its own would cost more than this copy of a small one.
+        // The length is put before the first piece. Copying a small piece costs less than another piece of a vectored write.
         let first = parts.pop_front().unwrap_or_default();
         let mut head = Vec::with_capacity(4 + first.len());
         head.extend_from_slice(&length.to_be_bytes());
@@ -43,14 +43,14 @@ impl Request {
     }
 }
 
-/// The correlation id that a frame starts with.
+/// The correlation id at the start of a response frame.
 pub fn correlation(frame: &Bytes) -> Result<i32, DecodeError> {
     let head = frame.get(..4).ok_or(DecodeError::Truncated)?;
     Ok(i32::from_be_bytes(head.try_into().expect("four bytes")))
 }
 
 impl Response {
-    /// Decodes a frame, its length already taken off.
+    /// Decodes a frame without its length.
     pub fn decode(api: Api, version: i16, mut frame: Bytes) -> Result<Self, DecodeError> {
         correlation(&frame)?;
         frame.advance(4);
@@ -69,7 +69,7 @@ mod tests {
     use crate::wire::message as m;
 
     #[test]
-    fn hostile_bytes_are_answered_for_every_api_and_version() {
+    fn hostile_bytes_do_not_panic_in_any_api_and_version() {
         let mut rng = fastrand::Rng::with_seed(5);
         for api in Api::ALL {
             let (low, high) = api.versions();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn every_version_of_every_request_can_be_encoded() {
+    fn every_version_of_every_request_is_encoded() {
         let requests = [
             m::ApiVersionsRequest.into(),
             Request::CreateTopics(m::CreateTopicsRequest {

@@ -1,4 +1,4 @@
-//! The table of APIs, from which everything that has a case for each of them is made.
+//! The table of APIs. Every type and function with a case for each API is generated from it.
 
 use bytes::Bytes;
 
@@ -6,8 +6,8 @@ use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::call::Call;
 
-/// Makes the sums over all APIs. Each row gives the file of an API's declaration, its name and its request; the rest is declared
-/// there.
+/// Generates the enums over all APIs. Each row gives the file that declares an API, its name and its request. The declaration holds
+/// the rest.
 macro_rules! apis {
     ($($file:ident: $api:ident($request:ident),)*) => {
         /// The messages, as their files declare them.
@@ -68,7 +68,7 @@ macro_rules! apis {
                 }
             }
 
-            /// Whether its requests change nothing, so that it is of no interest whether one arrived.
+            /// Whether its requests are read-only. It does not matter then whether a lost request arrived.
             pub fn is_read_only(self) -> bool {
                 match self {
                     $(Self::$api => $request::READ_ONLY,)*
@@ -84,7 +84,7 @@ macro_rules! apis {
                 }
             }
 
-            /// The highest version that can carry it: later ones name topics by an id, which not every topic has.
+            /// The highest version that can carry it. Later ones identify topics by ids, which some topics lack.
             pub fn version_max(&self) -> i16 {
                 match self {
                     $(Self::$api(request) => Call::version_max(request),)*
@@ -107,21 +107,21 @@ macro_rules! apis {
         }
 
         impl Response {
-            /// Writes its body, as a broker does. Fields that are passed over when reading have their defaults.
+            /// Writes its body, as a broker does. Fields that are skipped when reading have their defaults.
             pub fn put(&self, version: i16, out: &mut Chunks) {
                 match self {
                     $(Self::$api(response) => $request::encode_response(response, version, out),)*
                 }
             }
 
-            /// Whether responses of this API hold all that was read, so that the same bytes are written for them.
+            /// Whether responses of this API keep every field, so that they encode to the bytes they were decoded from.
             pub fn is_exact(api: Api) -> bool {
                 match api {
                     $(Api::$api => $request::EXACT,)*
                 }
             }
 
-            /// A response with nothing in it.
+            /// A response whose fields have their defaults.
             pub fn empty(api: Api) -> Self {
                 match api {
                     $(Api::$api => Self::$api(Default::default()),)*
@@ -135,7 +135,7 @@ macro_rules! apis {
                 })
             }
 
-            /// How long the broker asks to be left alone, in milliseconds (KIP-219).
+            /// How long the broker throttles the client, in milliseconds (KIP-219).
             pub fn throttle_time_ms(&self) -> i32 {
                 match self {
                     $(Self::$api(response) => $request::throttle_time_ms(response),)*
@@ -176,8 +176,8 @@ impl Api {
         version >= self.flexible_from()
     }
 
-    /// Whether this version's response header has tagged fields. Those of ApiVersions never do, so that a client can read
-    /// the answer before anything is agreed on (KIP-511).
+    /// Whether this version's response header has tagged fields. Those of ApiVersions never do: a client reads them before
+    /// versions are agreed on (KIP-511).
     pub fn flexible_response(self, version: i16) -> bool {
         self != Self::ApiVersions && version >= self.flexible_from()
     }

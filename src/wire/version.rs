@@ -1,16 +1,16 @@
-//! Which versions are agreed on with a broker (KIP-35).
+//! The versions that a broker and this client both speak (KIP-35).
 
 use super::message::ApiVersionsResponse;
 use super::table::Api;
 
-/// What one broker, on one connection, and this client both speak.
+/// The versions of each API for one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Versions {
     agreed: [Option<(i16, i16)>; Api::ALL.len()],
 }
 
 impl Versions {
-    /// Intersects what a broker said with what is spoken here. Ranges that make no sense are passed over.
+    /// Intersects the broker's ranges with ours. Invalid ranges are ignored.
     pub fn agree(response: &ApiVersionsResponse) -> Self {
         let mut agreed = [None; Api::ALL.len()];
         for (slot, api) in agreed.iter_mut().zip(Api::ALL) {
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_common_version_is_picked_and_capped() {
+    fn highest_common_version_is_picked_up_to_the_cap() {
         let response = ApiVersionsResponse { apis: vec![(0, 0, 99), (1, 0, 11), (3, 5, 1)], ..Default::default() };
         let versions = Versions::agree(&response);
         assert_eq!(versions.pick(Api::Produce, i16::MAX), Some(13));

@@ -1,9 +1,9 @@
-//! The mock against Apache Kafka 4.3.1: the same requests in the same order, in every version that both speak, and every
-//! field of the answers compared.
+//! The mock against Apache Kafka 4.3.1: the same requests in the same order, in every version that both support. Every field of
+//! the responses is compared.
 //!
-//! Left out are times, ids that each side draws for itself (topics, producers, sessions), addresses, throttling, what a
-//! topic's configuration is by default, and the wording of error messages: of these only whether there is one. [`DIFFERENCES`] lists what else differs, and why; an entry
-//! that no longer holds fails the test as a new difference does.
+//! Not compared are times, ids that each side draws (topics, producers, sessions), addresses, throttling, the default configuration
+//! of topics, and the text of error messages. [`DIFFERENCES`] lists other differences with their reasons. An entry without a
+//! difference fails the test, as a new difference does.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ mod others;
 mod peer;
 mod produce;
 
-/// What differs on purpose: the question, up to where its name says it, and the reason.
+/// Intended differences: the start of the name of a step, and the reason.
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "api versions: api 0:",
@@ -43,7 +43,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("produce: a wrong maximum timestamp:", "the mock is there to find an encoder's mistakes, Kafka mends this one"),
 ];
 
-/// Plays a scene on both sides and compares what they said.
+/// Plays a scene on both sides and compares the responses.
 fn compare(scene: impl Fn(&mut Peer)) {
     let (_, port) = rig::RELEASES[0];
     if !rig::is_up(port) {
@@ -53,27 +53,26 @@ fn compare(scene: impl Fn(&mut Peer)) {
     let (mut real, mut mock) = (Peer::real(port), Peer::mock(mock));
     scene(&mut real);
     scene(&mut mock);
-    assert_eq!(real.said.len(), mock.said.len(), "as many answers");
-    let known =
-        |question: &str| DIFFERENCES.iter().find(|(start, _)| question.starts_with(start)).map(|(start, _)| *start);
+    assert_eq!(real.responses.len(), mock.responses.len(), "as many answers");
+    let known = |step: &str| DIFFERENCES.iter().find(|(start, _)| step.starts_with(start)).map(|(start, _)| *start);
     let mut wrong = Vec::new();
     let (mut used, mut met) = (BTreeSet::new(), BTreeSet::new());
-    for ((question, told), (_, mocked)) in real.said.iter().zip(&mock.said) {
-        met.extend(known(question));
-        match known(question) {
-            _ if told == mocked => {}
+    for ((step, response), (_, mocked)) in real.responses.iter().zip(&mock.responses) {
+        met.extend(known(step));
+        match known(step) {
+            _ if response == mocked => {}
             Some(start) => {
                 used.insert(start);
             }
-            None => wrong.push(format!("{question}\n  kafka: {told}\n  mock:  {mocked}")),
+            None => wrong.push(format!("{step}\n  kafka: {response}\n  mock:  {mocked}")),
         }
     }
     wrong.extend(met.difference(&used).map(|start| format!("{start}: it is listed as a difference and is none")));
-    assert!(wrong.is_empty(), "{} of {} answers differ:\n{}", wrong.len(), real.said.len(), wrong.join("\n"));
-    eprintln!("{} answers compared", real.said.len());
+    assert!(wrong.is_empty(), "{} of {} answers differ:\n{}", wrong.len(), real.responses.len(), wrong.join("\n"));
+    eprintln!("{} answers compared", real.responses.len());
 }
 
-/// The versions of an API that the mock speaks, which are all versions that 4.3.1 does.
+/// The versions of an API that the mock supports, which are those of 4.3.1.
 fn versions(api_key: i16) -> std::ops::RangeInclusive<i16> {
     let (min, max) = Cluster::builder().build().versions(api_key).expect("the mock speaks it");
     min..=max
@@ -87,18 +86,18 @@ fn name(name: &str) -> TopicName {
     TopicName(text(name))
 }
 
-/// Makes a topic and waits until it has leaders; its id.
+/// Creates a topic and waits until it has leaders. Returns its id.
 fn make<U: TryFrom<Vec<u8>>>(peer: &mut Peer, topic: &str, partitions: i32) -> U {
     let creatable = CreatableTopic::default().with_name(name(topic)).with_num_partitions(partitions);
     let creatable = creatable.with_replication_factor(1);
-    let ask = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(10_000);
-    let made = peer.ask(7, &ask).expect("a reply");
+    let request = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(10_000);
+    let made = peer.send(7, &request).expect("a response");
     assert_eq!(made.topics[0].error_code, 0, "{made:?}");
     let asked = MetadataRequestTopic::default().with_name(Some(name(topic)));
-    let ask = MetadataRequest::default().with_topics(Some(vec![asked]));
+    let request = MetadataRequest::default().with_topics(Some(vec![asked]));
     loop {
-        let told = peer.ask(12, &ask).expect("a reply");
-        let topic = &told.topics[0];
+        let response = peer.send(12, &request).expect("a response");
+        let topic = &response.topics[0];
         let led = topic.partitions.iter().filter(|partition| partition.leader_id == BrokerId(1)).count();
         if topic.error_code == 0 && led == usize::try_from(partitions).expect("small") {
             let Ok(id) = U::try_from(topic.topic_id.into_bytes().to_vec()) else { panic!("16 bytes") };
@@ -109,18 +108,22 @@ fn make<U: TryFrom<Vec<u8>>>(peer: &mut Peer, topic: &str, partitions: i32) -> U
     }
 }
 
-/// Waits until the broker knows itself that it leads a topic, which it does a moment after it tells.
+/// Waits until the broker acts as the leader of a topic, which is a moment after its metadata names it.
 fn lead(peer: &mut Peer, topic: &TopicName, partitions: i32) {
     let asked =
         (0..partitions).map(|index| ListOffsetsPartition::default().with_partition_index(index).with_timestamp(-1));
     let asked = ListOffsetsTopic::default().with_name(topic.clone()).with_partitions(asked.collect());
-    let ask = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
-    while peer.ask(5, &ask).expect("a reply").topics[0].partitions.iter().any(|partition| partition.error_code != 0) {
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
+    while peer.send(5, &request).expect("a response").topics[0]
+        .partitions
+        .iter()
+        .any(|partition| partition.error_code != 0)
+    {
         std::thread::yield_now();
     }
 }
 
-/// Whether there is an id, for what may not be compared further.
+/// Replaces an id, which is not compared, by a fixed one.
 fn flag<U: Default + PartialEq + TryFrom<Vec<u8>>>(id: &mut U) {
     if *id != U::default() {
         let Ok(one) = U::try_from(vec![1; 16]) else { panic!("16 bytes") };
@@ -128,7 +131,7 @@ fn flag<U: Default + PartialEq + TryFrom<Vec<u8>>>(id: &mut U) {
     }
 }
 
-/// Whether there is a message.
+/// Replaces the text of a message, which is not compared.
 fn wording(message: &mut Option<StrBytes>) {
     if let Some(message) = message {
         *message = text("…");
@@ -136,7 +139,7 @@ fn wording(message: &mut Option<StrBytes>) {
 }
 
 #[test]
-fn versions_that_nobody_speaks_end_the_same_way() {
+fn unsupported_versions_end_as_in_kafka() {
     compare(|peer| {
         for api_key in [
             key::PRODUCE,
@@ -159,7 +162,7 @@ fn versions_that_nobody_speaks_end_the_same_way() {
                 // The header of an unknown version is read as that of the last known one.
                 let header = if version >= high { 2 } else { 1 };
                 let closed = peer.knock(api_key, version, header) == Answer::Closed;
-                peer.say(format!("api {api_key} version {version}"), closed);
+                peer.record(format!("api {api_key} version {version}"), closed);
             }
         }
     });

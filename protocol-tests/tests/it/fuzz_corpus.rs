@@ -12,7 +12,7 @@ use ottla::internals::wire::Response;
 use super::golden::rows;
 use super::golden::unhex;
 
-// The fuzz workspace links libFuzzer, which needs a C++ compiler; what its targets do needs none.
+// The fuzz workspace links libFuzzer, which needs a C++ compiler. The code of its targets does not.
 #[path = "../../../fuzz/src/lib.rs"]
 #[allow(unreachable_pub)]
 pub(super) mod targets;
@@ -33,11 +33,11 @@ fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
 }
 
 #[test]
-fn every_seed_of_every_fuzz_target_keeps_the_promises() {
+fn every_seed_of_every_fuzz_target_passes() {
     for (name, target) in TARGETS {
         let seeds = files(&folder("corpus").join(name));
         assert!(seeds.values().any(|path| path.extension().is_some_and(|kind| kind == "seed")), "{name} has no seeds");
-        // What a fuzzer found on this machine is replayed too.
+        // Inputs that a fuzzer found on this machine are replayed too.
         for (seed, path) in seeds {
             // Shown only if it fails.
             println!("{name}: {seed}");
@@ -59,8 +59,8 @@ fn every_fuzz_target_is_replayed() {
     }
 }
 
-/// What Java wrote reaches every version that the target `response` reads. `OTTLA_CORPUS` names a folder to be looked at instead,
-/// such as what a fuzzer left; `OTTLA_SHOW=1` prints how many inputs were read and refused.
+/// Java's responses reach every version that the target `response` decodes. `OTTLA_CORPUS` names another folder of inputs, such as a
+/// fuzzer's. `OTTLA_SHOW=1` prints how many inputs were decoded and refused.
 #[test]
 fn every_version_of_every_response_is_reached() {
     let inputs: Vec<Vec<u8>> = match std::env::var_os("OTTLA_CORPUS") {
@@ -93,7 +93,7 @@ fn every_version_of_every_response_is_reached() {
 /// Found by the target `response`. In the first topic, tag 0 declares 33 bytes: two are its value, and in the others is a
 /// second topic with a count of 2³² − 2.
 #[test]
-fn a_known_tag_of_another_size_cannot_hide_a_count() {
+fn known_tag_of_another_size_cannot_hide_a_count() {
     // Name, id, error, message, partitions, replication.
     let topic = [&[1][..], &[0; 16], &[0, 0], &[0], &[0; 6]].concat();
     let hidden = [&[0, 0][..], &topic, &[0xff, 0xff, 0xff, 0xff, 0x0f]].concat();
@@ -104,7 +104,7 @@ fn a_known_tag_of_another_size_cannot_hide_a_count() {
     assert!(refused.is_err(), "{refused:?}");
 }
 
-/// Bytes that are worth changing, for each target: what Java wrote, and what only a hostile peer would.
+/// Seeds for each target: bytes that Java wrote, and bytes that only a hostile peer sends.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds = of_messages();
     seeds.extend(of_records());
@@ -113,12 +113,16 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     seeds.push(("frames", "http".into(), b"\x03HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
     seeds.push(("frames", "claim".into(), vec![7, 0x06, 0x40, 0, 0, 0, 0]));
     let hostile: [(&str, &str, &[u8]); 6] = [
-        ("inflate_gzip", "bomb-head", &[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0xff, 0xff]),
-        ("inflate_lz4", "match-before-start", &[4, 34, 77, 24, 96, 64, 130, 5, 0, 0, 0, 31, 97, 255, 0, 0, 0, 0, 0, 0]),
-        ("inflate_snappy", "claim", &[0xff, 0xff, 0x3f, 0x08, b'a', b'b', b'c']),
-        ("inflate_snappy", "copy-before-start", &[4, 0x01, 0xff]),
-        ("inflate_zstd", "window", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x88, 1, 0, 0]),
-        ("inflate_zstd", "run", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x50, 0xfb, 0xff, 0x0f, 0x41]),
+        ("decompress_gzip", "bomb-head", &[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0xff, 0xff]),
+        (
+            "decompress_lz4",
+            "match-before-start",
+            &[4, 34, 77, 24, 96, 64, 130, 5, 0, 0, 0, 31, 97, 255, 0, 0, 0, 0, 0, 0],
+        ),
+        ("decompress_snappy", "claim", &[0xff, 0xff, 0x3f, 0x08, b'a', b'b', b'c']),
+        ("decompress_snappy", "copy-before-start", &[4, 0x01, 0xff]),
+        ("decompress_zstd", "window", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x88, 1, 0, 0]),
+        ("decompress_zstd", "run", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x50, 0xfb, 0xff, 0x0f, 0x41]),
     ];
     let settings: [(&str, &str, &[u8]); 6] = [
         (
@@ -137,7 +141,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     seeds
 }
 
-/// Of each API and kind the shortest body of the first and of the last version.
+/// The shortest body of the first and of the last version of each API and kind.
 fn of_messages() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds = Vec::new();
     for api in Api::ALL {
@@ -146,7 +150,7 @@ fn of_messages() -> Vec<(&'static str, String, Vec<u8>)> {
         for (kind, version) in [("request", low), ("request", high), ("response", low), ("response", high)] {
             let of = |row: &&Vec<String>| row[1] == api.name() && row[2] == kind && row[3] == version.to_string();
             let rows = rows("#api_key\tapi\tkind\tversion\tmode\tbody_hex\tjson");
-            // Those without any element teach little.
+            // Bodies without elements reach little code.
             let bodies = rows.iter().filter(of).map(|row| unhex(&row[5])).filter(|body| body.len() > 24);
             let Some(body) = bodies.min_by_key(Vec::len) else { continue };
             let name = format!("{}-{kind}-v{version}", api.name());
@@ -164,7 +168,7 @@ fn of_messages() -> Vec<(&'static str, String, Vec<u8>)> {
     seeds
 }
 
-/// The responses that Java wrote, as the target reads them.
+/// Java's responses, in the format of the target.
 fn of_responses() -> Vec<Vec<u8>> {
     let rows = rows("#api_key\tapi\tkind\tversion\tmode\tbody_hex\tjson");
     let input = |row: &Vec<String>| {
@@ -177,7 +181,7 @@ fn of_responses() -> Vec<Vec<u8>> {
     rows.iter().filter_map(input).collect()
 }
 
-/// The batches that Java wrote, as they are and taken apart.
+/// Java's batches, whole and in parts.
 fn of_records() -> Vec<(&'static str, String, Vec<u8>)> {
     const SMALL: usize = 2_000;
     let mut seeds = Vec::new();
@@ -194,10 +198,10 @@ fn of_records() -> Vec<(&'static str, String, Vec<u8>)> {
             "batch"
         };
         let compressed = match name.split('-').nth(1) {
-            Some("gzip") => Some("inflate_gzip"),
-            Some("lz4") => Some("inflate_lz4"),
-            Some("snappy") => Some("inflate_snappy"),
-            Some("zstd") => Some("inflate_zstd"),
+            Some("gzip") => Some("decompress_gzip"),
+            Some("lz4") => Some("decompress_lz4"),
+            Some("snappy") => Some("decompress_snappy"),
+            Some("zstd") => Some("decompress_zstd"),
             _ => None,
         };
         if let Some(codec) = compressed.filter(|_| target == "batch") {

@@ -1,7 +1,7 @@
-//! Bytes that no honest broker sends: each class is answered by an error, or by what can be saved, never by a panic.
+//! Bytes that no honest broker sends. Each class leads to an error or to the part that is valid, never to a panic.
 //!
-//! Random cases come from numbered seeds; a failure names its seed. That nothing is reserved on the word of a count or a
-//! length is held by running all of these tests once more in a process with little address space.
+//! Random cases come from numbered seeds, and a failure names its seed. All of these tests run once more in a process with little
+//! address space: it aborts if memory is reserved for a count or a length alone.
 
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -22,7 +22,7 @@ fn seeds(count: u64, mut case: impl FnMut(&mut fastrand::Rng)) {
     }
 }
 
-/// Numbers at which decoders of lengths and counts go wrong, classic and compact.
+/// Lengths and counts that break careless decoders, classic and compact.
 const CLAIMS: [&[u8]; 9] = [
     &[0x7f, 0xff, 0xff, 0xff],
     &[0xff, 0xff, 0xff, 0xff],
@@ -35,7 +35,7 @@ const CLAIMS: [&[u8]; 9] = [
     &[0x7f, 0xff],
 ];
 
-/// Writes `claim` over what is at `at`, as far as there are bytes.
+/// Overwrites the bytes at `at` with `claim`, up to the end.
 fn overwrite(bytes: &mut [u8], at: usize, claim: &[u8]) {
     let end = bytes.len().min(at + claim.len());
     bytes[at..end].copy_from_slice(&claim[..end - at]);
@@ -64,10 +64,10 @@ fn mutate(rng: &mut fastrand::Rng, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A count of 2³¹ elements asks for gigabytes, which this process may have and that one may not: it would abort.
+/// A count of 2³¹ elements would reserve gigabytes. The process within has less, and would abort.
 #[cfg(target_os = "linux")]
 #[test]
-fn hostile_bytes_are_answered_in_little_memory() {
+fn hostile_bytes_take_little_memory() {
     const INSIDE: &str = "OTTLA_LITTLE_MEMORY";
     const KIBIBYTES: u32 = 1 << 20;
     if std::env::var_os(INSIDE).is_some() {

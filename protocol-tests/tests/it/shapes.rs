@@ -1,6 +1,6 @@
-//! The responses and requests of the control plane, against what `kafka-protocol` writes and reads.
+//! Responses and requests against `kafka-protocol`, which writes the responses and reads the requests.
 //!
-//! Values are random, from numbered seeds: texts and lists of every length, nulls, and tagged fields that nobody knows.
+//! Values are random, from numbered seeds: strings and lists of every length, nulls, and unknown tagged fields.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -32,7 +32,7 @@ mod responses;
 
 const SEEDS: u64 = 40;
 
-/// Random values for a message of one version. What another version has stays at its default.
+/// Random values for a message of one version. Fields of other versions keep their defaults.
 struct Fill {
     rng: fastrand::Rng,
     version: i16,
@@ -68,7 +68,7 @@ impl Fill {
         self.rng.bool()
     }
 
-    /// An error's number, or none. Not 35, which changes the form of what follows in ApiVersions.
+    /// An error code, or none. Not 35, which changes the encoding of ApiVersions.
     fn code(&mut self) -> i16 {
         *self.rng.choice(&[0, 0, -1, 3, 5, 6, 41, 999]).expect("there are some")
     }
@@ -109,14 +109,14 @@ impl Fill {
         (0..count).map(|_| make(self)).collect()
     }
 
-    /// Tagged fields that nobody knows; versions that are not flexible leave them out.
+    /// Unknown tagged fields, in flexible versions.
     fn tags(&mut self, flexible_from: i16) -> BTreeMap<i32, Bytes> {
         let count = if self.version >= flexible_from && self.rng.u8(..4) == 0 { self.rng.i32(1..4) } else { 0 };
         (0..count).map(|at| (100 + at * 200, Bytes::from(vec![0xff; self.rng.usize(..200)]))).collect()
     }
 }
 
-/// Each version that is spoken of `api`, with each seed.
+/// Each supported version of `api`, with each seed.
 fn fills(api: Api) -> impl Iterator<Item = Fill> {
     let (low, high) = api.versions();
     (low..=high).flat_map(|version| (0..SEEDS).map(move |seed| Fill::new(seed, version)))

@@ -4,40 +4,40 @@ use std::fmt;
 
 use crate::error::Error;
 
-/// Why bytes are not what they should be.
+/// Why bytes from a peer could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecodeError {
-    /// A count of elements that the rest of the frame cannot hold.
+    /// A count of elements exceeds what the rest of the frame can hold.
     CountExceedsFrame {
-        /// What was declared.
+        /// The declared count.
         count: usize,
-        /// What was left.
+        /// Bytes left in the frame.
         remaining: usize,
     },
     /// A frame's length is outside the limit.
     FrameLength {
-        /// What was declared.
+        /// The declared length.
         length: i32,
-        /// What is allowed.
+        /// The longest frame that is accepted.
         limit: usize,
     },
-    /// A null where there must be a value, or a negative length other than −1.
+    /// A null where a value is required, or a negative length other than −1.
     Negative(i64),
-    /// The peer speaks something else.
+    /// The peer speaks another protocol.
     NotKafka(&'static str),
-    /// The bytes end in the middle of something.
+    /// The bytes end within a field.
     Truncated,
-    /// A tagged field whose size is not that of what it holds, by its number.
+    /// The declared size of a tagged field differs from the size of its content. Holds the tag.
     TagSize(u32),
-    /// A tagged field that does not come after the one before it, as KIP-482 has them.
+    /// Tagged fields do not ascend, as KIP-482 requires. Holds the tag.
     TagOrder(u32),
     /// A string is not UTF-8.
     Utf8,
-    /// A variable-length number that is too long.
+    /// A variable-length number is too long.
     Varint,
-    /// What the message crate says of the body.
+    /// The reason that `kafka-protocol` gave, or that a request does not fit the version.
     Message(String),
-    /// A version that this client does not speak.
+    /// This client does not speak the version.
     Version(i16),
 }
 
@@ -45,20 +45,20 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CountExceedsFrame { count, remaining } => {
-                write!(f, "a count of {count} elements where {remaining} bytes are left")
+                write!(f, "a count of {count} elements exceeds the {remaining} bytes that are left")
             }
             Self::FrameLength { length, limit } => {
-                write!(f, "a response of {length} bytes, where the limit is {limit}")
+                write!(f, "a response of {length} bytes exceeds the limit of {limit}")
             }
-            Self::Negative(number) => write!(f, "the length {number} where there must be a value"),
+            Self::Negative(number) => write!(f, "a length of {number} where a value is required"),
             Self::NotKafka(what) => write!(f, "the peer does not speak Kafka: {what}"),
             Self::Truncated => f.write_str("the response ends too early"),
-            Self::TagSize(tag) => write!(f, "tagged field {tag} is not of the size that it declares"),
-            Self::TagOrder(tag) => write!(f, "tagged field {tag} does not come after the one before it"),
+            Self::TagSize(tag) => write!(f, "tagged field {tag} does not have its declared size"),
+            Self::TagOrder(tag) => write!(f, "tagged field {tag} is out of order"),
             Self::Utf8 => f.write_str("a string is not UTF-8"),
             Self::Varint => f.write_str("a variable-length number is too long"),
             Self::Message(text) => f.write_str(text),
-            Self::Version(version) => write!(f, "version {version} is not spoken"),
+            Self::Version(version) => write!(f, "version {version} is not supported"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The protocol's primitives, as bytes.
+//! Reading and writing the protocol's primitives.
 
 mod error;
 mod reader;

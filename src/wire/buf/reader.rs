@@ -1,7 +1,7 @@
 //! Reading the protocol's primitives off a frame.
 //!
-//! A count or a length from the wire is held against the bytes that are really there before anything is reserved for it, and
-//! no byte vouches for two counts: the memory made for a frame is in proportion to its size, whatever it claims.
+//! Counts and lengths are checked against the bytes that arrived before memory is reserved for them. No byte covers two counts. The
+//! memory for a frame is therefore proportional to its size, whatever it claims.
 
 use bytes::Buf;
 use bytes::Bytes;
@@ -12,16 +12,16 @@ use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// The most that one byte of an array's smallest element may cost in memory: what [`Reader`] bounds counts by, and tests hold.
+/// Limit of the memory for an element of an array, as a multiple of the fewest bytes that encode one.
 pub const COST_MAX: usize = 8;
 
-/// Reads primitives off a frame; what it hands out borrows from the frame.
+/// Reads primitives off a frame. Byte fields borrow from the frame.
 #[derive(Debug)]
 pub struct Reader {
     rest: Bytes,
     flexible: bool,
-    /// Bytes of `rest` that elements still to come of the arrays being read need at least. Nothing else may use them, so that
-    /// an array within an array cannot claim what the outer one has claimed already.
+    /// Bytes of `rest` reserved for later elements of the arrays being read. Only those elements may use them: an array within an
+    /// array cannot claim bytes that the outer array has claimed.
     promised: usize,
 }
 
@@ -31,12 +31,12 @@ impl Reader {
         Self { rest: bytes, flexible, promised: 0 }
     }
 
-    /// What has not been read.
+    /// How many bytes have not been read.
     pub fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// What has not been read and is not promised to elements still to come.
+    /// How many bytes have not been read and are not reserved for later elements.
     fn free(&self) -> usize {
         self.rest.len().saturating_sub(self.promised)
     }
@@ -108,7 +108,7 @@ impl Reader {
         Err(DecodeError::Varint)
     }
 
-    /// A length in the version's own form; `None` is null.
+    /// A length, in the encoding of the version. `None` is null.
     fn length(&mut self, short: bool) -> Result<Option<usize>, DecodeError> {
         let declared = if self.flexible {
             i64::from(self.uvarint()?) - 1
@@ -133,7 +133,7 @@ impl Reader {
         Ok(Some(count))
     }
 
-    /// Reads `count` elements, each of at least `min_len` bytes, which are kept for it meanwhile.
+    /// Reads `count` elements. At least `min_len` bytes stay reserved for each of them until it is read.
     fn each(
         &mut self,
         count: usize,
@@ -148,7 +148,7 @@ impl Reader {
         Ok(())
     }
 
-    /// An array, each element read by `read`, which finds at least `min_len` bytes in any element that is whole.
+    /// An array whose elements `read` reads. A whole element has at least `min_len` bytes.
     pub fn array<T>(
         &mut self,
         min_len: usize,
@@ -164,7 +164,7 @@ impl Reader {
         mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
         let Some(count) = self.nullable_count(min_len)? else { return Ok(None) };
-        // Exactly: growing by doubling would hold up to three times as much when a frame is full of the smallest elements.
+        // The exact capacity: doubling would take up to three times as much for a frame full of the smallest elements.
         let mut elements = Vec::with_capacity(count);
         self.each(count, min_len, |reader| {
             elements.push(read(reader)?);
@@ -173,7 +173,7 @@ impl Reader {
         Ok(Some(elements))
     }
 
-    /// An array of which `read` leaves out, by `None`, elements that say nothing. Those it keeps have at least `kept_len` bytes.
+    /// An array from which `read` drops elements by returning `None`. Elements that it keeps have at least `kept_len` bytes.
     pub fn array_of_kept<T>(
         &mut self,
         min_len: usize,
@@ -189,7 +189,7 @@ impl Reader {
         Ok(elements)
     }
 
-    /// Passes over an array, each element passed over by `skip`.
+    /// Skips an array whose elements `skip` skips.
     pub fn skip_array(
         &mut self,
         min_len: usize,
@@ -199,7 +199,7 @@ impl Reader {
         self.each(count, min_len, skip)
     }
 
-    /// Passes over an array that may be null, each element passed over by `skip`.
+    /// Skips an array that may be null, whose elements `skip` skips.
     pub fn skip_nullable_array(
         &mut self,
         min_len: usize,
@@ -218,7 +218,7 @@ impl Reader {
         Ok(numbers)
     }
 
-    /// What `make` makes of a string that may be null.
+    /// Converts a string that may be null.
     fn text<T>(&mut self, make: impl FnOnce(&str) -> T) -> Result<Option<T>, DecodeError> {
         let Some(length) = self.length(true)? else { return Ok(None) };
         self.need(length)?;
@@ -235,12 +235,12 @@ impl Reader {
         self.nullable_string()?.ok_or(DecodeError::Negative(-1))
     }
 
-    /// A string that may be null, in the least memory.
+    /// A string that may be null, without spare capacity.
     pub fn nullable_str(&mut self) -> Result<Option<Box<str>>, DecodeError> {
         self.text(|text| Box::from(text))
     }
 
-    /// A string in the least memory.
+    /// A string without spare capacity.
     pub fn str(&mut self) -> Result<Box<str>, DecodeError> {
         self.nullable_str()?.ok_or(DecodeError::Negative(-1))
     }
@@ -249,12 +249,12 @@ impl Reader {
         self.text(|text| TopicName::from(text))?.ok_or(DecodeError::Negative(-1))
     }
 
-    /// Passes over a string.
+    /// Skips a string.
     pub fn skip_string(&mut self) -> Result<(), DecodeError> {
         self.text(|_| ())?.ok_or(DecodeError::Negative(-1))
     }
 
-    /// Passes over a string that may be null.
+    /// Skips a string that may be null.
     pub fn skip_nullable_string(&mut self) -> Result<(), DecodeError> {
         self.text(|_| ()).map(drop)
     }
@@ -265,8 +265,8 @@ impl Reader {
         self.take(length).map(Some)
     }
 
-    /// Reads the tagged fields of a flexible version, which ascend; `known` reads those it knows to their ends, and skips the
-    /// others by leaving them.
+    /// Reads the tagged fields of a flexible version, whose tags ascend. `known` reads the fields it knows to their ends, and does
+    /// not touch the others.
     pub fn tags(
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<(), DecodeError>,
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_count_that_the_frame_cannot_hold_is_refused_before_anything_is_reserved() {
+    fn count_beyond_the_frame_is_refused_before_memory_is_reserved() {
         let mut reader = Reader::new(Bytes::from_static(&[0x7f, 0xff, 0xff, 0xff]), false);
         let refused = DecodeError::CountExceedsFrame { count: 0x7fff_ffff, remaining: 0 };
         assert_eq!(reader.i32s(), Err(refused.clone()));
@@ -313,9 +313,9 @@ mod tests {
         assert_eq!(reader.array(4, Reader::i32), Err(refused));
     }
 
-    /// Two elements of at least five bytes, the first of which claims eight numbers where the second has its bytes.
+    /// Two elements of at least five bytes. The first claims numbers that would lie in the bytes of the second.
     #[test]
-    fn an_array_within_an_array_cannot_claim_what_the_outer_one_has_claimed() {
+    fn inner_array_cannot_claim_bytes_of_the_outer_array() {
         let read = |inner: u8| {
             let frame = [&[3, inner][..], &[0; 4], &[2], &[0; 4]].concat();
             Reader::new(frame.into(), true).array(5, Reader::i32s)
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tagged_field_that_is_known_has_the_size_of_what_it_holds() {
+    fn known_tagged_field_of_another_size_is_refused() {
         let read = |size: u8| {
             let frame = [&[1, 0, size][..], &[0; 3]].concat();
             Reader::new(frame.into(), true).tags(|_, field| field.i16().map(drop))
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsigned_varint_has_at_most_five_bytes_and_32_bits() {
+    fn varint_of_more_than_32_bits_is_refused() {
         let read = |bytes: &'static [u8]| Reader::new(Bytes::from_static(bytes), true).uvarint();
         assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
         assert_eq!(read(&[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(DecodeError::Varint));

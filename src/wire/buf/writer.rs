@@ -1,4 +1,4 @@
-//! Writing the protocol's primitives, in pieces that a vectored write takes without copying record bytes.
+//! Writing the protocol's primitives into pieces for a vectored write, without copying record bytes.
 
 use std::collections::VecDeque;
 
@@ -10,7 +10,7 @@ use crate::error::Code;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 
-/// Bytes to be written, in pieces: small ones are gathered in one buffer, large ones are kept as they are.
+/// Bytes to be written, in pieces. Small ones are copied into one buffer, large ones are referenced.
 #[derive(Debug, Default)]
 pub struct Chunks {
     parts: VecDeque<Bytes>,
@@ -19,7 +19,7 @@ pub struct Chunks {
     flexible: bool,
 }
 
-/// Pieces from here on are referenced, not copied: below, one more piece of a vectored write costs more than the copy.
+/// Pieces of at least this size are referenced. Copying smaller ones costs less than another piece of a vectored write.
 const REFERENCE_FROM: usize = 4096;
 
 impl Chunks {
@@ -28,12 +28,12 @@ impl Chunks {
         self.flexible = flexible;
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub fn len(&self) -> usize {
         self.parts_len + self.scratch.len()
     }
 
-    /// Whether there are none.
+    /// Whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -83,7 +83,7 @@ impl Chunks {
     }
 
     fn put_length(&mut self, length: Option<usize>, short: bool) {
-        let fits = "what is written fits a frame";
+        let fits = "lengths within a request fit a frame";
         if self.flexible {
             self.put_uvarint(length.map_or(0, |length| u32::try_from(length + 1).expect(fits)));
         } else if short {
@@ -98,7 +98,7 @@ impl Chunks {
         self.put_length(count, false);
     }
 
-    /// An array, each element written by `write`.
+    /// An array whose elements `write` writes.
     pub fn put_array<T>(&mut self, elements: &[T], mut write: impl FnMut(&mut Self, &T)) {
         self.put_count(Some(elements.len()));
         for element in elements {
@@ -107,7 +107,7 @@ impl Chunks {
     }
 
     pub fn put_nullable_string(&mut self, text: Option<&str>) {
-        // A classic string's length has 16 bits; longer ones are cut at a character so that the frame stays whole.
+        // The length of a classic string has 16 bits. A longer string is cut between characters so that the frame stays valid.
         let text = text.map(|text| if self.flexible { text } else { cut(text, 32_767) });
         self.put_length(text.map(str::len), true);
         self.scratch.put_slice(text.unwrap_or_default().as_bytes());
@@ -117,7 +117,7 @@ impl Chunks {
         self.put_nullable_string(Some(text));
     }
 
-    /// Bytes in one or more pieces under one length. Large pieces are referenced.
+    /// One byte field in one or more pieces. Large pieces are referenced.
     pub fn put_bytes(&mut self, pieces: Option<&[&Bytes]>) {
         self.put_length(pieces.map(|pieces| pieces.iter().map(|piece| piece.len()).sum()), false);
         for piece in pieces.unwrap_or_default() {
@@ -151,7 +151,7 @@ impl Chunks {
         }
     }
 
-    /// Writes what `write` writes as the content of a tagged field.
+    /// The content of a tagged field, which `write` writes.
     pub fn field(write: impl FnOnce(&mut Self)) -> Vec<u8> {
         let mut field = Self { flexible: true, ..Self::default() };
         write(&mut field);
@@ -165,13 +165,13 @@ impl Chunks {
         }
     }
 
-    /// The pieces in order.
+    /// The pieces, in order.
     pub fn into_parts(mut self) -> VecDeque<Bytes> {
         self.flush();
         self.parts
     }
 
-    /// All in one piece.
+    /// All bytes in one piece.
     pub fn into_bytes(self) -> Bytes {
         let mut all = BytesMut::with_capacity(self.len());
         for part in self.into_parts() {
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_pieces_are_referenced_and_small_ones_gathered() {
+    fn large_pieces_are_referenced_and_small_ones_copied() {
         let large = Bytes::from(vec![7; REFERENCE_FROM]);
         let mut chunks = Chunks::default();
         chunks.put_i32(1);

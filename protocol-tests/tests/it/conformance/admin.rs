@@ -26,59 +26,59 @@ use super::versions;
 use super::wording;
 
 #[test]
-fn the_versions_told_are_those_of_the_broker() {
+fn versions_are_those_of_kafka() {
     let spoken = Cluster::builder().build();
     compare(|peer| {
         for version in 0..=4 {
-            let ask = ApiVersionsRequest::default();
-            let ask = match version {
-                ..3 => ask,
-                3.. => ask.with_client_software_name(text("ottla")).with_client_software_version(text("1")),
+            let request = ApiVersionsRequest::default();
+            let request = match version {
+                ..3 => request,
+                3.. => request.with_client_software_name(text("ottla")).with_client_software_version(text("1")),
             };
-            let told = peer.ask(version, &ask).expect("a reply");
-            peer.say(format!("api versions: error: version {version}"), told.error_code);
-            for api in told.api_keys.iter().filter(|api| spoken.versions(api.api_key).is_some()) {
+            let response = peer.send(version, &request).expect("a response");
+            peer.record(format!("api versions: error: version {version}"), response.error_code);
+            for api in response.api_keys.iter().filter(|api| spoken.versions(api.api_key).is_some()) {
                 let range = (api.min_version, api.max_version);
-                peer.say(format!("api versions: api {}: version {version}", api.api_key), range);
+                peer.record(format!("api versions: api {}: version {version}", api.api_key), range);
             }
         }
     });
 }
 
 #[test]
-fn an_unspoken_version_of_api_versions_is_answered_in_version_0() {
+fn unsupported_version_of_api_versions_is_answered_in_version_0() {
     compare(|peer| {
         for version in [5, 99] {
             use kafka_protocol::messages::ApiVersionsResponse;
-            let told = peer.ask_raw_with::<ApiVersionsResponse>(18, version, 2, 0, &[]).map(|told| {
-                let own = told.api_keys.iter().find(|api| api.api_key == 18).cloned();
-                (told.error_code, told.api_keys.len(), own)
+            let response = peer.send_raw_with::<ApiVersionsResponse>(18, version, 2, 0, &[]).map(|response| {
+                let own = response.api_keys.iter().find(|api| api.api_key == 18).cloned();
+                (response.error_code, response.api_keys.len(), own)
             });
-            let told = told.map(|(code, _, own)| (code, own));
-            peer.say(format!("api versions: unspoken version {version}"), told);
+            let response = response.map(|(code, _, own)| (code, own));
+            peer.record(format!("api versions: unspoken version {version}"), response);
         }
     });
 }
 
-fn say_metadata(peer: &mut Peer, question: String, answer: Result<MetadataResponse, &'static str>) {
-    let tidied = answer.map(|mut told| {
-        told.throttle_time_ms = 0;
-        wording(&mut told.cluster_id);
-        for broker in &mut told.brokers {
+fn record_metadata(peer: &mut Peer, step: String, response: Result<MetadataResponse, &'static str>) {
+    let tidied = response.map(|mut response| {
+        response.throttle_time_ms = 0;
+        wording(&mut response.cluster_id);
+        for broker in &mut response.brokers {
             broker.host = text("");
             broker.port = 0;
         }
-        told.topics.iter_mut().for_each(|topic| flag(&mut topic.topic_id));
-        for topic in &mut told.topics {
+        response.topics.iter_mut().for_each(|topic| flag(&mut topic.topic_id));
+        for topic in &mut response.topics {
             topic.partitions.sort_by_key(|partition| partition.partition_index);
         }
-        told
+        response
     });
-    peer.say(question, tidied);
+    peer.record(step, tidied);
 }
 
 #[test]
-fn metadata_is_told_alike() {
+fn metadata_is_answered_as_by_kafka() {
     let topic = rig::fresh("conf-meta");
     compare(|peer| {
         let id = make(peer, &topic, 3);
@@ -86,7 +86,7 @@ fn metadata_is_told_alike() {
         flag(&mut unknown);
         let named = |topic: &str| MetadataRequestTopic::default().with_name(Some(name(topic)));
         for version in versions(key::METADATA) {
-            let mut asks = vec![
+            let mut requests = vec![
                 ("a topic", vec![named(&topic)]),
                 ("an unknown topic", vec![named("conf-none")]),
                 ("a name that is none", vec![named("a/b")]),
@@ -94,47 +94,47 @@ fn metadata_is_told_alike() {
                 ("a topic twice", vec![named(&topic), named(&topic)]),
             ];
             if version >= 1 {
-                asks.push(("none", Vec::new()));
+                requests.push(("none", Vec::new()));
             }
             if version >= 12 {
                 let by_id = |id| MetadataRequestTopic::default().with_name(None).with_topic_id(id);
-                asks.push(("an id", vec![by_id(id)]));
-                asks.push(("an unknown id", vec![by_id(unknown)]));
+                requests.push(("an id", vec![by_id(id)]));
+                requests.push(("an unknown id", vec![by_id(unknown)]));
             }
-            for (what, topics) in asks {
-                let ask = MetadataRequest::default().with_topics(Some(topics));
-                let answer = peer.ask(version, &ask);
-                say_metadata(peer, format!("metadata: {what}: version {version}"), answer);
+            for (what, topics) in requests {
+                let request = MetadataRequest::default().with_topics(Some(topics));
+                let response = peer.send(version, &request);
+                record_metadata(peer, format!("metadata: {what}: version {version}"), response);
             }
         }
     });
 }
 
 #[test]
-fn the_cluster_is_described_alike() {
+fn cluster_is_described_as_by_kafka() {
     compare(|peer| {
         for version in versions(key::DESCRIBE_CLUSTER) {
             for endpoint_type in if version >= 1 { vec![1, 2, 7] } else { vec![1] } {
-                let ask = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
-                let answer = peer.ask(version, &ask).map(|mut told| {
-                    told.throttle_time_ms = 0;
-                    wording(&mut told.error_message);
-                    let has_id = i32::from(!told.cluster_id.is_empty());
-                    told.cluster_id = text(&has_id.to_string());
-                    for broker in &mut told.brokers {
+                let request = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
+                let response = peer.send(version, &request).map(|mut response| {
+                    response.throttle_time_ms = 0;
+                    wording(&mut response.error_message);
+                    let has_id = i32::from(!response.cluster_id.is_empty());
+                    response.cluster_id = text(&has_id.to_string());
+                    for broker in &mut response.brokers {
                         broker.host = text("");
                         broker.port = 0;
                     }
-                    told
+                    response
                 });
-                peer.say(format!("describe cluster: endpoints {endpoint_type}: version {version}"), answer);
+                peer.record(format!("describe cluster: endpoints {endpoint_type}: version {version}"), response);
             }
         }
     });
 }
 
 #[test]
-fn topics_are_made_and_deleted_alike() {
+fn topics_are_created_and_deleted_as_by_kafka() {
     let prefix = rig::fresh("conf-admin");
     compare(|peer| {
         for version in versions(key::CREATE_TOPICS) {
@@ -180,19 +180,19 @@ fn create(peer: &mut Peer, version: i16, topic: &str) {
         plain(-1, -1).with_name(name(&format!("{topic}-assigned"))).with_assignments(vec![assigned(0), assigned(1)]);
     steps.push(("assigned", vec![by_hand], false));
     for (what, topics, validate_only) in steps {
-        let ask = CreateTopicsRequest::default().with_topics(topics).with_validate_only(validate_only);
-        let answer = peer.ask(version, &ask.with_timeout_ms(10_000)).map(|mut told| {
-            told.throttle_time_ms = 0;
-            for topic in &mut told.topics {
+        let request = CreateTopicsRequest::default().with_topics(topics).with_validate_only(validate_only);
+        let response = peer.send(version, &request.with_timeout_ms(10_000)).map(|mut response| {
+            response.throttle_time_ms = 0;
+            for topic in &mut response.topics {
                 flag(&mut topic.topic_id);
                 wording(&mut topic.error_message);
-                // What a broker's defaults are is not what is compared.
+                // The broker's defaults are not compared.
                 topic.configs = topic.configs.take().map(|_| Vec::new());
             }
-            told.topics.sort_by(|one, other| one.name.cmp(&other.name));
-            told
+            response.topics.sort_by(|one, other| one.name.cmp(&other.name));
+            response
         });
-        peer.say(format!("create: {what}: version {version}"), answer);
+        peer.record(format!("create: {what}: version {version}"), response);
     }
 }
 
@@ -213,19 +213,19 @@ fn delete(peer: &mut Peer, version: i16, topic: &str) {
         steps.push(("an id that was deleted", vec![by_id(id)]));
     }
     for (what, topics) in steps {
-        let ask = DeleteTopicsRequest::default().with_timeout_ms(10_000);
-        let ask = match version {
-            ..6 => ask.with_topic_names(topics.into_iter().filter_map(|topic| topic.name).collect()),
-            6.. => ask.with_topics(topics),
+        let request = DeleteTopicsRequest::default().with_timeout_ms(10_000);
+        let request = match version {
+            ..6 => request.with_topic_names(topics.into_iter().filter_map(|topic| topic.name).collect()),
+            6.. => request.with_topics(topics),
         };
-        let answer = peer.ask(version, &ask).map(|mut told| {
-            told.throttle_time_ms = 0;
-            for topic in &mut told.responses {
+        let response = peer.send(version, &request).map(|mut response| {
+            response.throttle_time_ms = 0;
+            for topic in &mut response.responses {
                 flag(&mut topic.topic_id);
                 wording(&mut topic.error_message);
             }
-            told
+            response
         });
-        peer.say(format!("delete: {what}: version {version}"), answer);
+        peer.record(format!("delete: {what}: version {version}"), response);
     }
 }

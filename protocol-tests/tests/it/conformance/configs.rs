@@ -1,4 +1,4 @@
-//! DescribeConfigs.
+//! DescribeConfigs: entries that the mock has, compared with those of a broker.
 
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DescribeConfigsRequest;
@@ -27,7 +27,7 @@ fn asked(kind: i8, name: &str, key: &str) -> DescribeConfigsResource {
 }
 
 #[test]
-fn configurations_are_described_alike() {
+fn configurations_are_described_as_by_kafka() {
     let topic = rig::fresh("conf-configs");
     let limited = format!("{topic}-limited");
     compare(|peer| {
@@ -35,11 +35,11 @@ fn configurations_are_described_alike() {
         let limit = CreatableTopicConfig::default().with_name(text("max.message.bytes")).with_value(Some(text("2000")));
         let creatable = CreatableTopic::default().with_name(name(&limited)).with_num_partitions(1);
         let creatable = creatable.with_replication_factor(1).with_configs(vec![limit]);
-        let ask = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(10_000);
-        assert_eq!(peer.ask(7, &ask).expect("a reply").topics[0].error_code, 0);
+        let request = CreateTopicsRequest::default().with_topics(vec![creatable]).with_timeout_ms(10_000);
+        assert_eq!(peer.send(7, &request).expect("a response").topics[0].error_code, 0);
         // The broker knows of the topic a moment after it was created.
         let known = DescribeConfigsRequest::default().with_resources(vec![asked(TOPIC, &limited, "max.message.bytes")]);
-        while peer.ask(1, &known).expect("a reply").results[0].error_code != 0 {
+        while peer.send(1, &known).expect("a response").results[0].error_code != 0 {
             std::thread::yield_now();
         }
         let resources = [
@@ -58,11 +58,11 @@ fn configurations_are_described_alike() {
             for (label, resources) in &resources {
                 for synonyms in [false, true] {
                     let documentation = synonyms && version >= 3;
-                    let ask = DescribeConfigsRequest::default()
+                    let request = DescribeConfigsRequest::default()
                         .with_resources(resources.clone())
                         .with_include_synonyms(synonyms)
                         .with_include_documentation(documentation);
-                    let answer = peer.ask(version, &ask).map(|mut described| {
+                    let response = peer.send(version, &request).map(|mut described| {
                         described.throttle_time_ms = 0;
                         for result in &mut described.results {
                             wording(&mut result.error_message);
@@ -71,7 +71,7 @@ fn configurations_are_described_alike() {
                         described.results.sort_by_key(|result| (result.resource_type, result.resource_name.clone()));
                         described
                     });
-                    peer.say(format!("describe configs: {label}: synonyms {synonyms}: version {version}"), answer);
+                    peer.record(format!("describe configs: {label}: synonyms {synonyms}: version {version}"), response);
                 }
             }
         }

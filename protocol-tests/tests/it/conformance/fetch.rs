@@ -21,7 +21,7 @@ use super::peer::Peer;
 use super::text;
 use super::versions;
 
-/// The same on both sides, so that the records can be compared byte by byte.
+/// Equal on both sides, so that records can be compared byte by byte.
 const TIMESTAMP: i64 = 1_700_000_000_000;
 
 /// Three batches in partition 0, one in partition 1, none in 2 and 3.
@@ -32,12 +32,12 @@ pub(super) fn fill(peer: &mut Peer, topic: &str) {
         let records = Draft::of(TIMESTAMP + at, values).bytes();
         let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
         let topic = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
-        let ask = ProduceRequest::default()
+        let request = ProduceRequest::default()
             .with_transactional_id(None)
             .with_acks(-1)
             .with_timeout_ms(5_000)
             .with_topic_data(vec![topic]);
-        assert_eq!(peer.ask(9, &ask).expect("a reply").responses[0].partition_responses[0].error_code, 0);
+        assert_eq!(peer.send(9, &request).expect("a response").responses[0].partition_responses[0].error_code, 0);
     }
 }
 
@@ -49,7 +49,7 @@ fn base() -> FetchRequest {
     FetchRequest::default().with_max_wait_ms(0).with_min_bytes(0).with_max_bytes(1 << 20)
 }
 
-macro_rules! ask {
+macro_rules! request {
     ($version:expr, $topic:expr, $id:expr, $partitions:expr) => {{
         let topic = FetchTopic::default().with_partitions($partitions);
         base().with_topics(vec![match $version {
@@ -59,8 +59,8 @@ macro_rules! ask {
     }};
 }
 
-fn say(peer: &mut Peer, question: String, answer: Result<FetchResponse, &'static str>) {
-    let tidied = answer.map(|mut response| {
+fn record(peer: &mut Peer, step: String, response: Result<FetchResponse, &'static str>) {
+    let tidied = response.map(|mut response| {
         response.throttle_time_ms = 0;
         response.session_id = i32::from(response.session_id != 0);
         for endpoint in &mut response.node_endpoints {
@@ -70,17 +70,17 @@ fn say(peer: &mut Peer, question: String, answer: Result<FetchResponse, &'static
         for topic in &mut response.responses {
             flag(&mut topic.topic_id);
             for partition in &mut topic.partitions {
-                // Null and empty say the same.
+                // Null and an empty list are equivalent.
                 partition.records = partition.records.take().or_else(|| Some(Bytes::new()));
             }
         }
         response
     });
-    peer.say(question, tidied);
+    peer.record(step, tidied);
 }
 
 #[test]
-fn records_offsets_and_limits_are_answered_alike() {
+fn fetches_are_answered_as_by_kafka() {
     let topic = rig::fresh("conf-fetch");
     compare(|peer| {
         let id = make(peer, &topic, 4);
@@ -90,66 +90,69 @@ fn records_offsets_and_limits_are_answered_alike() {
             let sized = |bytes| vec![partition(0, 0).with_partition_max_bytes(bytes), partition(1, 0)];
             let known = |epoch| vec![partition(0, 5).with_current_leader_epoch(epoch)];
             let last = |epoch, offset| vec![partition(0, offset).with_last_fetched_epoch(epoch)];
-            let mut asks = vec![
-                ("everything", ask!(version, &topic, id, (0..4).map(|index| partition(index, 0)).collect())),
+            let mut requests = vec![
+                ("everything", request!(version, &topic, id, (0..4).map(|index| partition(index, 0)).collect())),
                 (
                     "the other way round",
-                    ask!(version, &topic, id, (0..4).rev().map(|index| partition(index, 0)).collect()),
+                    request!(version, &topic, id, (0..4).rev().map(|index| partition(index, 0)).collect()),
                 ),
-                ("the middle of a batch", ask!(version, &topic, id, all(1))),
-                ("the last batch", ask!(version, &topic, id, all(4))),
-                ("the end", ask!(version, &topic, id, all(5))),
-                ("beyond the end", ask!(version, &topic, id, all(6))),
-                ("a negative offset", ask!(version, &topic, id, all(-1))),
-                ("an unknown partition", ask!(version, &topic, id, vec![partition(99, 0)])),
-                ("one byte", ask!(version, &topic, id, sized(1)).with_max_bytes(1)),
-                ("one byte of the partition", ask!(version, &topic, id, sized(1))),
-                ("a hundred bytes", ask!(version, &topic, id, sized(100))),
-                ("a hundred bytes in all", ask!(version, &topic, id, sized(1 << 20)).with_max_bytes(100)),
-                ("nothing of the partition", ask!(version, &topic, id, sized(0))),
-                ("more than there is", ask!(version, &topic, id, all(0)).with_min_bytes(1 << 20).with_max_wait_ms(30)),
-                ("read committed", ask!(version, &topic, id, all(0)).with_isolation_level(1)),
-                ("read committed at the end", ask!(version, &topic, id, all(5)).with_isolation_level(1)),
+                ("the middle of a batch", request!(version, &topic, id, all(1))),
+                ("the last batch", request!(version, &topic, id, all(4))),
+                ("the end", request!(version, &topic, id, all(5))),
+                ("beyond the end", request!(version, &topic, id, all(6))),
+                ("a negative offset", request!(version, &topic, id, all(-1))),
+                ("an unknown partition", request!(version, &topic, id, vec![partition(99, 0)])),
+                ("one byte", request!(version, &topic, id, sized(1)).with_max_bytes(1)),
+                ("one byte of the partition", request!(version, &topic, id, sized(1))),
+                ("a hundred bytes", request!(version, &topic, id, sized(100))),
+                ("a hundred bytes in all", request!(version, &topic, id, sized(1 << 20)).with_max_bytes(100)),
+                ("nothing of the partition", request!(version, &topic, id, sized(0))),
+                (
+                    "more than there is",
+                    request!(version, &topic, id, all(0)).with_min_bytes(1 << 20).with_max_wait_ms(30),
+                ),
+                ("read committed", request!(version, &topic, id, all(0)).with_isolation_level(1)),
+                ("read committed at the end", request!(version, &topic, id, all(5)).with_isolation_level(1)),
                 ("no topic", base()),
             ];
             if version >= 9 {
-                asks.push(("the leader epoch", ask!(version, &topic, id, known(0))));
-                asks.push(("a later leader epoch", ask!(version, &topic, id, known(5))));
+                requests.push(("the leader epoch", request!(version, &topic, id, known(0))));
+                requests.push(("a later leader epoch", request!(version, &topic, id, known(5))));
             }
             if version >= 12 {
-                asks.push(("the last fetched epoch", ask!(version, &topic, id, last(0, 2))));
-                asks.push(("a last fetched epoch to come", ask!(version, &topic, id, last(3, 2))));
-                asks.push(("the last fetched epoch, beyond the end", ask!(version, &topic, id, last(0, 9))));
+                requests.push(("the last fetched epoch", request!(version, &topic, id, last(0, 2))));
+                requests.push(("a last fetched epoch to come", request!(version, &topic, id, last(3, 2))));
+                requests.push(("the last fetched epoch, beyond the end", request!(version, &topic, id, last(0, 9))));
             }
             let mut other = id;
             flag(&mut other);
-            asks.push(("an unknown topic", ask!(version, &format!("{topic}-none"), other, all(0))));
-            for (what, ask) in asks {
-                let answer = peer.ask(version, &ask);
-                say(peer, format!("fetch: {what}: version {version}"), answer);
+            requests.push(("an unknown topic", request!(version, &format!("{topic}-none"), other, all(0))));
+            for (what, request) in requests {
+                let response = peer.send(version, &request);
+                record(peer, format!("fetch: {what}: version {version}"), response);
             }
         }
     });
 }
 
 #[test]
-fn sessions_open_go_on_and_end_alike() {
+fn fetch_sessions_behave_as_in_kafka() {
     let topic = rig::fresh("conf-session");
     compare(|peer| {
         let id = make(peer, &topic, 4);
         fill(peer, &topic);
         for version in versions(key::FETCH).filter(|version| *version >= 7) {
             let mut session = 0;
-            let mut step = |peer: &mut Peer, what: &str, ask: FetchRequest, epoch: i32| {
-                let answer = peer.ask(version, &ask.with_session_id(session).with_session_epoch(epoch));
-                if let Ok(opened) = &answer
+            let mut step = |peer: &mut Peer, what: &str, request: FetchRequest, epoch: i32| {
+                let response = peer.send(version, &request.with_session_id(session).with_session_epoch(epoch));
+                if let Ok(opened) = &response
                     && epoch == 0
                 {
                     session = opened.session_id;
                 }
-                say(peer, format!("session: {what}: version {version}"), answer);
+                record(peer, format!("session: {what}: version {version}"), response);
             };
-            let some = |offset| ask!(version, &topic, id, vec![partition(0, offset), partition(2, 0)]);
+            let some = |offset| request!(version, &topic, id, vec![partition(0, offset), partition(2, 0)]);
             let forgotten = |index| {
                 let topic_name = if version < 13 { name(&topic) } else { name("") };
                 let mut forgotten = ForgottenTopic::default().with_topic(topic_name).with_partitions(vec![index]);
@@ -160,16 +163,16 @@ fn sessions_open_go_on_and_end_alike() {
             };
             step(peer, "a session that is not", some(0), 1);
             step(peer, "opened", some(0), 0);
-            step(peer, "read on", ask!(version, &topic, id, vec![partition(0, 5)]), 1);
+            step(peer, "read on", request!(version, &topic, id, vec![partition(0, 5)]), 1);
             step(peer, "nothing new", base(), 2);
             step(peer, "the wrong epoch", base(), 7);
             step(peer, "an old epoch", base(), 2);
-            step(peer, "one more partition", ask!(version, &topic, id, vec![partition(1, 0)]), 3);
-            step(peer, "back to the start", ask!(version, &topic, id, vec![partition(0, 0)]), 4);
-            step(peer, "out of range", ask!(version, &topic, id, vec![partition(0, 77)]), 5);
+            step(peer, "one more partition", request!(version, &topic, id, vec![partition(1, 0)]), 3);
+            step(peer, "back to the start", request!(version, &topic, id, vec![partition(0, 0)]), 4);
+            step(peer, "out of range", request!(version, &topic, id, vec![partition(0, 77)]), 5);
             step(peer, "out of range still", base(), 6);
             step(peer, "forgotten", forgotten(0), 7);
-            step(peer, "an unknown partition", ask!(version, &topic, id, vec![partition(99, 0)]), 8);
+            step(peer, "an unknown partition", request!(version, &topic, id, vec![partition(99, 0)]), 8);
             step(peer, "an unknown partition still", base(), 9);
             step(peer, "forgotten too", forgotten(99), 10);
             step(peer, "reopened", some(5), 0);

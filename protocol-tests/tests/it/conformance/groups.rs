@@ -28,10 +28,10 @@ use super::wording;
 /// Waits until the group's coordinator takes commits.
 fn settle(peer: &mut Peer, group: &str, topic: &str) {
     let find = FindCoordinatorRequest::default().with_key(text(group));
-    while peer.ask(3, &find).expect("a reply").error_code != 0 {
+    while peer.send(3, &find).expect("a response").error_code != 0 {
         std::thread::yield_now();
     }
-    while commit(peer, 8, group, topic, 3, 1, "").expect("a reply").topics[0].partitions[0].error_code != 0 {
+    while commit(peer, 8, group, topic, 3, 1, "").expect("a response").topics[0].partitions[0].error_code != 0 {
         std::thread::yield_now();
     }
 }
@@ -51,8 +51,8 @@ fn commit(
         .with_committed_metadata(Some(text(metadata)));
     let partition = if version >= 6 { partition.with_committed_leader_epoch(0) } else { partition };
     let topic = OffsetCommitRequestTopic::default().with_name(name(topic)).with_partitions(vec![partition]);
-    let ask = OffsetCommitRequest::default().with_group_id(GroupId(text(group))).with_topics(vec![topic]);
-    peer.ask(version, &ask)
+    let request = OffsetCommitRequest::default().with_group_id(GroupId(text(group))).with_topics(vec![topic]);
+    peer.send(version, &request)
 }
 
 fn fetch(
@@ -62,7 +62,7 @@ fn fetch(
     topics: Option<Vec<(&str, Vec<i32>)>>,
 ) -> Result<OffsetFetchResponse, &'static str> {
     let group = GroupId(text(group));
-    let ask = if version >= 8 {
+    let request = if version >= 8 {
         let topic = |(topic, partitions)| {
             OffsetFetchRequestTopics::default().with_name(name(topic)).with_partition_indexes(partitions)
         };
@@ -76,35 +76,38 @@ fn fetch(
         let topics = topics.map(|topics| topics.into_iter().map(topic).collect());
         OffsetFetchRequest::default().with_group_id(group).with_topics(topics)
     };
-    peer.ask(version, &ask)
+    peer.send(version, &request)
 }
 
-fn say_commit(peer: &mut Peer, question: String, answer: Result<OffsetCommitResponse, &'static str>) {
-    let tidied = answer.map(|mut told| {
-        told.throttle_time_ms = 0;
-        told.topics.iter_mut().for_each(|topic| flag(&mut topic.topic_id));
-        told
+fn record_commit(peer: &mut Peer, step: String, response: Result<OffsetCommitResponse, &'static str>) {
+    let tidied = response.map(|mut response| {
+        response.throttle_time_ms = 0;
+        response.topics.iter_mut().for_each(|topic| flag(&mut topic.topic_id));
+        response
     });
-    peer.say(question, tidied);
+    peer.record(step, tidied);
 }
 
-fn say_fetch(peer: &mut Peer, question: String, answer: Result<OffsetFetchResponse, &'static str>) {
-    let tidied = answer.map(|mut told| {
-        told.throttle_time_ms = 0;
-        let topics = told.groups.iter_mut().flat_map(|group| &mut group.topics);
+fn record_fetch(peer: &mut Peer, step: String, response: Result<OffsetFetchResponse, &'static str>) {
+    let tidied = response.map(|mut response| {
+        response.throttle_time_ms = 0;
+        let topics = response.groups.iter_mut().flat_map(|group| &mut group.topics);
         topics.for_each(|topic| {
             flag(&mut topic.topic_id);
-            // A group's offsets have no order.
+            // The offsets of a group have no order.
             topic.partitions.sort_by_key(|partition| partition.partition_index);
         });
-        told.topics.iter_mut().for_each(|topic| topic.partitions.sort_by_key(|partition| partition.partition_index));
-        told
+        response
+            .topics
+            .iter_mut()
+            .for_each(|topic| topic.partitions.sort_by_key(|partition| partition.partition_index));
+        response
     });
-    peer.say(question, tidied);
+    peer.record(step, tidied);
 }
 
 #[test]
-fn commits_by_name_are_taken_and_told_alike() {
+fn commits_by_name_are_stored_and_returned_as_by_kafka() {
     let (topic, group) = (rig::fresh("conf-commit"), rig::fresh("conf-group"));
     compare(|peer| {
         let _: Vec<u8> = make(peer, &topic, 4);
@@ -120,39 +123,39 @@ fn commits_by_name_are_taken_and_told_alike() {
                 ("an unknown topic", "conf-none", 0, 7, ""),
             ];
             for (what, topic, partition, offset, metadata) in steps {
-                let answer = commit(peer, version, &group, topic, partition, offset, metadata);
-                say_commit(peer, format!("commit: {what}: version {version}"), answer);
+                let response = commit(peer, version, &group, topic, partition, offset, metadata);
+                record_commit(peer, format!("commit: {what}: version {version}"), response);
             }
             let member = OffsetCommitRequestTopic::default().with_name(name(&topic));
             let partition = OffsetCommitRequestPartition::default().with_committed_offset(3);
-            let ask = OffsetCommitRequest::default()
+            let request = OffsetCommitRequest::default()
                 .with_group_id(GroupId(text(&group)))
                 .with_topics(vec![member.with_partitions(vec![partition])]);
-            for (what, ask) in [
+            for (what, request) in [
                 (
                     "a member nobody knows",
-                    ask.clone().with_member_id(text("somebody")).with_generation_id_or_member_epoch(1),
+                    request.clone().with_member_id(text("somebody")).with_generation_id_or_member_epoch(1),
                 ),
-                ("a generation without a member", ask.clone().with_generation_id_or_member_epoch(5)),
+                ("a generation without a member", request.clone().with_generation_id_or_member_epoch(5)),
             ] {
-                let answer = peer.ask(version, &ask);
-                say_commit(peer, format!("commit: {what}: version {version}"), answer);
+                let response = peer.send(version, &request);
+                record_commit(peer, format!("commit: {what}: version {version}"), response);
             }
         }
         for version in versions(key::OFFSET_FETCH).filter(|version| *version <= 9) {
-            let mut asks = vec![
+            let mut requests = vec![
                 ("some", &*group, Some(vec![(&*topic, vec![0, 1, 2, 3])])),
                 ("what is not there", &*group, Some(vec![(&*topic, vec![99]), ("conf-none", vec![0])])),
                 ("of a group nobody knows", "conf-nobody", Some(vec![(&*topic, vec![0])])),
                 ("no topic", &*group, Some(Vec::new())),
             ];
             if version >= 2 {
-                asks.push(("all", &*group, None));
-                asks.push(("all of a group nobody knows", "conf-nobody", None));
+                requests.push(("all", &*group, None));
+                requests.push(("all of a group nobody knows", "conf-nobody", None));
             }
-            for (what, group, topics) in asks {
-                let answer = fetch(peer, version, group, topics);
-                say_fetch(peer, format!("offset fetch: {what}: version {version}"), answer);
+            for (what, group, topics) in requests {
+                let response = fetch(peer, version, group, topics);
+                record_fetch(peer, format!("offset fetch: {what}: version {version}"), response);
             }
         }
     });
@@ -173,7 +176,7 @@ fn commit_by_id(group: &str, id: &[u8], partition: i32, offset: i64) -> BytesMut
     body
 }
 
-/// A body of OffsetFetch 10; no id asks for all.
+/// A body of OffsetFetch 10. No id requests all offsets.
 fn fetch_by_id(group: &str, id: Option<&[u8]>) -> BytesMut {
     let mut body = BytesMut::new();
     body.put_u8(2);
@@ -201,7 +204,7 @@ fn put_text(body: &mut BytesMut, text: &str) {
 }
 
 #[test]
-fn commits_by_id_are_taken_and_told_alike() {
+fn commits_by_id_are_stored_and_returned_as_by_kafka() {
     let (topic, group) = (rig::fresh("conf-ids"), rig::fresh("conf-group"));
     compare(|peer| {
         let id: Vec<u8> = make(peer, &topic, 4);
@@ -214,8 +217,8 @@ fn commits_by_id_are_taken_and_told_alike() {
             ("no topic", &vec![0; 16], 0),
         ] {
             let body = commit_by_id(&group, id, partition, 42);
-            let answer = peer.ask_raw_with::<OffsetCommitResponse>(key::OFFSET_COMMIT, 10, 2, 10, &body);
-            say_commit(peer, format!("commit by id: {what}"), answer);
+            let response = peer.send_raw_with::<OffsetCommitResponse>(key::OFFSET_COMMIT, 10, 2, 10, &body);
+            record_commit(peer, format!("commit by id: {what}"), response);
         }
         for (what, group, id) in [
             ("some", &*group, Some(&id)),
@@ -224,45 +227,45 @@ fn commits_by_id_are_taken_and_told_alike() {
             ("all", &*group, None),
         ] {
             let body = fetch_by_id(group, id.map(|id| &id[..]));
-            let answer = peer.ask_raw_with::<OffsetFetchResponse>(key::OFFSET_FETCH, 10, 2, 10, &body);
-            say_fetch(peer, format!("offset fetch by id: {what}"), answer);
+            let response = peer.send_raw_with::<OffsetFetchResponse>(key::OFFSET_FETCH, 10, 2, 10, &body);
+            record_fetch(peer, format!("offset fetch by id: {what}"), response);
         }
     });
 }
 
 #[test]
-fn coordinators_are_found_alike() {
+fn coordinators_are_found_as_by_kafka() {
     let group = rig::fresh("conf-find");
     compare(|peer| {
         let warm = FindCoordinatorRequest::default().with_key(text(&group));
         for key_type in [0, 1] {
-            while peer.ask(3, &warm.clone().with_key_type(key_type)).expect("a reply").error_code != 0 {
+            while peer.send(3, &warm.clone().with_key_type(key_type)).expect("a response").error_code != 0 {
                 std::thread::yield_now();
             }
         }
         for version in versions(key::FIND_COORDINATOR) {
             for key_type in if version >= 1 { vec![0, 1, 7] } else { vec![0] } {
                 for key in [&*group, ""] {
-                    let ask = FindCoordinatorRequest::default().with_key_type(key_type);
-                    let ask = match version {
-                        ..4 => ask.with_key(text(key)),
-                        4.. => ask.with_coordinator_keys(vec![text(key), text("another")]),
+                    let request = FindCoordinatorRequest::default().with_key_type(key_type);
+                    let request = match version {
+                        ..4 => request.with_key(text(key)),
+                        4.. => request.with_coordinator_keys(vec![text(key), text("another")]),
                     };
-                    let answer = peer.ask(version, &ask).map(|mut told| {
-                        told.throttle_time_ms = 0;
-                        told.port = i32::from(told.port > 0);
-                        told.host = text("");
-                        wording(&mut told.error_message);
-                        for found in &mut told.coordinators {
+                    let response = peer.send(version, &request).map(|mut response| {
+                        response.throttle_time_ms = 0;
+                        response.port = i32::from(response.port > 0);
+                        response.host = text("");
+                        wording(&mut response.error_message);
+                        for found in &mut response.coordinators {
                             found.port = i32::from(found.port > 0);
                             found.host = text("");
                             wording(&mut found.error_message);
                         }
-                        told
+                        response
                     });
                     let empty = key.is_empty();
                     let what = format!("type {key_type}, an empty key: {empty}");
-                    peer.say(format!("find coordinator: {what}: version {version}"), answer);
+                    peer.record(format!("find coordinator: {what}: version {version}"), response);
                 }
             }
         }

@@ -20,7 +20,7 @@ use super::name;
 use super::versions;
 
 #[test]
-fn offsets_are_found_alike() {
+fn offsets_are_listed_as_by_kafka() {
     let topic = rig::fresh("conf-list");
     compare(|peer| {
         let _: [u8; 16] = bytes(make(peer, &topic, 4));
@@ -55,22 +55,22 @@ fn offsets_are_found_alike() {
                     let asked = ListOffsetsPartition::default().with_partition_index(index).with_timestamp(timestamp);
                     let asked = asked.with_current_leader_epoch(epoch);
                     let asked = ListOffsetsTopic::default().with_name(name(topic)).with_partitions(vec![asked]);
-                    let ask = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
-                    let ask = ask.with_isolation_level(isolation);
+                    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![asked]);
+                    let request = request.with_isolation_level(isolation);
                     let mut body = BytesMut::new();
-                    ask.encode(&mut body, version.min(10)).expect("encodable");
+                    request.encode(&mut body, version.min(10)).expect("encodable");
                     let header = if version >= 6 { 2 } else { 1 };
-                    let told = peer.ask_raw_with::<ListOffsetsResponse>(
+                    let response = peer.send_raw_with::<ListOffsetsResponse>(
                         key::LIST_OFFSETS,
                         version,
                         header,
                         version.min(10),
                         &body,
                     );
-                    let told = told.map(|told| told.with_throttle_time_ms(0));
+                    let response = response.map(|response| response.with_throttle_time_ms(0));
                     let place = if topic == "conf-none" { "an unknown topic".to_owned() } else { format!("{index}") };
                     let what = format!("{timestamp} of {place} in epoch {epoch}, isolation {isolation}");
-                    peer.say(format!("list offsets: {what}: version {version}"), told);
+                    peer.record(format!("list offsets: {what}: version {version}"), response);
                 }
             }
         }
@@ -82,7 +82,7 @@ fn bytes(id: Vec<u8>) -> [u8; 16] {
 }
 
 #[test]
-fn epochs_end_alike() {
+fn epochs_end_as_in_kafka() {
     let topic = rig::fresh("conf-epochs");
     compare(|peer| {
         let _: Vec<u8> = make(peer, &topic, 4);
@@ -102,15 +102,15 @@ fn epochs_end_alike() {
                 let asked = OffsetForLeaderPartition::default().with_partition(index).with_leader_epoch(epoch);
                 let asked = asked.with_current_leader_epoch(current);
                 let asked = OffsetForLeaderTopic::default().with_topic(name(topic)).with_partitions(vec![asked]);
-                let ask = OffsetForLeaderEpochRequest::default().with_topics(vec![asked]);
-                let ask = if version >= 3 { ask.with_replica_id(BrokerId(-1)) } else { ask };
-                let told = peer.ask(version, &ask).map(|mut told| {
-                    told.throttle_time_ms = 0;
-                    told
+                let request = OffsetForLeaderEpochRequest::default().with_topics(vec![asked]);
+                let request = if version >= 3 { request.with_replica_id(BrokerId(-1)) } else { request };
+                let response = peer.send(version, &request).map(|mut response| {
+                    response.throttle_time_ms = 0;
+                    response
                 });
                 let known = topic != "conf-none";
                 let what = format!("{epoch} of {index}, which is known: {known}, by one who thinks {current}");
-                peer.say(format!("epochs: {what}: version {version}"), told);
+                peer.record(format!("epochs: {what}: version {version}"), response);
             }
         }
     });

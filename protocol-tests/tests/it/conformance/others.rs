@@ -1,4 +1,4 @@
-//! Other people's clients against the mock.
+//! Other clients against the mock.
 
 use std::io::Write;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! The two sides of the comparison: a real broker behind TCP and the mock in this process, asked the same questions.
+//! The two sides of the comparison: a real broker over TCP and the mock in this process. Both get the same requests.
 
 use std::io::ErrorKind;
 use std::io::Read;
@@ -25,12 +25,12 @@ use protocol_tests::rig;
 #[path = "../../../../src/mock/tests/draft.rs"]
 mod draft;
 
-/// One side, and what it said.
+/// One side and its responses.
 pub(super) struct Peer {
     wire: Wire,
     correlation_id: i32,
-    /// What each question was answered, without what may differ.
-    pub(super) said: Vec<(String, String)>,
+    /// The response to each step, without fields that may differ.
+    pub(super) responses: Vec<(String, String)>,
 }
 
 enum Wire {
@@ -38,39 +38,39 @@ enum Wire {
     Real(u16, Option<TcpStream>),
 }
 
-/// What came back for a frame.
+/// The outcome of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     Closed,
     Frame(Bytes),
-    /// Nothing for ten seconds.
+    /// No response within ten seconds.
     Silent,
 }
 
 impl Peer {
     pub(super) fn real(port: u16) -> Self {
-        Self { wire: Wire::Real(port, None), correlation_id: 0, said: Vec::new() }
+        Self { wire: Wire::Real(port, None), correlation_id: 0, responses: Vec::new() }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the mock has to start at some time")]
     pub(super) fn mock(cluster: Cluster) -> Self {
-        Self { wire: Wire::Mock(Box::new(cluster), Instant::now()), correlation_id: 0, said: Vec::new() }
+        Self { wire: Wire::Mock(Box::new(cluster), Instant::now()), correlation_id: 0, responses: Vec::new() }
     }
 
-    /// Notes what was said of a question.
-    pub(super) fn say(&mut self, question: impl Into<String>, answer: impl std::fmt::Debug) {
-        self.said.push((question.into(), format!("{answer:?}")));
+    /// Records the response to a step.
+    pub(super) fn record(&mut self, step: impl Into<String>, response: impl std::fmt::Debug) {
+        self.responses.push((step.into(), format!("{response:?}")));
     }
 
-    /// Asks, and answers with what came, or that the connection was closed.
-    pub(super) fn ask<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, &'static str> {
+    /// Sends a request and returns the response, or that the connection was closed.
+    pub(super) fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response, &'static str> {
         let mut body = BytesMut::new();
         request.encode(&mut body, version).expect("an encodable request");
-        self.ask_raw_with::<R::Response>(R::KEY, version, R::header_version(version), version, &body)
+        self.send_raw_with::<R::Response>(R::KEY, version, R::header_version(version), version, &body)
     }
 
-    /// As [`Peer::ask`] with a body that is encoded already, and a response that is read in a version of its own.
-    pub(super) fn ask_raw_with<M: Decodable + HeaderVersion>(
+    /// As [`Peer::send`], with an encoded body and a response that is decoded in another version.
+    pub(super) fn send_raw_with<M: Decodable + HeaderVersion>(
         &mut self,
         api_key: i16,
         version: i16,
@@ -90,7 +90,7 @@ impl Peer {
         if reply.is_empty() { Ok(response) } else { Err("bytes left over") }
     }
 
-    /// Sends what has no reply; whether the connection is then still there.
+    /// Sends a request without a response. Returns whether the connection is still open.
     pub(super) fn tell<R: Request>(&mut self, version: i16, request: &R) -> &'static str {
         let mut body = BytesMut::new();
         request.encode(&mut body, version).expect("an encodable request");
@@ -103,7 +103,7 @@ impl Peer {
             },
             Wire::Real(port, stream) => {
                 connect(*port, stream).write_all(&frame).expect("it reads");
-                // Whatever is asked next is answered, or not.
+                // The next request is answered if the connection is open.
                 let next = self.frame(18, 0, 1, &[]);
                 match self.exchange(&next) {
                     Answer::Closed | Answer::Silent => "closed",
@@ -114,13 +114,13 @@ impl Peer {
         }
     }
 
-    /// Sends a header of a version and nothing else; what comes back.
+    /// Sends only a header of a version and returns the outcome.
     pub(super) fn knock(&mut self, api_key: i16, version: i16, header_version: i16) -> Answer {
         let frame = self.frame(api_key, version, header_version, &[]);
         self.exchange(&frame)
     }
 
-    /// Forgets the connection, which the other side has closed.
+    /// Drops the connection, which the other side has closed.
     pub(super) fn hang_up(&mut self) {
         if let Wire::Real(_, stream) = &mut self.wire {
             *stream = None;
@@ -182,14 +182,14 @@ fn connect(port: u16, stream: &mut Option<TcpStream>) -> &mut TcpStream {
     })
 }
 
-/// What time it is, for timestamps.
+/// The current time, for timestamps.
 #[expect(clippy::disallowed_methods, reason = "brokers judge timestamps by the clock")]
 pub(super) fn wall_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     i64::try_from(since.as_millis()).expect("it fits")
 }
 
-/// A batch to be written, with the fields that questions bend.
+/// A batch to be written, with the fields that steps change.
 #[derive(Clone)]
 pub(super) struct Draft {
     pub(super) producer: (i64, i16, i32),

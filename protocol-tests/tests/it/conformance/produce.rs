@@ -24,7 +24,7 @@ use super::text;
 use super::versions;
 use super::wording;
 
-/// What a scene asks about: a topic on either side, in one version, one partition.
+/// The target of a scene: a topic, a partition, and a version.
 struct Scene<'a, U> {
     peer: &'a mut Peer,
     topic: &'a str,
@@ -48,8 +48,8 @@ macro_rules! request {
     }};
 }
 
-fn say(peer: &mut Peer, question: String, answer: Result<ProduceResponse, &'static str>) {
-    let tidied = answer.map(|mut response| {
+fn record(peer: &mut Peer, step: String, response: Result<ProduceResponse, &'static str>) {
+    let tidied = response.map(|mut response| {
         response.throttle_time_ms = 0;
         for endpoint in &mut response.node_endpoints {
             endpoint.port = 0;
@@ -58,7 +58,7 @@ fn say(peer: &mut Peer, question: String, answer: Result<ProduceResponse, &'stat
         for topic in &mut response.responses {
             flag(&mut topic.topic_id);
             for partition in &mut topic.partition_responses {
-                // The mock says of every batch why it refuses it, Kafka only of single records.
+                // The mock gives a reason for every batch, Kafka only for single records.
                 partition.error_message = None;
                 partition.log_append_time_ms = partition.log_append_time_ms.min(1);
                 for record in &mut partition.record_errors {
@@ -68,23 +68,23 @@ fn say(peer: &mut Peer, question: String, answer: Result<ProduceResponse, &'stat
         }
         response
     });
-    peer.say(question, tidied);
+    peer.record(step, tidied);
 }
 
 fn identity(peer: &mut Peer) -> i64 {
-    let ask = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
-    // A broker that has just started has no ids to hand out yet.
+    let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
+    // A broker that has just started has no ids to assign yet.
     loop {
-        let told = peer.ask(4, &ask).expect("a reply");
-        if told.error_code != ResponseError::CoordinatorLoadInProgress.code() {
-            assert_eq!(told.error_code, 0);
-            return told.producer_id.0;
+        let response = peer.send(4, &request).expect("a response");
+        if response.error_code != ResponseError::CoordinatorLoadInProgress.code() {
+            assert_eq!(response.error_code, 0);
+            return response.producer_id.0;
         }
         std::thread::yield_now();
     }
 }
 
-/// Every batch that is no good, with its name. Null is not among them: 4.3.1 never answers it.
+/// Every invalid batch, with its name. Null is not among them: 4.3.1 never responds to it.
 fn bad_batches(now: i64) -> Vec<(&'static str, Option<Bytes>)> {
     let good = Draft::of(now, &["one", "two"]);
     let bytes = good.bytes();
@@ -122,22 +122,22 @@ fn bad_batches(now: i64) -> Vec<(&'static str, Option<Bytes>)> {
 }
 
 #[test]
-fn what_is_no_batch_is_refused_alike() {
+fn invalid_batches_are_refused_as_by_kafka() {
     let topic = rig::fresh("conf-bad");
     compare(|peer| {
         let id = make(peer, &topic, 14);
         for version in versions(key::PRODUCE) {
             for (what, records) in bad_batches(wall_ms()) {
                 let scene = Scene { peer, topic: &topic, id, version };
-                let answer = scene.peer.ask(version, &request!(scene, -1, i32::from(version), records));
-                say(peer, format!("produce: {what}: version {version}"), answer);
+                let response = scene.peer.send(version, &request!(scene, -1, i32::from(version), records));
+                record(peer, format!("produce: {what}: version {version}"), response);
             }
         }
     });
 }
 
 #[test]
-fn batches_are_taken_and_known_again_alike() {
+fn batches_are_accepted_and_deduplicated_as_by_kafka() {
     let topic = rig::fresh("conf-produce");
     compare(|peer| {
         let id = make(peer, &topic, 14);
@@ -166,15 +166,15 @@ fn batches_are_taken_and_known_again_alike() {
             ];
             for (what, draft) in steps {
                 let scene = Scene { peer, topic: &topic, id, version };
-                let answer = scene.peer.ask(version, &request!(scene, -1, i32::from(version), Some(draft.bytes())));
-                say(peer, format!("produce: {what}: version {version}"), answer);
+                let response = scene.peer.send(version, &request!(scene, -1, i32::from(version), Some(draft.bytes())));
+                record(peer, format!("produce: {what}: version {version}"), response);
             }
         }
     });
 }
 
 #[test]
-fn acknowledgements_and_unknown_places_are_answered_alike() {
+fn acks_and_unknown_partitions_are_answered_as_by_kafka() {
     let topic = rig::fresh("conf-acks");
     let missing = rig::fresh("conf-none");
     compare(|peer| {
@@ -183,19 +183,19 @@ fn acknowledgements_and_unknown_places_are_answered_alike() {
             let records = || Some(Draft::of(wall_ms(), &["a"]).bytes());
             for (acks, partition) in [(1, 0), (-1, 0), (2, 0), (-2, 0), (1, 99), (1, -1)] {
                 let scene = Scene { peer, topic: &topic, id, version };
-                let answer = scene.peer.ask(version, &request!(scene, acks, partition, records()));
-                say(peer, format!("produce: acks {acks} to {partition}: version {version}"), answer);
+                let response = scene.peer.send(version, &request!(scene, acks, partition, records()));
+                record(peer, format!("produce: acks {acks} to {partition}: version {version}"), response);
             }
             let mut other = id;
             flag(&mut other);
             let scene = Scene { peer, topic: &missing, id: other, version };
-            let answer = scene.peer.ask(version, &request!(scene, -1, 0, records()));
-            say(peer, format!("produce: an unknown topic: version {version}"), answer);
+            let response = scene.peer.send(version, &request!(scene, -1, 0, records()));
+            record(peer, format!("produce: an unknown topic: version {version}"), response);
             for (what, partition) in [("taken", 0), ("an unknown partition", 99)] {
                 let scene = Scene { peer, topic: &topic, id, version };
-                let ask = request!(scene, 0, partition, records());
-                let state = peer.tell(version, &ask);
-                peer.say(format!("produce: acks 0: {what}: version {version}"), state);
+                let request = request!(scene, 0, partition, records());
+                let state = peer.tell(version, &request);
+                peer.record(format!("produce: acks 0: {what}: version {version}"), state);
                 if state == "closed" {
                     peer.hang_up();
                 }
@@ -205,7 +205,7 @@ fn acknowledgements_and_unknown_places_are_answered_alike() {
 }
 
 #[test]
-fn producer_ids_are_handed_out_alike() {
+fn producer_ids_are_assigned_as_by_kafka() {
     let prefix = rig::fresh("conf-txn");
     compare(|peer| {
         for version in versions(key::INIT_PRODUCER_ID) {
@@ -214,7 +214,7 @@ fn producer_ids_are_handed_out_alike() {
             let named = |name: &str| plain.clone().with_transactional_id(Some(TransactionalId(text(name))));
             let transactional = format!("{prefix}-{version}");
             settle(peer, &transactional);
-            let mut asks = vec![
+            let mut requests = vec![
                 ("idempotent", plain.clone()),
                 ("an empty transactional id", named("")),
                 ("transactional", named(&transactional)),
@@ -224,28 +224,30 @@ fn producer_ids_are_handed_out_alike() {
             ];
             if version >= 3 {
                 let stranger = named(&transactional).with_producer_id(ProducerId(4_711)).with_producer_epoch(3);
-                asks.push(("a producer id of somebody else", stranger));
+                requests.push(("a producer id of somebody else", stranger));
                 let half = named(&transactional).with_producer_id(ProducerId(4_711));
-                asks.push(("a producer id without an epoch", half));
+                requests.push(("a producer id without an epoch", half));
             }
-            for (what, ask) in asks {
-                let told = peer.ask(version, &ask);
-                let told = told.map(|told| (told.error_code, told.producer_id >= ProducerId(0), told.producer_epoch));
-                peer.say(format!("init producer id: {what}: version {version}"), told);
+            for (what, request) in requests {
+                let response = peer.send(version, &request);
+                let response = response.map(|response| {
+                    (response.error_code, response.producer_id >= ProducerId(0), response.producer_epoch)
+                });
+                peer.record(format!("init producer id: {what}: version {version}"), response);
             }
         }
     });
 }
 
-/// Waits until the coordinator of a transactional id takes it; its epoch is 0 then.
+/// Waits until the coordinator accepts a transactional id, whose epoch is 0 then.
 fn settle(peer: &mut Peer, transactional: &str) {
     let find = FindCoordinatorRequest::default().with_key(text(transactional)).with_key_type(1);
-    while peer.ask(3, &find).expect("a reply").error_code != 0 {
+    while peer.send(3, &find).expect("a response").error_code != 0 {
         std::thread::yield_now();
     }
     let name = Some(TransactionalId(text(transactional)));
-    let ask = InitProducerIdRequest::default().with_transactional_id(name).with_transaction_timeout_ms(60_000);
-    while peer.ask(2, &ask).expect("a reply").error_code != 0 {
+    let request = InitProducerIdRequest::default().with_transactional_id(name).with_transaction_timeout_ms(60_000);
+    while peer.send(2, &request).expect("a response").error_code != 0 {
         std::thread::yield_now();
     }
 }

@@ -1,4 +1,4 @@
-//! Responses of the control plane, of which this client reads what it uses: each field that it keeps equals Java's JSON.
+//! Responses of which this client skips fields: each field that it keeps equals Java's JSON.
 
 use bytes::Bytes;
 use ottla::internals::wire::Api;
@@ -11,7 +11,7 @@ use super::messages::code;
 use super::messages::epoch;
 use super::messages::object;
 
-/// Reads a response as a connection does, and compares what was understood.
+/// Decodes a response as a connection does, and compares the fields that are kept.
 pub(super) fn understood(name: &str, version: i16, body: &Bytes, expected: &Value) {
     let Some(api) = Api::ALL.into_iter().find(|api| format!("{api:?}") == name) else { return };
     let header: &[u8] = if api.flexible_response(version) { &[0; 5] } else { &[0; 4] };
@@ -20,16 +20,16 @@ pub(super) fn understood(name: &str, version: i16, body: &Bytes, expected: &Valu
     assert!(agrees(&ours, expected), "{name} version {version}: {ours} is not what is in {expected}");
 }
 
-/// Whether all that is in `ours` is in `theirs`, which may have more fields.
+/// Whether `theirs` has every field of `ours`. It may have more.
 fn agrees(ours: &Value, theirs: &Value) -> bool {
     match (ours, theirs) {
         (Value::Object(ours), Value::Object(theirs)) => {
-            // Java's JSON leaves out tagged fields that have their default.
+            // Java's JSON omits tagged fields with their defaults.
             let default = json!([]);
             ours.iter().all(|(name, value)| agrees(value, theirs.get(name).unwrap_or(&default)))
         }
         (Value::Array(ours), Value::Array(theirs)) => {
-            // A topic without partitions says nothing where only partitions matter.
+            // A topic without partitions is left out where its partitions are its only content.
             let bare = |value: &&Value| {
                 value.get("partitions").is_none_or(|all| all.as_array().is_none_or(|all| !all.is_empty()))
             };
@@ -68,7 +68,7 @@ fn kept(response: &Response, version: i16) -> Option<Value> {
         Response::ListOffsets(response) => list_offsets(response, version),
         Response::Metadata(response) => metadata(response, version),
         Response::OffsetForLeaderEpoch(response) => epoch_ends(response),
-        // All the others are compared byte by byte.
+        // All other responses are compared byte by byte.
         _ => return None,
     })
 }
@@ -87,7 +87,7 @@ fn api_versions(response: &m::ApiVersionsResponse, version: i16) -> Value {
 fn outcomes(topics: &[m::TopicOutcome], messages: bool) -> Value {
     let outcome = |topic: &m::TopicOutcome| {
         object(vec![
-            // Of a topic that was named by its id, the name is null.
+            // The name is null if the request identified the topic by its id.
             ("name", !topic.name.is_empty(), json!(topic.name)),
             ("errorCode", true, code(topic.error)),
             ("errorMessage", messages && topic.message.is_some(), json!(topic.message)),

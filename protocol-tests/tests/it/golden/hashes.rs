@@ -1,4 +1,4 @@
-//! The same key goes to the same partition as Java puts it.
+//! A key goes to the same partition as with the Java client.
 
 use ottla::partitioner::hash;
 

@@ -50,7 +50,7 @@ fn golden_messages_survive_decoding_and_encoding() {
     }
 }
 
-/// The same bytes again, of a message of which everything is kept.
+/// The encoding of a decoded message, if the message keeps every field.
 fn declared(api: Api, kind: &str, version: i16, body: &Bytes) -> Option<Bytes> {
     let mut out = Chunks::default();
     if kind == "request" {
@@ -70,7 +70,7 @@ macro_rules! hand_coded {
         let decoded = <$type>::decode($version, $body.clone()).expect("a body that Java wrote");
         let mut ours = $json(&decoded, $version);
         let mut theirs = $expected.clone();
-        // The records of a batch are told apart by the record rows.
+        // Other rows compare the records of batches.
         for value in [&mut ours, &mut theirs] {
             normalise(value);
         }
@@ -97,7 +97,7 @@ fn by_hand(api: &str, kind: &str, version: i16, body: &Bytes, expected: &Value) 
     }
 }
 
-/// Fields that Kafka's JSON leaves out where they have their default are left out on both sides.
+/// Removes fields that Kafka's JSON omits if they have their defaults, on both sides.
 fn normalise(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -128,7 +128,7 @@ pub(super) fn epoch(epoch: Option<LeaderEpoch>) -> Value {
     json!(LeaderEpoch::to_wire(epoch))
 }
 
-/// Puts a topic's name or id first, as the version has it.
+/// Puts a topic's name or id first, as the version requires.
 fn topic(by_id: bool, key: &str, name: &str, id: ottla::types::TopicId, rest: Value) -> Value {
     let mut fields = Map::new();
     if by_id {
@@ -402,7 +402,7 @@ fn offset_fetch_response(response: &m::OffsetFetchResponse, version: i16) -> Val
     json!({ "throttleTimeMs": response.throttle_time_ms, "groups": groups })
 }
 
-/// What the crate writes of what it read.
+/// The encoding of a message that the crate decoded.
 fn through_crate(api: Api, kind: &str, version: i16, body: &Bytes) -> Bytes {
     let key = ApiKey::try_from(api.key()).expect("an API that the crate knows");
     let (mut body, mut out) = (body.clone(), BytesMut::new());

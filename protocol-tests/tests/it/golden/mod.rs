@@ -1,6 +1,6 @@
 //! Bytes that the Java client wrote, row by row.
 //!
-//! Every `*.tsv` of the folder that `OTTLA_GOLDEN` names, else of `protocol-tests/golden`; the first line says what a file is.
+//! The rows are in every `*.tsv` of the folder in `OTTLA_GOLDEN`, by default `protocol-tests/golden`. The first line is a file's heading.
 
 use std::fs;
 use std::path::PathBuf;

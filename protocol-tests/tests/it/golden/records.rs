@@ -1,4 +1,4 @@
-//! Record batches: decoding equals the JSON; what is not compressed encodes to the same bytes.
+//! Record batches: they decode to the JSON, and uncompressed ones encode to the same bytes.
 
 use bytes::Bytes;
 use ottla::codec::Codecs;
@@ -83,7 +83,7 @@ fn golden_records_without_compression_encode_to_the_same_bytes() {
     for row in rows("#name\trecords_hex\tjson") {
         let bytes: Bytes = unhex(&row[1]).into();
         let batches: Vec<Batch> = Batches::new(bytes.clone()).map(|batch| batch.expect("a batch")).collect();
-        // What only a broker writes: control batches, append times, and what compaction left.
+        // Only brokers write control batches and append times, and only they compact.
         let ours = |batch: &Batch| {
             batch.magic == 2
                 && batch.compression == Compression::None
@@ -104,7 +104,7 @@ fn golden_records_without_compression_encode_to_the_same_bytes() {
     assert!(encoded > 0, "no row could be encoded");
 }
 
-/// Builds the batch anew; the base offset and the leader epoch are the broker's to write.
+/// Builds the batch again, except the base offset and the leader epoch, which the broker writes.
 fn encode(batch: &Batch) -> Vec<u8> {
     let decoded = batch.decode(&Codecs::default(), LIMIT, Vec::new()).expect("a batch");
     let mut builder = BatchBuilder::new(Vec::new());

@@ -1,4 +1,4 @@
-//! Frames and messages. The numbers are those of the classes in the reliability notes.
+//! Frames and messages. The numbers are those of the classes of malformed input in the reliability notes.
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -25,7 +25,7 @@ use super::seeds;
 
 const LIMIT: usize = 100 << 20;
 
-/// A frame as it comes off a connection, its length taken off.
+/// A frame without its length.
 fn frame(api: Api, version: i16, body: &[u8]) -> Bytes {
     let mut frame = 7_i32.to_be_bytes().to_vec();
     if api.flexible_response(version) {
@@ -46,7 +46,7 @@ fn each_version() -> impl Iterator<Item = (Api, i16)> {
     })
 }
 
-/// Every body of `kind` that Java wrote in a version that is spoken.
+/// Every body of `kind` that Java wrote in a supported version.
 fn bodies(kind: &str) -> Vec<(Api, i16, Vec<u8>)> {
     let mut found = Vec::new();
     for row in rows("#api_key\tapi\tkind\tversion\tmode\tbody_hex\tjson") {
@@ -62,13 +62,12 @@ fn bodies(kind: &str) -> Vec<(Api, i16, Vec<u8>)> {
 
 /// The bytes of a response's body before the count of its first array; `None` where it has none.
 ///
-/// They are found by trial: of a response that has nothing in it, the first place at which a huge number is refused as a count of
-/// elements.
+/// They are found by trial: the first place in an empty response at which a huge number is refused as a count of elements.
 fn before_first_count(api: Api, version: i16) -> Option<Vec<u8>> {
     let mut out = Chunks::default();
     Response::empty(api).put(version, &mut out);
     let body = out.into_bytes();
-    // A count of tagged fields would be refused as one more.
+    // The error of a count of tagged fields names a number that is larger by one.
     let (claim, count): (&[u8], usize) = if version >= api.flexible_from() {
         (&[0xff, 0xff, 0xff, 0xff, 0x0f], 0xffff_fffe)
     } else {
@@ -87,7 +86,7 @@ fn first_array_is_found_in_every_response_that_has_one() {
         let Some((api, version)) = spoken.filter(|_| row[2] == "response") else { continue };
         let json: serde_json::Value = serde_json::from_str(&row[6]).expect("JSON");
         let fields = json.as_object().expect("a message");
-        // Tagged fields are not among those that every response has.
+        // An empty response has no tagged fields.
         let lists = fields.iter().any(|(name, value)| value.is_array() && !name.ends_with("Features"));
         if lists && fields.keys().all(|name| name != "nodeEndpoints") {
             assert!(before_first_count(api, version).is_some(), "{api:?} version {version}: {}", row[6]);
@@ -95,7 +94,7 @@ fn first_array_is_found_in_every_response_that_has_one() {
     }
 }
 
-/// Each response up to the count of its first array, with this count, classic or compact, and some bytes after it.
+/// Each response up to its first array, then this count, classic or compact, and some bytes.
 fn with_count(classic: [u8; 4], compact: &[u8]) -> impl Iterator<Item = (Api, i16, Vec<u8>)> {
     each_version().filter_map(move |(api, version)| {
         let mut body = before_first_count(api, version)?;
@@ -115,7 +114,7 @@ fn class_1_lengths_outside_the_limit_are_refused() {
 }
 
 #[test]
-fn class_1_room_for_a_frame_grows_with_the_bytes_that_arrive() {
+fn class_1_buffer_of_a_frame_grows_with_received_bytes() {
     let mut reader = FrameReader::new(LIMIT);
     let mut arrived = BytesMut::from(&i32::to_be_bytes(64 << 20)[..]);
     let piece = vec![0; 64 << 10];
@@ -127,7 +126,7 @@ fn class_1_room_for_a_frame_grows_with_the_bytes_that_arrive() {
 }
 
 #[test]
-fn class_1_frames_come_out_whole_however_they_arrive() {
+fn class_1_frames_are_read_whole_however_bytes_arrive() {
     seeds(300, |rng| {
         let sent: Vec<Vec<u8>> =
             (0..rng.usize(1..8)).map(|_| (0..rng.usize(4..300)).map(|_| rng.u8(..)).collect()).collect();
@@ -151,7 +150,7 @@ fn class_1_frames_come_out_whole_however_they_arrive() {
 }
 
 #[test]
-fn class_1_any_stream_is_answered() {
+fn class_1_no_stream_panics() {
     seeds(2_000, |rng| {
         let mut arrived: BytesMut =
             (0..rng.usize(..60)).map(|_| *rng.choice(&[0, 0, 0, 1, 4, 0x7f, 0xff]).unwrap()).collect();
@@ -163,12 +162,12 @@ fn class_1_any_stream_is_answered() {
 }
 
 #[test]
-fn class_2_a_count_beyond_the_frame_is_refused_as_such() {
+fn class_2_count_beyond_the_frame_is_refused_as_such() {
     for (api, version, body) in with_count([0x7f, 0xff, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff, 0x0f]) {
         let refused = decode(api, version, &body);
         assert!(matches!(refused, Err(DecodeError::CountExceedsFrame { .. })), "{api:?} {version}: {refused:?}");
     }
-    // A count that is nearly possible: 64 bytes cannot hold 65 elements of any kind.
+    // Nearly possible: 64 bytes cannot hold 65 elements of any kind.
     for (api, version, body) in with_count([0, 0, 0, 65], &[66]) {
         let refused = decode(api, version, &body);
         assert!(matches!(refused, Err(DecodeError::CountExceedsFrame { .. })), "{api:?} {version}: {refused:?}");
@@ -176,7 +175,7 @@ fn class_2_a_count_beyond_the_frame_is_refused_as_such() {
 }
 
 #[test]
-fn class_2_a_claim_anywhere_in_a_response_is_answered() {
+fn class_2_claim_anywhere_in_a_response_does_not_panic() {
     for (api, version, body) in bodies("response") {
         for at in 0..body.len().min(400) {
             for claim in CLAIMS {
@@ -189,22 +188,22 @@ fn class_2_a_claim_anywhere_in_a_response_is_answered() {
 }
 
 #[test]
-fn class_2_elements_of_a_large_frame_take_memory_in_proportion() {
-    // The densest there is: topics without a name and without partitions, 16 MiB of them.
+fn class_2_empty_topics_of_a_large_frame_take_no_memory() {
+    // The smallest elements: topics without a name and without partitions, 16 MiB of them.
     let count: u32 = 5 << 20;
     let mut out = Chunks::default();
     out.put_uvarint(count + 1);
     let mut body = out.into_bytes().to_vec();
     body.extend([1, 1, 0].repeat(usize::try_from(count).unwrap()));
     body.extend([0; 16]);
-    let Response::Produce(response) = decode(Api::Produce, 9, &body).unwrap() else { panic!("not what was asked") };
-    assert!(response.topics.is_empty(), "a topic without partitions says nothing");
+    let Response::Produce(response) = decode(Api::Produce, 9, &body).unwrap() else { panic!("another response") };
+    assert!(response.topics.is_empty(), "topics without partitions are left out");
 }
 
 #[test]
 fn class_3_negative_counts_are_refused() {
     for classic in [-2, -100, i32::MIN] {
-        // Compact lengths cannot be negative; the zero of null stands for them.
+        // Compact lengths cannot be negative: null takes their place.
         for (api, version, body) in with_count(classic.to_be_bytes(), &[0]) {
             assert!(decode(api, version, &body).is_err(), "{api:?} {version} with {classic}");
         }
@@ -212,7 +211,7 @@ fn class_3_negative_counts_are_refused() {
 }
 
 #[test]
-fn class_3_null_where_there_must_be_an_array_is_refused() {
+fn class_3_null_array_is_refused_where_one_is_required() {
     for (api, version, body) in with_count([0xff; 4], &[0]) {
         assert!(decode(api, version, &body).is_err(), "{api:?} {version}");
     }
@@ -239,7 +238,7 @@ fn class_3_negative_lengths_of_strings_and_bytes_are_refused() {
 }
 
 #[test]
-fn class_4_numbers_of_five_bytes_survive_and_longer_ones_are_refused() {
+fn class_4_varints_of_five_bytes_are_read_and_longer_ones_refused() {
     seeds(2_000, |rng| {
         let number = rng.u32(..) >> rng.u32(..32);
         let mut out = Chunks::default();
@@ -266,7 +265,7 @@ fn class_5_text_that_is_not_utf_8_is_refused_in_every_place() {
     assert_eq!(decode(Api::Metadata, 3, &body), Err(DecodeError::Utf8));
 }
 
-/// A Produce response of version 10 with these bytes for its tagged fields.
+/// A Produce response of version 10 with these bytes as tagged fields.
 fn produced(tags: &[u8]) -> Result<Response, DecodeError> {
     decode(Api::Produce, 10, &[&[1, 0, 0, 0, 9][..], tags].concat())
 }
@@ -290,7 +289,7 @@ fn class_5_tags_that_do_not_ascend_are_refused() {
 }
 
 #[test]
-fn class_5_a_known_tag_is_read_within_its_own_size() {
+fn class_5_known_tag_is_read_within_its_declared_size() {
     let node = [2, 0, 0, 0, 7, 2, b'h', 0, 0, 0, 1, 0, 0];
     let field = |size: u8, content: &[u8]| produced(&[&[1, 0, size], content].concat());
     let nodes = vec![m::Node { id: 7, host: "h".into(), port: 1, rack: None }];
@@ -310,7 +309,7 @@ fn class_6_bytes_after_the_body_change_nothing() {
 }
 
 #[test]
-fn every_cut_of_a_response_is_refused() {
+fn response_cut_anywhere_is_refused() {
     for (api, version, body) in bodies("response") {
         for end in 0..body.len() {
             assert!(decode(api, version, &body[..end]).is_err(), "{api:?} {version} cut at {end} of {}", body.len());
@@ -322,7 +321,7 @@ fn every_cut_of_a_response_is_refused() {
 }
 
 #[test]
-fn random_changes_of_a_response_are_answered() {
+fn randomly_changed_responses_do_not_panic() {
     let bodies = bodies("response");
     seeds(20_000, |rng| {
         let (api, version, mut body) = rng.choice(&bodies).cloned().expect("there are bodies");
@@ -331,20 +330,20 @@ fn random_changes_of_a_response_are_answered() {
     });
 }
 
-/// Decodes a request that our own code writes; what was understood survives encoding.
+/// Decodes a request that our own code encodes. A request that decodes survives encoding.
 fn reread(api: Api, version: i16, body: &[u8]) {
     let Some(Ok(request)) = Request::decode(api, version, Bytes::copy_from_slice(body)) else { return };
     let encoded = |request: &Request| {
         let mut out = Chunks::default();
-        request.put(version, &mut out).expect("what was decoded in this version");
+        request.put(version, &mut out).expect("a version that decodes");
         out.into_bytes()
     };
-    let again = Request::decode(api, version, encoded(&request)).expect("what was decoded before");
-    assert_eq!(encoded(&again.expect("what was just encoded")), encoded(&request), "{api:?} {version}");
+    let again = Request::decode(api, version, encoded(&request)).expect("an API that decodes");
+    assert_eq!(encoded(&again.expect("a valid encoding")), encoded(&request), "{api:?} {version}");
 }
 
 #[test]
-fn what_is_understood_of_a_changed_request_survives_encoding() {
+fn changed_request_that_decodes_survives_encoding() {
     let bodies = bodies("request");
     seeds(20_000, |rng| {
         let (api, version, mut body) = rng.choice(&bodies).cloned().expect("there are bodies");
@@ -354,7 +353,7 @@ fn what_is_understood_of_a_changed_request_survives_encoding() {
 }
 
 #[test]
-fn class_8_a_response_for_another_api_or_version_is_answered() {
+fn class_8_response_of_another_api_or_version_does_not_panic() {
     for (_, _, body) in bodies("response") {
         for (api, version) in each_version() {
             let _ = decode(api, version, &body);
@@ -363,7 +362,7 @@ fn class_8_a_response_for_another_api_or_version_is_answered() {
 }
 
 #[test]
-fn class_8_error_35_is_read_in_the_form_of_version_0_whatever_was_asked() {
+fn class_8_error_35_is_read_as_version_0() {
     let body = [0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 4];
     let (low, high) = Api::ApiVersions.versions();
     for version in low..=high {
@@ -376,7 +375,7 @@ fn class_8_error_35_is_read_in_the_form_of_version_0_whatever_was_asked() {
 }
 
 #[test]
-fn class_9_versions_that_make_no_sense_are_not_agreed_on() {
+fn class_9_invalid_version_ranges_are_ignored() {
     let agree = |apis: Vec<(i16, i16, i16)>| Versions::agree(&ApiVersionsResponse { apis, ..Default::default() });
     let nothing = [vec![], vec![(0, 9, 3)], vec![(0, -5, -1)], vec![(0, 14, 90)], vec![(0, 0, 2)], vec![(-1, 0, 13)]];
     for apis in nothing {
@@ -388,7 +387,7 @@ fn class_9_versions_that_make_no_sense_are_not_agreed_on() {
 }
 
 #[test]
-fn class_9_whatever_a_broker_claims_a_picked_version_is_spoken_by_both() {
+fn class_9_picked_version_is_supported_by_both_sides() {
     seeds(2_000, |rng| {
         let apis: Vec<_> = (0..rng.usize(..20)).map(|_| (rng.i16(-1..70), rng.i16(-3..20), rng.i16(-3..20))).collect();
         let versions = Versions::agree(&ApiVersionsResponse { apis: apis.clone(), ..Default::default() });
@@ -402,7 +401,7 @@ fn class_9_whatever_a_broker_claims_a_picked_version_is_spoken_by_both() {
 }
 
 #[test]
-fn class_16_aborted_transactions_arrive_as_they_were_sent() {
+fn class_16_aborted_transactions_survive_encoding_and_decoding() {
     let lists = [None, Some(vec![]), Some(vec![(7, 30), (5, 10), (7, 30), (-1, -1)])];
     for aborted in lists {
         let partition = m::FetchedPartition { aborted, records: Some(Bytes::new()), ..Default::default() };
@@ -411,14 +410,14 @@ fn class_16_aborted_transactions_arrive_as_they_were_sent() {
         for version in 4..=18 {
             let mut out = Chunks::default();
             response.encode(version, &mut out);
-            let again = m::FetchResponse::decode(version, out.into_bytes()).expect("what was just encoded");
+            let again = m::FetchResponse::decode(version, out.into_bytes()).expect("a valid encoding");
             assert_eq!(again.topics[0].partitions[0].aborted, response.topics[0].partitions[0].aborted);
         }
     }
 }
 
 #[test]
-fn class_29_a_code_that_is_not_known_is_kept_and_nothing_is_retried_for_it() {
+fn class_29_unknown_code_is_kept_and_not_retried() {
     for number in i16::MIN..=i16::MAX {
         let code = Code::from_wire(number);
         assert_eq!(code.map_or(0, Code::to_wire), number);

@@ -1,10 +1,10 @@
-//! Requests: a broker that reads with the crate takes the whole frame, and would have written the same bytes.
+//! Requests: the crate decodes each whole frame, and encodes it to the same bytes.
 
 use super::*;
 
 const CLIENT: &str = "client-ß";
 
-/// The last version in which the crate knows the request: a broker of its own would not read what is later.
+/// The last version in which the crate decodes the request.
 fn readable(api: Api) -> i16 {
     match api {
         Api::OffsetCommit => kp::OffsetCommitRequest::VERSIONS.max,
@@ -46,7 +46,7 @@ fn hold(api: Api, fill: impl Fn(&mut Fill) -> Request, seen: fn(&Request, &Reque
     }
 }
 
-/// Where the bytes are all that is compared: the messages coded by hand, whose fields Java's own bytes hold already.
+/// Compares only the bytes. Golden rows compare the fields of these messages.
 fn anything(_: &Request, _: &RequestKind, _: i16) {}
 
 fn topic(fill: &mut Fill) -> TopicName {
@@ -57,13 +57,13 @@ fn epoch(fill: &mut Fill) -> Option<LeaderEpoch> {
     LeaderEpoch::from_wire(fill.rng.i32(-1..))
 }
 
-/// An id, or now and then none: then the request goes in a version that names topics.
+/// An id, or rarely none: the request then goes in a version with topic names.
 fn id(fill: &mut Fill) -> TopicId {
     if fill.rng.u8(..16) == 0 { TopicId::default() } else { fill.id() }
 }
 
 #[test]
-fn produce_is_taken_whole() {
+fn produce_request_is_read_whole() {
     let payload = |fill: &mut Fill| {
         let head = vec![1; fill.rng.usize(..100)];
         let body = vec![2; *fill.rng.choice(&[0, 10, 4095, 4096, 70_000]).expect("there are some")];
@@ -84,7 +84,7 @@ fn produce_is_taken_whole() {
     };
     hold(Api::Produce, fill, |request, theirs, _| {
         let (Request::Produce(ours), RequestKind::Produce(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         let sent = ours.topics.iter().flat_map(|topic| &topic.partitions);
         let received = theirs.topic_data.iter().flat_map(|topic| &topic.partition_data);
@@ -96,7 +96,7 @@ fn produce_is_taken_whole() {
 }
 
 #[test]
-fn fetch_is_taken_whole() {
+fn fetch_request_is_read_whole() {
     let partition = |fill: &mut Fill| m::FetchPartition {
         index: fill.i32(),
         current_leader_epoch: epoch(fill),
@@ -134,7 +134,7 @@ fn fetch_is_taken_whole() {
 }
 
 #[test]
-fn offset_commit_is_taken_whole() {
+fn offset_commit_request_is_read_whole() {
     let partition = |fill: &mut Fill| m::CommitPartition {
         index: fill.i32(),
         offset: fill.i64(),
@@ -159,7 +159,7 @@ fn offset_commit_is_taken_whole() {
 }
 
 #[test]
-fn offset_fetch_is_taken_whole() {
+fn offset_fetch_request_is_read_whole() {
     let group = |fill: &mut Fill| {
         let all = fill.version >= 2 && fill.rng.u8(..4) == 0;
         let topics = fill.so_many(2, |fill| m::OffsetFetchTopic {
@@ -184,9 +184,9 @@ fn offset_fetch_is_taken_whole() {
     hold(Api::OffsetFetch, fill, anything);
 }
 
-/// Version 10, which the crate cannot read, byte by byte as the schemas have it.
+/// Version 10, which the crate cannot decode, byte by byte as in the schemas.
 #[test]
-fn offsets_by_topic_id_are_laid_out_as_the_schemas_have_it() {
+fn offset_requests_by_topic_id_match_the_schemas() {
     let id = [0xd1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
     let head = |api: Api| [&api.key().to_be_bytes()[..], &[0, 10], &[0, 0, 0, 5], &[0, 1, b'c', 0]].concat();
     let sent = |request: Request| {
@@ -216,7 +216,7 @@ fn offsets_by_topic_id_are_laid_out_as_the_schemas_have_it() {
 }
 
 #[test]
-fn metadata_asks_for_all_by_null_or_in_version_0_by_nothing() {
+fn metadata_requests_all_topics_by_null_or_an_empty_list() {
     let fill = |fill: &mut Fill| {
         Request::Metadata(m::MetadataRequest {
             topics: fill.maybe(|fill| fill.list(topic)),
@@ -225,7 +225,7 @@ fn metadata_asks_for_all_by_null_or_in_version_0_by_nothing() {
     };
     hold(Api::Metadata, fill, |request, theirs, version| {
         let (Request::Metadata(ours), RequestKind::Metadata(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         let names = |topics: &Vec<kp::metadata_request::MetadataRequestTopic>| {
             topics
@@ -239,14 +239,14 @@ fn metadata_asks_for_all_by_null_or_in_version_0_by_nothing() {
         } else {
             assert_eq!(received, ours.topics);
         }
-        // Before version 4 the broker's own setting decides.
+        // Before version 4 the broker's configuration decides.
         assert!(version < 4 || theirs.allow_auto_topic_creation == ours.allow_auto_create);
         assert!(!theirs.include_cluster_authorized_operations && !theirs.include_topic_authorized_operations);
     });
 }
 
 #[test]
-fn list_offsets_asks_as_a_consumer() {
+fn list_offsets_is_requested_as_a_consumer() {
     let partition = |fill: &mut Fill| m::ListOffsetsPartition {
         index: fill.i32(),
         current_leader_epoch: epoch(fill),
@@ -261,7 +261,7 @@ fn list_offsets_asks_as_a_consumer() {
     };
     hold(Api::ListOffsets, fill, |request, theirs, version| {
         let (Request::ListOffsets(ours), RequestKind::ListOffsets(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         assert_eq!(theirs.replica_id.0, -1);
         assert!(version < 2 || theirs.isolation_level == ours.isolation);
@@ -287,7 +287,7 @@ fn list_offsets_asks_as_a_consumer() {
 }
 
 #[test]
-fn offset_for_leader_epoch_asks_as_a_consumer() {
+fn offset_for_leader_epoch_is_requested_as_a_consumer() {
     let partition = |fill: &mut Fill| m::EpochPartition {
         index: fill.i32(),
         current_leader_epoch: epoch(fill),
@@ -300,9 +300,9 @@ fn offset_for_leader_epoch_asks_as_a_consumer() {
     };
     hold(Api::OffsetForLeaderEpoch, fill, |request, theirs, version| {
         let (Request::OffsetForLeaderEpoch(ours), RequestKind::OffsetForLeaderEpoch(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
-        // Version 2 has no such field; the crate's default stands for it.
+        // Version 2 lacks the field, and the crate fills in its default.
         assert!(version < 3 || theirs.replica_id.0 == -1);
         let received = theirs.topics.iter().map(|topic| m::EpochTopic {
             name: topic.topic.to_string().into(),
@@ -321,13 +321,13 @@ fn offset_for_leader_epoch_asks_as_a_consumer() {
 }
 
 #[test]
-fn find_coordinator_asks_for_one_key_also_where_it_could_ask_for_many() {
+fn find_coordinator_carries_one_key_in_every_version() {
     let fill = |fill: &mut Fill| {
         Request::FindCoordinator(m::FindCoordinatorRequest { key: fill.string(), kind: fill.since(1, 0, Fill::i8) })
     };
     hold(Api::FindCoordinator, fill, |request, theirs, version| {
         let (Request::FindCoordinator(ours), RequestKind::FindCoordinator(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         assert_eq!(theirs.key_type, ours.kind);
         if version >= 4 {
@@ -339,12 +339,12 @@ fn find_coordinator_asks_for_one_key_also_where_it_could_ask_for_many() {
 }
 
 #[test]
-fn api_versions_says_who_asks() {
+fn api_versions_names_the_client() {
     hold(
         Api::ApiVersions,
         |_| m::ApiVersionsRequest.into(),
         |_, theirs, version| {
-            let RequestKind::ApiVersions(theirs) = theirs else { panic!("not what was asked") };
+            let RequestKind::ApiVersions(theirs) = theirs else { panic!("another request") };
             let name = if version >= 3 { "ottla" } else { "" };
             assert_eq!(&*theirs.client_software_name, name);
             assert_eq!(theirs.client_software_version.is_empty(), version < 3);
@@ -353,7 +353,7 @@ fn api_versions_says_who_asks() {
 }
 
 #[test]
-fn create_topics_carries_what_was_asked_for() {
+fn create_topics_carries_every_field() {
     let new = |fill: &mut Fill| m::NewTopic {
         name: topic(fill),
         partitions: fill.i32(),
@@ -369,7 +369,7 @@ fn create_topics_carries_what_was_asked_for() {
     };
     hold(Api::CreateTopics, fill, |request, theirs, _| {
         let (Request::CreateTopics(ours), RequestKind::CreateTopics(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         let topics = theirs.topics.iter().map(|topic| m::NewTopic {
             name: topic.name.to_string().into(),
@@ -387,13 +387,13 @@ fn create_topics_carries_what_was_asked_for() {
 }
 
 #[test]
-fn delete_topics_names_them_in_every_version() {
+fn delete_topics_names_topics_in_every_version() {
     let fill = |fill: &mut Fill| {
         Request::DeleteTopics(m::DeleteTopicsRequest { names: fill.list(topic), timeout_ms: fill.i32() })
     };
     hold(Api::DeleteTopics, fill, |request, theirs, version| {
         let (Request::DeleteTopics(ours), RequestKind::DeleteTopics(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         let names: Vec<TopicName> = if version >= 6 {
             theirs.topics.iter().map(|topic| topic.name.as_ref().expect("a name").to_string().into()).collect()
@@ -405,7 +405,7 @@ fn delete_topics_names_them_in_every_version() {
 }
 
 #[test]
-fn init_producer_id_carries_the_identity_held_so_far() {
+fn init_producer_id_carries_the_current_identity() {
     let fill = |fill: &mut Fill| {
         Request::InitProducerId(m::InitProducerIdRequest {
             transactional_id: fill.maybe(Fill::string),
@@ -417,7 +417,7 @@ fn init_producer_id_carries_the_identity_held_so_far() {
     };
     hold(Api::InitProducerId, fill, |request, theirs, _| {
         let (Request::InitProducerId(ours), RequestKind::InitProducerId(theirs)) = (request, theirs) else {
-            panic!("not what was asked")
+            panic!("another request")
         };
         assert_eq!(theirs.transactional_id.as_ref().map(|id| id.0.to_string()), ours.transactional_id);
         assert_eq!(theirs.transaction_timeout_ms, ours.transaction_timeout_ms);
@@ -427,12 +427,12 @@ fn init_producer_id_carries_the_identity_held_so_far() {
 }
 
 #[test]
-fn describe_cluster_asks_for_brokers() {
+fn describe_cluster_requests_brokers() {
     hold(
         Api::DescribeCluster,
         |_| m::DescribeClusterRequest.into(),
         |_, theirs, _| {
-            let RequestKind::DescribeCluster(theirs) = theirs else { panic!("not what was asked") };
+            let RequestKind::DescribeCluster(theirs) = theirs else { panic!("another request") };
             assert_eq!(theirs.endpoint_type, 1);
             assert!(!theirs.include_cluster_authorized_operations && !theirs.include_fenced_brokers);
         },

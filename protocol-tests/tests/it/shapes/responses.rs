@@ -1,8 +1,8 @@
-//! Responses: what the crate wrote arrives, and neither a decoder nor a layout of the walk stops short of its end.
+//! Responses: decoders read every field that the crate wrote, and decoders and layouts reach the end of each body.
 
 use super::*;
 
-/// A frame as it comes off a connection, its length taken off.
+/// A frame without its length.
 fn frame(api: Api, version: i16, body: &[u8]) -> Bytes {
     let mut frame = 7_i32.to_be_bytes().to_vec();
     if api.flexible_response(version) {
@@ -12,7 +12,7 @@ fn frame(api: Api, version: i16, body: &[u8]) -> Bytes {
     frame.into()
 }
 
-/// Fills a response in every version: it is read as the crate wrote it.
+/// Fills a response in every version, and decodes the crate's encoding of it.
 fn hold<M>(api: Api, fill: impl Fn(&mut Fill) -> M)
 where
     M: Encodable + Decodable + PartialEq + Debug,
@@ -21,7 +21,7 @@ where
         let version = values.version;
         let message = fill(&mut values);
         let body = encoded(&message, version);
-        // Otherwise `fill` gave a field that the version lacks, and tests less than it seems to.
+        // Otherwise `fill` sets a field that the version lacks, and covers less than it seems to.
         let again = M::decode(&mut body.clone(), version).expect("what the crate wrote");
         assert_eq!(again, message, "{api:?} version {version}");
 
@@ -35,7 +35,7 @@ where
     }
 }
 
-/// Every byte is needed: a decoder that stopped short of the end would leave something unread.
+/// A cut at any byte is an error: decoders read to the end.
 fn exact(api: Api, version: i16, body: &Bytes, rng: &mut fastrand::Rng) {
     let last = body.len() - 1;
     for end in (0..20).map(|_| rng.usize(..body.len())).chain([last]) {
@@ -45,7 +45,7 @@ fn exact(api: Api, version: i16, body: &Bytes, rng: &mut fastrand::Rng) {
     }
 }
 
-/// A large count at any place is refused, or was no count.
+/// A large number at any place does not panic.
 fn changed(api: Api, version: i16, body: &Bytes, rng: &mut fastrand::Rng) {
     let claims: [&[u8]; 4] =
         [&[0x7f, 0xff, 0xff, 0xff], &[0xff, 0xff, 0xff, 0xff, 0x0f], &[0x80, 0x80, 0x80, 0x80, 0x08], &[0xff; 10]];
@@ -166,7 +166,7 @@ fn find_coordinator_is_read_as_the_crate_writes_it() {
             .with_throttle_time_ms(fill.since(1, 0, Fill::i32))
             .with_unknown_tagged_fields(fill.tags(3));
         if fill.version >= 4 {
-            // One that was asked for, and perhaps others.
+            // The requested one, and perhaps others.
             let count = fill.rng.usize(1..4);
             return message.with_coordinators(fill.so_many(count, coordinator));
         }
