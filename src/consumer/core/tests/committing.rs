@@ -279,18 +279,25 @@ fn one_partitions_refusals_do_not_delay_the_commit_of_another() {
     );
 }
 
-#[test]
-fn lasting_refusals_are_retried_about_once_a_second() {
+/// How many requests are sent in 30 s if each is answered so.
+fn requests_in_half_a_minute(answer: &str) -> usize {
     let mut bench = Bench::new();
     bench.run("commit t0=5 t1=6");
     for _ in 0..300 {
         if bench.tag.is_some() {
-            bench.run("answer t0=14 t1=14");
+            bench.run(answer);
         }
         bench.run("wait 100");
     }
-    let requests = bench.log.matches("send").count();
-    assert!((28..=45).contains(&requests), "{requests} requests in 30 s");
+    bench.log.matches("send").count()
+}
+
+#[test]
+fn lasting_failures_are_retried_about_once_a_second() {
+    for answer in ["answer t0=14 t1=14", "answer t0=16 t1=3", "answer t0", "lost", "refused 15"] {
+        let requests = requests_in_half_a_minute(answer);
+        assert!((28..=45).contains(&requests), "{answer}: {requests} requests in 30 s");
+    }
 }
 
 #[test]
