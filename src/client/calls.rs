@@ -129,6 +129,6 @@ impl Cluster {
 
 /// Adds what the request says of an error. Whether a read-only request arrived is of no interest.
 fn of_call<C: Call>(error: Error) -> Error {
-    let error = if C::API.is_read_only() { error.of_a_question() } else { error };
+    let error = if C::API.is_read_only() { error.of_read_only_request() } else { error };
     error.in_api(C::API.name())
 }

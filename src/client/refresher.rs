@@ -393,7 +393,7 @@ async fn ask(
         Err(error) if is_fatal(&error) => Judged::Fatal(rejected(error)),
         Err(error) => {
             lock(&failed).extend(address(cluster, target));
-            Judged::Rejected(rejected(error.of_a_question()))
+            Judged::Rejected(rejected(error.of_read_only_request()))
         }
         Ok(MetadataResponse { error: Some(code), .. }) => {
             let error = rejected(Error::broker(code, "could not get metadata"));

@@ -1,10 +1,10 @@
-//! How long to wait before trying again: exponential, with jitter (KIP-144, KIP-580).
+//! The pause before a retry: exponential, with jitter (KIP-144, KIP-580).
 
 use std::time::Duration;
 
 use fastrand::Rng;
 
-/// `min(longest, first · 2ⁿ) · U(0.8, 1.2)`, with n the failures so far.
+/// `min(longest, first · 2ⁿ) · U(0.8, 1.2)`, where n is the number of failures so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -14,12 +14,12 @@ pub struct Backoff {
 
 impl Backoff {
     pub fn new(first: Duration, longest: Duration) -> Self {
-        // Nothing is tried again without any pause, whatever the settings say.
+        // No retry follows without a pause, whatever the settings say.
         let first = first.max(Duration::from_millis(1));
         Self { first, longest: longest.max(first), failures: 0 }
     }
 
-    /// Counts a failure and answers how long to wait after it.
+    /// Counts a failure and returns the pause after it.
     pub fn next(&mut self, rng: &mut Rng) -> Duration {
         let doubled = self.first.saturating_mul(1_u32.checked_shl(self.failures.min(20)).unwrap_or(u32::MAX));
         self.failures = self.failures.saturating_add(1);
@@ -31,7 +31,7 @@ impl Backoff {
         self.failures = 0;
     }
 
-    /// How many failures there were in a row.
+    /// The number of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_within_a_fifth() {
+    fn pauses_double_up_to_the_longest_within_a_fifth() {
         let mut rng = Rng::with_seed(1);
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
         for expected in [50, 100, 200, 400, 800, 1_000, 1_000] {

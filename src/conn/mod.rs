@@ -1,4 +1,4 @@
-//! Decisions about one connection: what is written next, whose answer arrived, what took too long.
+//! Decisions about one connection: which request is written next, whose response arrived, which one took too long.
 
 pub mod backoff;
 pub mod pipeline;

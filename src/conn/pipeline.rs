@@ -38,10 +38,10 @@ use crate::wire::Response;
 use crate::wire::Versions;
 use crate::wire::request::correlation;
 
-/// The longest that a broker may silence a client (KIP-219); more is taken for nonsense.
+/// The longest throttle time that is respected (KIP-219); a longer one makes no sense.
 const THROTTLE_MAX: Duration = Duration::from_secs(300);
 
-/// One connection after its versions were agreed on. `R` is whatever the caller wants back with an answer.
+/// One connection on which versions are agreed. `R` is returned with each response.
 #[derive(Debug)]
 pub struct Pipeline<R> {
     client_id: String,
@@ -54,7 +54,7 @@ pub struct Pipeline<R> {
     abandoned: usize,
     request_timeout: Duration,
     muted_until: Option<Instant>,
-    /// What was counted since [`Pipeline::take_counters`].
+    /// Counts since [`Pipeline::take_counters`].
     counters: ConnectionCounters,
 }
 
@@ -85,10 +85,10 @@ impl<R> InFlight<R> {
     }
 }
 
-/// What [`Pipeline::poll_write`] asks for.
+/// The result of [`Pipeline::poll_write`].
 #[derive(Debug)]
 pub enum Write<R> {
-    /// Write these pieces. If a reply is there, the request is answered by having been written.
+    /// Write these pieces. With a reply, the request has no response: it is acknowledged once it is written.
     Frame(VecDeque<Bytes>, Option<R>),
     /// The request cannot be sent to this broker; nothing is to be written.
     Refused(R, Error),
@@ -114,7 +114,7 @@ impl<R> Pipeline<R> {
         }
     }
 
-    /// Takes a request that is to be answered by `deadline`; see [`Self::muted_for`].
+    /// Takes a request that fails when there is no response by `deadline`. The caller adds [`Self::muted_for`].
     pub fn submit(&mut self, request: Request, deadline: Instant, reply: R) {
         self.waiting.push_back(Waiting { request, deadline, reply });
     }
@@ -124,7 +124,7 @@ impl<R> Pipeline<R> {
         self.waiting.is_empty() && self.in_flight.is_empty()
     }
 
-    /// The next thing to write, if anything may be written.
+    /// The next request to write, if one may be written.
     pub fn poll_write(&mut self, now: Instant) -> Option<Write<R>> {
         if self.muted_until.is_some_and(|until| now < until) {
             return None;
@@ -196,10 +196,10 @@ impl<R> Pipeline<R> {
         Ok(reply.map(|reply| (reply, response)))
     }
 
-    /// Writes nothing for as long as the broker asks to be left alone (KIP-219).
+    /// Writes nothing for as long as the broker asks (KIP-219).
     ///
-    /// A broker does not read from a connection that it throttles either, so no deadline counts this time: not of what waits,
-    /// and not of what was written before.
+    /// A broker does not read from a connection that it throttles either, so this time counts for no deadline, neither of requests
+    /// that wait nor of those that were written before.
     pub fn mute(&mut self, now: Instant, throttle: Duration) {
         let until = now + throttle.min(THROTTLE_MAX);
         let longer = until.saturating_duration_since(now + self.muted_for(now));
@@ -216,7 +216,7 @@ impl<R> Pipeline<R> {
         }
     }
 
-    /// How much longer nothing is written.
+    /// For how much longer nothing is written.
     pub fn muted_for(&self, now: Instant) -> Duration {
         self.muted_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
@@ -254,7 +254,7 @@ impl<R> Pipeline<R> {
         self.in_flight.len()
     }
 
-    /// Takes what was counted since the last call: requests, responses, timeouts and latencies.
+    /// Takes the counts since the last call: requests, responses, timeouts and latencies.
     pub fn take_counters(&mut self) -> ConnectionCounters {
         std::mem::take(&mut self.counters)
     }
@@ -273,7 +273,7 @@ impl<R> Pipeline<R> {
         Some(unanswered().in_api(silent.api.name()))
     }
 
-    /// When something happens by itself.
+    /// When something happens without a further event.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let waiting = self.waiting.iter().map(|waiting| waiting.deadline).min();
         let in_flight = self.in_flight.iter().map(InFlight::timeout).min();

@@ -66,7 +66,7 @@ impl Bench {
             ["mute", s] => self.pipeline.mute(self.now, number(s) * SECOND),
             ["respond", id] => {
                 let id = i32::try_from(number(id)).expect("small");
-                match self.pipeline.handle_frame(self.now, answer(id)) {
+                match self.pipeline.handle_frame(self.now, response(id)) {
                     Ok(Some((n, _))) => self.log.push(format!("answered {n}")),
                     Ok(None) => self.log.push("dropped".to_owned()),
                     Err((_, error)) => self.log.push(format!("end: {error}")),
@@ -259,13 +259,13 @@ fn response_out_of_order_ends_the_connection_while_another_is_overdue() {
     );
 }
 
-fn answer(id: i32) -> Bytes {
+fn response(id: i32) -> Bytes {
     // An ApiVersions response of version 4 that lists nothing.
     [&id.to_be_bytes()[..], &[0, 0, 1, 0, 0, 0, 0, 0]].concat().into()
 }
 
 #[test]
-fn no_more_is_written_than_may_be_in_flight() {
+fn requests_in_flight_are_limited() {
     let now = Instant::now();
     let mut pipeline = pipeline();
     for reply in 0..3 {
@@ -274,25 +274,25 @@ fn no_more_is_written_than_may_be_in_flight() {
     assert!(pipeline.poll_write(now).is_some());
     assert!(pipeline.poll_write(now).is_some());
     assert!(pipeline.poll_write(now).is_none());
-    assert!(matches!(pipeline.handle_frame(now, answer(0)), Ok(Some((0, _)))));
+    assert!(matches!(pipeline.handle_frame(now, response(0)), Ok(Some((0, _)))));
     assert!(pipeline.poll_write(now).is_some());
 }
 
 #[test]
-fn an_answer_out_of_turn_ends_the_connection_and_says_what_may_have_happened() {
+fn response_out_of_order_ends_the_connection_with_known_outcomes() {
     let now = Instant::now();
     let mut pipeline = pipeline();
     pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 7);
     assert!(pipeline.poll_write(now).is_some());
     pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 8);
-    let (_, error) = pipeline.handle_frame(now, answer(5)).expect_err("not the one that was due");
-    let answers = pipeline.close(&error);
-    let written: Vec<_> = answers.iter().map(|(reply, error)| (*reply, error.is_written())).collect();
+    let (_, error) = pipeline.handle_frame(now, response(5)).expect_err("not the one that was due");
+    let failed = pipeline.close(&error);
+    let written: Vec<_> = failed.iter().map(|(reply, error)| (*reply, error.is_written())).collect();
     assert_eq!(written, [(7, Some(Written::Maybe)), (8, Some(Written::No))]);
 }
 
 #[test]
-fn a_request_that_was_not_written_in_time_never_left() {
+fn request_that_expires_before_the_write_is_not_written() {
     let now = Instant::now();
     let mut pipeline = pipeline();
     pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now, 7);
@@ -307,7 +307,7 @@ fn throttled(id: i32, millis: i32) -> Bytes {
 }
 
 #[test]
-fn throttling_silences_the_connection_and_counts_for_no_deadline() {
+fn throttle_mutes_the_connection_and_extends_deadlines() {
     let now = Instant::now();
     let second = Duration::from_secs(1);
     let apis = vec![(Api::InitProducerId.key(), 0, 1), (Api::ApiVersions.key(), 0, 4)];
@@ -328,7 +328,7 @@ fn throttling_silences_the_connection_and_counts_for_no_deadline() {
 }
 
 #[test]
-fn throttling_that_overlaps_counts_once() {
+fn overlapping_throttles_extend_deadlines_once() {
     let now = Instant::now();
     let second = Duration::from_secs(1);
     let mut pipeline = pipeline();
@@ -343,14 +343,14 @@ fn throttling_that_overlaps_counts_once() {
 }
 
 #[test]
-fn a_connection_is_idle_when_nothing_waits_and_nothing_is_due() {
+fn connection_is_idle_without_waiting_and_written_requests() {
     let now = Instant::now();
     let mut pipeline = pipeline();
     pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 7);
     assert!(!pipeline.is_idle(), "it waits");
     assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7]);
     assert!(pipeline.poll_write(now).is_some());
-    assert!(!pipeline.is_idle(), "its answer is due");
+    assert!(!pipeline.is_idle(), "its response is due");
     pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), 8);
     assert_eq!(pipeline.replies().collect::<Vec<_>>(), [&7, &8]);
     let lost: Vec<_> = pipeline.lost().into_iter().map(|(reply, error)| (reply, error.kind())).collect();
@@ -359,13 +359,13 @@ fn a_connection_is_idle_when_nothing_waits_and_nothing_is_due() {
 }
 
 #[test]
-fn correlation_ids_count_up_and_start_over_before_those_that_sasl_uses() {
+fn correlation_ids_wrap_below_those_of_the_setup() {
     let now = Instant::now();
     let mut pipeline = pipeline();
     pipeline.next_correlation = 0x3fff_ffff;
     for (reply, id) in [(1, 0x3fff_ffff), (2, 0), (3, 1)] {
         pipeline.submit(Request::ApiVersions(ApiVersionsRequest), now + Duration::from_secs(1), reply);
         assert!(pipeline.poll_write(now).is_some());
-        assert!(matches!(pipeline.handle_frame(now, answer(id)), Ok(Some((whose, _))) if whose == reply));
+        assert!(matches!(pipeline.handle_frame(now, response(id)), Ok(Some((whose, _))) if whose == reply));
     }
 }

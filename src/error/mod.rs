@@ -20,7 +20,22 @@ pub use self::code::Code;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and why. Cheap to clone: one error may answer a whole batch of records.
+/// An error: its kind, its place and its cause. Cheap to clone: one error may fail a whole batch of records.
+///
+/// ```
+/// # async fn run(producer: ottla::producer::Producer) {
+/// use ottla::Record;
+/// use ottla::error::{Kind, Written};
+///
+/// if let Err(error) = producer.send(Record::to("events").value("hello")).await {
+///     match (error.kind(), error.is_written()) {
+///         (Kind::Authentication | Kind::Tls, _) => eprintln!("check the credentials and certificates: {error}"),
+///         (_, Some(Written::No)) => eprintln!("not written, safe to send again: {error}"),
+///         (_, _) => eprintln!("may be in the log: {error}"),
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
@@ -43,27 +58,32 @@ struct Place {
     offset: Option<i64>,
 }
 
-/// The sort of an [`Error`].
+/// The kind of an [`Error`].
+///
+/// ```
+/// let error = ottla::Client::builder(["localhost:no-port"]).expect_err("not an address");
+/// assert_eq!(error.kind(), ottla::error::Kind::Config);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// The broker refused the credentials, or the mechanism that they were offered by. Not retried.
     Authentication,
-    /// The broker answered with an error code: see [`Error::code`].
+    /// The broker responded with an error code: see [`Error::code`].
     Broker,
     /// The client, producer or consumer was closed.
     Closed,
-    /// A configuration, an argument or a call made at the wrong time.
+    /// A setting or an argument is invalid, or a call came at the wrong time.
     Config,
-    /// No connection could be made, or one was lost.
+    /// No connection could be established, or one was lost.
     Connect,
-    /// Bytes that should be a record batch are not, or their checksum is wrong.
+    /// A record batch could not be decoded, or its checksum is wrong.
     Corrupt,
-    /// The buffer has no room: only `try_enqueue` says so.
+    /// The buffer of the producer is full. Only `try_enqueue` returns it.
     Full,
     /// The group has committed no offset, and no policy says where to start instead.
     NoOffset,
-    /// Bytes that should be a response are not one.
+    /// A response could not be decoded, or it was not the one that was due.
     Protocol,
     /// A record is larger than the configuration, or the topic, allows.
     RecordTooLarge,
@@ -71,15 +91,24 @@ pub enum Kind {
     Timeout,
     /// A TLS handshake failed, because of a certificate for example. Not retried.
     Tls,
-    /// The log no longer holds what the position pointed at, or was truncated below it.
+    /// The log does not hold the position any more, or was truncated below it.
     Truncated,
     /// The topic or the partition does not exist.
     UnknownTopic,
-    /// The broker does not speak an API, or a version of it, that this needs.
+    /// The broker does not support an API, or a version of it, that the call needs.
     Unsupported,
 }
 
-/// Whether a record that was not acknowledged is in the log.
+/// Whether a record that was not acknowledged is in the log. See [`Error::is_written`].
+///
+/// ```
+/// use ottla::error::Written;
+///
+/// fn may_send_again(error: &ottla::Error) -> bool {
+///     error.is_written() == Some(Written::No)
+/// }
+/// # let _ = may_send_again;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Written {
     /// It is not, and will not be.
@@ -100,7 +129,7 @@ impl Error {
         }))
     }
 
-    /// An error code answered by a broker. `context` says what was asked, as in "could not list offsets".
+    /// An error code of a broker. `context` names the operation, as in "could not list offsets".
     pub(crate) fn broker(code: Code, context: impl Into<String>) -> Self {
         let kind = match code {
             Code::UnknownTopicOrPartition | Code::UnknownTopicId => Kind::UnknownTopic,
@@ -151,8 +180,8 @@ impl Error {
         self.edit(|inner| inner.written = Some(written))
     }
 
-    /// For a question, of which nothing can have been written: says nothing about it.
-    pub(crate) fn of_a_question(self) -> Self {
+    /// For a read-only request, which cannot have written anything: [`Error::is_written`] is `None`.
+    pub(crate) fn of_read_only_request(self) -> Self {
         self.edit(|inner| inner.written = None)
     }
 
@@ -194,32 +223,32 @@ impl Error {
         error.caused_by(self)
     }
 
-    /// What sort of error this is.
+    /// The kind of error.
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
-    /// The code a broker answered with, where one did.
+    /// The error code of the broker, if it responded with one.
     pub fn code(&self) -> Option<Code> {
         self.0.code
     }
 
-    /// The topic this is about, where it is about one.
+    /// The topic that the error is about, if it is about one.
     pub fn topic(&self) -> Option<&str> {
         self.0.place.topic.as_deref()
     }
 
-    /// The partition this is about, where it is about one.
+    /// The partition that the error is about, if it is about one.
     pub fn partition(&self) -> Option<i32> {
         self.0.place.partition
     }
 
-    /// The offset this is about, where it is about one: of the batch or record that could not be read.
+    /// The offset of the batch or record that could not be read, if the error is about one.
     pub fn offset(&self) -> Option<i64> {
         self.0.place.offset
     }
 
-    /// For a record that was not acknowledged, whether it is in the log all the same.
+    /// Whether a record, or another change, that was not acknowledged was made. `None` where nothing was to be written.
     pub fn is_written(&self) -> Option<Written> {
         self.0.written
     }
@@ -229,7 +258,7 @@ impl Error {
         self.0.kind == Kind::Timeout
     }
 
-    /// Whether the same call may succeed later without anything being changed.
+    /// Whether the same call may succeed later although the caller changes nothing.
     pub fn is_retriable(&self) -> bool {
         match self.0.kind {
             Kind::Broker => self.0.code.is_some_and(Code::is_retriable),
@@ -344,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_its_place_and_prints_one_level() {
+    fn error_names_its_place_and_prints_one_level() {
         let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
         let error = Error::new(Kind::Connect, "could not connect").at_broker("127.0.0.1:9").caused_by(refused);
         assert_eq!(error.to_string(), "could not connect, broker 127.0.0.1:9");

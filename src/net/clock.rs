@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-/// A moment, by both clocks.
+/// A point in time by both clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
     /// For deadlines.
@@ -15,14 +15,14 @@ pub struct Now {
     pub unix_ms: i64,
 }
 
-/// Tells both times for the price of one clock read: wall time is counted on from when it was last looked at.
+/// Returns both times for the price of one clock read: it adds the time that has passed to the last reading of the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     instant: Instant,
     unix_ms: i64,
 }
 
-/// How old the last look at the wall clock may be, so that a clock that was set is followed.
+/// How old the reading of the wall clock may be, so that a clock that was set is followed.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Clock {
@@ -32,7 +32,7 @@ impl Clock {
         Self { instant: now(), unix_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX) }
     }
 
-    /// What time it is.
+    /// The current time by both clocks.
     pub fn now(&mut self) -> Now {
         let instant = now();
         let passed = instant.saturating_duration_since(self.instant);
@@ -50,13 +50,13 @@ impl Default for Clock {
     }
 }
 
-/// What time it is. Follows tokio's clock, so that tests can pause it.
+/// The current time. It follows tokio's clock, so that tests can pause it.
 #[allow(clippy::disallowed_methods)]
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
-/// A seed for a generator of its own: the standard library's per-process randomness.
+/// A seed for a random generator, from the randomness that the standard library has for each process.
 pub fn seed() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()
 }

@@ -160,7 +160,7 @@ impl Task {
         if error.is_rejection() {
             tracing::warn!(target: TARGET, broker, error = %error.chain(), pause_ms, "connection rejected");
         } else if attempt.is_power_of_two() {
-            // The first of many in a row, and then ever fewer.
+            // The first failures in a row are logged more often than later ones.
             tracing::warn!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
         } else {
             tracing::debug!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
@@ -225,13 +225,13 @@ impl Task {
     }
 }
 
-/// How long a stream has for its last words.
+/// How long shutting a stream down may take.
 const SHUT_DOWN_MAX: Duration = Duration::from_millis(500);
 
-/// Ends a stream in order: a stream over TLS says goodbye.
+/// Ends a stream in order: TLS sends `close_notify`.
 async fn shut_down(mut stream: Box<dyn Stream>) {
     let shutting_down = poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx));
-    // The connection is over, whether or not the broker takes notice.
+    // The connection has ended, whether or not the broker notices.
     let _ = tokio::time::timeout(SHUT_DOWN_MAX, shutting_down).await;
 }
 

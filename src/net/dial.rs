@@ -1,4 +1,4 @@
-//! From a host and a port to a connected stream, by way of the one trait that all connections are made through.
+//! From a host and a port to a connected stream, through the one trait that all connections are dialled by.
 
 use std::fmt;
 use std::future::Future;
@@ -18,23 +18,36 @@ use tokio::net::lookup_host;
 
 use super::clock;
 
-/// A connected stream of bytes: whatever reads and writes.
+/// A connected stream of bytes. Every type that reads and writes is one.
+///
+/// It may buffer, as a stream over TLS does: a client flushes it after the last of its writes, and shuts it down when the
+/// connection ends in order.
+///
+/// ```
+/// use ottla::client::Stream;
+/// use tokio::io::BufWriter;
+/// use tokio::net::TcpStream;
+///
+/// fn boxed(stream: TcpStream) -> Box<dyn Stream> {
+///     Box::new(BufWriter::new(stream))
+/// }
+/// ```
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// What a [`Connector`] is doing, and gives in the end.
+/// The future of [`Connector::connect`]: a stream, or the reason why there is none.
 pub type Dialling<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
-/// Makes connections to brokers. The default is [`Tcp`]; a tunnel, a proxy or a test puts its own into
-/// [`ClientBuilder::connector`](crate::client::ClientBuilder::connector).
+/// Dials brokers. The default is [`Tcp`]; pass another one to
+/// [`ClientBuilder::connector`](crate::client::ClientBuilder::connector) for TLS, a tunnel, a proxy or a test.
 ///
-/// Nothing else of a client does input or output: over pipes in memory ([`tokio::io::duplex`]) and a paused clock, all of
-/// it runs without a network.
+/// A client does no other input or output: with pipes in memory ([`tokio::io::duplex`]) and a paused clock it runs without a
+/// network.
 ///
 /// # Examples
 ///
-/// By way of a proxy that speaks HTTP's `CONNECT`:
+/// Through an HTTP proxy (`CONNECT`):
 ///
 /// ```
 /// use std::io;
@@ -55,7 +68,7 @@ pub type Dialling<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>>
 ///             let request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n");
 ///             stream.write_all(request.as_bytes()).await?;
 ///             let mut head = Vec::new();
-///             // Byte by byte: what follows the head is the broker's.
+///             // Byte by byte: the bytes after the head are the broker's.
 ///             while !head.ends_with(b"\r\n\r\n") && head.len() < 8_192 {
 ///                 head.push(stream.read_u8().await?);
 ///             }
@@ -98,8 +111,14 @@ pub trait Connector: Send + Sync + fmt::Debug {
 
 /// TCP without Nagle's delay, to whichever of the host's addresses answers first.
 ///
-/// The addresses are tried one after another, each with a head start of 250 ms over the next, families in turn (RFC 8305): one
-/// that swallows packets delays a connection by that much and no more. Names are resolved anew for every attempt.
+/// The addresses are tried one after another, IPv4 and IPv6 in turn, each with a head start of 250 ms over the next (RFC 8305).
+/// An address that swallows packets delays a connection by no more than that. Names are resolved again for every attempt.
+///
+/// ```
+/// // The default, made explicit.
+/// let builder = ottla::Client::builder(["localhost:9092"])?.connector(ottla::client::Tcp);
+/// # Ok::<(), ottla::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tcp;
 
@@ -118,12 +137,12 @@ impl Connector for Tcp {
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    // A dot at the end makes a name absolute, which the resolver must see; an address that has one is an address still.
+    // A dot at the end makes a name absolute, so the resolver must see it. An address may end in a dot, too.
     if let Ok(address) = host.strip_suffix('.').unwrap_or(host).parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let found = match (lookup(host, port).await, host.strip_suffix('.')) {
-        // The system's own list of hosts knows no dots.
+        // The hosts file of the system has no names that end in a dot.
         (Err(_), Some(relative)) => lookup(relative, port).await,
         (found, _) => found,
     };
@@ -134,7 +153,7 @@ async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((host, port)).await?.collect())
 }
 
-/// Families in turn, beginning with the resolver's first choice, and in its order otherwise.
+/// Sorts address families to alternate from the resolver's first choice on, and keeps its order otherwise.
 fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let count = addresses.len();
     let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
@@ -148,7 +167,7 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     ordered
 }
 
-/// Connects to the addresses in order, each begun when the one before failed or had its head start, until one answers.
+/// Connects to the addresses in order until one answers. An attempt starts when the one before failed or had its head start.
 async fn race<S, F>(
     addresses: Vec<SocketAddr>,
     head_start: Duration,
@@ -192,7 +211,7 @@ where
     .await
 }
 
-/// One failure as it is; several as one, of the first one's kind, that tells which address failed how.
+/// Returns a single failure as it is. Combines several into one of the first one's kind, which says how each address failed.
 fn all_failed(mut failures: Vec<(SocketAddr, io::Error)>) -> io::Error {
     match &failures[..] {
         [] => io::Error::new(io::ErrorKind::NotFound, "there is no address to connect to"),
@@ -212,7 +231,7 @@ mod tests {
         hosts.iter().map(|host| SocketAddr::new(host.parse().expect("an address"), 9092)).collect()
     }
 
-    /// What each address does, by its last letter: `1` never answers, `2` refuses at once, `3` answers at once.
+    /// The last letter of an address decides: `1` never answers, `2` refuses at once, `3` answers at once.
     async fn scripted(address: SocketAddr) -> io::Result<SocketAddr> {
         match address.ip().to_string().chars().last() {
             Some('1') => std::future::pending().await,
@@ -222,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_swallows_packets_costs_its_head_start_and_no_more() {
+    async fn silent_address_delays_by_its_head_start_only() {
         let begun = clock::now();
         let all = addresses(&["10.0.0.1", "10.0.1.1", "10.0.0.3"]);
         let won = race(all, HEAD_START, scripted).await.expect("the third answers");
@@ -231,7 +250,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_next_address_does_not_wait_for_one_that_refused() {
+    async fn next_address_is_tried_at_once_after_a_refusal() {
         let begun = clock::now();
         let won = race(addresses(&["10.0.0.2", "10.0.1.2", "10.0.0.3"]), HEAD_START, scripted).await;
         assert!(won.is_ok());
@@ -239,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_address_still_wins_if_the_others_fail() {
+    async fn slow_address_wins_if_the_others_fail() {
         let slow = |address: SocketAddr| async move {
             if address.is_ipv6() {
                 return Err(io::ErrorKind::ConnectionRefused.into());
@@ -252,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_fail_each_is_told() {
+    async fn error_lists_every_address_that_failed() {
         let error = race(addresses(&["10.0.0.2", "::2"]), HEAD_START, scripted).await.expect_err("both refuse");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         let text = error.to_string();
@@ -260,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_from_the_first_choice_on() {
+    fn address_families_alternate_from_the_first_choice() {
         let ordered = in_turn(addresses(&["::1", "::2", "::3", "10.0.0.1"]));
         let expected = addresses(&["::1", "10.0.0.1", "::2", "::3"]);
         assert_eq!(ordered, expected);
     }
 
     #[tokio::test]
-    async fn an_address_may_end_in_a_dot_and_a_name_keeps_its_own() {
+    async fn trailing_dot_is_kept_for_names_and_cut_from_addresses() {
         for host in ["127.0.0.1", "127.0.0.1."] {
             let found = resolve(host, 9092).await.expect("an address");
             assert_eq!(found, addresses(&["127.0.0.1"]), "{host}");
@@ -278,7 +297,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tcp_connects_without_nagle_and_refusals_keep_their_kind() {
+    async fn tcp_refusal_keeps_its_kind() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
         assert!(Tcp.connect("127.0.0.1", port).await.is_ok());

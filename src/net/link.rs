@@ -56,7 +56,7 @@ pub(super) struct Link {
     unflushed: bool,
     idle_max: Option<Duration>,
     used: Instant,
-    /// Nobody holds the handle any more; when to look again whether somebody still waits for a response.
+    /// Set once nobody holds the handle any more: when to check again whether somebody still waits for a response.
     closing: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     /// Whether no response is overdue.
@@ -82,7 +82,7 @@ const TURN: usize = 32;
 const UNWRITTEN_MAX: usize = 256;
 /// How long writing the rest may take once nobody holds the handle.
 const CLOSING: Duration = Duration::from_millis(500);
-/// How often the timer wakes a connection that is never closed for being idle.
+/// How often the timer wakes an idle connection that has no idle limit.
 const NEVER: Duration = Duration::from_secs(86_400);
 
 impl Link {
@@ -214,7 +214,7 @@ impl Link {
                 Poll::Ready(Err(error)) => return Err(self.closed_by_peer(Some(error))),
             }
         }
-        // There may be more: come back after the others had their turn.
+        // There may be more to read: come back after other tasks had their turn.
         cx.waker().wake_by_ref();
         Ok(())
     }
@@ -304,7 +304,7 @@ impl Link {
                 }
                 self.used = now;
             }
-            // The mute is over, perhaps.
+            // The mute may be over.
             self.poll_write(now, cx)?;
             self.poll_closing(now)?;
             if self.pipeline.poll_timeout() == Some(next) {

@@ -1,4 +1,4 @@
-//! Where a connection's task leaves its counters for a reader.
+//! The counters of a connection, shared by its task and a reader.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -7,9 +7,9 @@ use std::sync::PoisonError;
 
 use crate::metrics::ConnectionCounters;
 
-/// The counters of one connection, shared by its task and whoever reads them.
+/// The counters of one connection, shared by its task and its readers.
 ///
-/// The task locks it once for all that it counted in a turn; a reader copies. Neither holds the lock while it does something else.
+/// The task locks it once a turn, for everything that it counted; a reader copies. Neither holds the lock for anything else.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Mutex<ConnectionCounters>>);
 
@@ -29,7 +29,7 @@ impl Meter {
         self.lock().clone()
     }
 
-    /// Whether somebody else holds it, too: the task, as long as it lives.
+    /// Whether somebody else holds it: the task, as long as it lives.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

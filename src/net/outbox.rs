@@ -37,7 +37,7 @@ impl<R> Outbox<R> {
         self.pieces.is_empty()
     }
 
-    /// How many pieces there are.
+    /// The number of pieces.
     pub(super) fn len(&self) -> usize {
         self.pieces.len()
     }
@@ -57,7 +57,7 @@ impl<R> Outbox<R> {
         self.pieces.iter().take(most).map(|piece| IoSlice::new(piece)).collect()
     }
 
-    /// Takes `count` bytes off the front, which were written.
+    /// Removes `count` bytes from the front, which were written.
     pub(super) fn wrote(&mut self, mut count: usize) {
         self.written += count as u64;
         while let Some(front) = self.pieces.front_mut().filter(|_| count > 0) {

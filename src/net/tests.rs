@@ -1,4 +1,4 @@
-//! The connection task over pipes in memory, under a paused clock, against peers that follow a script.
+//! The connection task over pipes in memory, on a paused clock, against peers that follow a script.
 
 use std::io;
 use std::pin::Pin;
@@ -42,7 +42,7 @@ use crate::wire::message::ApiVersionsRequest;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What a dial does.
+/// The outcome of a dial.
 #[derive(Clone, Copy, Debug)]
 enum Dial {
     Connects,
@@ -159,11 +159,11 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
     Rig { handle, meter, dial, capacity, shut_down, dialled }
 }
 
-type Answer = oneshot::Receiver<Result<Response, Error>>;
+type Pending = oneshot::Receiver<Result<Response, Error>>;
 
 impl Rig {
-    /// Asks for versions, which is as good a question as any.
-    fn ask(&self, patience: Duration) -> Answer {
+    /// Sends a request: ApiVersions, the simplest.
+    fn ask(&self, patience: Duration) -> Pending {
         let (sender, receiver) = oneshot::channel();
         let deadline = clock::now() + patience;
         self.handle.submit(Outgoing {
@@ -183,7 +183,7 @@ impl Rig {
 struct Peer(DuplexStream);
 
 impl Peer {
-    /// Reads a request and answers its correlation id; `None` when the connection was closed.
+    /// Reads a request and returns its correlation id; `None` when the connection was closed.
     async fn request(&mut self) -> Option<i32> {
         let length = self.0.read_i32().await.ok()?;
         let mut frame = vec![0; usize::try_from(length).expect("a length")];
@@ -191,8 +191,8 @@ impl Peer {
         Some(i32::from_be_bytes(frame[4..8].try_into().expect("four bytes")))
     }
 
-    /// Answers that ApiVersions is spoken, versions 0 to 3, and that the client was throttled for so long.
-    async fn answer(&mut self, id: i32, throttle_ms: i32) {
+    /// Responds that ApiVersions is supported in versions 0 to 3, with this throttle time.
+    async fn respond(&mut self, id: i32, throttle_ms: i32) {
         let api = [&[0, 0, 2][..], &[0, 18, 0, 0, 0, 3, 0], &throttle_ms.to_be_bytes(), &[0]].concat();
         let frame = [&id.to_be_bytes()[..], &api].concat();
         self.0.write_i32(i32::try_from(frame.len()).expect("short")).await.expect("written");
@@ -201,16 +201,16 @@ impl Peer {
 
     async fn serve(&mut self) {
         let id = self.request().await.expect("a request");
-        self.answer(id, 0).await;
+        self.respond(id, 0).await;
     }
 }
 
-async fn failure(answer: Answer) -> Error {
-    answer.await.expect("an answer").expect_err("a failure")
+async fn failure(response: Pending) -> Error {
+    response.await.expect("a response").expect_err("a failure")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_answered_by_its_deadline_while_dialling() {
+async fn request_expires_by_its_deadline_while_dialling() {
     let rig = rig(Dial::Hangs, |_| ());
     let begun = clock::now();
     let (late, later) = (rig.ask(2 * SECOND), rig.ask(3 * SECOND));
@@ -222,7 +222,7 @@ async fn a_request_is_answered_by_its_deadline_while_dialling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_is_answered_by_its_deadline_while_backing_off() {
+async fn request_expires_by_its_deadline_while_backing_off() {
     let rig = rig(Dial::Refuses, |settings| settings.reconnect_backoff = 60 * SECOND);
     assert_eq!(failure(rig.ask(SECOND)).await.kind(), Kind::Connect);
     let begun = clock::now();
@@ -231,13 +231,13 @@ async fn a_request_is_answered_by_its_deadline_while_backing_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_handle_ends_a_dial_and_answers_who_waits() {
+async fn dropped_handle_ends_a_dial_and_fails_waiting_requests() {
     let mut rig = rig(Dial::Hangs, |_| ());
-    let answer = rig.ask(20 * SECOND);
+    let response = rig.ask(20 * SECOND);
     let begun = clock::now();
     let Peer(mut far) = rig.peer().await;
     drop(rig.handle);
-    assert_eq!(failure(answer).await.is_written(), Some(Written::No));
+    assert_eq!(failure(response).await.is_written(), Some(Written::No));
     assert_eq!(clock::now(), begun);
     assert_eq!(far.read(&mut [0]).await.expect("closed"), 0, "the dial was given up");
 }
@@ -257,7 +257,7 @@ async fn pauses_between_dials_double_up_to_the_longest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_setup_timeout_doubles_with_each_failure_up_to_the_longest() {
+async fn setup_timeout_doubles_up_to_the_longest() {
     let rig = rig(Dial::Hangs, |_| ());
     for expected in [10, 20, 30, 30] {
         let begun = clock::now();
@@ -270,21 +270,21 @@ async fn the_setup_timeout_doubles_with_each_failure_up_to_the_longest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_answer_to_another_question_is_refused() {
+async fn setup_response_with_another_id_is_refused() {
     let mut rig = rig(Dial::Connects, |_| ());
-    let answer = rig.ask(20 * SECOND);
+    let response = rig.ask(20 * SECOND);
     let mut peer = rig.peer().await;
     let id = peer.request().await.expect("ApiVersions");
-    peer.answer(id + 1, 0).await;
-    let error = failure(answer).await;
+    peer.respond(id + 1, 0).await;
+    let error = failure(response).await;
     assert_eq!(error.kind(), Kind::Protocol);
     assert!(error.to_string().contains("h:1"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn more_than_was_asked_for_is_refused() {
+async fn bytes_after_the_setup_response_are_refused() {
     let mut rig = rig(Dial::Connects, |_| ());
-    let answer = rig.ask(20 * SECOND);
+    let response = rig.ask(20 * SECOND);
     let mut peer = rig.peer().await;
     let id = peer.request().await.expect("ApiVersions");
     let api = [&[0, 0, 2][..], &[0, 18, 0, 0, 0, 3, 0], &[0; 5]].concat();
@@ -292,53 +292,53 @@ async fn more_than_was_asked_for_is_refused() {
     let length = i32::try_from(frame.len() - 4).expect("short").to_be_bytes();
     let twice = [&length[..], &frame[4..], &length, &frame[4..]].concat();
     peer.0.write_all(&twice).await.expect("written");
-    assert_eq!(failure(answer).await.kind(), Kind::Protocol);
+    assert_eq!(failure(response).await.kind(), Kind::Protocol);
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_arrive_byte_by_byte_are_put_together() {
+async fn response_that_arrives_byte_by_byte_is_assembled() {
     let mut rig = rig(Dial::Connects, |_| ());
-    let answer = rig.ask(20 * SECOND);
+    let response = rig.ask(20 * SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
-    let id = peer.request().await.expect("the question");
+    let id = peer.request().await.expect("the request");
     let frame = [&id.to_be_bytes()[..], &[0, 0, 1, 0, 0, 0, 0, 0]].concat();
     for byte in [&12_i32.to_be_bytes()[..], &frame].concat() {
         peer.0.write_u8(byte).await.expect("written");
         tokio::task::yield_now().await;
     }
-    assert!(matches!(answer.await, Ok(Ok(Response::ApiVersions(_)))));
+    assert!(matches!(response.await, Ok(Ok(Response::ApiVersions(_)))));
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_for_which_the_broker_silences_the_client_counts_for_no_deadline() {
+async fn mute_time_is_added_to_deadlines() {
     let mut rig = rig(Dial::Connects, |_| ());
     let first = rig.ask(SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
     let id = peer.request().await.expect("the first");
-    peer.answer(id, 5_000).await;
-    assert!(first.await.expect("an answer").is_ok());
+    peer.respond(id, 5_000).await;
+    assert!(first.await.expect("a response").is_ok());
     let begun = clock::now();
     let second = rig.ask(SECOND);
     let id = peer.request().await.expect("the second");
     assert_eq!((clock::now() - begun).as_secs(), 5, "nothing was sent before");
-    peer.answer(id, 0).await;
-    assert!(second.await.expect("an answer").is_ok());
+    peer.respond(id, 0).await;
+    assert!(second.await.expect("a response").is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn throttling_in_the_very_first_answer_silences_too() {
+async fn throttle_in_the_setup_response_mutes_too() {
     let mut rig = rig(Dial::Connects, |_| ());
-    let answer = rig.ask(SECOND);
+    let response = rig.ask(SECOND);
     let mut peer = rig.peer().await;
     let id = peer.request().await.expect("ApiVersions");
     let begun = clock::now();
-    peer.answer(id, 3_000).await;
-    let id = peer.request().await.expect("the question");
+    peer.respond(id, 3_000).await;
+    let id = peer.request().await.expect("the request");
     assert_eq!((clock::now() - begun).as_secs(), 3);
-    peer.answer(id, 0).await;
-    assert!(answer.await.expect("an answer").is_ok());
+    peer.respond(id, 0).await;
+    assert!(response.await.expect("a response").is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,17 +355,17 @@ async fn late_response_is_dropped_and_the_connection_serves_others() {
     for _ in 0..2 {
         peer.serve().await;
     }
-    assert!(patient.await.expect("an answer").is_ok());
+    assert!(patient.await.expect("a response").is_ok());
     assert!(rig.handle.is_healthy(), "it caught up");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broker_that_goes_silent_loses_the_connection_and_the_request_is_in_doubt() {
+async fn silent_broker_ends_the_connection_and_leaves_requests_in_doubt() {
     let mut rig = rig(Dial::Connects, |settings| settings.request_timeout = 7 * SECOND);
-    let answer = rig.ask(7 * SECOND);
+    let response = rig.ask(7 * SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
-    let error = failure(answer).await;
+    let error = failure(response).await;
     assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::Maybe)));
     peer.request().await.expect("it was sent");
     assert!(peer.request().await.is_none(), "the connection was closed");
@@ -373,68 +373,68 @@ async fn a_broker_that_goes_silent_loses_the_connection_and_the_request_is_in_do
     let mut peer = rig.peer().await;
     peer.serve().await;
     peer.serve().await;
-    assert!(again.await.expect("an answer").is_ok(), "and dialled anew");
+    assert!(again.await.expect("a response").is_ok(), "and dialled again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unused_connection_is_closed_and_dialled_anew_when_needed() {
+async fn idle_connection_is_closed_and_dialled_again_when_needed() {
     let mut rig = rig(Dial::Connects, |settings| settings.idle_max = Some(60 * SECOND));
-    let answer = rig.ask(SECOND);
+    let response = rig.ask(SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
     peer.serve().await;
-    assert!(answer.await.expect("an answer").is_ok());
+    assert!(response.await.expect("a response").is_ok());
     let begun = clock::now();
     assert!(peer.request().await.is_none());
     assert_eq!((clock::now() - begun).as_secs(), 60);
-    let answer = rig.ask(SECOND);
+    let response = rig.ask(SECOND);
     let mut peer = rig.peer().await;
     assert_eq!((clock::now() - begun).as_secs(), 60, "without a pause: nothing had failed");
     peer.serve().await;
     peer.serve().await;
-    assert!(answer.await.expect("an answer").is_ok());
+    assert!(response.await.expect("a response").is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_never_idle_too_long_stays() {
+async fn connection_without_idle_limit_stays_open() {
     let mut rig = rig(Dial::Connects, |settings| settings.idle_max = None);
-    let answer = rig.ask(SECOND);
+    let response = rig.ask(SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
     peer.serve().await;
-    assert!(answer.await.expect("an answer").is_ok());
+    assert!(response.await.expect("a response").is_ok());
     assert!(tokio::time::timeout(SECOND * 1_000_000, peer.request()).await.is_err(), "neither asked nor closed");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_sent_is_answered_though_nobody_holds_the_handle() {
+async fn sent_request_is_answered_after_the_handle_is_dropped() {
     let mut rig = rig(Dial::Connects, |_| ());
-    let answer = rig.ask(30 * SECOND);
+    let response = rig.ask(30 * SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
-    let id = peer.request().await.expect("the question");
+    let id = peer.request().await.expect("the request");
     drop(rig.handle);
     tokio::time::sleep(10 * SECOND).await;
-    peer.answer(id, 0).await;
-    assert!(answer.await.expect("an answer").is_ok());
+    peer.respond(id, 0).await;
+    assert!(response.await.expect("a response").is_ok());
     assert!(peer.request().await.is_none(), "then it ends");
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_neither_handle_nor_anybody_waiting_the_connection_ends() {
+async fn connection_without_handle_and_callers_ends() {
     let mut rig = rig(Dial::Connects, |_| ());
-    let answer = rig.ask(30 * SECOND);
+    let response = rig.ask(30 * SECOND);
     let mut peer = rig.peer().await;
     peer.serve().await;
-    peer.request().await.expect("the question");
+    peer.request().await.expect("the request");
     let begun = clock::now();
-    drop((rig.handle, answer));
+    drop((rig.handle, response));
     assert!(peer.request().await.is_none());
     assert!(clock::now() - begun <= 2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_says_what_to_do() {
+async fn refused_connection_names_the_remedy() {
     let rig = rig(Dial::Refuses, |_| ());
     let error = failure(rig.ask(SECOND)).await.to_string();
     assert!(error.contains("nothing listens there") && error.contains("h:1"), "{error}");

@@ -1,5 +1,5 @@
-//! Brokers that accept and never answer, or do not accept: every call ends by its deadline and says whom it asked what, and
-//! the other brokers' partitions do not wait.
+//! Brokers that accept and never answer, or do not accept: every call ends by its deadline and names broker and API, and the
+//! partitions of other brokers do not wait.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -22,104 +22,104 @@ use super::world::World;
 use super::world::cluster;
 use super::world::soon;
 
-/// What calls were told, in seconds: to a broker's answer, of a consumer's questions, of a record.
+/// Deadlines in seconds: of a request, of the calls of a consumer, of a record.
 const REQUEST: u64 = 4;
-const QUESTION: u64 = 9;
+const CONSUMER: u64 = 9;
 const DELIVERY: u64 = 12;
 /// Of the admin's calls, and of connecting by three brokers, of which each has five.
 const ADMIN: u64 = 60;
 const CONNECT: u64 = 15;
 
-struct Asker {
+struct Caller {
     net: Net,
     client: ottla::Client,
     producer: ottla::producer::Producer,
     consumer: Consumer,
 }
 
-impl Asker {
+impl Caller {
     async fn new() -> Self {
         let net = Net::new(cluster());
         let client = net.client().request_timeout(Duration::from_secs(REQUEST)).connect().await.expect("they answer");
         let delivery_timeout = Duration::from_secs(DELIVERY);
         let producer = client.producer().delivery_timeout(delivery_timeout).build().expect("the settings are fine");
         soon("send", producer.send(Record::to(TOPIC).partition(0).value("1"))).await.expect("it is acknowledged");
-        let consumer = client.consumer().group(GROUP).assign([TOPIC]).timeout(Duration::from_secs(QUESTION)).build();
+        let consumer = client.consumer().group(GROUP).assign([TOPIC]).timeout(Duration::from_secs(CONSUMER)).build();
         let mut consumer = consumer.expect("the settings are fine");
         soon("poll", consumer.poll()).await.expect("there is a record");
         Self { net, client, producer, consumer }
     }
 }
 
-type Asking<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
+type Calling<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + 'a>>;
 
-/// A call, how many seconds it may take, and what its error must name.
-type Call = (&'static str, u64, fn(&mut Asker) -> Asking<'_>, &'static [&'static str]);
+/// A call, how many seconds it may take, and the APIs of which its error must name one.
+type Call = (&'static str, u64, fn(&mut Caller) -> Calling<'_>, &'static [&'static str]);
 
 fn calls() -> [Call; 11] {
     let coordinator = &["OffsetCommit", "FindCoordinator"];
     [
-        ("connect", CONNECT, |asker| Box::pin(async { asker.net.client().connect().await.map(drop) }), &["Metadata"]),
+        ("connect", CONNECT, |caller| Box::pin(async { caller.net.client().connect().await.map(drop) }), &["Metadata"]),
         (
             "send",
             DELIVERY,
-            |asker| Box::pin(async { asker.producer.send(Record::to(TOPIC).value("1")).await.map(drop) }),
+            |caller| Box::pin(async { caller.producer.send(Record::to(TOPIC).value("1")).await.map(drop) }),
             &["Produce"],
         ),
         (
-            "send to a topic nobody told of",
+            "send to an unknown topic",
             DELIVERY,
-            |asker| Box::pin(async { asker.producer.send(Record::to("other").value("1")).await.map(drop) }),
+            |caller| Box::pin(async { caller.producer.send(Record::to("other").value("1")).await.map(drop) }),
             &["Metadata"],
         ),
-        ("commit", QUESTION, |asker| Box::pin(asker.consumer.commit()), coordinator),
+        ("commit", CONSUMER, |caller| Box::pin(caller.consumer.commit()), coordinator),
         (
             "committed",
-            QUESTION,
-            |asker| Box::pin(async { asker.consumer.committed().await.map(drop) }),
+            CONSUMER,
+            |caller| Box::pin(async { caller.consumer.committed().await.map(drop) }),
             &["OffsetFetch", "FindCoordinator"],
         ),
         (
             "end_offsets",
-            QUESTION,
-            |asker| Box::pin(async { asker.consumer.end_offsets().await.map(drop) }),
+            CONSUMER,
+            |caller| Box::pin(async { caller.consumer.end_offsets().await.map(drop) }),
             &["ListOffsets"],
         ),
         (
             "beginning_offsets",
-            QUESTION,
-            |asker| Box::pin(async { asker.consumer.beginning_offsets().await.map(drop) }),
+            CONSUMER,
+            |caller| Box::pin(async { caller.consumer.beginning_offsets().await.map(drop) }),
             &["ListOffsets"],
         ),
         (
             "list_topics",
             ADMIN,
-            |asker| Box::pin(async { asker.client.admin().list_topics().await.map(drop) }),
+            |caller| Box::pin(async { caller.client.admin().list_topics().await.map(drop) }),
             &["Metadata"],
         ),
         (
             "describe_topics",
             ADMIN,
-            |asker| Box::pin(async { asker.client.admin().describe_topics([TOPIC]).await.map(drop) }),
+            |caller| Box::pin(async { caller.client.admin().describe_topics([TOPIC]).await.map(drop) }),
             &["Metadata"],
         ),
         (
             "create_topics",
             ADMIN,
-            |asker| Box::pin(async { asker.client.admin().create_topics([NewTopic::new("n")]).await.map(drop) }),
+            |caller| Box::pin(async { caller.client.admin().create_topics([NewTopic::new("n")]).await.map(drop) }),
             &["CreateTopics"],
         ),
         (
             "delete_topics",
             ADMIN,
-            |asker| Box::pin(async { asker.client.admin().delete_topics([TOPIC]).await.map(drop) }),
+            |caller| Box::pin(async { caller.client.admin().delete_topics([TOPIC]).await.map(drop) }),
             &["DeleteTopics"],
         ),
     ]
 }
 
 /// An error with everything that caused it.
-fn told(error: &Error) -> String {
+fn chain(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -130,21 +130,21 @@ fn told(error: &Error) -> String {
 }
 
 #[test]
-fn every_call_ends_by_its_deadline_and_says_whom_it_asked_what() {
+fn every_call_ends_by_its_deadline_and_names_broker_and_api() {
     let mut wrong = Vec::new();
     for mood in [Mood::Deaf, Mood::Paused, Mood::Refusing, Mood::Gone] {
         for (name, seconds, call, apis) in calls() {
             run(async {
-                let mut asker = Asker::new().await;
-                mood.impose(&asker.net);
+                let mut caller = Caller::new().await;
+                mood.impose(&caller.net);
                 let asked = Instant::now();
-                let answer = tokio::time::timeout(Duration::from_secs(600), call(&mut asker)).await;
+                let answer = tokio::time::timeout(Duration::from_secs(600), call(&mut caller)).await;
                 let took = asked.elapsed();
                 let Ok(Err(error)) = answer else {
                     wrong.push(format!("{mood:?}, {name}: {answer:?}"));
                     return;
                 };
-                let text = told(&error);
+                let text = chain(&error);
                 if took > Duration::from_millis(seconds * 1_000 + 100) {
                     wrong.push(format!("{mood:?}, {name}: took {took:?}: {text}"));
                 }
@@ -160,15 +160,15 @@ fn every_call_ends_by_its_deadline_and_says_whom_it_asked_what() {
 }
 
 #[test]
-fn a_record_is_decided_by_its_own_deadline() {
+fn record_is_decided_by_its_own_deadline() {
     for mood in Mood::BAD {
         run(async {
-            let asker = Asker::new().await;
-            mood.impose(&asker.net);
+            let caller = Caller::new().await;
+            mood.impose(&caller.net);
             let mut deliveries = Vec::new();
             for _ in 0..6 {
                 let record = Record::to(TOPIC).partition(0).value("1");
-                deliveries.push((Instant::now(), asker.producer.try_enqueue(record).expect("there is room")));
+                deliveries.push((Instant::now(), caller.producer.try_enqueue(record).expect("there is capacity")));
                 tokio::time::sleep(Duration::from_millis(1_700)).await;
             }
             for (at, delivery) in deliveries {
@@ -184,11 +184,11 @@ fn a_record_is_decided_by_its_own_deadline() {
     }
 }
 
-/// Which broker a request that is for any goes to is drawn by lot.
+/// A request that any broker can answer goes to a random one, so each test runs several times.
 const DRAWS: usize = 6;
 
 #[test]
-fn a_deaf_broker_does_not_delay_records_of_the_others() {
+fn silent_broker_does_not_delay_records_of_the_others() {
     for draw in 0..DRAWS {
         run(async {
             let net = Net::new(cluster());
@@ -199,7 +199,7 @@ fn a_deaf_broker_does_not_delay_records_of_the_others() {
                 let producer = producer.clone();
                 async move { producer.send(Record::to(TOPIC).partition(0).value("1")).await }
             });
-            // The first question may go to the deaf broker, which has its few seconds.
+            // The first request may go to the deaf broker, and another broker is asked after a while.
             let first = Instant::now();
             let sent = producer.send(Record::to(TOPIC).partition(1).value("2"));
             let sent = tokio::time::timeout(Duration::from_secs(100), sent).await;
@@ -218,7 +218,7 @@ fn a_deaf_broker_does_not_delay_records_of_the_others() {
 }
 
 #[test]
-fn a_deaf_broker_does_not_delay_reading_from_the_others() {
+fn silent_broker_does_not_delay_reading_from_the_others() {
     for draw in 0..DRAWS {
         run(async {
             let mut world = World::new(Net::new(cluster())).await;
@@ -237,7 +237,7 @@ fn a_deaf_broker_does_not_delay_reading_from_the_others() {
                 }
                 tokio::time::sleep(Duration::from_secs(2)).await;
             }
-            // It comes back: nothing was lost meanwhile.
+            // The broker comes back: nothing was lost meanwhile.
             world.net.set(1, |switches| switches.ear = Ear::Listening);
             world.net.cut_all();
             world.check().await;

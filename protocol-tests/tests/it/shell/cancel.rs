@@ -1,4 +1,4 @@
-//! Any future may be dropped at any point: nothing else is lost, repeated or reordered, and no room leaks.
+//! Any future may be dropped at any point: nothing else is lost, repeated or reordered, and no capacity leaks.
 //!
 //! Each operation is run again and again, dropped after its n-th poll, n from 0 until it completes; once right there, once
 //! when it was woken again but before it could look. Then the world must be in order ([`World::check`]).
@@ -32,14 +32,14 @@ use super::world::soon;
 
 type Boxed<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// An operation to be dropped. Its future notes what it must when it completes.
+/// An operation that is dropped. Its future notes its result when it completes.
 struct Operation {
     name: &'static str,
-    /// What the world is like before.
+    /// Prepares the world.
     before: fn(&mut World) -> Boxed<'_>,
-    /// The future to be dropped.
+    /// Returns the future that is dropped.
     start: fn(&mut World) -> Boxed<'_>,
-    /// What must be so afterwards, besides what always must.
+    /// Checks the world afterwards, besides what is always checked.
     after: fn(&mut World) -> Boxed<'_>,
 }
 
@@ -116,7 +116,7 @@ const NOT_COORDINATOR: Fault = Fault::Error(16);
 /// More polls than any operation takes.
 const POLLS_MAX: usize = 200;
 
-/// Says where it was when a test failed.
+/// Prints the place where a test failed.
 struct Place(String);
 
 impl Drop for Place {
@@ -158,7 +158,7 @@ fn read_records(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// Everything known to the client is out of date: leaders and coordinators are elsewhere.
+/// Everything that the client knows is out of date: leaders and coordinators have moved.
 fn moved(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         read_records(world).await;
@@ -171,7 +171,7 @@ fn moved(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// A buffer without room, records of others waiting for some, before and behind.
+/// A full buffer, and sends of others that wait for capacity before and behind the operation.
 fn full_buffer(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         world.background(1).await;
@@ -190,7 +190,7 @@ fn full_buffer(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// A buffer without room, and soon somebody who waits for nearly all of it, behind the operation.
+/// A full buffer, and soon another send behind the operation that waits for nearly all of it.
 fn full_buffer_and_one_behind(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         world.background(1).await;
@@ -206,18 +206,18 @@ fn full_buffer_and_one_behind(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// Records that leave less room than any that waits wants, and fit one batch.
+/// Records that leave less capacity than any waiting send needs, and fit one batch.
 fn large(world: &mut World, partition: i32, count: usize) {
     for _ in 0..count {
         let value = world.sure(partition);
         let value = format!("{value:0>width$}", width = BUFFER * 2 / 9);
         let record = Record::to(TOPIC).partition(partition).value(&value);
-        drop(world.producer.try_enqueue(record).expect("there is room"));
+        drop(world.producer.try_enqueue(record).expect("there is capacity"));
     }
 }
 
-/// Somebody waits for room behind the operation that was dropped; it must have its turn.
-fn room_for_others(world: &mut World) -> Boxed<'_> {
+/// A send waits for capacity behind the operation that was dropped. It must have its turn.
+fn capacity_for_others(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         let value = world.sure(2);
         let value = format!("{value:0>4000}");
@@ -240,7 +240,7 @@ fn send_elsewhere(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// At most the one record is there, and the topic can be written to.
+/// The record is in the log at most once, and the topic can be written to.
 fn once_elsewhere(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         let sent = world.producer.send(Record::to(OTHER).value("2"));
@@ -255,16 +255,16 @@ fn enqueue(world: &mut World) -> Boxed<'_> {
     let (value, producer) = (world.maybe(0), world.producer.clone());
     Box::pin(async move {
         let value = format!("{value:0>3000}");
-        drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is room"));
+        drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is capacity"));
     })
 }
 
-/// More than the first of two batches leaves room for.
+/// A record that does not fit beside the first of two batches.
 fn enqueue_large(world: &mut World) -> Boxed<'_> {
     let (value, producer) = (world.maybe(0), world.producer.clone());
     Box::pin(async move {
         let value = format!("{value:0>width$}", width = BUFFER / 2);
-        drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is room"));
+        drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is capacity"));
     })
 }
 
@@ -273,14 +273,14 @@ fn enqueue_all(world: &mut World) -> Boxed<'_> {
     Box::pin(async move {
         let values = values.map(|value| format!("{value:0>3000}"));
         let records = values.iter().map(|value| Record::to(TOPIC).partition(0).value(value));
-        drop(producer.enqueue_all(records).await.expect("there is room in the end"));
+        drop(producer.enqueue_all(records).await.expect("there is capacity in the end"));
     })
 }
 
 fn delivery(world: &mut World) -> Boxed<'_> {
     let value = world.sure(1);
     let delivery = world.producer.try_enqueue(Record::to(TOPIC).partition(1).value(&value));
-    let delivery = delivery.expect("there is room");
+    let delivery = delivery.expect("there is capacity");
     Box::pin(async move { assert_eq!(delivery.await.expect("it is acknowledged").partition, 1) })
 }
 
@@ -355,7 +355,7 @@ fn create_topics(world: &mut World) -> Boxed<'_> {
     })
 }
 
-/// Topics can be made and deleted all the same.
+/// Topics can still be created and deleted.
 fn another_topic(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         let admin = world.client.admin();
@@ -377,7 +377,7 @@ fn close_producer(world: &mut World) -> Boxed<'_> {
     Box::pin(async move {
         let producer = client.producer().build().expect("the settings are fine");
         for value in values {
-            drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is room"));
+            drop(producer.enqueue(Record::to(TOPIC).partition(0).value(&value)).await.expect("there is capacity"));
         }
         producer.close(Duration::from_secs(3)).await.expect("everything is acknowledged");
     })
@@ -392,32 +392,32 @@ fn close_consumer(world: &mut World) -> Boxed<'_> {
 }
 
 #[test]
-fn a_dropped_connect_leaves_nothing() {
+fn dropped_connect_leaves_nothing() {
     sweep(&Operation { name: "connect", before: nothing, start: connect, after: nothing });
 }
 
 #[test]
-fn a_dropped_send_takes_only_its_own_record() {
+fn dropped_send_drops_only_its_own_record() {
     sweep(&Operation { name: "send", before: some_records, start: send, after: nothing });
 }
 
 #[test]
-fn a_dropped_send_that_waits_for_room_passes_its_turn_on() {
-    sweep(&Operation { name: "send", before: full_buffer, start: send, after: room_for_others });
+fn dropped_send_that_waits_for_capacity_passes_its_turn_on() {
+    sweep(&Operation { name: "send", before: full_buffer, start: send, after: capacity_for_others });
 }
 
 #[test]
-fn a_dropped_enqueue_takes_only_its_own_record() {
+fn dropped_enqueue_drops_only_its_own_record() {
     sweep(&Operation { name: "enqueue", before: some_records, start: enqueue, after: nothing });
 }
 
 #[test]
-fn a_dropped_enqueue_that_waits_for_room_passes_its_turn_on() {
-    sweep(&Operation { name: "enqueue", before: full_buffer, start: enqueue, after: room_for_others });
+fn dropped_enqueue_that_waits_for_capacity_passes_its_turn_on() {
+    sweep(&Operation { name: "enqueue", before: full_buffer, start: enqueue, after: capacity_for_others });
 }
 
 #[test]
-fn a_dropped_enqueue_that_was_given_room_gives_it_back() {
+fn dropped_enqueue_returns_the_capacity_it_was_granted() {
     sweep(&Operation {
         name: "enqueue_large",
         before: full_buffer_and_one_behind,
@@ -427,117 +427,117 @@ fn a_dropped_enqueue_that_was_given_room_gives_it_back() {
 }
 
 #[test]
-fn a_dropped_enqueue_all_leaves_a_prefix() {
-    sweep(&Operation { name: "enqueue_all", before: full_buffer, start: enqueue_all, after: room_for_others });
+fn dropped_enqueue_all_leaves_a_prefix() {
+    sweep(&Operation { name: "enqueue_all", before: full_buffer, start: enqueue_all, after: capacity_for_others });
 }
 
 #[test]
-fn a_dropped_delivery_leaves_its_record_on_its_way() {
+fn dropped_delivery_leaves_its_record_in_the_producer() {
     sweep(&Operation { name: "delivery", before: some_records, start: delivery, after: nothing });
 }
 
 #[test]
-fn a_dropped_flush_loses_nothing() {
+fn dropped_flush_loses_nothing() {
     sweep(&Operation { name: "flush", before: some_records, start: flush, after: nothing });
 }
 
 #[test]
-fn a_dropped_poll_loses_no_record() {
+fn dropped_poll_loses_no_record() {
     sweep(&Operation { name: "poll", before: some_records, start: poll, after: nothing });
 }
 
 #[test]
-fn a_dropped_commit_is_followed_by_a_right_one() {
+fn commit_after_a_dropped_commit_is_right() {
     sweep(&Operation { name: "commit", before: read_records, start: commit, after: some_records });
 }
 
 #[test]
-fn a_dropped_commit_of_positions_is_followed_by_a_right_one() {
+fn commit_after_a_dropped_commit_of_positions_is_right() {
     sweep(&Operation { name: "commit_positions", before: read_records, start: commit_positions, after: some_records });
 }
 
 #[test]
-fn a_dropped_question_for_committed_offsets_is_harmless() {
+fn dropped_committed_is_harmless() {
     sweep(&Operation { name: "committed", before: read_records, start: committed, after: nothing });
 }
 
 #[test]
-fn a_dropped_question_for_ends_is_harmless() {
+fn dropped_end_offsets_is_harmless() {
     sweep(&Operation { name: "end_offsets", before: read_records, start: end_offsets, after: nothing });
 }
 
 #[test]
-fn a_dropped_question_for_beginnings_is_harmless() {
+fn dropped_beginning_offsets_is_harmless() {
     sweep(&Operation { name: "beginning_offsets", before: read_records, start: beginning_offsets, after: nothing });
 }
 
 #[test]
-fn a_dropped_listing_of_topics_is_harmless() {
+fn dropped_list_topics_is_harmless() {
     sweep(&Operation { name: "list_topics", before: nothing, start: list_topics, after: another_topic });
 }
 
 #[test]
-fn a_dropped_description_of_topics_is_harmless() {
+fn dropped_describe_topics_is_harmless() {
     sweep(&Operation { name: "describe_topics", before: nothing, start: describe_topics, after: another_topic });
 }
 
 #[test]
-fn a_dropped_creation_of_topics_is_harmless() {
+fn dropped_create_topics_is_harmless() {
     sweep(&Operation { name: "create_topics", before: nothing, start: create_topics, after: another_topic });
 }
 
 #[test]
-fn a_dropped_deletion_of_topics_is_harmless() {
+fn dropped_delete_topics_is_harmless() {
     sweep(&Operation { name: "delete_topics", before: nothing, start: delete_topics, after: another_topic });
 }
 
 #[test]
-fn a_dropped_close_of_a_producer_harms_no_other() {
+fn dropped_close_of_a_producer_harms_no_other() {
     sweep(&Operation { name: "close_producer", before: read_records, start: close_producer, after: nothing });
 }
 
 #[test]
-fn a_dropped_close_of_a_consumer_ends_it() {
+fn dropped_close_of_a_consumer_ends_it() {
     sweep(&Operation { name: "close_consumer", before: some_records, start: close_consumer, after: nothing });
 }
 
 #[test]
-fn a_dropped_send_to_a_topic_not_known_yet_is_sent_at_most_once() {
+fn dropped_send_to_an_unknown_topic_is_sent_at_most_once() {
     sweep(&Operation { name: "send to another topic", before: nothing, start: send_elsewhere, after: once_elsewhere });
 }
 
 #[test]
-fn a_dropped_send_to_a_leader_that_moved_takes_only_its_own_record() {
+fn dropped_send_to_a_moved_leader_drops_only_its_own_record() {
     sweep(&Operation { name: "send to a leader that moved", before: moved, start: send, after: nothing });
 }
 
 #[test]
-fn a_dropped_flush_while_leaders_move_loses_nothing() {
+fn dropped_flush_while_leaders_move_loses_nothing() {
     sweep(&Operation { name: "flush while leaders move", before: moved, start: background_and_flush, after: nothing });
 }
 
 #[test]
-fn a_dropped_poll_while_leaders_move_loses_no_record() {
+fn dropped_poll_while_leaders_move_loses_no_record() {
     sweep(&Operation { name: "poll while leaders move", before: moved_and_records, start: poll, after: nothing });
 }
 
 #[test]
-fn a_dropped_commit_to_a_coordinator_that_moved_is_followed_by_a_right_one() {
+fn commit_after_a_dropped_one_to_a_moved_coordinator_is_right() {
     sweep(&Operation { name: "commit to one that moved", before: moved, start: commit, after: some_records });
 }
 
 #[test]
-fn a_dropped_question_to_a_coordinator_that_moved_is_harmless() {
+fn dropped_committed_of_a_moved_coordinator_is_harmless() {
     sweep(&Operation { name: "committed by one that moved", before: moved, start: committed, after: nothing });
 }
 
 #[test]
-fn a_dropped_question_to_leaders_that_moved_is_harmless() {
+fn dropped_end_offsets_of_moved_leaders_is_harmless() {
     sweep(&Operation { name: "end_offsets of leaders that moved", before: moved, start: end_offsets, after: nothing });
 }
 
 #[test]
-fn polls_dropped_over_and_over_hand_out_everything() {
+fn polls_dropped_repeatedly_lose_no_record() {
     for patience in [0, 1, 3].map(Duration::from_millis) {
         run(async {
             let net = Net::new(cluster());
@@ -556,7 +556,7 @@ fn polls_dropped_over_and_over_hand_out_everything() {
 }
 
 #[test]
-fn a_dropped_question_costs_no_connection() {
+fn dropped_read_only_requests_cost_no_connection() {
     run(async {
         let mut world = World::new(Net::new(cluster())).await;
         world.check().await;
@@ -570,15 +570,15 @@ fn a_dropped_question_costs_no_connection() {
             let asked = tokio::time::timeout(Duration::from_millis(2), admin.list_topics()).await;
             asked.expect_err("the answer takes longer");
         }
-        // The answers that nobody waits for any more come first.
+        // The responses whose callers have gone come first.
         soon("list", admin.list_topics()).await.expect("a broker answers");
         world.check().await;
-        assert_eq!(world.net.dials(), dials, "connections were made again");
+        assert_eq!(world.net.dials(), dials, "connections were dialled again");
     });
 }
 
 #[test]
-fn a_call_that_is_dropped_before_a_connection_is_made_asks_nothing() {
+fn call_dropped_before_the_connection_is_up_sends_nothing() {
     run(async {
         let mut world = World::new(Net::new(cluster())).await;
         world.check().await;

@@ -1,4 +1,4 @@
-//! Who has nothing to do does nothing, and what keeps failing is tried at a bounded rate.
+//! An idle client does nothing, and requests that keep failing are retried at a bounded rate.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn parks() -> u64 {
 }
 
 #[test]
-fn an_idle_producer_asks_only_for_metadata_that_grew_old() {
+fn idle_producer_requests_only_metadata_that_expired() {
     run(async {
         let net = Net::new(cluster());
         let client = net.client().connect().await.expect("they answer");
@@ -36,15 +36,15 @@ fn an_idle_producer_asks_only_for_metadata_that_grew_old() {
         let (requests, woken) = (net.requests(), parks());
         tokio::time::sleep(Duration::from_secs(MINUTES * 60)).await;
         let (requests, woken) = (net.requests() - requests, parks() - woken);
-        // Twice the metadata, each perhaps on a connection of its own that has to agree on versions first.
+        // Metadata twice, each perhaps on a new connection that agrees on versions first.
         assert!(requests <= 4, "{requests} requests in {MINUTES} minutes");
-        // And each of six connections is closed once because it was idle.
+        // Each of six connections is closed once because it was idle.
         assert!(woken <= 60, "woke up {woken} times in {MINUTES} minutes");
     });
 }
 
 #[test]
-fn an_idle_consumer_only_waits_for_records() {
+fn idle_consumer_sends_only_long_polls() {
     run(async {
         let mut world = World::new(Net::new(cluster())).await;
         world.check().await;
@@ -63,15 +63,15 @@ fn an_idle_consumer_only_waits_for_records() {
 /// How long a broker keeps failing.
 const FAILING: Duration = Duration::from_secs(60);
 
-/// So long that the fetches that are to be hardly count.
+/// So long that regular fetches hardly count.
 const FETCH_WAIT: Duration = Duration::from_secs(20);
 
-/// Requests of one kind in a minute that keeps failing. Two consumers, or three partitions of one producer, and one who asks for
+/// Requests of one API in a minute of failures. Two consumers, or three partitions of one producer, and one caller that asks for
 /// offsets try each of three brokers about once a second in the end, and more often in the beginning.
 const REQUESTS: u64 = 300;
 
-/// Errors that are told in a minute that keeps failing: of three partitions about one a second.
-const TOLD: u64 = 250;
+/// Errors that `poll` returns in a minute of failures: about one a second of three partitions.
+const REPORTED: u64 = 250;
 
 /// Dials in a minute: three brokers, for writing, for reading and for the rest, each about once a second in the end.
 const DIALS: u64 = 9 * 75;
@@ -87,7 +87,7 @@ fn brokers_that_keep_breaking_connections_are_dialled_at_a_bounded_rate() {
             let _ = tokio::time::timeout(FAILING, async {
                 for number in 0.. {
                     let record = Record::to(TOPIC).partition(number % PARTITIONS).value("1");
-                    // Whatever becomes of it.
+                    // It may fail.
                     drop(world.producer.try_enqueue(record));
                     drop(tokio::time::timeout(Duration::from_secs(1), world.consumer.poll()).await);
                     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -100,14 +100,14 @@ fn brokers_that_keep_breaking_connections_are_dialled_at_a_bounded_rate() {
                 println!("{mood:?}: {dials} dials, {requests} requests, {woken} wake-ups");
             }
             assert!(dials <= DIALS, "{mood:?}: dialled {dials} times in a minute");
-            // Each connection begins by agreeing on versions, and is asked one thing.
+            // Each connection begins by agreeing on versions, and gets one request.
             assert!(requests <= 2 * DIALS, "{mood:?}: {requests} requests in a minute");
             assert!(woken <= 20 * DIALS, "{mood:?}: woke up {woken} times in a minute");
         });
     }
 }
 
-/// The most requests of one API, and errors told, in a minute of one error.
+/// The most requests of one API, and the polls that returned, in a minute of one error.
 async fn fail(api: i16, fault: Fault) -> (u64, u64) {
     let net = Net::new(cluster());
     let client = soon("connect", net.client().connect()).await.expect("they answer");
@@ -123,21 +123,21 @@ async fn fail(api: i16, fault: Fault) -> (u64, u64) {
     let before = counts(&net);
     net.with(|cluster| cluster.inject(api, fault, u32::MAX));
     let reading = tokio::spawn(async move {
-        let mut told = 0_u64;
+        let mut reported = 0_u64;
         let _ = tokio::time::timeout(FAILING, async {
-            // A user who goes on whatever a poll says.
+            // A user who goes on after every error.
             while reader.poll().await.map_or_else(|_| true, |polled| polled.is_some()) {
-                told += 1;
+                reported += 1;
             }
         })
         .await;
-        told
+        reported
     });
     let writing = tokio::spawn(async move {
         let _ = tokio::time::timeout(FAILING, async {
             for number in 0..60 {
                 let record = Record::to(TOPIC).partition(number % PARTITIONS).value("1");
-                // Whatever becomes of it.
+                // It may fail.
                 drop(producer.try_enqueue(record));
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -157,24 +157,24 @@ async fn fail(api: i16, fault: Fault) -> (u64, u64) {
         })
         .await;
     });
-    let told = reading.await.expect("it does not panic");
+    let reported = reading.await.expect("it does not panic");
     writing.await.expect("it does not panic");
     asking.await.expect("it does not panic");
     let most = counts(&net).iter().zip(&before).map(|(after, before)| after - before).max();
-    (most.unwrap_or_default(), told)
+    (most.unwrap_or_default(), reported)
 }
 
 fn bounded(api: i16, fault: Fault) {
-    let (requests, told) = run(fail(api, fault));
+    let (requests, reported) = run(fail(api, fault));
     if std::env::var_os("OTTLA_SHOW").is_some() {
-        println!("api {api} {fault:?}: {requests} requests, {told} polls");
+        println!("api {api} {fault:?}: {requests} requests, {reported} polls");
     }
     assert!(requests <= REQUESTS, "api {api}, {fault:?}: {requests} requests of one kind in a minute");
-    assert!(told <= TOLD, "api {api}, {fault:?}: polls answered {told} times in a minute");
+    assert!(reported <= REPORTED, "api {api}, {fault:?}: polls returned {reported} times in a minute");
 }
 
-/// Every error code there is, and every way of not answering.
-fn whatever_is_answered(api: i16) {
+/// Every error code, and every way of not answering.
+fn every_failure(api: i16) {
     for code in (-1..=130).filter(|code| *code != 0) {
         bounded(api, Fault::Error(code));
     }
@@ -184,61 +184,61 @@ fn whatever_is_answered(api: i16) {
 }
 
 #[test]
-fn no_answer_to_produce_makes_a_storm() {
-    whatever_is_answered(0);
+fn no_produce_failure_causes_a_storm() {
+    every_failure(0);
 }
 
 #[test]
-fn no_answer_to_fetch_makes_a_storm() {
-    whatever_is_answered(1);
+fn no_fetch_failure_causes_a_storm() {
+    every_failure(1);
 }
 
 #[test]
-fn no_answer_to_list_offsets_makes_a_storm() {
-    whatever_is_answered(2);
+fn no_list_offsets_failure_causes_a_storm() {
+    every_failure(2);
 }
 
 #[test]
-fn no_answer_to_metadata_makes_a_storm() {
-    whatever_is_answered(3);
+fn no_metadata_failure_causes_a_storm() {
+    every_failure(3);
 }
 
 #[test]
-fn no_answer_to_offset_commit_makes_a_storm() {
-    whatever_is_answered(8);
+fn no_offset_commit_failure_causes_a_storm() {
+    every_failure(8);
 }
 
 #[test]
-fn no_answer_to_offset_fetch_makes_a_storm() {
-    whatever_is_answered(9);
+fn no_offset_fetch_failure_causes_a_storm() {
+    every_failure(9);
 }
 
 #[test]
-fn no_answer_to_find_coordinator_makes_a_storm() {
-    whatever_is_answered(10);
+fn no_find_coordinator_failure_causes_a_storm() {
+    every_failure(10);
 }
 
 #[test]
-fn no_answer_to_api_versions_makes_a_storm() {
-    whatever_is_answered(18);
+fn no_api_versions_failure_causes_a_storm() {
+    every_failure(18);
 }
 
 #[test]
-fn no_answer_to_create_topics_makes_a_storm() {
-    whatever_is_answered(19);
+fn no_create_topics_failure_causes_a_storm() {
+    every_failure(19);
 }
 
 #[test]
-fn no_answer_to_delete_topics_makes_a_storm() {
-    whatever_is_answered(20);
+fn no_delete_topics_failure_causes_a_storm() {
+    every_failure(20);
 }
 
 #[test]
-fn no_answer_to_init_producer_id_makes_a_storm() {
-    whatever_is_answered(22);
+fn no_init_producer_id_failure_causes_a_storm() {
+    every_failure(22);
 }
 
 #[test]
-fn no_answer_to_offset_for_leader_epoch_makes_a_storm() {
-    whatever_is_answered(23);
+fn no_offset_for_leader_epoch_failure_causes_a_storm() {
+    every_failure(23);
 }

@@ -1,7 +1,7 @@
-//! Answers that are well formed and untrue: classes 7, 21 to 25 and 30 of malformed input.
+//! Responses that are well formed and untrue: classes 7, 21 to 25 and 30 of malformed input.
 //!
-//! Brokers lie for a while, and then tell the truth again. Whatever they said, nothing that was accepted meanwhile is lost, doubled
-//! or given up, nothing is read that is not in the log, and what is said to be an offset is one.
+//! Brokers lie for a while and then stop. Afterwards every record that was accepted is in the log once, every record that was read is
+//! in the log, and every offset that was returned is one.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -36,10 +36,10 @@ use super::world::soon;
 /// How long brokers lie.
 const LYING: Duration = Duration::from_secs(20);
 
-/// Requests of that time: each of three brokers whose answers bring nothing at once is asked for records twenty times a second.
+/// Requests in that time: a consumer fetches twenty times a second from each of three brokers whose responses are empty.
 const REQUESTS: u64 = 2_000;
 
-/// Changes what a reply says.
+/// Changes a response.
 type Change = fn(&mut ResponseKind);
 
 /// A frame with its size, changed.
@@ -51,18 +51,18 @@ fn edited(api: i16, version: i16, frame: Bytes, change: Change) -> Bytes {
     assert!(!body.has_remaining(), "nothing is behind a reply");
     change(&mut response);
     let mut out = BytesMut::from(&frame[..head]);
-    response.encode(&mut out, version).expect("a lie can be told");
+    response.encode(&mut out, version).expect("it can be encoded");
     sized(out)
 }
 
-/// Writes the size of what follows it into the front of a frame.
+/// Writes the size of a frame to its front.
 fn sized(mut frame: BytesMut) -> Bytes {
     let size = i32::try_from(frame.len() - 4).expect("frames are small");
     (&mut frame[..4]).put_i32(size);
     frame.freeze()
 }
 
-/// What users ask about offsets is true or an error, whoever lies.
+/// Offsets that users ask for are right or an error, whichever broker lies.
 async fn ask(world: &World) -> Vec<Error> {
     let consumer = &world.consumer;
     let mut errors = Vec::new();
@@ -92,7 +92,7 @@ async fn ask(world: &World) -> Vec<Error> {
     errors
 }
 
-/// Has everything done while brokers lie, and judges when they no longer do. Answers what went wrong meanwhile.
+/// Writes, reads and commits while brokers lie, and judges when they stop. Returns the errors of that time.
 async fn under(liar: Liar) -> Vec<Error> {
     let mut world = World::new(Net::new(cluster())).await;
     world.check().await;
@@ -114,7 +114,7 @@ async fn under(liar: Liar) -> Vec<Error> {
         if tokio::time::Instant::now() >= end {
             break;
         }
-        // A leader moves, and connections are made anew.
+        // A leader moves, and connections are established again.
         if round == 2 {
             world.net.with(|cluster| cluster.move_leader(TOPIC, 0, 3));
             world.net.cut_all();
@@ -204,7 +204,7 @@ macro_rules! each {
 }
 
 #[test]
-fn class_7_an_answer_to_nothing_or_given_twice_ends_the_connection_and_nothing_else() {
+fn class_7_unexpected_response_ends_only_its_connection() {
     let id = |frame: &[u8]| (&frame[4..]).get_i32();
     let other = move |_, _, _, frame: Bytes| {
         let mut out = BytesMut::from(&*frame);
@@ -219,7 +219,7 @@ fn class_7_an_answer_to_nothing_or_given_twice_ends_the_connection_and_nothing_e
 }
 
 #[test]
-fn class_21_what_an_answer_leaves_out_is_no_success() {
+fn class_21_omitted_partitions_are_no_success() {
     let no_topics: Change = |response| each!(response, |topics| topics.clear(), |_partitions| {});
     let no_partitions: Change = |response| each!(response, |_topics| {}, |partitions| partitions.clear());
     let one_less: Change = |response| each!(response, |_topics| {}, |partitions| drop(partitions.pop()));
@@ -229,7 +229,7 @@ fn class_21_what_an_answer_leaves_out_is_no_success() {
 }
 
 #[test]
-fn class_21_offsets_that_were_left_out_of_an_answer_are_neither_committed_nor_none() {
+fn class_21_omitted_offsets_are_neither_committed_nor_absent() {
     let one_less: Change = |response| {
         if !matches!(response, ResponseKind::Metadata(_)) {
             each!(response, |_topics| {}, |partitions| drop(partitions.pop()));
@@ -247,7 +247,7 @@ fn class_21_offsets_that_were_left_out_of_an_answer_are_neither_committed_nor_no
 }
 
 #[test]
-fn class_21_topics_are_described_and_made_as_they_were_asked_about() {
+fn class_21_admin_reports_only_the_topics_of_the_request() {
     let muddled: Change = |response| match response {
         ResponseKind::Metadata(response) => {
             behind(&mut response.topics, |topic| topic.with_name(Some(other())));
@@ -273,20 +273,20 @@ fn class_21_topics_are_described_and_made_as_they_were_asked_about() {
     });
 }
 
-/// Says it all again, changed, behind what is true.
+/// Appends changed copies of all results behind the true ones.
 fn behind<T: Clone>(answers: &mut Vec<T>, change: impl Fn(T) -> T) {
     let again: Vec<T> = answers.iter().cloned().map(change).collect();
     answers.extend(again);
 }
 
-/// Says it all before, changed.
+/// Inserts changed copies of all results before the true ones.
 fn ahead<T: Clone>(answers: &mut Vec<T>, change: impl Fn(T) -> T) {
     let before: Vec<T> = answers.iter().cloned().map(change).collect();
     answers.splice(0..0, before);
 }
 
 #[test]
-fn class_21_the_first_of_two_answers_about_a_partition_counts() {
+fn class_21_first_of_two_results_for_a_partition_counts() {
     survives(|response| match response {
         ResponseKind::Produce(response) => {
             for topic in &mut response.responses {
@@ -332,7 +332,7 @@ fn class_21_the_first_of_two_answers_about_a_partition_counts() {
     });
 }
 
-/// A topic that nobody asked about.
+/// A topic that no request named.
 fn other() -> kp::TopicName {
     StrBytes::from_static_str(OTHER).into()
 }
@@ -343,7 +343,7 @@ fn nobody<T: Default>() -> T {
 }
 
 #[test]
-fn class_21_what_nobody_asked_about_changes_nothing() {
+fn class_21_results_that_were_not_requested_change_nothing() {
     let errors = survives(|response| match response {
         ResponseKind::Produce(response) => {
             ahead(&mut response.responses, |topic| topic.with_name(other()).with_topic_id(nobody()));
@@ -392,7 +392,7 @@ fn class_21_what_nobody_asked_about_changes_nothing() {
 }
 
 #[test]
-fn class_22_an_offset_below_zero_is_none_and_an_epoch_below_zero_is_not_known() {
+fn class_22_negative_offset_is_absent_and_negative_epoch_unknown() {
     let errors = survives(|response| match response {
         ResponseKind::Produce(response) => {
             for answer in response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
@@ -427,7 +427,7 @@ fn class_22_an_offset_below_zero_is_none_and_an_epoch_below_zero_is_not_known() 
 }
 
 #[test]
-fn class_22_an_end_below_zero_is_an_error_and_no_end() {
+fn class_22_negative_end_offset_is_an_error() {
     let below: Change = |response| {
         if let ResponseKind::ListOffsets(response) = response {
             for answer in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
@@ -458,7 +458,7 @@ fn class_22_watermarks_in_any_order_lose_nothing() {
     });
 }
 
-/// Throttles by what every reply says, where it can.
+/// Sets the throttle time of a response that has one.
 fn throttled(response: &mut ResponseKind, millis: i32) {
     match response {
         ResponseKind::ApiVersions(response) => response.throttle_time_ms = millis,
@@ -476,7 +476,7 @@ fn throttled(response: &mut ResponseKind, millis: i32) {
 }
 
 #[test]
-fn class_23_a_throttle_time_below_zero_is_none() {
+fn class_23_negative_throttle_time_is_ignored() {
     for change in [(|response| throttled(response, -1)) as Change, |response| throttled(response, i32::MIN)] {
         let errors = survives(change);
         assert!(errors.is_empty(), "{:?}", errors.first());
@@ -484,7 +484,7 @@ fn class_23_a_throttle_time_below_zero_is_none() {
 }
 
 #[test]
-fn class_23_a_throttle_time_of_weeks_is_kept_to_for_minutes() {
+fn class_23_throttle_time_of_weeks_is_cut_to_minutes() {
     run(async {
         let mut world = World::new(Net::new(cluster())).await;
         world.check().await;
@@ -503,7 +503,7 @@ fn class_23_a_throttle_time_of_weeks_is_kept_to_for_minutes() {
 }
 
 #[test]
-fn class_24_brokers_that_cannot_be_are_passed_over() {
+fn class_24_impossible_brokers_are_ignored() {
     let only_bad: Change = |response| {
         if let ResponseKind::Metadata(response) = response {
             for (nth, broker) in response.brokers.iter_mut().enumerate() {
@@ -535,12 +535,12 @@ fn class_24_brokers_that_cannot_be_are_passed_over() {
 }
 
 #[test]
-fn class_24_a_broker_of_another_cluster_is_not_believed() {
+fn class_24_metadata_of_another_cluster_is_ignored() {
     let strange: Change = |response| {
         if let ResponseKind::Metadata(response) = response {
             response.cluster_id = Some(StrBytes::from_static_str("another"));
             for partition in response.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-                // Believed, nothing that comes after it would be.
+                // If the client believed this epoch, it would believe no later response.
                 partition.leader_epoch += 1_000;
                 partition.leader_id = kp::BrokerId(1);
             }
@@ -554,7 +554,7 @@ fn class_24_a_broker_of_another_cluster_is_not_believed() {
 }
 
 #[test]
-fn class_25_metadata_that_makes_no_sense_is_asked_for_again() {
+fn class_25_senseless_metadata_is_requested_again() {
     let no_partitions: Change = |response| {
         if let ResponseKind::Metadata(response) = response {
             response.topics.iter_mut().for_each(|topic| topic.partitions.clear());
@@ -588,7 +588,7 @@ fn class_25_metadata_that_makes_no_sense_is_asked_for_again() {
 }
 
 #[test]
-fn class_30_what_does_not_speak_kafka_is_named_and_loses_nothing() {
+fn class_30_other_protocol_is_named_in_the_error() {
     let http = |_, _, _, _| Bytes::from_static(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
     let tls = |_, _, _, _| Bytes::from_static(&[0x15, 3, 3, 0, 2, 2, 40]);
     for (liar, name) in [(Box::new(http) as Liar, "HTTP"), (Box::new(tls), "TLS")] {

@@ -1,4 +1,4 @@
-//! The same over TCP on this machine, on one thread and on several.
+//! Client, producer, consumer and admin over TCP on this machine, on one thread and on several.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -56,7 +56,7 @@ async fn smoke() {
                 for number in 0..RECORDS {
                     let value = format!("{writer} {number}");
                     let record = Record::to(TOPIC).partition(number % PARTITIONS).value(&value);
-                    deliveries.push(producer.enqueue(record).await.expect("there is room"));
+                    deliveries.push(producer.enqueue(record).await.expect("there is capacity"));
                 }
                 for delivery in deliveries {
                     delivery.await.expect("it is acknowledged");
@@ -142,6 +142,6 @@ async fn storm() {
 }
 
 #[test]
-fn aborted_sends_in_parallel_take_only_their_own_records() {
+fn parallel_aborted_sends_drop_only_their_own_records() {
     on_both(storm);
 }

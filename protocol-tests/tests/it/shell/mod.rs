@@ -1,7 +1,7 @@
 //! The async tier: client, producer, consumer and admin as users have them, on a paused clock over a network in memory, and
 //! then over loopback.
 //!
-//! What the simulator cannot see is judged here: futures that are dropped half way, locks, wake-ups, tasks, shutting down.
+//! These tests judge what the simulator cannot see: futures that are dropped half way, locks, wake-ups, tasks, shutting down.
 
 mod blackhole;
 mod cancel;
@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 
-/// Runs a test on one thread with a clock that stands still while there is something to do, and jumps when there is not.
+/// Runs a test on one thread with a paused clock: it stands while a task can run, and jumps to the next timer otherwise.
 fn run<F: Future>(test: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.expect("a runtime can be had").block_on(test)

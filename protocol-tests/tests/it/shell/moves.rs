@@ -1,7 +1,7 @@
 //! Leaders that move, brokers that start again, connections cut anywhere: everything once and in order, and soon.
 //!
-//! What changes is noticed whenever it comes: each change is made after the k-th turn of the other tasks, for every k until
-//! they have all come to rest.
+//! A change is noticed whenever it comes: each is made after the k-th turn of the other tasks, for every k until they are all
+//! idle.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -21,13 +21,13 @@ use super::world::World;
 use super::world::cluster;
 use super::world::soon;
 
-/// Turns of the other tasks after which all of them rest.
+/// Turns of the other tasks after which all of them are idle.
 const TURNS: usize = 50;
 
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 
-/// A cluster that does not say who leads instead (KIP-951): that must be asked.
+/// A cluster without leader hints (KIP-951): a new leader is found by a metadata request.
 fn terse_cluster() -> Cluster {
     let builder = Cluster::builder().brokers(3).topic(TOPIC, PARTITIONS).auto_create(false);
     let mut cluster = builder.versions(PRODUCE, 3, 9).versions(FETCH, 4, 15).build();
@@ -49,7 +49,7 @@ pub(super) fn move_leaders(cluster: &mut Cluster) {
     }
 }
 
-/// Changes something at the k-th turn while records are on their way, and judges what comes of it.
+/// Makes a change at the k-th turn while records are on their way, and judges the result.
 async fn change_at(make: fn() -> Cluster, turn: usize, change: fn(&Net)) {
     change_world_at(World::new(Net::new(make())).await, turn, change).await;
 }
@@ -67,7 +67,7 @@ async fn change_world_at(mut world: World, turn: usize, change: fn(&Net)) {
 }
 
 #[test]
-fn a_leader_that_moves_at_any_turn_is_followed() {
+fn leader_that_moves_at_any_turn_is_followed() {
     for make in clusters() {
         for turn in 0..TURNS {
             run(change_at(make, turn, |net| net.with(move_leaders)));
@@ -76,7 +76,7 @@ fn a_leader_that_moves_at_any_turn_is_followed() {
 }
 
 #[test]
-fn a_leader_that_moves_twice_at_any_turn_is_followed() {
+fn leader_that_moves_twice_at_any_turn_is_followed() {
     for turn in 0..TURNS {
         run(change_at(terse_cluster, turn, |net| {
             net.with(move_leaders);
@@ -90,14 +90,14 @@ fn a_leader_that_moves_twice_at_any_turn_is_followed() {
 }
 
 #[test]
-fn batches_that_are_compressed_follow_a_leader_as_well() {
+fn compressed_batches_follow_a_leader_that_moves() {
     for turn in (0..TURNS).step_by(5) {
         run(async {
             let mut world = World::compressed(Net::new(terse_cluster()), Compression::Lz4).await;
             // So large that it is compressed on another thread.
             let value = format!("{:0>width$}", world.sure(1), width = BUFFER - 200);
             let accepted = world.producer.enqueue(Record::to(TOPIC).partition(1).value(&value));
-            drop(soon("enqueue", accepted).await.expect("there is room"));
+            drop(soon("enqueue", accepted).await.expect("there is capacity"));
             soon("flush", world.producer.flush()).await;
             change_world_at(world, turn, |net| net.with(move_leaders)).await;
         });
@@ -105,14 +105,14 @@ fn batches_that_are_compressed_follow_a_leader_as_well() {
 }
 
 #[test]
-fn connections_cut_at_any_turn_are_made_again() {
+fn connections_cut_at_any_turn_are_established_again() {
     for turn in 0..TURNS {
         run(change_at(cluster, turn, Net::cut_all));
     }
 }
 
 #[test]
-fn a_broker_that_stops_at_any_turn_and_starts_again_loses_nothing() {
+fn broker_restarted_at_any_turn_loses_nothing() {
     for turn in 0..TURNS {
         run(change_at(terse_cluster, turn, |net| {
             net.with(|cluster| cluster.set_down(2));
@@ -126,7 +126,7 @@ fn a_broker_that_stops_at_any_turn_and_starts_again_loses_nothing() {
 }
 
 #[test]
-fn all_brokers_that_stop_at_any_turn_and_start_again_lose_nothing() {
+fn all_brokers_restarted_at_any_turn_lose_nothing() {
     for turn in 0..TURNS {
         run(change_at(cluster, turn, |net| {
             net.with(|cluster| (1..=3).for_each(|broker| cluster.set_down(broker)));
@@ -139,11 +139,11 @@ fn all_brokers_that_stop_at_any_turn_and_start_again_lose_nothing() {
     }
 }
 
-/// More bytes than a broker hears or says while a world is judged once.
+/// More bytes than a broker reads or writes while a world is judged once.
 const BYTES: usize = 1_500;
 
 #[test]
-fn a_connection_cut_within_any_reply_repeats_nothing() {
+fn connection_cut_within_any_response_repeats_nothing() {
     for bytes in (0..BYTES).step_by(11) {
         run(async {
             let mut world = World::new(Net::new(cluster())).await;
@@ -155,7 +155,7 @@ fn a_connection_cut_within_any_reply_repeats_nothing() {
 }
 
 #[test]
-fn a_connection_cut_within_any_request_loses_nothing() {
+fn connection_cut_within_any_request_loses_nothing() {
     for bytes in (0..BYTES).step_by(11) {
         run(async {
             let mut world = World::new(Net::new(cluster())).await;
@@ -167,7 +167,7 @@ fn a_connection_cut_within_any_request_loses_nothing() {
 }
 
 #[test]
-fn frames_in_pieces_of_a_few_bytes_are_put_together() {
+fn frames_in_small_pieces_are_assembled() {
     for pipe in [1, 3, 7, 64] {
         run(async {
             let mut world = World::new(Net::with_pipes(cluster(), pipe)).await;
@@ -178,7 +178,7 @@ fn frames_in_pieces_of_a_few_bytes_are_put_together() {
 }
 
 #[test]
-fn a_waiting_poll_sees_a_record_written_at_any_turn_of_a_move() {
+fn poll_returns_a_record_written_at_any_turn_of_a_move() {
     for make in clusters() {
         for turn in 0..TURNS {
             run(async {
@@ -201,7 +201,7 @@ fn a_waiting_poll_sees_a_record_written_at_any_turn_of_a_move() {
 }
 
 #[test]
-fn a_client_that_is_held_back_slows_down_and_neither_fails_nor_reorders() {
+fn throttled_client_slows_down_without_failure_or_reordering() {
     run(async {
         let net = Net::new(cluster());
         let client = net.client().request_timeout(Duration::from_secs(3)).connect().await.expect("they answer");
@@ -212,7 +212,7 @@ fn a_client_that_is_held_back_slows_down_and_neither_fails_nor_reorders() {
         for number in 0..40 {
             let value = number.to_string();
             let record = Record::to(TOPIC).partition(0).value(&value);
-            deliveries.push(producer.enqueue(record).await.expect("there is room"));
+            deliveries.push(producer.enqueue(record).await.expect("there is capacity"));
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         for (offset, delivery) in (0..).zip(deliveries) {

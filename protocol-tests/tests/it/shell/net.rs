@@ -1,7 +1,7 @@
-//! A network in memory: pipes between a client and the mock cluster, with switches for what networks do.
+//! A network in memory: pipes between a client and the mock cluster, with switches for faults of networks.
 //!
-//! It counts as a [`Connector`]. Each connection is a pipe of tokio's with a task at the brokers' end, which lives as long as
-//! the client's end does; one more task brings the replies that wait. Everything follows tokio's clock, so a paused runtime
+//! It is a [`Connector`]. Each connection is a pipe of tokio's with a task at the brokers' end, which lives as long as the
+//! client's end does; one more task delivers the responses that wait. Everything follows tokio's clock, so a paused runtime
 //! makes a run the same each time and an hour of it short.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// What becomes of a dialled connection.
+/// How a broker treats a connection that is dialled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Door {
     /// Accepted.
@@ -50,15 +50,15 @@ pub(super) enum Door {
     Silent,
 }
 
-/// How a broker hears and speaks on connections that it has accepted.
+/// How a broker reads from connections that it has accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Ear {
-    /// As it should.
+    /// It reads.
     #[default]
     Listening,
-    /// What is sent is read and forgotten: a black hole.
+    /// It reads requests and drops them: a black hole.
     Deaf,
-    /// Nothing is read, until it listens again: a process that was stopped.
+    /// It reads nothing until it listens again: a process that was stopped.
     Paused,
 }
 
@@ -67,19 +67,18 @@ pub(super) enum Ear {
 pub(super) struct Switches {
     pub(super) door: Door,
     pub(super) ear: Ear,
-    /// How long a reply is under way.
+    /// How long a response takes to arrive.
     pub(super) delay: Duration,
     /// After so many bytes that arrived, the connection that brings the last of them is cut, once.
     pub(super) cut_in: Option<usize>,
-    /// After so many bytes of replies, the connection that carries the last of them is cut, once.
+    /// After so many bytes of responses, the connection that carries the last of them is cut, once.
     pub(super) cut_out: Option<usize>,
 }
 
-/// What a broker says instead of a reply: takes its id, the reply's API key and version, and the frame with its size.
+/// Replaces a response: takes the broker's id, the API key and version, and the frame with its size.
 pub(super) type Liar = Box<dyn Fn(i32, i16, i16, Bytes) -> Bytes + Send>;
 
-/// Requests after which nothing is answered any more: a client that sends more has lost its patience, and virtual time would
-/// never pass.
+/// No request is answered after so many: a client that sends more retries without a pause, and virtual time would never pass.
 const STORM: u64 = 200_000;
 
 /// Bytes on their way in one direction of a connection.
@@ -99,7 +98,7 @@ impl std::fmt::Debug for Net {
 
 struct Shared {
     state: Mutex<State>,
-    /// A reply may be due earlier than the pump knows.
+    /// A response may be due earlier than the pump knows.
     changed: Notify,
     pipe_bytes: usize,
     /// Whether the client's end keeps what is written until it is flushed, as a stream over TLS may.
@@ -144,7 +143,7 @@ impl State {
                         (Some(liar), Some((api, version, _))) => liar(connection.broker, api, version, frame),
                         _ => frame,
                     };
-                    // A connection that is going away does not want it.
+                    // The connection may be closing, and then nobody reads it.
                     let _ = connection.replies.send((Instant::now() + delay, frame));
                 }
             }
@@ -171,7 +170,7 @@ impl Net {
         Self::with_pipes(cluster, PIPE_BYTES)
     }
 
-    /// As [`Net::new`], with so much room in a connection.
+    /// As [`Net::new`], with connections that hold so many bytes in each direction.
     pub(super) fn with_pipes(cluster: Cluster, pipe_bytes: usize) -> Self {
         Self::build(cluster, pipe_bytes, false)
     }
@@ -205,7 +204,7 @@ impl Net {
         ottla::Client::builder([servers]).expect("the mock's addresses are well-formed").connector(self.clone())
     }
 
-    /// Looks at the cluster or changes it.
+    /// Reads the cluster or changes it.
     pub(super) fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
         let mut state = self.0.lock();
         let result = action(&mut state.cluster);
@@ -229,12 +228,12 @@ impl Net {
         }
     }
 
-    /// Makes all brokers say something else than the cluster, until they are made to tell the truth with `None`.
+    /// Replaces what all brokers respond, until it is called with `None`.
     pub(super) fn set_liar(&self, liar: Option<Liar>) {
         self.0.lock().liar = liar;
     }
 
-    /// Cuts every connection there is.
+    /// Cuts every connection.
     pub(super) fn cut_all(&self) {
         let mut state = self.0.lock();
         let ids: Vec<u64> = state.connections.keys().copied().collect();
@@ -243,17 +242,17 @@ impl Net {
         }
     }
 
-    /// How many requests arrived.
+    /// The number of requests that arrived.
     pub(super) fn requests(&self) -> u64 {
         self.0.lock().requests
     }
 
-    /// How often somebody dialled.
+    /// The number of dials.
     pub(super) fn dials(&self) -> u64 {
         self.0.lock().dials
     }
 
-    /// How many tasks of this runtime are not the network's.
+    /// The number of tasks of this runtime that are not the network's.
     pub(super) fn tasks_of_client(&self) -> usize {
         tokio::runtime::Handle::current().metrics().num_alive_tasks() - self.0.lock().serving - 1
     }
@@ -305,7 +304,7 @@ impl Connector for Net {
     }
 }
 
-/// What both directions of a connection know.
+/// The part of a connection that both directions need.
 #[derive(Clone)]
 struct Ends {
     id: u64,
@@ -324,7 +323,7 @@ async fn serve(
     let (reader, writer) = tokio::io::split(stream);
     tokio::select! {
         biased;
-        // Whatever was sent before a cut may still arrive, as it may on a real network.
+        // Bytes sent before a cut may still arrive, as on a real network.
         () = write(&shared, ends.clone(), writer, queue) => {}
         () = read(&shared, ends, reader) => {}
         _ = cutting.changed() => {}
@@ -341,7 +340,7 @@ async fn read(shared: &Shared, mut ends: Ends, mut half: ReadHalf<DuplexStream>)
     loop {
         let heard = ends.switches.borrow_and_update().ear;
         if heard == Ear::Paused {
-            // The peer may go meanwhile; the pipe says so when it is read again.
+            // The peer may close meanwhile, which the next read reports.
             if ends.switches.changed().await.is_err() {
                 return;
             }
@@ -377,8 +376,8 @@ fn handle(shared: &Shared, ends: &Ends, frame: Bytes) {
     if let (Some(connection), Some(frame)) = (state.connections.get_mut(&ends.id), frame.get(4..)) {
         connection.asked.head(Direction::Request, frame);
     }
-    let told = state.clock.now();
-    let outcome = state.cluster.handle(told.instant, told.unix_ms, ends.broker, ends.id, frame);
+    let at = state.clock.now();
+    let outcome = state.cluster.handle(at.instant, at.unix_ms, ends.broker, ends.id, frame);
     state.deliver(ends.id, outcome);
     state.route();
     drop(state);
@@ -400,7 +399,7 @@ async fn write(
     }
 }
 
-/// Counts `bytes` against a limit: how many of them pass, and whether the connection ends with them.
+/// Counts `bytes` against a limit. Returns how many of them pass, and whether the connection ends with them.
 fn spend(
     shared: &Shared,
     broker: i32,
@@ -424,7 +423,7 @@ fn spend(
     spent
 }
 
-/// Wakes up when a reply that waits is due.
+/// Wakes up when the next response is due.
 async fn pump(shared: Arc<Shared>) {
     loop {
         let due = {
@@ -434,7 +433,7 @@ async fn pump(shared: Arc<Shared>) {
         };
         let wait = shared.changed.notified();
         match due {
-            // Either way the next round finds out what there is to do.
+            // Either way the next round checks what is due.
             Some(due) => drop(tokio::time::timeout_at(due.into(), wait).await),
             None => wait.await,
         }

@@ -26,7 +26,7 @@ use super::world::World;
 use super::world::cluster;
 use super::world::soon;
 
-/// What brokers may do to a client that is about to end.
+/// How brokers treat a client that is about to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
     Well,
@@ -36,9 +36,9 @@ pub(super) enum Mood {
     Paused,
     /// They closed every connection and refuse others.
     Refusing,
-    /// They are gone, and whoever dials hears nothing.
+    /// They are gone, and dialling them gets no response.
     Gone,
-    /// They close every connection that asks anything, having done what was asked.
+    /// They close every connection after they executed the first request on it.
     HangingUp,
 }
 
@@ -66,7 +66,7 @@ impl Mood {
     }
 }
 
-/// Whether connections are there already when the brokers' mood changes.
+/// Whether connections exist when the mood of the brokers changes.
 const BEFORE: [&str; 2] = ["never used", "in use"];
 
 async fn world(before: &str) -> World {
@@ -89,7 +89,7 @@ async fn nothing_is_left(net: &Net, what: &str) {
 }
 
 #[test]
-fn a_producer_is_closed_by_its_deadline_whatever_the_brokers_do() {
+fn producer_closes_by_its_deadline_under_any_broker_failure() {
     for (mood, before) in Mood::ALL.into_iter().flat_map(|mood| BEFORE.map(|before| (mood, before))) {
         run(async {
             let what = format!("{mood:?}, {before}");
@@ -106,7 +106,7 @@ fn a_producer_is_closed_by_its_deadline_whatever_the_brokers_do() {
             for delivery in deliveries {
                 match soon(&what, delivery).await {
                     Ok(_) => assert!(matches!(mood, Mood::Well | Mood::HangingUp), "{what}"),
-                    // One that waits for a connection to be made counts as under way.
+                    // A batch that waits for a connection counts as in flight.
                     Err(error) => assert!(mood != Mood::Well && error.is_written().is_some(), "{what}: {error}"),
                 }
             }
@@ -120,7 +120,7 @@ fn a_producer_is_closed_by_its_deadline_whatever_the_brokers_do() {
 }
 
 #[test]
-fn a_consumer_is_closed_within_seconds_whatever_the_brokers_do() {
+fn consumer_closes_within_seconds_under_any_broker_failure() {
     for (mood, before) in Mood::ALL.into_iter().flat_map(|mood| BEFORE.map(|before| (mood, before))) {
         run(async {
             let what = format!("{mood:?}, {before}");
@@ -139,7 +139,7 @@ fn a_consumer_is_closed_within_seconds_whatever_the_brokers_do() {
 }
 
 #[test]
-fn handles_may_be_dropped_in_any_order_and_leave_no_task_and_no_record_undecided() {
+fn handles_dropped_in_any_order_leave_no_task_and_no_open_record() {
     let moments = [0, 1, 30, 300, 2_000, 11_000].map(Duration::from_millis);
     for (mood, before) in Mood::ALL.into_iter().flat_map(|mood| BEFORE.map(|before| (mood, before))) {
         for (turn, moment) in moments.into_iter().enumerate() {
@@ -173,7 +173,7 @@ fn handles_may_be_dropped_in_any_order_and_leave_no_task_and_no_record_undecided
 }
 
 #[test]
-fn a_dropped_call_leaves_no_task_once_the_handles_are_gone() {
+fn dropped_call_leaves_no_task_once_the_handles_are_gone() {
     for mood in Mood::BAD {
         run(async {
             let world = world("in use").await;
@@ -197,12 +197,13 @@ fn a_dropped_call_leaves_no_task_once_the_handles_are_gone() {
 }
 
 #[test]
-fn closing_a_producer_answers_those_who_wait_for_room_and_for_a_topic() {
+fn close_fails_sends_that_wait_for_capacity_and_for_a_topic() {
     run(async {
         let world = world("in use").await;
         Mood::Deaf.impose(&world.net);
         let large = vec![b'0'; BUFFER - 200];
-        let delivery = world.producer.try_enqueue(Record::to(TOPIC).partition(0).value(&large)).expect("there is room");
+        let delivery =
+            world.producer.try_enqueue(Record::to(TOPIC).partition(0).value(&large)).expect("there is capacity");
         let waiting = ["t", "another"].map(|topic| {
             let producer = world.producer.clone();
             tokio::spawn(async move { producer.send(Record::to(topic).value(&[b'0'; 500])).await })
@@ -214,7 +215,7 @@ fn closing_a_producer_answers_those_who_wait_for_room_and_for_a_topic() {
         hops(10).await;
         world.producer.close(Duration::from_secs(1)).await.expect_err("nothing was acknowledged");
         for waits in waiting {
-            let answer = soon("one who waited", waits).await.expect("it does not panic");
+            let answer = soon("a send that waits", waits).await.expect("it does not panic");
             assert_eq!(answer.expect_err("the producer is closed").kind(), Kind::Closed);
         }
         soon("flush", flushing).await.expect("it does not panic");
@@ -223,7 +224,7 @@ fn closing_a_producer_answers_those_who_wait_for_room_and_for_a_topic() {
 }
 
 #[test]
-fn closing_a_producer_answers_those_who_wait_for_a_topic() {
+fn close_fails_sends_that_wait_for_a_topic() {
     run(async {
         let world = world("never used").await;
         Mood::Deaf.impose(&world.net);
@@ -231,13 +232,13 @@ fn closing_a_producer_answers_those_who_wait_for_a_topic() {
         let waiting = tokio::spawn(async move { producer.send(Record::to("another").value("1")).await });
         hops(10).await;
         world.producer.close(Duration::from_secs(1)).await.expect("nothing was accepted");
-        let answer = soon("one who waited", waiting).await.expect("it does not panic");
+        let answer = soon("a send that waits", waiting).await.expect("it does not panic");
         assert_eq!(answer.expect_err("the producer is closed").kind(), Kind::Closed);
     });
 }
 
 #[test]
-fn records_that_nobody_acknowledges_are_written_before_a_close_ends() {
+fn unacknowledged_records_are_written_before_close_returns() {
     run(async {
         let net = Net::with_pipes(cluster(), 64);
         let client = soon("connect", net.client().connect()).await.expect("they answer");
@@ -245,7 +246,7 @@ fn records_that_nobody_acknowledges_are_written_before_a_close_ends() {
         let producer = builder.build().expect("the settings are fine");
         for _ in 0..50 {
             let record = Record::to(TOPIC).partition(0).value(&[b'0'; 300]);
-            drop(soon("enqueue", producer.enqueue(record)).await.expect("there is room"));
+            drop(soon("enqueue", producer.enqueue(record)).await.expect("there is capacity"));
         }
         producer.close(Duration::from_secs(3)).await.expect("all of it was handed to the connection");
         drop((client, producer));
@@ -254,7 +255,7 @@ fn records_that_nobody_acknowledges_are_written_before_a_close_ends() {
     });
 }
 
-/// A codec of somebody else's.
+/// A codec of a user.
 #[derive(Debug)]
 struct Panicking;
 
@@ -273,7 +274,7 @@ impl Codec for Panicking {
 }
 
 #[test]
-fn a_codec_that_panics_leaves_no_record_undecided() {
+fn panicking_codec_leaves_no_record_undecided() {
     for bytes in [10, 100_000] {
         run(async {
             let net = Net::new(cluster());
@@ -295,7 +296,7 @@ fn a_codec_that_panics_leaves_no_record_undecided() {
 }
 
 #[test]
-fn handles_outlive_their_runtime_and_say_so() {
+fn handles_that_outlive_their_runtime_fail_calls() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let first = runtime();
     let (mut world, deliveries) = first.block_on(async {

@@ -1,4 +1,4 @@
-//! A cluster with a client, a producer and a consumer that has records to check itself by.
+//! A cluster with a client, a producer and a consumer, and records by which a test checks them.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -22,13 +22,13 @@ pub(super) const TOPIC: &str = "t";
 pub(super) const GROUP: &str = "g";
 pub(super) const PARTITIONS: i32 = 3;
 
-/// The whole buffer, and the largest request: a record of nearly so many bytes finds room only if nothing leaked.
+/// The whole buffer, and the largest request: a record of nearly so many bytes fits only if nothing leaked.
 pub(super) const BUFFER: usize = 16 * 1024;
 
 /// Bytes that the numbers of a record, its key, its frame and a batch's header may take of the buffer.
 const OVERHEAD: usize = 160;
 
-/// A topic of one partition that nobody uses if not the test.
+/// A topic of one partition that only the test itself uses.
 pub(super) const OTHER: &str = "other";
 
 /// A cluster of three brokers that lead a partition of the topic each.
@@ -41,14 +41,14 @@ pub(super) fn cluster() -> Cluster {
     cluster
 }
 
-/// What may take a moment, but no more: nothing in it waits for a deadline.
+/// Awaits a future that takes only a moment: nothing in it waits for a deadline.
 pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let asked = Instant::now();
     let answer = tokio::time::timeout(Duration::from_secs(5), future).await;
-    answer.unwrap_or_else(|_| panic!("{what}: nothing came of it since {:?}", asked.elapsed()))
+    answer.unwrap_or_else(|_| panic!("{what}: no result after {:?}", asked.elapsed()))
 }
 
-/// Client, producer, consumer, and what is known of their records.
+/// Client, producer, consumer, and the records that they must have written and read.
 ///
 /// Each value is a number, ascending within a partition in the order it was sent.
 #[derive(Debug)]
@@ -63,9 +63,9 @@ pub(super) struct World {
     /// May be in the log, once.
     maybe: BTreeMap<i32, BTreeSet<u64>>,
     deliveries: Vec<Delivery>,
-    /// Others who write, and must be done before the world is judged.
+    /// Other writers, which must end before the world is judged.
     pub(super) others: Vec<JoinHandle<()>>,
-    /// What the consumer handed out: the offsets' end, and the values.
+    /// The values that the consumer returned, by partition.
     read: BTreeMap<i32, Vec<u64>>,
 }
 
@@ -106,7 +106,7 @@ impl World {
         number.to_string()
     }
 
-    /// A value of which nobody knows yet whether it will be in the log of a partition.
+    /// A value that may or may not be in the log of a partition in the end.
     pub(super) fn maybe(&mut self, partition: i32) -> String {
         let number = self.number();
         self.maybe.entry(partition).or_default().insert(number);
@@ -120,12 +120,12 @@ impl World {
                 let value = self.sure(partition);
                 let record = Record::to(TOPIC).partition(partition).value(&value);
                 let delivery = soon("enqueue", self.producer.enqueue(record)).await;
-                self.deliveries.push(delivery.expect("there is room"));
+                self.deliveries.push(delivery.expect("there is capacity"));
             }
         }
     }
 
-    /// Writes and reads on as if nothing had happened, and judges the logs and what the consumer handed out.
+    /// Writes and reads on, and judges the logs and the records that the consumer returned.
     pub(super) async fn check(&mut self) {
         for other in std::mem::take(&mut self.others) {
             soon("another's record", other).await.expect("it does not panic");
@@ -168,7 +168,7 @@ impl World {
         assert!(invented.is_empty(), "{whose} of partition {partition} has {invented:?}");
     }
 
-    /// Reads until everything in the logs was handed out once.
+    /// Reads until the consumer has returned every record of the logs once.
     pub(super) async fn read_all(&mut self) {
         let is_done = |world: &Self| (0..PARTITIONS).all(|partition| world.has_read(partition) == world.log(partition));
         while !is_done(self) {
@@ -181,7 +181,7 @@ impl World {
         self.read.get(&partition).map_or(&[], Vec::as_slice)
     }
 
-    /// Notes what a poll handed out; offsets must go on where they were.
+    /// Notes the records of a poll. Their offsets must continue where the last ones ended.
     pub(super) fn note(&mut self, records: &Records) {
         assert!(records.resets().is_empty(), "nothing was truncated: {:?}", records.resets());
         for record in records {
