@@ -125,7 +125,7 @@ impl<T: Clone> ProducerCore<T> {
                 // Without acknowledgements a batch is sent once: again only if it surely was not sent.
                 if may_repeat(error) && !(unclear && self.mode == Mode::Unanswered) {
                     self.refresh(key.topic);
-                    self.retry(now, key, batch, unclear, Cause::Broker(error));
+                    self.retry(now, key, batch, unclear, Cause::Broker(&error.chain()));
                 } else {
                     self.fail(key, batch, unclear, (*error).clone());
                 }
@@ -176,7 +176,7 @@ impl<T: Clone> ProducerCore<T> {
             ProduceRecovery::Fatal => {
                 let error =
                     Error::broker(code, "the producer cannot go on").in_topic(&self.topics[key.topic as usize].name);
-                tracing::error!(target: "ottla::producer", error = %error, "producer failed");
+                tracing::error!(target: "ottla::producer", error = %error.chain(), "producer failed");
                 self.fail(key, batch, false, error.clone());
                 self.abort(&error);
             }
@@ -329,7 +329,7 @@ impl<T: Clone> ProducerCore<T> {
                 self.identity.acquired(identity);
             }
             Err(error) if error.code().map_or_else(|| may_repeat(&error), may_identify) => {
-                tracing::debug!(target: "ottla::producer", error = %error, "producer id not acquired");
+                tracing::debug!(target: "ottla::producer", error = %error.chain(), "producer id not acquired");
                 let (settings, rng) = (&self.settings, &mut self.rng);
                 self.identity.failed(now, |failures| settings.back_off(failures, rng));
             }
