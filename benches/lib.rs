@@ -32,6 +32,7 @@ use ottla::types::ProducerIdentity;
 use ottla::types::Sequence;
 use ottla::types::TopicId;
 
+mod consume;
 mod values;
 
 use self::values::values;
@@ -98,6 +99,10 @@ pub fn cases() -> Vec<Case> {
         Case::new("request/64x1KiB", || request(64, 1 << 10)),
         Case::new("response/64", || response(64)),
         Case::new("metadata/1000", || metadata(1000)),
+        Case::new("consume/4", || consume::consume(4, 4)),
+        Case::new("consume/10000", || consume::consume(10_000, 4)),
+        Case::new("consume-by-one/4", || consume::consume(4, 1)),
+        Case::new("consume-by-one/10000", || consume::consume(10_000, 1)),
         Case::new("read/none", || read(Compression::None)),
     ];
     for compression in &Compression::ALL[1..] {
