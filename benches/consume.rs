@@ -124,7 +124,7 @@ impl Reading {
                 }
                 black_box(self.core.give_back(taken));
             }
-            self.core.handle_room(self.now);
+            self.core.handle_capacity(self.now);
             self.take_fetch();
         }
     }

@@ -234,7 +234,7 @@ fn hand_out(core: &mut reading::ConsumerCore, now: Instant) {
             },
             Some(_) => {}
         }
-        core.handle_room(now);
+        core.handle_capacity(now);
     }
 }
 

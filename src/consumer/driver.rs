@@ -185,10 +185,10 @@ impl Driver {
             Action::EpochEnd { node, tag, request } => {
                 self.send(node, tag, Request::OffsetForLeaderEpoch(request), timeout);
             }
-            Action::Fetch { node, line, tag, request } => {
+            Action::Fetch { node, connection, tag, request } => {
                 let deadline = clock::now() + timeout + self.fetch_wait_max;
                 let reply = Reply::Tagged { tag, sink: self.sink.clone() };
-                self.cluster.submit_fetch((self.reader, line), node, request, deadline, reply);
+                self.cluster.submit_fetch((self.reader, connection), node, request, deadline, reply);
             }
             Action::Hint { topic, partition, leader, nodes } => self.cluster.hint(&topic, partition, leader, &nodes),
             Action::ListOffsets { node, tag, request } => {

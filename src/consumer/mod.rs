@@ -234,7 +234,7 @@ impl Consumer {
         let State { core, records, batches, stopped, died, .. } = &mut *state;
         *batches += count(returned.batch_count());
         *records += count(returned.record_count());
-        core.handle_room(clock::now());
+        core.handle_capacity(clock::now());
         let progress = if !core.has_next() && core.is_finished() || *stopped && !*died {
             Progress::Over
         } else if *died {
@@ -271,8 +271,8 @@ impl Consumer {
         }
         let returned = self.shared.lock().core.give_back(taken);
         match returned {
-            Returned::Handed { end: Some((partition, offset)) } => records.push_end(partition, offset),
-            Returned::Handed { end: None } => {}
+            Returned::Delivered { end: Some((partition, offset)) } => records.push_end(partition, offset),
+            Returned::Delivered { end: None } => {}
             Returned::Overtaken => records.drop_from(mark),
         }
     }

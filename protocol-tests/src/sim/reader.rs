@@ -269,7 +269,7 @@ impl Reader {
                 ctx.ghost.reset(self.number, place, reset.from, reset.to);
             }
         }
-        self.core.handle_room(ctx.instant());
+        self.core.handle_capacity(ctx.instant());
     }
 
     fn complained(&mut self, ctx: &mut Context, error: &Error) {
@@ -305,7 +305,7 @@ impl Reader {
             }
         }
         match self.core.give_back(taken) {
-            Returned::Handed { end } => {
+            Returned::Delivered { end } => {
                 self.handed(ctx, place, &read);
                 if let Some((key, offset)) = end {
                     let place = ctx.place(&key);
@@ -315,7 +315,7 @@ impl Reader {
             }
             Returned::Overtaken => ctx.trace.count("overtaken while being read"),
         }
-        self.core.handle_room(ctx.instant());
+        self.core.handle_capacity(ctx.instant());
     }
 
     fn handed(&self, ctx: &mut Context, place: Place, read: &[(i64, Option<u64>)]) {
@@ -349,7 +349,7 @@ impl Reader {
             }
             None => ctx.trace.count("unreadable and overtaken"),
         }
-        self.core.handle_room(ctx.instant());
+        self.core.handle_capacity(ctx.instant());
     }
 
     // The driver.
@@ -423,14 +423,14 @@ impl Reader {
                 let request = Request::OffsetForLeaderEpoch(request);
                 peer.submit(ctx, Target::Broker(node), request, Tag::Core(tag));
             }
-            Action::Fetch { node, line, tag, request } => {
+            Action::Fetch { node, connection, tag, request } => {
                 ctx.trace.say(ctx.now, || {
                     let session = (request.session_id, request.session_epoch);
                     let partitions = request.topics.iter().map(|topic| topic.partitions.len()).sum::<usize>();
                     format!("consumer {} fetches {partitions} partitions from {node}, session {session:?}", self.number)
                 });
                 let wait = self.config.fetch_wait_max;
-                peer.submit_over(ctx, (node, Lane::Fetch(line)), Request::Fetch(request), Tag::Core(tag), wait);
+                peer.submit_over(ctx, (node, Lane::Fetch(connection)), Request::Fetch(request), Tag::Core(tag), wait);
             }
             Action::Hint { topic, partition, leader, nodes } => {
                 if peer.cache.handle_hint(&topic, partition, leader, &nodes) {

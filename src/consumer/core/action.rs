@@ -15,8 +15,8 @@ pub enum Action {
     EpochEnd { node: i32, tag: u64, request: OffsetForLeaderEpochRequest },
     /// Fetch from a broker.
     ///
-    /// Requests of different lines go over different connections.
-    Fetch { node: i32, line: usize, tag: u64, request: FetchRequest },
+    /// Each broker has two connections, which are numbered from 0.
+    Fetch { node: i32, connection: usize, tag: u64, request: FetchRequest },
     /// Pass on who leads a partition.
     Hint { topic: TopicName, partition: i32, leader: Leader, nodes: Vec<Broker> },
     /// Ask a leader for offsets.

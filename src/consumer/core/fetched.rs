@@ -23,14 +23,14 @@ const EMPTY_PAUSE: Duration = Duration::from_millis(50);
 
 impl ConsumerCore {
     /// A fetch got no response: the connection was lost, or could not be made, or the deadline passed.
-    pub(super) fn fetch_failed(&mut self, now: Instant, id: i32, line: usize, error: Error) {
+    pub(super) fn fetch_failed(&mut self, now: Instant, id: i32, connection: usize, error: Error) {
         let patience = self.config.patience;
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let line = &mut node.lines[line];
-        line.in_flight = None;
-        line.session.failed();
+        let connection = &mut node.connections[connection];
+        connection.in_flight = None;
+        connection.session.failed();
         let lasts = node.retry.failed(now, &mut self.rng, patience);
-        let slots: Vec<usize> = line.session.slots().collect();
+        let slots: Vec<usize> = connection.session.slots().collect();
         for slot in slots {
             self.want_metadata(slot);
             if let Some(partition) = self.slots.get_mut(slot) {
@@ -49,11 +49,11 @@ impl ConsumerCore {
             return self.fetch_refused(now, id, at, code);
         }
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let line = &mut node.lines[at];
-        let sent = line.in_flight.take();
+        let connection = &mut node.connections[at];
+        let sent = connection.in_flight.take();
         let waited = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent.since));
         let answered = response.topics.iter().map(|topic| topic.partitions.len()).sum();
-        if !line.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
+        if !connection.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
             let error = Error::protocol("the fetch response is not about the partitions of the request");
             let error = error.at_broker(id.to_string());
             let lasts = node.retry.failed(now, &mut self.rng, self.config.patience);
@@ -73,7 +73,7 @@ impl ConsumerCore {
             for partition in topic.partitions {
                 let Some(slot) = self.slots.find(&name, partition.index) else { continue };
                 // Partitions that were not requested, and second answers about one, do not count.
-                let sent = self.nodes.get_mut(&id).and_then(|node| node.lines[at].session.take_sent(slot));
+                let sent = self.nodes.get_mut(&id).and_then(|node| node.connections[at].session.take_sent(slot));
                 let Some(sent) = sent else { continue };
                 moved |= self.partition_fetched(now, id, slot, &sent, partition, &response.nodes);
             }
@@ -82,22 +82,22 @@ impl ConsumerCore {
     }
 
     /// Brokers wait until there is something to say. One that does not is not asked over and over.
-    fn slow_down(&mut self, now: Instant, id: i32, line: usize, is_fine: bool) {
+    fn slow_down(&mut self, now: Instant, id: i32, connection: usize, is_fine: bool) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let line = &mut node.lines[line];
-        line.empty = if is_fine { 0 } else { line.empty.saturating_add(1) };
-        if line.empty >= EMPTY_MAX {
+        let connection = &mut node.connections[connection];
+        connection.empty = if is_fine { 0 } else { connection.empty.saturating_add(1) };
+        if connection.empty >= EMPTY_MAX {
             node.retry.wait(now + EMPTY_PAUSE);
         }
     }
 
-    fn fetch_refused(&mut self, now: Instant, id: i32, line: usize, code: Code) {
+    fn fetch_refused(&mut self, now: Instant, id: i32, connection: usize, code: Code) {
         let patience = self.config.patience;
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let line = &mut node.lines[line];
-        line.in_flight = None;
-        let was_incremental = !line.session.is_full();
-        line.session.refused(code);
+        let connection = &mut node.connections[connection];
+        connection.in_flight = None;
+        let was_incremental = !connection.session.is_full();
+        connection.session.refused(code);
         self.counters.sessions_lost += u64::from(was_incremental);
         tracing::debug!(target: "ottla::consumer", broker = id, %code, "fetch session lost");
         // A broker forgets sessions when it has too many; one that forgets a session it never had is asked less often.
@@ -106,7 +106,7 @@ impl ConsumerCore {
         }
         let lasts = node.retry.failed(now, &mut self.rng, patience);
         if code == Code::FetchSessionTopicIdError || code.is_stale_metadata() {
-            let slots: Vec<usize> = line.session.slots().collect();
+            let slots: Vec<usize> = connection.session.slots().collect();
             for slot in slots {
                 self.want_metadata(slot);
             }

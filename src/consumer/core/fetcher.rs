@@ -21,24 +21,24 @@ use crate::wire::message::ForgottenTopic;
 impl ConsumerCore {
     /// Sends a fetch to each broker that may take one. Walks over brokers, not over partitions.
     pub(super) fn plan_fetches(&mut self, now: Instant) {
-        if self.schedule.parked_bytes > self.config.prefetch_bytes / 2 {
-            self.drop_parked();
+        if self.schedule.paused_bytes > self.config.prefetch_bytes / 2 {
+            self.drop_paused();
             self.reindex();
         }
         let wanted = self.nodes.values().filter(|node| node.wanted > 0).count();
         let share = self.config.prefetch_bytes / wanted.max(1);
-        let is_ready = |line: Option<usize>, held: usize| line.filter(|_| held <= share / 2);
+        let is_ready = |connection: Option<usize>, held: usize| connection.filter(|_| held <= share / 2);
         let ready = self.nodes.iter().filter(|(_, node)| node.wanted > 0 && !node.retry.is_waiting());
         let ready = ready.filter_map(|(id, node)| Some((*id, is_ready(node.free(), node.held)?)));
-        for (id, line) in ready.collect::<Vec<_>>() {
-            self.fetch(now, id, line, share);
+        for (id, connection) in ready.collect::<Vec<_>>() {
+            self.fetch(now, id, connection, share);
         }
     }
 
     /// Gives up the records of paused partitions: they can be fetched again, and others need the memory.
-    fn drop_parked(&mut self) {
-        let parked: Vec<usize> = self.schedule.parked.iter().copied().collect();
-        for slot in parked {
+    fn drop_paused(&mut self) {
+        let paused: Vec<usize> = self.schedule.paused.iter().copied().collect();
+        for slot in paused {
             let generation = self.generation();
             if let Some(partition) = self.slots.get_mut(slot) {
                 partition.go_back(generation);
@@ -61,26 +61,26 @@ impl ConsumerCore {
         let bytes = share.saturating_sub(node.held + node.awaited()).max(1);
         let bytes = bytes.min(usize::try_from(self.config.fetch_bytes_max).unwrap_or(usize::MAX));
         let hides_rack = node.hides_rack(now);
-        let line = &mut node.lines[at];
-        if wanted.is_empty() && line.session.is_empty() {
+        let connection = &mut node.connections[at];
+        if wanted.is_empty() && connection.session.is_empty() {
             return;
         }
-        let is_full = line.session.is_full();
-        let mut plan = line.session.next(&wanted);
+        let is_full = connection.session.is_full();
+        let mut plan = connection.session.next(&wanted);
         if is_full && !plan.sent.is_empty() {
-            let first = line.turn % plan.sent.len();
+            let first = connection.turn % plan.sent.len();
             plan.sent.rotate_left(first);
-            line.turn = first + 1;
+            connection.turn = first + 1;
         }
-        line.in_flight = Some(InFlight { since: now, bytes });
+        connection.in_flight = Some(InFlight { since: now, bytes });
         self.counters.fetch_requests += 1;
         *if is_full { &mut self.counters.full_fetches } else { &mut self.counters.incremental_fetches } += 1;
         let mut request = self.fetch_request(&plan, i32::try_from(bytes).unwrap_or(i32::MAX));
         if hides_rack {
             request.rack.clear();
         }
-        let tag = self.tag(Pending::Fetch { node: id, line: at });
-        self.actions.push_back(Action::Fetch { node: id, line: at, tag, request });
+        let tag = self.tag(Pending::Fetch { node: id, connection: at });
+        self.actions.push_back(Action::Fetch { node: id, connection: at, tag, request });
     }
 
     fn fetch_request(&self, plan: &Plan, max_bytes: i32) -> FetchRequest {
@@ -141,14 +141,14 @@ impl ConsumerCore {
     pub(super) fn close_sessions(&mut self) {
         let mut plans = Vec::new();
         for (id, node) in &mut self.nodes {
-            for (at, line) in (0..).zip(&mut node.lines) {
-                plans.extend(line.session.close().map(|plan| (*id, at, plan)));
+            for (at, connection) in (0..).zip(&mut node.connections) {
+                plans.extend(connection.session.close().map(|plan| (*id, at, plan)));
             }
         }
-        for (node, line, plan) in plans {
+        for (node, connection, plan) in plans {
             let request = FetchRequest { max_wait_ms: 0, ..self.fetch_request(&plan, 1) };
-            let tag = self.tag(Pending::Fetch { node, line });
-            self.actions.push_back(Action::Fetch { node, line, tag, request });
+            let tag = self.tag(Pending::Fetch { node, connection });
+            self.actions.push_back(Action::Fetch { node, connection, tag, request });
         }
     }
 }

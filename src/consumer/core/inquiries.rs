@@ -57,11 +57,11 @@ impl ConsumerCore {
             self.sort_inquiry(now, slot, &mut inquiries);
         }
         self.ask_stored(inquiries.stored);
-        for (node, questions) in inquiries.bounds {
-            self.ask_offsets(node, &questions, true);
+        for (node, targets) in inquiries.bounds {
+            self.ask_offsets(node, &targets, true);
         }
-        for (node, questions) in inquiries.offsets {
-            self.ask_offsets(node, &questions, false);
+        for (node, targets) in inquiries.offsets {
+            self.ask_offsets(node, &targets, false);
         }
         for (node, slots) in inquiries.epochs {
             self.ask_epochs(node, &slots);

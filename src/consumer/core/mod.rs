@@ -9,7 +9,7 @@
 //! Each partition is a machine of its own ([`position`]), and so is the session with each broker ([`session`]). This owner
 //! carries what one says to the other. It finds the partitions that need attention by sets that follow every change
 //! ([`schedule`]), so that a response or a poll costs the same however many partitions are assigned. Records are read
-//! outside, batch by batch ([`reading`](crate::reading)), and chunks handed back.
+//! outside, batch by batch ([`reading`](crate::reading)), and chunks are given back.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -34,12 +34,12 @@ mod config;
 mod failures;
 mod fetched;
 mod fetcher;
-mod handout;
 mod inquiries;
 mod missing;
 mod node;
 mod position;
 mod retry;
+mod returning;
 mod schedule;
 mod session;
 mod slots;
@@ -50,9 +50,9 @@ mod tests;
 
 pub use self::action::Action;
 pub use self::config::Config;
-pub use self::handout::Next;
-pub use self::handout::Returned;
-pub use self::handout::Taken;
+pub use self::returning::Next;
+pub use self::returning::Returned;
+pub use self::returning::Taken;
 pub use self::start::Reset;
 pub use self::start::ResetPolicy;
 pub use self::start::Start;
@@ -75,7 +75,7 @@ use self::subscription::Subscription;
 enum Pending {
     Bounds(Vec<Asked>),
     EpochEnd(Vec<Asked>),
-    Fetch { node: i32, line: usize },
+    Fetch { node: i32, connection: usize },
     Offsets(Vec<(Asked, Target)>),
     Stored(Vec<Asked>),
 }
@@ -173,9 +173,11 @@ impl ConsumerCore {
         let Some(pending) = self.pending.remove(&tag) else { return };
         let other = || Error::protocol("unexpected response type");
         match (pending, response) {
-            (Pending::Fetch { node, line }, Ok(Response::Fetch(response))) => self.fetched(now, node, line, response),
-            (Pending::Fetch { node, line }, Ok(_)) => self.fetch_failed(now, node, line, other()),
-            (Pending::Fetch { node, line }, Err(error)) => self.fetch_failed(now, node, line, error),
+            (Pending::Fetch { node, connection }, Ok(Response::Fetch(response))) => {
+                self.fetched(now, node, connection, response)
+            }
+            (Pending::Fetch { node, connection }, Ok(_)) => self.fetch_failed(now, node, connection, other()),
+            (Pending::Fetch { node, connection }, Err(error)) => self.fetch_failed(now, node, connection, error),
             (Pending::Offsets(asked), Ok(Response::ListOffsets(response))) => self.listed(now, &asked, &response),
             (Pending::Bounds(asked), Ok(Response::ListOffsets(response))) => self.bounded(now, &asked, &response),
             (Pending::EpochEnd(asked), Ok(Response::OffsetForLeaderEpoch(response))) => {

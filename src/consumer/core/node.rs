@@ -17,7 +17,7 @@ use crate::metadata::Snapshot;
 /// A broker that is fetched from.
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) lines: [Line; LINES],
+    pub(super) connections: [FetchConnection; CONNECTIONS],
     pub(super) retry: RetryState,
     /// Partitions that a fetch from it would be of use for.
     pub(super) wanted: usize,
@@ -38,7 +38,7 @@ pub(super) struct WithoutRack {
 
 /// The fetches over one connection: at most one request is in flight.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct FetchConnection {
     /// Has the partitions of the last request.
     pub(super) session: Session,
     pub(super) in_flight: Option<InFlight>,
@@ -55,12 +55,12 @@ pub(super) struct InFlight {
     pub(super) bytes: usize,
 }
 
-const LINES: usize = 2;
+const CONNECTIONS: usize = 2;
 
 impl Node {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            lines: Default::default(),
+            connections: Default::default(),
             retry: RetryState::new(config.retry_backoff, config.retry_backoff_max),
             wanted: 0,
             held: 0,
@@ -84,29 +84,29 @@ impl Node {
 
     /// The first connection that has no request in flight.
     pub(super) fn free(&self) -> Option<usize> {
-        self.lines.iter().position(|line| line.in_flight.is_none())
+        self.connections.iter().position(|connection| connection.in_flight.is_none())
     }
 
     /// Bytes that responses to requests in flight may have.
     pub(super) fn awaited(&self) -> usize {
-        self.lines.iter().filter_map(|line| line.in_flight).map(|in_flight| in_flight.bytes).sum()
+        self.connections.iter().filter_map(|connection| connection.in_flight).map(|in_flight| in_flight.bytes).sum()
     }
 
     /// Takes the partitions to compare before a request over this connection.
     ///
     /// If both are free, the partitions of the second come back to the first, which is then the only one in use.
-    pub(super) fn take_changed(&mut self, line: usize) -> BTreeSet<usize> {
+    pub(super) fn take_changed(&mut self, connection: usize) -> BTreeSet<usize> {
         let mut changed = std::mem::take(&mut self.changed);
-        if self.lines[1 - line].in_flight.is_none() {
-            changed.extend(self.lines[1 - line].session.staying());
+        if self.connections[1 - connection].in_flight.is_none() {
+            changed.extend(self.connections[1 - connection].session.staying());
         }
         changed
     }
 
     /// Decides over which connection a partition goes, if it wants a fetch. Returns whether this one has to name it.
-    pub(super) fn place(&mut self, line: usize, slot: usize, wanted: Option<&Entry>) -> bool {
-        let [first, second] = &mut self.lines;
-        let (this, other) = if line == 0 { (first, second) } else { (second, first) };
+    pub(super) fn place(&mut self, connection: usize, slot: usize, wanted: Option<&Entry>) -> bool {
+        let [first, second] = &mut self.connections;
+        let (this, other) = if connection == 0 { (first, second) } else { (second, first) };
         let is_asked = other.in_flight.is_some() && wanted.is_some_and(|wanted| other.session.has(slot, wanted));
         if is_asked {
             other.session.stay(slot);
@@ -123,14 +123,14 @@ impl Node {
     /// Forgets a partition that was revoked.
     pub(super) fn forget(&mut self, slot: usize, key: &crate::types::TopicPartition) {
         self.changed.remove(&slot);
-        for line in &mut self.lines {
-            line.session.revoke(slot, key);
+        for connection in &mut self.connections {
+            connection.session.revoke(slot, key);
         }
     }
 
     /// Partitions that are, or are about to be, fetched from it.
     pub(super) fn slots(&self) -> BTreeSet<usize> {
-        let sent = self.lines.iter().flat_map(|line| line.session.slots());
+        let sent = self.connections.iter().flat_map(|connection| connection.session.slots());
         sent.chain(self.changed.iter().copied()).collect()
     }
 }

@@ -19,9 +19,9 @@ pub(super) struct Schedule {
     /// Partitions with a request to send about their position, or without a leader.
     due: BTreeSet<usize>,
     /// Paused partitions that have records.
-    pub(super) parked: BTreeSet<usize>,
+    pub(super) paused: BTreeSet<usize>,
     /// Their bytes.
-    pub(super) parked_bytes: usize,
+    pub(super) paused_bytes: usize,
     /// Bytes of all partitions.
     pub(super) buffered: usize,
     /// Partitions whose bounded read is not over.
@@ -62,13 +62,13 @@ impl Registered {
         }
     }
 
-    fn parked(&self) -> usize {
+    fn paused(&self) -> usize {
         if self.is_paused { self.buffered } else { 0 }
     }
 
     /// Bytes that count against the broker's share. A paused partition's do not: they are given up when there are too many.
     fn held(&self) -> usize {
-        self.buffered - self.parked()
+        self.buffered - self.paused()
     }
 }
 
@@ -102,10 +102,10 @@ impl Schedule {
         if before.is_due != after.is_due {
             put(&mut self.due, slot, after.is_due);
         }
-        if (before.parked() > 0) != (after.parked() > 0) {
-            put(&mut self.parked, slot, after.parked() > 0);
+        if (before.paused() > 0) != (after.paused() > 0) {
+            put(&mut self.paused, slot, after.paused() > 0);
         }
-        self.parked_bytes = self.parked_bytes - before.parked() + after.parked();
+        self.paused_bytes = self.paused_bytes - before.paused() + after.paused();
         self.buffered = self.buffered - before.buffered + after.buffered;
         self.unfinished = self.unfinished - usize::from(before.is_unfinished) + usize::from(after.is_unfinished);
         if after.is_ready && !before.is_ready {

@@ -48,7 +48,7 @@ fn error_about_missing_partition_names_it_and_the_remedy() {
 }
 
 #[test]
-fn partition_without_leader_is_reported_each_time_the_timeout_passes() {
+fn partition_without_leader_is_reported_after_each_timeout() {
     let mut bench = Bench::new(patient(3_000, 1));
     bench.run("meta t0=- t1=1e5 | assign t0 t1");
     seconds(&mut bench, 2);
@@ -76,7 +76,7 @@ fn error_about_missing_leader_names_the_partition_and_the_remedy() {
 }
 
 #[test]
-fn bounded_read_ends_though_a_recreated_topic_has_fewer_partitions() {
+fn bounded_read_ends_when_a_recreated_topic_has_fewer_partitions() {
     let config = Config { until_end: true, ..patient(30_000, 1_000) };
     let mut bench = Bench::new(config);
     bench.run("meta t0=1e5 t1=1e5 | assign t | list t0=6e5 t1=9e5 | fetched n1 s7 t0:5+1;hw=6 t1:5+1;hw=9 | take");
@@ -100,7 +100,7 @@ fn near(script: &str, expected: &str) {
 }
 
 #[test]
-fn unknown_preferred_replica_pauses_the_partition_and_asks_for_metadata() {
+fn unknown_preferred_replica_pauses_and_refreshes_metadata() {
     near(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=4 | wait 10 | meta n4 t0=1e5 | wait 200 | fetched n1 s0 t0:-;hw=9;pref=4"
@@ -113,7 +113,7 @@ fn unknown_preferred_replica_pauses_the_partition_and_asks_for_metadata() {
 }
 
 #[test]
-fn leader_is_asked_without_a_rack_while_the_preferred_replica_stays_unknown() {
+fn leader_is_asked_without_a_rack_while_the_replica_is_unknown() {
     near(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=4 | wait 200 | fetched n1 s7 t0:-;hw=9;pref=4 | wait 400
@@ -131,7 +131,7 @@ fn leader_is_asked_without_a_rack_while_the_preferred_replica_stays_unknown() {
 }
 
 #[test]
-fn preferred_replica_that_fails_is_avoided_though_the_leader_refers_to_it() {
+fn failing_preferred_replica_is_avoided() {
     near(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=2 | fail n2 | fetched n1 s7 t0:-;hw=9;pref=2 | wait 200
@@ -169,7 +169,7 @@ fn stored() -> Config {
 }
 
 #[test]
-fn committed_epoch_newer_than_metadata_is_validated_by_a_leader_of_that_epoch() {
+fn newer_committed_epoch_is_validated_after_metadata_catches_up() {
     check_with(
         stored(),
         "meta t0=1e5 | assign t0 | stored t0=20e7 | wait 200 | meta t0=3e6 | wait 300 | meta t0=2e7 | epoch t0=30e7
@@ -185,7 +185,7 @@ fn committed_epoch_newer_than_metadata_is_validated_by_a_leader_of_that_epoch() 
 }
 
 #[test]
-fn committed_epoch_that_no_broker_knows_is_validated_after_the_timeout() {
+fn committed_epoch_no_broker_knows_is_validated_after_a_timeout() {
     let mut bench = Bench::new(stored());
     bench.run("meta t0=1e5 | assign t0 | stored t0=20e7");
     seconds(&mut bench, 1);
@@ -213,7 +213,7 @@ fn seek_ends_the_wait_for_the_epoch_of_a_committed_position() {
 }
 
 #[test]
-fn unreadable_chunk_of_a_topic_recreated_meanwhile_changes_nothing() {
+fn unreadable_chunk_of_a_recreated_topic_changes_nothing() {
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:5+1,6+3?;hw=9 | hold | meta id=8 t0=1e0 | list t0=0e0 | read | position t0 | take

@@ -1,4 +1,4 @@
-//! What is asked for and how often: scripts that mutants of the core asked for.
+//! Which requests are sent and how often: each test here fails with a bug that had survived.
 
 use super::bench::Bench;
 use super::*;
@@ -6,7 +6,7 @@ use crate::metadata::Cache;
 use crate::wire::message as m;
 
 #[test]
-fn a_broker_that_cannot_say_where_an_epoch_ends_is_read_from_without_that() {
+fn broker_without_epoch_lookup_is_read_without_validation() {
     check(
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3;hw=8 | meta t0=2e6 | unsupported epoch | take",
         "fetch n1 s0/0 t0@5
@@ -18,7 +18,7 @@ fn a_broker_that_cannot_say_where_an_epoch_ends_is_read_from_without_that() {
 }
 
 #[test]
-fn metadata_is_asked_for_once_in_a_while_however_many_brokers_fail() {
+fn metadata_requests_are_bounded_however_many_brokers_fail() {
     check(
         "meta t0=1e5 t1=2e5 | assign t0 t1 | fail n1 | fail n2 | wait 20 | position t0 | wait 200",
         "fetch n1 s0/0 t0@5
@@ -32,7 +32,7 @@ fn metadata_is_asked_for_once_in_a_while_however_many_brokers_fail() {
 }
 
 #[test]
-fn what_passes_by_itself_is_not_told_at_once() {
+fn transient_errors_are_not_reported_at_once() {
     for code in ["-1", "7"] {
         check(
             &format!("meta t0=1e5 | assign t0 | fetched n1 s7 t0:!{code} | take | position t0"),
@@ -56,7 +56,7 @@ fn what_passes_by_itself_is_not_told_at_once() {
 }
 
 #[test]
-fn offsets_that_cannot_be_had_for_long_are_told() {
+fn lasting_list_offsets_failure_is_reported() {
     check_with(
         Config { start: Start::Earliest, patience: Duration::from_secs(1), ..Config::default() },
         "meta t0=1e5 | assign t0 | fail list | wait 2000 | fail list | take",
@@ -69,7 +69,7 @@ fn offsets_that_cannot_be_had_for_long_are_told() {
 }
 
 #[test]
-fn batches_from_before_the_position_move_it_nowhere() {
+fn batches_before_the_position_do_not_move_it() {
     check(
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:2+2;hw=9 | take | position t0",
         "fetch n1 s0/0 t0@5
@@ -79,7 +79,7 @@ fn batches_from_before_the_position_move_it_nowhere() {
 }
 
 #[test]
-fn a_session_that_says_it_knows_another_topic_is_a_reason_to_ask_for_metadata() {
+fn topic_id_error_of_a_session_refreshes_metadata() {
     for code in ["106", "103"] {
         check(
             &format!("meta t0=1e5 | assign t0 | fetched n1 s7 t0:-;hw=5 | refuse n1 {code}"),
@@ -96,7 +96,7 @@ fn a_session_that_says_it_knows_another_topic_is_a_reason_to_ask_for_metadata() 
 }
 
 #[test]
-fn committed_records_end_at_the_high_watermark_where_the_broker_knows_no_other_end() {
+fn read_committed_ends_at_the_high_watermark_without_an_lso() {
     check_with(
         Config { start: Start::Offset(5), isolation: Isolation::ReadCommitted, until_end: true, ..Config::default() },
         "meta t0=1e5 | assign t0 | list t0=7 | fetched n1 s7 t0:5+2;hw=7 | take | finished",
@@ -108,7 +108,7 @@ fn committed_records_end_at_the_high_watermark_where_the_broker_knows_no_other_e
 }
 
 #[test]
-fn brokers_that_do_not_wait_are_left_alone_for_a_while() {
+fn broker_that_answers_empty_at_once_is_paused() {
     check(
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:-;hw=9 | fetched n1 s7 | fetched n1 s7 | wait 20 | position t0 | wait 40",
         "fetch n1 s0/0 t0@5
@@ -129,7 +129,7 @@ fn brokers_that_do_not_wait_are_left_alone_for_a_while() {
 }
 
 #[test]
-fn what_was_given_up_of_a_paused_partition_costs_another_nothing() {
+fn dropped_records_of_a_paused_partition_cost_no_other() {
     check_with(
         Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+3;hw=99 t1:5+1;hw=99 | pause t0 | wait 10 | take",
@@ -140,7 +140,7 @@ fn what_was_given_up_of_a_paused_partition_costs_another_nothing() {
 }
 
 #[test]
-fn a_fetch_says_what_the_settings_say_and_no_more_than_there_is_room_for() {
+fn fetch_follows_the_settings_and_the_remaining_budget() {
     let config = Config {
         start: Start::Offset(5),
         isolation: Isolation::ReadCommitted,
@@ -173,7 +173,7 @@ fn a_fetch_says_what_the_settings_say_and_no_more_than_there_is_room_for() {
 }
 
 #[test]
-fn nothing_is_handed_out_of_a_bounded_read_before_its_bound_is_known() {
+fn bounded_read_returns_nothing_before_its_bound_is_known() {
     check_with(
         Config { start: Start::Offset(5), until_end: true, ..Config::default() },
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+9;hw=14 | take | position t0 | list t0=7 | take | finished",
@@ -187,7 +187,7 @@ fn nothing_is_handed_out_of_a_bounded_read_before_its_bound_is_known() {
 }
 
 #[test]
-fn where_a_corrupt_batch_lies_about_its_end_the_next_one_says_where_to_go_on() {
+fn batch_after_a_corrupt_one_says_where_to_continue() {
     check(
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3_9?,8+2;hw=10 | take",
         "fetch n1 s0/0 t0@5
@@ -203,7 +203,7 @@ fn where_a_corrupt_batch_lies_about_its_end_the_next_one_says_where_to_go_on() {
 }
 
 #[test]
-fn positions_and_how_far_they_are_behind_are_told_for_all_that_is_assigned() {
+fn positions_and_lag_cover_all_assigned_partitions() {
     let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
     bench.run("meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+3;hw=10 t1:-;hw=2 | take");
     let of = |partition| TopicPartition::new("t", partition);
@@ -216,7 +216,7 @@ fn positions_and_how_far_they_are_behind_are_told_for_all_that_is_assigned() {
 }
 
 #[test]
-fn one_question_about_two_topics_names_each() {
+fn requests_about_two_topics_name_each() {
     #[allow(clippy::disallowed_methods)]
     let now = Instant::now();
     let topic = |name: &str| m::MetadataTopic {

@@ -129,7 +129,7 @@ fn committed_offset_read_for_an_earlier_assignment_does_not_count() {
 }
 
 #[test]
-fn replaced_assignment_keeps_the_prefetched_records_of_partitions_that_stay() {
+fn replaced_assignment_keeps_records_of_partitions_that_stay() {
     check(
         &format!(
             "{TWO} | fetched n1 s7 t0:5+2;hw=9 t1:5+1;hw=9 | replace t1 t2 | take | fetched n1b s8 t2:5+1;hw=9 | take"

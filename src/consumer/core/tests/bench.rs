@@ -1,7 +1,7 @@
-//! Runs the core by a script: steps on one side, what it asks for and hands out on the other.
+//! Runs the core by a script: steps on one side, its requests and the records it returns on the other.
 //!
 //! Partitions of the one topic are `t0`, `t1`, …; a fetch is printed as `fetch n1 s7/2 t0@5 -t1` (broker, session id and
-//! epoch, partitions with their offsets, forgotten ones; over the second line, `n1b`), records as `t0 5 6 7`.
+//! epoch, partitions with their offsets, forgotten ones; over the second connection, `n1b`), records as `t0 5 6 7`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -39,9 +39,9 @@ pub(super) struct Bench {
     log: String,
     /// Tags by what they are: a fetch by its broker, the rest by name.
     open: BTreeMap<String, VecDeque<u64>>,
-    /// The last response's, of which records are slices.
+    /// The frame of the last response, of which records are slices.
     frame: Bytes,
-    /// What was asked of brokers and not looked at.
+    /// Fetch requests that were not looked at yet.
     asked: Vec<FetchRequest>,
 }
 
@@ -70,12 +70,12 @@ impl Bench {
         }
     }
 
-    /// What was asked for, handed out and told.
+    /// The requests, and everything that was returned.
     pub(super) fn log(&self) -> &str {
         &self.log
     }
 
-    /// The fetches since it was asked last, as they go to brokers.
+    /// The fetch requests since the last call.
     pub(super) fn fetches(&mut self) -> Vec<FetchRequest> {
         std::mem::take(&mut self.asked)
     }
@@ -147,7 +147,7 @@ impl Bench {
             "unsupported" => self.answer(words[0], Err(Error::new(Kind::Unsupported, "too old"))),
             "wait" => {
                 self.now += Duration::from_millis(words[0].parse().expect("milliseconds"));
-                // As the driver does, who sleeps until he is told.
+                // As the driver does: it sleeps until the timeout.
                 if self.core.poll_timeout().is_some_and(|at| at <= self.now) {
                     self.core.handle_timeout(self.now);
                 }
@@ -157,7 +157,7 @@ impl Bench {
     }
 
     /// `meta t0=1e5 t1=-`: leaders and their epochs; `meta id=8 …` of a topic that was recreated; `meta error=5` where a broker
-    /// says nothing of it but that; `meta n4 …` where a fourth broker is there.
+    /// answers with an error only; `meta n4 …` where a fourth broker is there.
     fn meta(&mut self, mut words: &[&str]) {
         let node = |id| m::Node { id, host: "h".into(), port: 9092, rack: None };
         let mut topic = m::MetadataTopic { name: "t".into(), id: ID, ..m::MetadataTopic::default() };
@@ -199,7 +199,7 @@ impl Bench {
         self.core.handle_response(self.now, tag, response);
     }
 
-    /// `list t0=5e1 t1=!6`: answers the oldest open question about offsets.
+    /// `list t0=5e1 t1=!6`: answers the oldest open request for offsets.
     fn list(&mut self, words: &[&str]) {
         let partitions = words.iter().map(|word| {
             let (index, answer) = split(word, '=');
@@ -272,7 +272,7 @@ impl Bench {
         }
     }
 
-    /// Takes one thing that is to be handed out, and reads it whole.
+    /// Takes what is returned next, and reads it whole.
     fn take(&mut self) -> bool {
         let line = match self.core.next() {
             None => return false,
@@ -288,7 +288,7 @@ impl Bench {
             Some(Next::Chunk(taken)) => self.read(taken),
         };
         writeln!(self.log, "{line}").expect("a string takes all");
-        self.core.handle_room(self.now);
+        self.core.handle_capacity(self.now);
         true
     }
 
@@ -299,7 +299,7 @@ impl Bench {
         let count = read.map_or(0, |visible| visible.decoded.iter().count());
         writeln!(self.log, "{count} of t{}", taken.partition).expect("a string takes all");
         self.core.give_back(taken);
-        self.core.handle_room(self.now);
+        self.core.handle_capacity(self.now);
     }
 
     fn read(&mut self, mut taken: Taken) -> String {
@@ -322,8 +322,8 @@ impl Bench {
             }
         }
         match self.core.give_back(taken) {
-            Returned::Handed { end: Some((_, offset)) } => format!("{line} end @{offset}"),
-            Returned::Handed { end: None } => line,
+            Returned::Delivered { end: Some((_, offset)) } => format!("{line} end @{offset}"),
+            Returned::Delivered { end: None } => line,
             Returned::Overtaken => format!("{line} overtaken"),
         }
     }
@@ -349,8 +349,8 @@ fn describe(action: Action) -> (String, Option<(String, u64)>) {
             let asked = request.topics.iter().flat_map(|topic| &topic.partitions).map(asked);
             (format!("epoch n{node}{}", asked.collect::<String>()), Some(("epoch".into(), tag)))
         }
-        Action::Fetch { node, line, tag, request } => {
-            let name = format!("n{node}{}", ["", "b"][line]);
+        Action::Fetch { node, connection, tag, request } => {
+            let name = format!("n{node}{}", ["", "b"][connection]);
             let mut line = format!("fetch {name} s{}/{}", request.session_id, request.session_epoch);
             if !request.rack.is_empty() {
                 write!(line, " rack={}", request.rack).expect("a string takes all");

@@ -1,4 +1,4 @@
-//! What is fetched, held, given up and said: scripts for the invariants of reading.
+//! Fetching, buffering and reporting: scripts for the invariants of reading.
 
 use super::bench::Bench;
 use super::*;
@@ -11,7 +11,7 @@ fn small_budget() -> Config {
 }
 
 #[test]
-fn a_partition_that_comes_back_waits_for_nobody_elses_silence() {
+fn resumed_partition_does_not_wait_for_an_idle_fetch() {
     check(
         &format!(
             "{TWO} | fetched n1 s7 t0:-;hw=5 t1:-;hw=5 | pause t1 | fetched n1 s7 | resume t1
@@ -33,7 +33,7 @@ fn a_partition_that_comes_back_waits_for_nobody_elses_silence() {
 }
 
 #[test]
-fn a_second_seek_while_both_lines_are_busy_goes_over_the_first_that_is_free() {
+fn second_seek_uses_the_first_free_connection() {
     check(
         &format!(
             "{BEGIN} | seek t0 50 | seek t0 70 | fetched n1 s7 t0:5+3;hw=99 | fetched n1b s8 t0:50+1;hw=99 | take"
@@ -45,7 +45,7 @@ fn a_second_seek_while_both_lines_are_busy_goes_over_the_first_that_is_free() {
 }
 
 #[test]
-fn each_line_has_a_session_of_its_own_and_both_are_closed() {
+fn each_connection_has_its_own_session_and_both_are_closed() {
     check(
         &format!("{BEGIN} | seek t0 50 | fetched n1 s7 t0:5+3;hw=99 | fetched n1b s8 t0:50+1;hw=99 | close"),
         "fetch n1 s0/0 t0@5
@@ -57,7 +57,7 @@ fn each_line_has_a_session_of_its_own_and_both_are_closed() {
 }
 
 #[test]
-fn no_more_is_fetched_than_the_budget_holds_until_something_is_taken() {
+fn fetching_stops_at_the_budget_until_records_are_returned() {
     check_with(
         small_budget(),
         &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=99 | fetched n1 s7 t0:8+3;hw=99 | wait 5000 | position t0 | take"),
@@ -71,7 +71,7 @@ fn no_more_is_fetched_than_the_budget_holds_until_something_is_taken() {
 }
 
 #[test]
-fn what_is_parked_is_given_up_for_others_and_fetched_again() {
+fn records_of_paused_partitions_are_dropped_and_fetched_again() {
     check_with(
         small_budget(),
         &format!(
@@ -87,7 +87,7 @@ fn what_is_parked_is_given_up_for_others_and_fetched_again() {
 }
 
 #[test]
-fn what_made_a_position_stop_is_found_again_when_what_came_before_it_is_given_up() {
+fn out_of_range_is_found_again_after_earlier_records_are_dropped() {
     // Seeds 402963, 509871 and 553106: without its error, nobody would know that a seek is waited for.
     let stops = "fetched n1 s7 t0:5+3;hw=99 t1:-;hw=5 | fetched n1 s7 t0:!1 t1:5+3;hw=99";
     check_with(
@@ -125,7 +125,7 @@ fn what_made_a_position_stop_is_found_again_when_what_came_before_it_is_given_up
 }
 
 #[test]
-fn a_paused_partition_holds_nothing_of_what_came_with_it() {
+fn paused_partition_does_not_keep_the_whole_response() {
     let expected = "fetch n1 s0/0 t0@5 t1@5
          fetch n1 s7/1 t0@6 t1@6
          t1 5
@@ -138,7 +138,7 @@ fn a_paused_partition_holds_nothing_of_what_came_with_it() {
 }
 
 #[test]
-fn what_comes_for_a_partition_that_was_paused_meanwhile_holds_nothing_else_either() {
+fn records_for_a_paused_partition_do_not_keep_the_response() {
     check(
         &format!("{TWO} | pause t0 | fetched n1 s7 t0:5+1;hw=9 t1:5+1;hw=9 | take | pinned | resume t0 | take"),
         "fetch n1 s0/0 t0@5 t1@5
@@ -151,7 +151,7 @@ fn what_comes_for_a_partition_that_was_paused_meanwhile_holds_nothing_else_eithe
 }
 
 #[test]
-fn a_broker_that_throttles_is_left_alone_for_as_long_as_it_said() {
+fn throttling_broker_is_paused_for_its_throttle_time() {
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 throttle=500 t0:5+1;hw=9 | take | seek t0 50 | wait 499 | position t0 | wait 1"
@@ -164,7 +164,7 @@ fn a_broker_that_throttles_is_left_alone_for_as_long_as_it_said() {
 }
 
 #[test]
-fn a_topic_made_anew_under_its_name_is_read_from_where_the_policy_says_and_nothing_old_is_handed_out() {
+fn recreated_topic_follows_the_policy_and_returns_nothing_old() {
     for (reset, asked) in [(ResetPolicy::Earliest, -2), (ResetPolicy::Latest, -1)] {
         let config = Config { start: Start::Offset(5), reset, ..Config::default() };
         check_with(
@@ -189,7 +189,7 @@ fn a_topic_made_anew_under_its_name_is_read_from_where_the_policy_says_and_nothi
 }
 
 #[test]
-fn a_session_that_went_wrong_is_closed_by_a_full_request_after_a_pause() {
+fn broken_session_is_closed_by_a_full_request_after_a_pause() {
     // INVALID_FETCH_SESSION_EPOCH and FETCH_SESSION_TOPIC_ID_ERROR; the second says that ids are not what we know.
     for (code, refresh) in [(71, ""), (106, "refresh t")] {
         check(
@@ -209,7 +209,7 @@ fn a_session_that_went_wrong_is_closed_by_a_full_request_after_a_pause() {
 }
 
 #[test]
-fn an_answer_of_another_session_is_not_taken_and_the_next_request_is_full() {
+fn response_of_another_session_is_dropped_and_a_full_one_sent() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | fetched n1 s9 t0:5+1;hw=6 | take | wait 200"),
         "fetch n1 s0/0 t0@5
@@ -220,7 +220,7 @@ fn an_answer_of_another_session_is_not_taken_and_the_next_request_is_full() {
 }
 
 #[test]
-fn a_position_that_is_in_range_after_all_is_fetched_and_nobody_is_told() {
+fn position_in_range_after_all_is_fetched_without_a_report() {
     let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
     check_with(
         config,
@@ -249,7 +249,7 @@ fn no_error_but_out_of_range_moves_the_position() {
 }
 
 #[test]
-fn offsets_that_cannot_be_listed_are_asked_for_again_and_never_guessed() {
+fn offsets_that_cannot_be_listed_are_retried_never_guessed() {
     let config = Config { start: Start::Earliest, ..Config::default() };
     check_with(
         config,
@@ -264,7 +264,7 @@ fn offsets_that_cannot_be_listed_are_asked_for_again_and_never_guessed() {
 }
 
 #[test]
-fn a_replica_that_was_preferred_is_left_when_its_time_is_over_and_what_it_still_brings_is_dropped() {
+fn preferred_replica_is_left_when_its_lease_expires() {
     let config = Config { start: Start::Offset(5), replica_lease: Duration::from_secs(1), ..Config::default() };
     check_with(
         config,
@@ -283,7 +283,7 @@ fn a_replica_that_was_preferred_is_left_when_its_time_is_over_and_what_it_still_
 }
 
 #[test]
-fn the_end_is_told_again_after_there_was_more() {
+fn end_is_reported_again_after_more_records() {
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:5+1;hw=6 | take | wait 500 | fetched n1 s7 | wait 500 | fetched n1 s7 t0:6+1;hw=7
@@ -299,7 +299,7 @@ fn the_end_is_told_again_after_there_was_more() {
 }
 
 #[test]
-fn a_batch_that_compaction_emptied_moves_the_position_past_it() {
+fn emptied_batch_moves_the_position_past_it() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+0_9,10+2_14;hw=15 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -310,7 +310,7 @@ fn a_batch_that_compaction_emptied_moves_the_position_past_it() {
 }
 
 #[test]
-fn a_validation_that_fails_is_repeated_and_nothing_is_fetched_before_it_is_answered() {
+fn failed_validation_is_retried_before_anything_is_fetched() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | meta t0=2e6 | fail epoch | wait 200 | epoch t0=8e5"),
         "fetch n1 s0/0 t0@5

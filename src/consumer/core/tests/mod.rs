@@ -1,4 +1,4 @@
-//! The core by scripts. [`bench`] tells how they are read.
+//! Scripts for the core. [`bench`] explains the notation.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ mod asking;
 mod assigning;
 mod bench;
 mod committing;
-mod eras;
+mod epochs;
 mod fetching;
 mod starting;
 mod survivors;
@@ -29,7 +29,7 @@ mod transactions;
 const BEGIN: &str = "meta t0=1e5 | assign t0";
 
 #[test]
-fn the_next_fetch_is_sent_while_what_came_is_unread() {
+fn next_fetch_is_sent_while_records_are_unread() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=10 | fetched n1 s7 t0:8+2;hw=10 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -42,7 +42,7 @@ fn the_next_fetch_is_sent_while_what_came_is_unread() {
 }
 
 #[test]
-fn what_was_fetched_before_a_seek_is_dropped() {
+fn records_fetched_before_a_seek_are_dropped() {
     check(
         &format!("{BEGIN} | seek t0 50 | fetched n1 s7 t0:5+3;hw=99 | take | fetched n1b s8 t0:50+1;hw=99 | take"),
         "fetch n1 s0/0 t0@5
@@ -64,7 +64,7 @@ fn seek_to_the_fetch_position_uses_the_request_in_flight() {
 }
 
 #[test]
-fn records_before_the_position_are_passed_over() {
+fn records_before_the_position_are_skipped() {
     check(
         &format!("{BEGIN} | fetched n1 s0 t0:0+3,3+4;hw=99 | take"),
         "fetch n1 s0/0 t0@5
@@ -74,7 +74,7 @@ fn records_before_the_position_are_passed_over() {
 }
 
 #[test]
-fn a_session_sends_what_changed_and_forgets_what_is_paused() {
+fn session_sends_changes_and_forgets_paused_partitions() {
     check(
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+1;hw=9 t1:-;hw=5 | pause t1 | fetched n1 s7 | resume t1
          fetched n1 s7",
@@ -87,7 +87,7 @@ fn a_session_sends_what_changed_and_forgets_what_is_paused() {
 }
 
 #[test]
-fn a_forgotten_session_starts_over_at_once_and_a_broken_one_closes_the_old() {
+fn forgotten_session_restarts_at_once_a_broken_one_is_closed() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | refuse n1 70 | fetched n1 s8 t0:-;hw=5 | fail n1 | wait 200"),
         "fetch n1 s0/0 t0@5
@@ -100,7 +100,7 @@ fn a_forgotten_session_starts_over_at_once_and_a_broken_one_closes_the_old() {
 }
 
 #[test]
-fn a_full_answer_that_leaves_something_out_opens_no_session() {
+fn full_response_that_omits_a_partition_opens_no_session() {
     check(
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+1;hw=9 | take | wait 200",
         "fetch n1 s0/0 t0@5 t1@5
@@ -109,7 +109,7 @@ fn a_full_answer_that_leaves_something_out_opens_no_session() {
 }
 
 #[test]
-fn a_broker_that_forgets_what_it_was_not_told_is_asked_less_often() {
+fn broker_that_forgets_unopened_sessions_is_asked_less_often() {
     check(
         &format!("{BEGIN} | refuse n1 70 | wait 50 | wait 100"),
         "fetch n1 s0/0 t0@5
@@ -118,7 +118,7 @@ fn a_broker_that_forgets_what_it_was_not_told_is_asked_less_often() {
 }
 
 #[test]
-fn out_of_range_at_the_leader_follows_the_policy_after_what_was_fetched() {
+fn out_of_range_follows_the_policy_after_queued_records() {
     for (reset, asked, to) in [(ResetPolicy::Earliest, -2, 20), (ResetPolicy::Latest, -1, 90)] {
         let config = Config { start: Start::Offset(5), reset, ..Config::default() };
         let script =
@@ -137,7 +137,7 @@ fn out_of_range_at_the_leader_follows_the_policy_after_what_was_fetched() {
 }
 
 #[test]
-fn without_a_policy_out_of_range_is_told_once_with_what_there_is_and_waits_for_a_seek() {
+fn out_of_range_without_a_policy_is_reported_once_with_the_range() {
     let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
     check_with(
         config,
@@ -155,7 +155,7 @@ fn without_a_policy_out_of_range_is_told_once_with_what_there_is_and_waits_for_a
 }
 
 #[test]
-fn a_lost_connection_never_moves_the_position() {
+fn lost_connection_never_moves_the_position() {
     check(
         &format!("{BEGIN} | fail n1 | wait 200 | fail n1 | wait 400 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -168,7 +168,7 @@ fn a_lost_connection_never_moves_the_position() {
 }
 
 #[test]
-fn a_connection_that_stays_lost_is_told() {
+fn connection_that_stays_lost_is_reported() {
     let config = Config { start: Start::Offset(5), patience: Duration::from_millis(300), ..Config::default() };
     check_with(
         config,
@@ -182,7 +182,7 @@ fn a_connection_that_stays_lost_is_told() {
 }
 
 #[test]
-fn a_paused_partition_keeps_what_was_fetched_and_the_rest_goes_on() {
+fn paused_partition_keeps_its_records_and_others_go_on() {
     check(
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+1;hw=9 t1:5+1;hw=9 | pause t0 | take | resume t0 | take",
         "fetch n1 s0/0 t0@5 t1@5
@@ -193,7 +193,7 @@ fn a_paused_partition_keeps_what_was_fetched_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_preferred_replica_is_read_until_it_fails_and_only_the_leader_says_out_of_range() {
+fn preferred_replica_is_read_until_it_fails() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:-;hw=9;pref=2 | fetched n2 s8 t0:!1 | fetched n1 s7 t0:5+1;hw=9 | take"),
         "fetch n1 s0/0 t0@5
@@ -212,7 +212,7 @@ fn a_preferred_replica_is_read_until_it_fails_and_only_the_leader_says_out_of_ra
 }
 
 #[test]
-fn a_leader_that_moved_is_hinted_at_and_asked_once_it_is_known() {
+fn leader_hint_is_passed_on_and_followed() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:!6;leads=2e6 | meta t0=2e6"),
         "fetch n1 s0/0 t0@5
@@ -223,7 +223,7 @@ fn a_leader_that_moved_is_hinted_at_and_asked_once_it_is_known() {
 }
 
 #[test]
-fn a_new_leader_that_has_everything_is_fetched_from_without_dropping_what_came() {
+fn new_leader_with_all_records_is_fetched_without_dropping_any() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | meta t0=2e6 | epoch t0=8e5 | take"),
         "fetch n1 s0/0 t0@5
@@ -235,7 +235,7 @@ fn a_new_leader_that_has_everything_is_fetched_from_without_dropping_what_came()
 }
 
 #[test]
-fn a_log_cut_below_what_is_unread_costs_only_that() {
+fn truncation_of_unread_records_drops_only_those() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | meta t0=2e6 | epoch t0=6e5 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -247,7 +247,7 @@ fn a_log_cut_below_what_is_unread_costs_only_that() {
 }
 
 #[test]
-fn a_log_cut_below_what_was_read_is_told() {
+fn truncation_below_returned_records_is_reported() {
     let script =
         format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | take | meta t0=2e6 | epoch t0=6e5 | take | position t0");
     check(
@@ -274,7 +274,7 @@ fn a_log_cut_below_what_was_read_is_told() {
 }
 
 #[test]
-fn aborted_transactions_and_markers_are_not_handed_out() {
+fn aborted_transactions_and_markers_are_not_returned() {
     let isolation = Isolation::ReadCommitted;
     let config = Config { start: Start::Offset(5), isolation, ..Config::default() };
     let batches = "t0:5+2x7,7+2x8,9+1,10A7,11+1x7,12C8,13C7;abort=7@5;hw=14;lso=14";
@@ -295,7 +295,7 @@ fn aborted_transactions_and_markers_are_not_handed_out() {
 }
 
 #[test]
-fn a_corrupt_batch_is_told_after_the_good_ones_and_a_seek_leads_past_it() {
+fn corrupt_batch_is_reported_after_good_ones_until_a_seek() {
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:5+1,6+3?,9+1;hw=10 | take | position t0 | seek t0 9
@@ -311,7 +311,7 @@ fn a_corrupt_batch_is_told_after_the_good_ones_and_a_seek_leads_past_it() {
 }
 
 #[test]
-fn a_batch_that_does_not_fit_is_asked_for_with_more_room() {
+fn batch_that_does_not_fit_is_fetched_with_a_larger_limit() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+1~;hw=9 | fetched n1 s7 t0:5+1;hw=9 | take"),
         "fetch n1 s0/0 t0@5
@@ -322,7 +322,7 @@ fn a_batch_that_does_not_fit_is_asked_for_with_more_room() {
 }
 
 #[test]
-fn the_end_is_told_once() {
+fn end_is_reported_once() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | take | wait 500 | fetched n1 s7 | take"),
         "fetch n1 s0/0 t0@5
@@ -333,7 +333,7 @@ fn the_end_is_told_once() {
 }
 
 #[test]
-fn a_broker_that_does_not_wait_is_not_asked_over_and_over() {
+fn broker_that_does_not_wait_is_not_polled_in_a_loop() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:-;hw=5 | fetched n1 s7 | fetched n1 s7 | fetched n1 s7 | wait 60"),
         "fetch n1 s0/0 t0@5
@@ -345,7 +345,7 @@ fn a_broker_that_does_not_wait_is_not_asked_over_and_over() {
 }
 
 #[test]
-fn a_bounded_read_stops_in_the_middle_of_a_batch_and_is_finished() {
+fn bounded_read_stops_within_a_batch_and_is_finished() {
     let config = Config { start: Start::Earliest, until_end: true, ..Config::default() };
     check_with(
         config,
@@ -362,7 +362,7 @@ fn a_bounded_read_stops_in_the_middle_of_a_batch_and_is_finished() {
 }
 
 #[test]
-fn what_came_beyond_the_bound_before_it_was_known_moves_no_position() {
+fn records_beyond_a_late_bound_move_no_position() {
     // Simulator, seed 3817: a commit would have skipped what nobody was handed.
     let config = Config { start: Start::Offset(5), until_end: true, ..Config::default() };
     check_with(
@@ -395,7 +395,7 @@ fn what_came_beyond_the_bound_before_it_was_known_moves_no_position() {
 }
 
 #[test]
-fn a_stored_offset_is_validated_and_a_missing_one_starts_otherwise() {
+fn committed_offset_is_validated_and_a_missing_one_falls_back() {
     let start = Start::Stored { otherwise: Box::new(Start::FromEnd(3)) };
     let config = Config { start, group: Some("g".into()), ..Config::default() };
     check_with(
@@ -423,7 +423,7 @@ fn partitions_added_later_are_read_from_their_beginning() {
 }
 
 #[test]
-fn a_topic_nobody_knows_is_asked_for_and_then_told() {
+fn unknown_topic_is_requested_and_then_reported() {
     check(
         "assign t | wait 200 | wait 5000 | take",
         "refresh t
@@ -434,7 +434,7 @@ fn a_topic_nobody_knows_is_asked_for_and_then_told() {
 }
 
 #[test]
-fn closing_ends_the_sessions_and_hands_out_nothing_more() {
+fn closing_ends_the_sessions_and_returns_nothing_more() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+1;hw=9 | close | take"),
         "fetch n1 s0/0 t0@5
@@ -444,7 +444,7 @@ fn closing_ends_the_sessions_and_hands_out_nothing_more() {
 }
 
 #[test]
-fn a_topic_that_was_created_anew_twice_is_told_from_where_the_caller_was() {
+fn topic_recreated_twice_is_reset_from_the_returned_position() {
     // Simulator, seed 116.
     check(
         &format!(
@@ -463,7 +463,7 @@ fn a_topic_that_was_created_anew_twice_is_told_from_where_the_caller_was() {
 }
 
 #[test]
-fn an_error_that_is_not_told_yet_does_not_hide_where_reading_begins() {
+fn unreported_error_does_not_hide_the_start_position() {
     // Simulator, seed 613.
     let config = Config { start: Start::Earliest, ..Config::default() };
     check_with(
@@ -478,8 +478,8 @@ fn an_error_that_is_not_told_yet_does_not_hide_where_reading_begins() {
 }
 
 #[test]
-fn an_epoch_that_the_leader_does_not_know_is_a_reason_to_ask_who_leads() {
-    // Simulator, seed 1503: the topic had been created anew.
+fn unknown_leader_epoch_refreshes_metadata() {
+    // Simulator, seed 1503: the topic had been recreated.
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:!75 | wait 200"),
         "fetch n1 s0/0 t0@5
@@ -489,7 +489,7 @@ fn an_epoch_that_the_leader_does_not_know_is_a_reason_to_ask_who_leads() {
 }
 
 #[test]
-fn a_position_that_waits_for_a_seek_says_so_whatever_went_wrong_before() {
+fn halted_position_is_reported_over_an_earlier_error() {
     // Simulator, seed 21791.
     let config = Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() };
     check_with(
@@ -508,7 +508,7 @@ fn a_position_that_waits_for_a_seek_says_so_whatever_went_wrong_before() {
 }
 
 #[test]
-fn what_is_being_read_while_its_topic_is_created_anew_is_not_handed_out() {
+fn chunk_of_a_recreated_topic_is_not_returned() {
     // Simulator, seed 2914.
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | hold | meta id=8 t0=1e0 | read | list t0=0e0 | take"),
@@ -522,7 +522,7 @@ fn what_is_being_read_while_its_topic_is_created_anew_is_not_handed_out() {
 }
 
 #[test]
-fn a_scan_finds_the_end_of_the_last_whole_batch() {
+fn scan_finds_the_end_of_the_last_whole_batch() {
     let payload = Bytes::from([batch("5+3"), batch("8+1"), batch("9+1~")].concat());
     let scan = crate::reading::Scan::new(&payload);
     assert_eq!(scan.last, Some((8, LeaderEpoch::from_wire(5))));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What is asked, and where the first fetch is from, of one partition of which brokers say this.
+/// The requests about one partition up to its first fetch, where brokers answer so.
 fn start(start: Start, answers: &str) -> String {
     let mut bench = bench::Bench::new(Config { start, group: Some("g".into()), ..Config::default() });
     bench.run(&format!("meta t0=1e5 | assign t0 | {answers}"));
@@ -10,7 +10,7 @@ fn start(start: Start, answers: &str) -> String {
 }
 
 #[test]
-fn so_many_records_before_the_end_or_with_the_oldest() {
+fn from_end_starts_before_the_end_or_with_the_oldest() {
     let from_end = |answers| start(Start::FromEnd(3), answers);
     assert_eq!(from_end("list t0=10e5 | list t0=0e0"), "list n1 t0=-1, list n1 t0=-2, fetch n1 s0/0 t0@7");
     assert_eq!(from_end("list t0=10e5 | list t0=8e5"), "list n1 t0=-1, list n1 t0=-2, fetch n1 s0/0 t0@8");
@@ -20,7 +20,7 @@ fn so_many_records_before_the_end_or_with_the_oldest() {
 }
 
 #[test]
-fn what_the_log_begins_with_is_known_with_its_epoch() {
+fn first_offset_of_the_log_is_known_with_its_epoch() {
     // So a new leader is asked whether it has it, and only then.
     let moved = |answers: &str| start(Start::FromEnd(3), &format!("{answers} | meta t0=2e6"));
     let asked = "list n1 t0=-1, list n1 t0=-2, fetch n1 s0/0 t0@7";
@@ -29,7 +29,7 @@ fn what_the_log_begins_with_is_known_with_its_epoch() {
 }
 
 #[test]
-fn a_time_after_all_records_means_the_end() {
+fn timestamp_after_all_records_means_the_end() {
     let at = |answers| start(Start::Timestamp(99), answers);
     assert_eq!(at("list t0=0e5"), "list n1 t0=99, fetch n1 s0/0 t0@0");
     assert_eq!(at("list t0=4e5"), "list n1 t0=99, fetch n1 s0/0 t0@4");
@@ -37,7 +37,7 @@ fn a_time_after_all_records_means_the_end() {
 }
 
 #[test]
-fn an_offset_below_zero_is_no_end_and_no_beginning() {
+fn negative_listed_offset_is_retried() {
     for target in [Start::Earliest, Start::Latest, Start::FromEnd(3)] {
         let log = start(target.clone(), "list t0=-1 | wait 2000 | list t0=5e5");
         assert!(log.matches("list n1").count() >= 2, "{target:?}: {log}");
@@ -46,7 +46,7 @@ fn an_offset_below_zero_is_no_end_and_no_beginning() {
 }
 
 #[test]
-fn what_was_committed_is_gone_on_from_and_held_against_its_epoch() {
+fn committed_offset_is_continued_from_and_validated() {
     let stored = |answers| start(Start::Stored { otherwise: Box::new(Start::Latest) }, answers);
     assert_eq!(stored("stored t0=0"), "stored t0, fetch n1 s0/0 t0@0");
     assert_eq!(stored("stored t0=6"), "stored t0, fetch n1 s0/0 t0@6");
@@ -55,7 +55,7 @@ fn what_was_committed_is_gone_on_from_and_held_against_its_epoch() {
 }
 
 #[test]
-fn an_end_of_an_epoch_that_is_half_known_is_not_known() {
+fn half_known_epoch_end_is_unknown() {
     for half in ["-1e4", "3"] {
         let log =
             start(Start::Stored { otherwise: Box::new(Start::Latest) }, &format!("stored t0=6e4 | epoch t0={half}"));
@@ -64,7 +64,7 @@ fn an_end_of_an_epoch_that_is_half_known_is_not_known() {
 }
 
 #[test]
-fn a_log_that_no_offset_fits_is_asked_about_ever_more_rarely() {
+fn repeated_out_of_range_backs_off() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:!1 | list t0=7e5 | fetched n1 s7 t0:!1 | wait 10 | wait 2000"),
         "fetch n1 s0/0 t0@5
@@ -81,7 +81,7 @@ fn a_log_that_no_offset_fits_is_asked_about_ever_more_rarely() {
 }
 
 #[test]
-fn a_partition_is_assigned_once() {
+fn partition_is_assigned_once() {
     let mut bench = bench::Bench::new(Config { start: Start::Offset(5), ..Config::default() });
     bench.run("meta t0=1e5 t1=1e5 | assign t0 | fetched n1 s7 t0:5+1;hw=6 | take | assign t0 t1 | assign t | assign t0 | position t0");
     assert!(bench.log().ends_with("position Some(6)\n"), "it goes on where it was: {}", bench.log());
@@ -90,7 +90,7 @@ fn a_partition_is_assigned_once() {
 }
 
 #[test]
-fn a_bounded_read_of_a_topic_that_is_not_found_yet_is_not_over() {
+fn bounded_read_of_an_unknown_topic_is_not_over() {
     check_with(
         Config { start: Start::Offset(5), until_end: true, ..Config::default() },
         "assign t | finished | meta t0=1e5 | list t0=5e5 | finished",
@@ -103,7 +103,7 @@ fn a_bounded_read_of_a_topic_that_is_not_found_yet_is_not_over() {
 }
 
 #[test]
-fn trouble_is_told_before_the_bound_is_known() {
+fn errors_are_reported_before_the_bound_is_known() {
     check_with(
         Config { start: Start::Offset(5), until_end: true, ..Config::default() },
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:!2 | take",

@@ -1,4 +1,4 @@
-//! What brokers say that scripts had not said: each test here fails with a bug that had survived.
+//! Responses that no script had: each test here fails with a bug that had survived.
 
 use super::bench::Bench;
 use super::bench::check_with;
@@ -6,7 +6,7 @@ use super::*;
 use crate::reading::Scan;
 
 #[test]
-fn a_fetch_names_a_topic_once_and_what_is_known_of_each_partition() {
+fn fetch_names_a_topic_once_with_all_its_partitions() {
     let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
     bench.run("meta t0=1e5 t1=1e6 | assign t0 t1");
     let fetches = bench.fetches();
@@ -18,7 +18,7 @@ fn a_fetch_names_a_topic_once_and_what_is_known_of_each_partition() {
 }
 
 #[test]
-fn giving_up_what_is_parked_leaves_alone_what_is_read() {
+fn dropping_paused_records_leaves_others_alone() {
     check_with(
         Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+9;hw=99 t1:5+1;hw=99 | pause t0 | take | position t1",
@@ -30,7 +30,7 @@ fn giving_up_what_is_parked_leaves_alone_what_is_read() {
 }
 
 #[test]
-fn giving_up_what_is_parked_leaves_what_holds_nothing_to_be_told() {
+fn dropping_paused_records_keeps_queued_errors() {
     check_with(
         Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:5+9;hw=99 t1:!2 | pause t1 | pause t0 | resume t1 | take",
@@ -40,7 +40,7 @@ fn giving_up_what_is_parked_leaves_what_holds_nothing_to_be_told() {
 }
 
 #[test]
-fn what_was_parked_and_given_up_is_fetched_again_and_nothing_else_is_asked() {
+fn dropped_paused_records_are_fetched_again_after_resume() {
     check_with(
         Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() },
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+1;hw=99 | take | fetched n1 s7 t0:6+9;hw=99 | pause t0 | resume t0 | take",
@@ -52,7 +52,7 @@ fn what_was_parked_and_given_up_is_fetched_again_and_nothing_else_is_asked() {
 }
 
 #[test]
-fn a_broker_that_waits_before_it_says_nothing_is_asked_again_at_once() {
+fn broker_that_waited_before_an_empty_response_is_asked_at_once() {
     check(
         &format!(
             "{BEGIN} | wait 500 | fetched n1 s7 t0:-;hw=9 | wait 500 | fetched n1 s7 | wait 500 | fetched n1 s7 | wait 500
@@ -67,7 +67,7 @@ fn a_broker_that_waits_before_it_says_nothing_is_asked_again_at_once() {
 }
 
 #[test]
-fn a_broker_that_says_nothing_without_waiting_is_asked_less_often() {
+fn broker_that_answers_empty_without_waiting_is_slowed_down() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:-;hw=9 | fetched n1 s7 | fetched n1 s7 | finished | wait 50"),
         "fetch n1 s0/0 t0@5
@@ -79,7 +79,7 @@ fn a_broker_that_says_nothing_without_waiting_is_asked_less_often() {
 }
 
 #[test]
-fn a_fetch_that_is_refused_for_good_is_told_at_once_and_one_that_may_pass_is_not() {
+fn final_fetch_refusal_is_reported_at_once() {
     // INVALID_REQUEST, and INVALID_FETCH_SESSION_EPOCH.
     let first = "fetch n1 s0/0 t0@5\nfetch n1 s7/1";
     check(
@@ -90,7 +90,7 @@ fn a_fetch_that_is_refused_for_good_is_told_at_once_and_one_that_may_pass_is_not
 }
 
 #[test]
-fn a_log_that_its_broker_cannot_read_is_told_at_once() {
+fn log_that_its_broker_cannot_read_is_reported_at_once() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:!2 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -100,7 +100,7 @@ fn a_log_that_its_broker_cannot_read_is_told_at_once() {
 }
 
 #[test]
-fn batches_from_before_the_position_never_move_it_back() {
+fn batches_before_the_position_never_move_it_back() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:3+1;hw=9 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -110,7 +110,7 @@ fn batches_from_before_the_position_never_move_it_back() {
 }
 
 #[test]
-fn what_is_no_batch_is_told_as_corrupt() {
+fn bytes_that_are_no_batch_are_reported_as_corrupt() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+1!;hw=9 | take | position t0"),
         "fetch n1 s0/0 t0@5
@@ -120,7 +120,7 @@ fn what_is_no_batch_is_told_as_corrupt() {
 }
 
 #[test]
-fn a_batch_larger_than_any_fetch_is_told_at_once_and_the_largest_is_asked_for() {
+fn batch_larger_than_any_fetch_is_reported_at_once() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3~2000000000;hw=9 | take"),
         "fetch n1 s0/0 t0@5
@@ -135,7 +135,7 @@ fn a_batch_larger_than_any_fetch_is_told_at_once_and_the_largest_is_asked_for() 
 }
 
 #[test]
-fn a_corrupt_batch_that_claims_what_follows_it_is_told_to_end_before_that() {
+fn corrupt_batch_ends_before_the_batch_that_follows() {
     check(
         &format!("{BEGIN} | fetched n1 s7 t0:5+3_20?,8+2;hw=10 | take"),
         "fetch n1 s0/0 t0@5
@@ -145,7 +145,7 @@ fn a_corrupt_batch_that_claims_what_follows_it_is_told_to_end_before_that() {
 }
 
 #[test]
-fn offsets_that_no_log_has_are_no_batch() {
+fn impossible_offsets_are_no_batch() {
     let with = |base: i64, delta: i32| {
         let mut bytes = batch("5+1");
         bytes[..8].copy_from_slice(&base.to_be_bytes());
@@ -161,7 +161,7 @@ fn offsets_that_no_log_has_are_no_batch() {
 }
 
 #[test]
-fn a_message_of_the_old_formats_ends_where_it_begins() {
+fn message_of_the_old_formats_ends_where_it_begins() {
     for magic in [0, 1] {
         let mut bytes = vec![0; 26];
         bytes[7] = 9;
@@ -172,7 +172,7 @@ fn a_message_of_the_old_formats_ends_where_it_begins() {
 }
 
 #[test]
-fn what_happens_meanwhile_does_not_bring_the_next_question_for_metadata_forward() {
+fn other_events_do_not_hasten_the_next_metadata_request() {
     check(
         "meta t0=1e5 t1=2e5 | assign t0 t1 | fail n1 | pause t0 | fail n2 | position t0",
         "fetch n1 s0/0 t0@5
@@ -183,14 +183,14 @@ fn what_happens_meanwhile_does_not_bring_the_next_question_for_metadata_forward(
 }
 
 #[test]
-fn a_topic_that_may_yet_appear_is_waited_for_and_one_that_may_not_is_told_once_in_a_while() {
+fn unauthorized_topic_is_reported_and_an_electing_one_awaited() {
     // LEADER_NOT_AVAILABLE, and TOPIC_AUTHORIZATION_FAILED.
     check("meta error=5 | assign t | take", "refresh t");
     check("meta error=29 | assign t | take | wait 400 | meta error=29 | take", "refresh t\nerror - Broker @None");
 }
 
 #[test]
-fn an_answer_without_what_was_asked_is_no_fault_of_a_broker_that_throttles_and_one_of_any_other() {
+fn empty_full_response_is_no_fault_of_a_throttling_broker() {
     let expected = "fetch n1 s0/0 t0@5\nfinished false\nfetch n1 s0/0 t0@5";
     check(&format!("{BEGIN} | fetched n1 throttle=500 | wait 499 | finished | wait 1"), expected);
     check(&format!("{BEGIN} | fetched n1 | finished | wait 200"), expected);
@@ -202,7 +202,7 @@ fn held(bench: &Bench) -> usize {
 }
 
 #[test]
-fn what_is_left_of_a_chunk_is_handed_out_and_counted_until_then() {
+fn rest_of_a_chunk_is_counted_until_it_is_returned() {
     let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
     bench.run("meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+1,6+1;hw=99 | fetched n1 s7 t0:7+9;hw=99");
     let (first, second) = (batch("5+1").len() + batch("6+1").len(), batch("7+9").len());
@@ -217,7 +217,7 @@ fn what_is_left_of_a_chunk_is_handed_out_and_counted_until_then() {
 }
 
 #[test]
-fn what_is_dropped_behind_a_move_is_not_counted_any_more() {
+fn records_dropped_after_a_reset_are_not_counted() {
     let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
     bench.run("meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+3;hw=8 | take | meta id=8 t0=1e0 | list t0=0e0");
     bench.run("fetched n1b id=8 s8 t0:0+4;hw=4");
@@ -227,7 +227,7 @@ fn what_is_dropped_behind_a_move_is_not_counted_any_more() {
 }
 
 #[test]
-fn partitions_take_turns_however_much_came_of_one() {
+fn partitions_take_turns_in_poll() {
     check(
         "meta t0=1e5 t1=1e5 | assign t0 t1 | fetched n1 s7 t0:-;hw=9 t1:-;hw=9 | take | fetched n1 s7 t0:5+1;hw=9
          fetched n1 s7 t0:6+1;hw=9 t1:5+1;hw=9 | take",
@@ -242,7 +242,7 @@ fn partitions_take_turns_however_much_came_of_one() {
 }
 
 #[test]
-fn a_bound_is_asked_for_again_without_what_is_asked_beside_it() {
+fn bound_is_listed_again_without_other_requests_in_flight() {
     // While where to start is still asked for.
     check_with(
         Config { start: Start::Latest, until_end: true, ..Config::default() },
@@ -268,7 +268,7 @@ fn a_bound_is_asked_for_again_without_what_is_asked_beside_it() {
 }
 
 #[test]
-fn brokers_are_told_what_is_to_be_read_and_the_driver_what_there_is() {
+fn fetch_names_the_isolation_and_has_next_tells_of_records() {
     for (isolation, wire) in [(Isolation::ReadUncommitted, 0), (Isolation::ReadCommitted, 1)] {
         let mut bench = Bench::new(Config { start: Start::Offset(5), isolation, ..Config::default() });
         bench.run("assign t");
@@ -286,7 +286,7 @@ fn brokers_are_told_what_is_to_be_read_and_the_driver_what_there_is() {
 }
 
 #[test]
-fn nothing_ends_where_it_is_not_known_how_much_is_committed() {
+fn unknown_high_watermark_is_no_end() {
     for hw in ["-1", "-7"] {
         check(
             &format!("{BEGIN} | fetched n1 s7 t0:5+3;hw={hw} | take | fetched n1 s7 t0:-;hw={hw} | take | position t0"),

@@ -22,7 +22,7 @@ fn aborted_transactions_may_be_listed_in_any_order() {
 }
 
 #[test]
-fn one_producers_committed_transaction_between_two_aborted_ones_is_handed_out() {
+fn committed_transaction_between_aborted_ones_is_returned() {
     // librdkafka #3369: the list names a producer twice, and its second entry is not for what came before.
     let batches = "5+1x7,6A7,7+1x7,8C7,9+1x7,10A7";
     for listed in ["abort=7@5;abort=7@9", "abort=7@9;abort=7@5"] {
@@ -31,29 +31,29 @@ fn one_producers_committed_transaction_between_two_aborted_ones_is_handed_out() 
 }
 
 #[test]
-fn a_marker_without_an_entry_and_a_second_marker_change_nothing() {
+fn marker_without_an_entry_and_a_second_one_change_nothing() {
     // An abort of a transaction that wrote nothing here, and markers that a coordinator wrote twice.
     committed("5A7,6+1x7,7C7;hw=8;lso=8", 8, "t0 6 end @8");
     committed("5+1x7,6A7,7A7,8+1x7,9C7;hw=10;lso=10;abort=7@5", 10, "t0 8 end @10");
 }
 
 #[test]
-fn records_of_no_transaction_are_handed_out_whatever_their_producers_transaction_comes_to() {
+fn records_outside_transactions_are_always_returned() {
     committed("5+1x7,6+2,8+1x7,9A7;hw=10;lso=10;abort=7@5", 10, "t0 6 7 end @10");
 }
 
 #[test]
-fn a_transaction_that_began_before_what_was_fetched_is_left_out_from_its_first_batch() {
+fn transaction_that_began_earlier_is_skipped_from_the_first_batch() {
     committed("5+2x7,7A7,8+1x7,9C7;hw=10;lso=10;abort=7@1", 10, "t0 8 end @10");
 }
 
 #[test]
-fn the_position_moves_past_what_was_aborted_although_nothing_is_handed_out() {
+fn position_moves_past_aborted_records() {
     committed("5+3x7,8A7;hw=9;lso=9;abort=7@5", 9, "t0 end @9");
 }
 
 #[test]
-fn a_marker_that_was_tampered_with_brings_nothing_back() {
+fn forged_marker_makes_no_aborted_record_visible() {
     let config = Config { start: Start::Offset(5), isolation: Isolation::ReadCommitted, ..Config::default() };
     check_with(
         config,
@@ -66,7 +66,7 @@ fn a_marker_that_was_tampered_with_brings_nothing_back() {
 }
 
 #[test]
-fn a_bounded_read_is_over_when_all_that_is_left_was_aborted() {
+fn bounded_read_ends_when_only_aborted_records_are_left() {
     let config =
         Config { start: Start::Earliest, until_end: true, isolation: Isolation::ReadCommitted, ..Config::default() };
     check_with(
@@ -84,6 +84,6 @@ fn a_bounded_read_is_over_when_all_that_is_left_was_aborted() {
 }
 
 #[test]
-fn a_read_of_committed_records_ends_at_the_last_stable_offset() {
+fn read_committed_ends_at_the_last_stable_offset() {
     committed("5+1;hw=99;lso=6", 6, "t0 5 end @6");
 }

@@ -44,7 +44,7 @@ pub struct Taken {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Returned {
     /// They may.
-    Handed {
+    Delivered {
         /// Where the end of the partition was reached with them.
         end: Option<(TopicPartition, i64)>,
     },
@@ -98,7 +98,7 @@ impl ConsumerCore {
         let Taken { slot, chunk, end, generation, .. } = taken;
         let Some(partition) = self.slots.get_mut(slot) else { return Returned::Overtaken };
         let returned = match partition.give_back(Fetched { chunk, end, generation }) {
-            Ok(end) => Returned::Handed { end: end.map(|offset| (partition.key().clone(), offset)) },
+            Ok(end) => Returned::Delivered { end: end.map(|offset| (partition.key().clone(), offset)) },
             Err(_) => Returned::Overtaken,
         };
         self.reindex();
@@ -123,7 +123,7 @@ impl ConsumerCore {
     }
 
     /// Records that were returned have released capacity.
-    pub fn handle_room(&mut self, now: Instant) {
+    pub fn handle_capacity(&mut self, now: Instant) {
         self.plan(now);
     }
 }

@@ -1,4 +1,4 @@
-//! What was asked of one leader, or of one log, says nothing about the next: scripts that the simulator asked for.
+//! A response from one leader, or about one log, says nothing about the next: scripts that the simulator found.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn bounded(script: &str, expected: &str) {
 }
 
 #[test]
-fn what_an_earlier_leader_still_brings_is_dropped() {
+fn late_records_of_an_earlier_leader_are_dropped() {
     // Seed 279452: it has what the new leader never had, and no epoch was known yet to ask about.
     check(
         &format!("{BEGIN} | meta t0=1e6 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1b s8 t0:5+1;hw=6 | take"),
@@ -29,7 +29,7 @@ fn what_an_earlier_leader_still_brings_is_dropped() {
 }
 
 #[test]
-fn where_an_earlier_leader_says_that_the_log_begins_is_asked_again() {
+fn offsets_listed_by_an_earlier_leader_are_listed_again() {
     check_with(
         Config { start: Start::Latest, ..Config::default() },
         "meta t0=1e5 | assign t0 | meta t0=2e6 | list t0=9e5 | position t0 | list t0=7e6 | position t0",
@@ -42,7 +42,7 @@ fn where_an_earlier_leader_says_that_the_log_begins_is_asked_again() {
 }
 
 #[test]
-fn what_an_earlier_leader_says_of_an_epoch_is_asked_again() {
+fn epoch_end_from_an_earlier_leader_is_requested_again() {
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | take | meta t0=2e6 | meta t0=3e7 | epoch t0=8e5 | epoch t0=6e5 | take"
@@ -58,7 +58,7 @@ fn what_an_earlier_leader_says_of_an_epoch_is_asked_again() {
 }
 
 #[test]
-fn a_position_that_is_in_range_after_all_is_held_against_the_leader_of_now() {
+fn position_in_range_after_all_is_validated_by_the_new_leader() {
     // Seed 339866: the leader changed while the range was asked for.
     check_with(
         Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() },
@@ -78,7 +78,7 @@ fn a_position_that_is_in_range_after_all_is_held_against_the_leader_of_now() {
 }
 
 #[test]
-fn a_move_that_nobody_has_heard_of_is_not_gone_back_behind() {
+fn truncation_does_not_go_back_before_an_unreported_reset() {
     // Seed 93281: the log of the new topic is cut while the move into it waits to be told.
     check(
         &format!(
@@ -100,7 +100,7 @@ fn a_move_that_nobody_has_heard_of_is_not_gone_back_behind() {
 }
 
 #[test]
-fn a_bounded_read_ends_where_a_log_that_was_cut_ends() {
+fn bounded_read_ends_at_the_end_of_a_truncated_log() {
     bounded(
         "meta t0=2e6 | epoch t0=6e5 | list t0=7e6 | take | fetched n2 s8 t0:6+1;hw=7 | take | finished",
         "list n2 t0=-1
@@ -113,7 +113,7 @@ fn a_bounded_read_ends_where_a_log_that_was_cut_ends() {
 }
 
 #[test]
-fn a_bounded_read_does_not_wait_for_records_that_a_new_leader_does_not_have() {
+fn bounded_read_does_not_wait_for_records_a_new_leader_lacks() {
     // Seed 7314: what was read is all still there.
     bounded(
         "meta t0=2e6 | epoch t0=8e5 | finished | list t0=8e6 | finished",
@@ -126,7 +126,7 @@ fn a_bounded_read_does_not_wait_for_records_that_a_new_leader_does_not_have() {
 }
 
 #[test]
-fn a_bounded_read_is_not_extended_by_a_new_leader_and_one_that_is_over_stays_so() {
+fn bounded_read_is_not_extended_by_a_new_leader() {
     bounded(
         "meta t0=2e6 | list t0=20e6 | epoch t0=20e6 | fetched n2 s8 t0:8+3;hw=20 | take | finished | meta t0=1e7 | finished",
         "list n2 t0=-1
@@ -140,7 +140,7 @@ fn a_bounded_read_is_not_extended_by_a_new_leader_and_one_that_is_over_stays_so(
 }
 
 #[test]
-fn a_bounded_read_ends_where_a_topic_that_was_made_anew_ends() {
+fn bounded_read_ends_at_the_end_of_a_recreated_topic() {
     bounded(
         "meta id=8 t0=1e0 | list t0=1e0 | list t0=0e0 | take | fetched n1b id=8 s8 t0:0+1;hw=1 | take | finished",
         "list n1 t0=-1
@@ -153,7 +153,7 @@ fn a_bounded_read_ends_where_a_topic_that_was_made_anew_ends() {
 }
 
 #[test]
-fn a_bounded_read_ends_where_a_log_that_is_out_of_range_ends() {
+fn bounded_read_out_of_range_ends_at_the_end_of_the_log() {
     bounded(
         "fetched n1 s7 t0:!1 | list t0=3e5 | list t0=3e5 | take | finished",
         "list n1 t0=-1
