@@ -174,7 +174,7 @@ impl ConsumerCore {
         let other = || Error::protocol("unexpected response type");
         match (pending, response) {
             (Pending::Fetch { node, connection }, Ok(Response::Fetch(response))) => {
-                self.fetched(now, node, connection, response)
+                self.fetched(now, node, connection, response);
             }
             (Pending::Fetch { node, connection }, Ok(_)) => self.fetch_failed(now, node, connection, other()),
             (Pending::Fetch { node, connection }, Err(error)) => self.fetch_failed(now, node, connection, error),

@@ -151,6 +151,35 @@ impl ConsumerCore {
         self.slots.registered(slot).timer = None;
     }
 
+    /// Holds every set and counter against a walk over all partitions.
+    #[cfg(test)]
+    pub(super) fn check_schedule(&self) {
+        let mut expected = Schedule::default();
+        let mut nodes: std::collections::BTreeMap<i32, (usize, usize)> = std::collections::BTreeMap::new();
+        for (slot, partition) in self.slots.iter() {
+            let registered = self.slots.registration(slot);
+            assert_eq!(
+                Registered::of(partition, &registered),
+                registered,
+                "{} was not brought up to date",
+                partition.key()
+            );
+            expected.apply(slot, &Registered::default(), &registered);
+            let node = registered.node.map(|id| nodes.entry(id).or_default());
+            if let Some((wanted, held)) = node {
+                *wanted += usize::from(registered.wants_fetch);
+                *held += registered.held();
+            }
+        }
+        let sums = |schedule: &Schedule| (schedule.paused_bytes, schedule.buffered, schedule.unfinished);
+        assert_eq!(sums(&expected), sums(&self.schedule));
+        assert_eq!((&expected.timers, &expected.due), (&self.schedule.timers, &self.schedule.due));
+        assert_eq!(expected.paused, self.schedule.paused);
+        for (id, node) in &self.nodes {
+            assert_eq!((node.wanted, node.held), nodes.get(id).copied().unwrap_or_default(), "broker {id}");
+        }
+    }
+
     fn register(&mut self, slot: usize, before: Registered, after: Registered) {
         *self.slots.registered(slot) = after;
         self.schedule.apply(slot, &before, &after);

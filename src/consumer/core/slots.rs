@@ -93,6 +93,12 @@ impl Slots {
         &mut self.table[slot].registered
     }
 
+    /// What the schedule has of a slot, to look at.
+    #[cfg(test)]
+    pub(super) fn registration(&self, slot: usize) -> Registered {
+        self.table[slot].registered
+    }
+
     /// All partitions with their slots, by topic and number.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Partition)> {
         let assigned = self.index.values().flat_map(BTreeMap::values);

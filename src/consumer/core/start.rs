@@ -3,6 +3,16 @@
 use crate::types::TopicName;
 
 /// Where reading starts.
+///
+/// ```no_run
+/// # async fn read(client: &ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::consumer::Start;
+///
+/// // The last hundred records of each partition, then all that follow.
+/// let consumer = client.consumer().assign(["events"]).start(Start::FromEnd(100)).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
     /// With the oldest record there is.
@@ -26,6 +36,16 @@ pub enum Start {
 }
 
 /// What to do when the position is no longer in the log, or never was.
+///
+/// ```no_run
+/// # async fn read(client: &ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::consumer::ResetPolicy;
+///
+/// // Report it instead of skipping records.
+/// let consumer = client.consumer().assign(["events"]).reset(ResetPolicy::None).build()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResetPolicy {
     /// Go on with the oldest record there is. Nothing that still exists is skipped.
@@ -38,6 +58,17 @@ pub enum ResetPolicy {
 }
 
 /// A position that was moved by the reset policy.
+///
+/// ```no_run
+/// # async fn read(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+/// while let Some(records) = consumer.poll().await? {
+///     for reset in records.resets() {
+///         eprintln!("{}[{}]: {} to {}: {}", reset.topic, reset.partition, reset.from, reset.to, reset.reason);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reset {
     /// The topic.

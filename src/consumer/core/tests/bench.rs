@@ -67,6 +67,7 @@ impl Bench {
         for step in script.split(['|', '\n']).map(str::trim).filter(|step| !step.is_empty()) {
             self.step(step);
             self.act();
+            self.core.check_schedule();
         }
     }
 
