@@ -130,7 +130,8 @@ impl Context {
             }
             Fault::PartitionCount => return self.count_partitions(place.0),
             Fault::Retention => return self.retain(place),
-            Fault::Transactions => return self.transact(place),
+            // Several steps at once, so that a fetch brings several transactions.
+            Fault::Transactions => return (0..self.rng.u8(1..9)).all(|_| self.transact(place)),
             Fault::WallClock => self.wall_ms = self.rng.i64(1..2_000_000),
             Fault::CutAfter
             | Fault::CutBefore

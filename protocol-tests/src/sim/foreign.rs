@@ -36,7 +36,7 @@ impl Context {
     }
 
     fn end_transaction(&mut self, place: Place, producer: i64) {
-        let commit = self.rng.bool();
+        let commit = self.rng.u8(..3) == 0;
         // The records of the transaction have to be known before its end is.
         self.observe();
         let Some(marker) = self.mock.end_transaction(&self.topics[place.0], place.1, producer, commit) else { return };

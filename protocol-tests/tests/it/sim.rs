@@ -65,6 +65,9 @@ const RECOVERIES: &[&str] = &[
     "error told",
     "fatal error",
     "fetch session forgotten",
+    "foreign abort",
+    "foreign commit",
+    "idle connection closed",
     "fetch: another epoch",
     "fetch: no such topic",
     "fetch: not the leader",
@@ -84,6 +87,8 @@ const RECOVERIES: &[&str] = &[
     "reset told",
     "seek",
     "started over from the bootstrap addresses",
+    "unreadable",
+    "unreadable and overtaken",
     "waited for room",
 ];
 
