@@ -1,4 +1,4 @@
-//! Harness shared by the suites.
+//! The harness that the suites share.
 
 pub mod history;
 pub mod proxy;

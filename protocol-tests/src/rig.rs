@@ -1,4 +1,4 @@
-//! Real brokers, brought up by `protocol-tests/rig`, and the other clients that judge us.
+//! Real brokers, started by `protocol-tests/rig`, and the other clients that verify ours.
 
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -13,11 +13,11 @@ pub const RELEASES: [(&str, u16); 3] = [("4.3.1", 29_431), ("3.9.1", 29_391), ("
 /// Three nodes of the newest release.
 pub const TRIO: [u16; 3] = [29_441, 29_442, 29_443];
 
-/// One node whose disk is small, restarted whenever it gives up.
+/// One node with a small disk, restarted whenever it stops.
 pub const SMALL_DISK: u16 = 29_461;
 
-/// Whether a broker listens on this port of 127.0.0.1. Where none does, the test that asks says that it did not run; with
-/// `OTTLA_REQUIRE_REAL=1` that is a failure.
+/// Whether a broker listens on this port of 127.0.0.1. Where none does, the test reports that it did not run; with
+/// `OTTLA_REQUIRE_REAL=1` it fails.
 pub fn is_up(port: u16) -> bool {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let up = TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok();
@@ -39,7 +39,7 @@ pub fn fresh(name: &str) -> String {
     format!("{name}-{}-{}", std::process::id(), fastrand::u32(..))
 }
 
-/// What a command printed. It must end well.
+/// The output of a command, which must succeed.
 pub fn output(command: &mut Command) -> Vec<u8> {
     let done = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));

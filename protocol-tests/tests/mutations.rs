@@ -1,8 +1,8 @@
-//! Bugs, planted in the real source one after the other, each of which the simulator must find within 500 seeds:
+//! Bugs that are planted in the real source one after the other; the simulator must find each within 500 seeds:
 //! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
 //!
-//! Each file in `mutations` says what is wrong, in which file, and what stands there instead of what. One that no longer fits
-//! the source fails the test, also the quick one that plants nothing. `OTTLA_PLANT=NAME` plants one.
+//! Each file in `mutations` has a line that describes the bug, the file, the lines to replace and their replacement. One that no
+//! longer fits the source fails both tests, also the quick one. `OTTLA_PLANT=NAME` plants one.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ struct Mutation {
     changes: Vec<Change>,
 }
 
-/// What stands in a file instead of what.
+/// A replacement in a file.
 struct Change {
     path: String,
     before: String,
@@ -47,7 +47,7 @@ fn read(file: &Path) -> Mutation {
 fn change(name: &str, block: &str) -> Change {
     let cut = |text: &str, at: &str| {
         let (one, other) = text.split_once(at).unwrap_or_else(|| panic!("{name}: no {at:?}"));
-        // Without the last line's end, so that a part of a line can be given.
+        // Without the end of the last line, so that a change can be part of a line.
         (one.trim_end_matches('\n').to_owned(), other.trim_end_matches('\n').to_owned())
     };
     let (path, rest) = cut(block, "<<<<<<<\n");
@@ -56,7 +56,7 @@ fn change(name: &str, block: &str) -> Change {
 }
 
 impl Mutation {
-    /// Each file it changes, as it is and as it is to be.
+    /// The files that it changes, before and after.
     fn planted(&self, root: &Path) -> Vec<(PathBuf, String, String)> {
         let planted = |change: &Change| {
             let path = root.join(&change.path);
@@ -80,7 +80,7 @@ fn every_planted_bug_fits_the_source() {
     }
 }
 
-/// Copies what the simulator is built from.
+/// Copies the sources of the simulator.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a readable folder") {
@@ -94,7 +94,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Builds the simulator in `folder` and runs it; answers whether all seeds kept the promises, and what it said.
+/// Builds the simulator in `folder` and runs it; returns whether all seeds kept the promises, and its output.
 fn simulate(folder: &Path) -> (bool, String) {
     let target = root().join("target/mutations");
     let run = |arguments: &[&str]| {

@@ -11,6 +11,15 @@ use crate::mock::state::State;
 use crate::types::TopicName;
 
 /// Builds a [`Cluster`].
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::Cluster;
+///
+/// let cluster = Cluster::builder().brokers(3).topic("events", 6).auto_create(false).seed(7).build();
+/// assert_eq!(cluster.brokers(), [1, 2, 3]);
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until it builds"]
 pub struct Builder {
@@ -42,53 +51,53 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// How many brokers there are, with ids from 1 on; one by default.
+    /// Sets the number of brokers, whose ids start at 1; one by default.
     pub fn brokers(mut self, count: i32) -> Self {
         self.brokers = count.max(1);
         self
     }
 
-    /// Makes a topic with so many partitions.
+    /// Creates a topic with this many partitions.
     pub fn topic(mut self, name: &str, partitions: i32) -> Self {
         self.topics.push((name.to_owned(), partitions));
         self
     }
 
-    /// Whether asking for the metadata of an unknown topic makes it (`auto.create.topics.enable`); yes by default.
+    /// Whether a Metadata request for an unknown topic creates it (`auto.create.topics.enable`); yes by default.
     pub fn auto_create(mut self, enabled: bool) -> Self {
         self.settings.auto_create = enabled;
         self
     }
 
-    /// The partitions of a topic that is made without saying how many (`num.partitions`); 1 by default.
+    /// The number of partitions of a topic that is created without a number (`num.partitions`); 1 by default.
     pub fn partitions_default(mut self, partitions: i32) -> Self {
         self.settings.partitions_default = partitions.max(1);
         self
     }
 
-    /// The largest batch a topic takes (`message.max.bytes`); 1,048,588 bytes by default.
+    /// The largest batch that a topic accepts (`message.max.bytes`); 1,048,588 bytes by default.
     pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.batch_bytes_max = bytes;
         self
     }
 
     /// How far a timestamp may lie in the future (`log.message.timestamp.after.max.ms`), one hour by default;
-    /// `None` takes any, as brokers before 3.6 did.
+    /// `None` accepts any, as brokers before 3.6 did.
     pub fn timestamp_after_max_ms(mut self, limit: Option<i64>) -> Self {
         self.settings.timestamp_after_max_ms = limit;
         self
     }
 
-    /// How many fetch sessions each broker keeps (`max.incremental.fetch.session.cache.slots`); 1,000 by default,
+    /// The number of fetch sessions that each broker keeps (`max.incremental.fetch.session.cache.slots`); 1,000 by default,
     /// 0 for none.
     pub fn fetch_sessions(mut self, slots: usize) -> Self {
         self.settings.fetch_sessions = slots;
         self
     }
 
-    /// The versions of an API that the brokers speak, within what the mock can.
+    /// Limits the versions of an API that the brokers support, within those of the mock.
     ///
-    /// An empty range takes the API away. By default the brokers speak all that the mock can.
+    /// An empty range removes the API. By default the brokers support every version of the mock.
     pub fn versions(mut self, api_key: i16, min: i16, max: i16) -> Self {
         let Some((low, high)) = api::versions().get(&api_key).copied() else { return self };
         let range = (min.max(low), max.min(high));
@@ -100,8 +109,8 @@ impl Builder {
         self
     }
 
-    /// Makes the brokers announce what those of a release do, within what the mock can: from Produce 3 and Fetch 4 on.
-    /// Before 3.6 they take timestamps of any future, too.
+    /// Makes the brokers announce the versions of a release, within those of the mock: from Produce 3 and Fetch 4 on.
+    /// Before 3.6 they also accept timestamps of any future.
     ///
     /// # Examples
     ///
@@ -120,20 +129,30 @@ impl Builder {
         self
     }
 
-    /// Puts each broker into a rack of its own, `rack-1` and so on; in none by default.
+    /// Puts each broker into a rack of its own, `rack-1` and so on; brokers have no rack by default.
     pub fn racks(mut self) -> Self {
         self.racks = true;
         self
     }
 
-    /// Sends clients that say their rack to the replica there (KIP-392, `RackAwareReplicaSelector`), and puts each broker
+    /// Refers clients that name their rack to the replica in it (KIP-392, `RackAwareReplicaSelector`), and puts each broker
     /// into a rack of its own, as [`Builder::racks`] does; no by default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::Cluster;
+    ///
+    /// let mut cluster = Cluster::builder().brokers(3).topic("events", 1).follower_reads().build();
+    /// // The copy of broker 2 is behind: consumers in rack-2 read from the leader beyond offset 0.
+    /// cluster.set_follower_end("events", 0, 2, Some(0));
+    /// ```
     pub fn follower_reads(mut self) -> Self {
         self.settings.follower_reads = true;
         self.racks()
     }
 
-    /// How many replicas must live for `acks=all` to be taken (`min.insync.replicas`); 1 by default.
+    /// The number of live replicas without which `acks=all` is refused (`min.insync.replicas`); 1 by default.
     pub fn min_insync_replicas(mut self, replicas: usize) -> Self {
         self.settings.min_insync = replicas;
         self
@@ -155,19 +174,19 @@ impl Builder {
         self
     }
 
-    /// How many requests the log keeps, the newest; 65,536 by default.
+    /// The number of requests that the request log keeps, the newest; 65,536 by default.
     pub fn requests_kept(mut self, requests: usize) -> Self {
         self.settings.requests_kept = requests;
         self
     }
 
-    /// What random ids are drawn from; the same seed gives the same cluster.
+    /// The seed of random ids; the same seed gives the same cluster.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Builds it. Its brokers call themselves `127.0.0.1`, ports from 9092 on, until told otherwise.
+    /// Builds the cluster. Its brokers advertise `127.0.0.1`, ports from 9092 on, until [`Cluster::advertise`] changes that.
     pub fn build(self) -> Cluster {
         let broker = |id: i32| Broker {
             host: "127.0.0.1".to_owned(),

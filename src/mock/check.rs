@@ -1,6 +1,6 @@
-//! Judges a produced batch as a broker does (`ProduceRequest.validateRecords`, `UnifiedLog.append`, `LogValidator`).
+//! Checks a produced batch as a broker does (`ProduceRequest.validateRecords`, `UnifiedLog.append`, `LogValidator`).
 //!
-//! The reading of the format is the mock's own. It is stricter than Kafka where the module head of [`crate::mock`] says so.
+//! The decoder is the mock's own. It is stricter than Kafka where the head of [`crate::mock`] says so.
 
 use kafka_protocol::error::ResponseError;
 
@@ -10,7 +10,7 @@ use crate::mock::producers::Numbered;
 use crate::mock::producers::after;
 use crate::mock::walk::Walk;
 
-/// Bytes of a batch's header, its records excluded.
+/// The bytes of a batch's header.
 pub(super) const HEAD_LEN: usize = 61;
 
 /// A batch's header, field by field.
@@ -51,7 +51,7 @@ impl Head {
         }
     }
 
-    /// How the records are compressed; `None` for a number that no codec has.
+    /// The compression of the records; `None` for the number of no codec.
     pub(super) fn compression(&self) -> Option<Compression> {
         Compression::from_id(u8::try_from(self.attributes & 0x07).ok()?)
     }
@@ -74,7 +74,7 @@ impl Head {
     }
 }
 
-/// What a batch is judged by.
+/// The rules for a batch.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
     pub(super) codecs: &'a Codecs,
@@ -82,11 +82,11 @@ pub(super) struct Rules<'a> {
     pub(super) batch_bytes_max: usize,
     /// The latest timestamp accepted (`message.timestamp.after.max.ms`), if there is a limit.
     pub(super) timestamp_max: Option<i64>,
-    /// The version of the request, before 7 of which zstd is not allowed.
+    /// The version of the request; zstd is not allowed before 7.
     pub(super) version: i16,
 }
 
-/// What the log needs to know of a good batch.
+/// The fields of a valid batch that the log needs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checked {
     pub(super) last_offset_delta: i32,
@@ -100,13 +100,13 @@ pub(super) struct Checked {
 pub(super) struct Refusal {
     pub(super) error: ResponseError,
     pub(super) reason: &'static str,
-    /// The index of the record at fault, if it is one.
+    /// The index of the invalid record, if it is a single one.
     pub(super) record: Option<i32>,
-    /// Whether it is refused before it gets as far as the log, whose start the answer then does not tell.
+    /// Whether it is refused before the log is read, so that the response does not have the start of the log.
     pub(super) early: bool,
 }
 
-/// Judges the records of one partition of a produce request; `scratch` is where compressed ones are inflated.
+/// Checks the records of one partition of a Produce request; `scratch` is the buffer to decompress into.
 pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) -> Result<Checked, Refusal> {
     use ResponseError::CorruptMessage;
     use ResponseError::InvalidRecord;
@@ -127,7 +127,7 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
         return early(InvalidRecord, "the records are not exactly one whole batch");
     }
     let Some(compression) = head.compression() else {
-        // Nobody expected that (`CompressionType.forId`). Where zstd is not allowed, it is looked at early.
+        // An unexpected exception (`CompressionType.forId`). Where zstd is not allowed, it is checked early.
         let refuse = if rules.version < 7 { early } else { refuse };
         return refuse(UnknownServerError, "no codec has this number");
     };
@@ -192,12 +192,12 @@ pub(super) fn inflate<'a>(
     scratch.clear();
     match codec.decompress(section, INFLATED_MAX, scratch) {
         Ok(()) => Ok(scratch),
-        // Of which a broker knows no more than that something went wrong.
+        // A broker reports this as an unknown error.
         Err(_) => refuse(ResponseError::UnknownServerError, "the records do not inflate"),
     }
 }
 
-/// Reads every record: as many as the header says, numbered without gaps, none left over, times as the header says.
+/// Decodes every record: as many as the header says, with offset deltas without gaps, no bytes left, timestamps as in the header.
 fn walk(plain: &[u8], head: &Head, timestamp_max: Option<i64>) -> Result<(), Refusal> {
     let bad = |error, reason, record| Err(Refusal { error, reason, record: Some(record), early: false });
     let wrong = |reason, record| bad(ResponseError::InvalidRecord, reason, record);
@@ -237,5 +237,5 @@ pub(super) const DELETE_HORIZON: i16 = 0x40;
 /// `RecordBatch.NO_TIMESTAMP`.
 pub(super) const NO_TIMESTAMP: i64 = -1;
 
-/// No client of a test inflates a batch beyond this many bytes.
+/// No client of a test sends a batch that decompresses to more bytes.
 const INFLATED_MAX: usize = 1 << 30;

@@ -1,4 +1,4 @@
-//! The front of the mock: frames in, replies out, and what waits in between.
+//! The front of the mock: request frames in, responses out, and the requests that wait in between.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use crate::mock::api;
 use crate::mock::api::Answer;
 use crate::mock::api::Call;
 use crate::mock::api::Pending;
-use crate::mock::api::question::Question;
+use crate::mock::api::request::AnyRequest;
 use crate::mock::builder::Builder;
 use crate::mock::fault::End;
 use crate::mock::fault::Scripts;
@@ -22,21 +22,34 @@ use crate::mock::seen::Journal;
 use crate::mock::seen::SeenRequest;
 use crate::mock::state::State;
 
-/// What comes of a request.
+/// The outcome of a request.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Instant;
+/// use bytes::Bytes;
+/// use ottla::mock::{Cluster, Outcome};
+///
+/// let mut cluster = Cluster::builder().build();
+/// let noise = Bytes::from_static(b"\0\0\0\x03GET");
+/// assert_eq!(cluster.handle(Instant::now(), 0, 1, 1, noise), Outcome::Close);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The connection is closed: the request is malformed, of a version not spoken, or a fault says so.
+    /// The connection is closed: the request is malformed or of an unsupported version, or a fault closes it.
     Close,
-    /// These bytes go out: a whole frame, size prefix included, unless [`Fault::CutReply`](crate::mock::Fault::CutReply) or
-    /// [`Fault::Drip`](crate::mock::Fault::Drip) sent a part of one. [`Cluster::poll`] has what follows.
+    /// These bytes are sent: a whole frame with its size prefix, or a part of one after
+    /// [`Fault::CutReply`](crate::mock::Fault::CutReply) or [`Fault::Drip`](crate::mock::Fault::Drip). [`Cluster::poll`]
+    /// returns the rest.
     Reply(Bytes),
-    /// There is no reply: `acks` is 0, or a fault says so.
+    /// There is no response: `acks` is 0, or a fault suppresses it.
     Silent,
-    /// [`Cluster::poll`] will have the reply.
+    /// [`Cluster::poll`] will return the response.
     Wait,
 }
 
-/// Several brokers in one value, without sockets, tasks or clocks.
+/// Several brokers in one value, without socket, task or clock.
 ///
 /// # Examples
 ///
@@ -61,9 +74,9 @@ pub struct Cluster {
     /// Connections whose oldest request waits, with the requests behind it.
     parked: HashMap<u64, Parked>,
     ready: VecDeque<(u64, Outcome)>,
-    /// The last wall-clock time told, and when.
+    /// The last wall-clock time that the caller passed, and when.
     pub(super) unix: Option<(Instant, i64)>,
-    /// The state's changes when what waits was last looked at.
+    /// The number of changes of the state when the waiting requests were last checked.
     looked_at: u64,
 }
 
@@ -77,16 +90,16 @@ struct Parked {
 
 #[derive(Debug)]
 enum Waiting {
-    /// What goes out at `until`, and what after it, each after a pause.
+    /// The outcome that is due at `until`, and those after it, each after a pause.
     Emission(Outcome, VecDeque<(Duration, Outcome)>),
     /// A request that waits for the cluster to change: a long poll, say.
     Pending(Box<Pending>, Box<Strike>),
-    /// A request that is not looked at before its time.
-    Held(Box<(Call, Question, Strike)>),
+    /// A request that is not read before its time.
+    Held(Box<(Call, AnyRequest, Strike)>),
 }
 
 impl Cluster {
-    /// Starts with one broker and no topic.
+    /// Builds a cluster, which has one broker and no topic by default.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -104,10 +117,10 @@ impl Cluster {
         }
     }
 
-    /// Answers one request frame, size prefix included, that came to `broker` on `connection`.
+    /// Takes one request frame, with its size prefix, that arrived at `broker` on `connection`.
     ///
-    /// Connection numbers are the caller's; no two live connections may share one, whatever their brokers.
-    /// A broker answers a connection's requests one after the other: those behind one that waits, wait too.
+    /// The caller numbers the connections; no two live connections may share a number, even at different brokers.
+    /// A broker answers the requests of a connection one after the other: a request waits behind one that waits.
     pub fn handle(&mut self, now: Instant, unix_ms: i64, broker: i32, connection: u64, frame: Bytes) -> Outcome {
         self.unix = Some((now, unix_ms));
         if let Some(parked) = self.parked.get_mut(&connection) {
@@ -115,7 +128,7 @@ impl Cluster {
             return Outcome::Wait;
         }
         let outcome = self.begin(now, unix_ms, broker, connection, frame);
-        // A reply must not overtake an earlier one that nobody has polled for yet.
+        // A response must not overtake an earlier one that was not polled yet.
         let overtakes = self.ready.iter().any(|(other, _)| *other == connection);
         if overtakes && matches!(outcome, Outcome::Reply(_) | Outcome::Close) {
             self.ready.push_back((connection, outcome));
@@ -124,7 +137,7 @@ impl Cluster {
         outcome
     }
 
-    /// The next reply that was waited for, with its connection: a [`Outcome::Reply`] or a [`Outcome::Close`].
+    /// Returns the next response that had to wait, with its connection: a [`Outcome::Reply`] or a [`Outcome::Close`].
     pub fn poll(&mut self, now: Instant) -> Option<(u64, Outcome)> {
         if self.ready.is_empty() {
             self.finish_parked(now);
@@ -132,23 +145,23 @@ impl Cluster {
         self.ready.pop_front()
     }
 
-    /// When [`Cluster::poll`] has something to say if nothing else happens first.
+    /// When [`Cluster::poll`] returns something if nothing else happens first.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.parked.values().map(|parked| parked.until).min()
     }
 
-    /// Whether a connection has a request that is not answered, or not to its end.
+    /// Whether a connection has a request whose response is not complete.
     pub(super) fn is_waiting(&self, connection: u64) -> bool {
         self.parked.contains_key(&connection)
     }
 
-    /// Forgets what waits for a connection that is gone. The requests behind it are never served.
+    /// Forgets the waiting requests of a connection that was closed. Those behind them are never served.
     pub fn disconnect(&mut self, connection: u64) {
         self.parked.remove(&connection);
         self.ready.retain(|(other, _)| *other != connection);
     }
 
-    /// Says under which address clients reach a broker.
+    /// Sets the address under which clients reach a broker.
     pub fn advertise(&mut self, broker: i32, host: &str, port: u16) {
         if let Some(known) = self.state.brokers.get_mut(&broker) {
             host.clone_into(&mut known.host);
@@ -161,13 +174,13 @@ impl Cluster {
         self.state.brokers.keys().copied().collect()
     }
 
-    /// Every live broker's advertised address, as `bootstrap.servers` wants them.
+    /// The advertised addresses of all live brokers, in the form of `bootstrap.servers`.
     pub fn bootstrap(&self) -> String {
         let live = self.state.brokers.values().filter(|broker| broker.up);
         live.map(|broker| format!("{}:{}", broker.host, broker.port)).collect::<Vec<_>>().join(",")
     }
 
-    /// Reads a request, notes it, and answers it unless it has to wait.
+    /// Reads a request, logs it, and answers it unless it has to wait.
     fn begin(&mut self, now: Instant, unix_ms: i64, broker: i32, connection: u64, mut body: Bytes) -> Outcome {
         let size = body.len().saturating_sub(4);
         if !self.state.is_up(broker) {
@@ -175,7 +188,7 @@ impl Cluster {
         }
         let Some(envelope) = frame::read_header(&mut body) else { return Outcome::Close };
         let Envelope { api_key, version, correlation_id, client_id } = envelope;
-        let question = Question::read(&self.state, api_key, version, body);
+        let request = AnyRequest::read(&self.state, api_key, version, body);
         let mut seen = SeenRequest {
             at: now,
             broker,
@@ -192,17 +205,17 @@ impl Cluster {
             all_topics: false,
         };
         let mut strike = Strike::default();
-        if let Some(question) = &question {
-            question.tell(&self.state, &mut seen);
+        if let Some(request) = &request {
+            request.describe(&self.state, &mut seen);
             if !self.scripts.is_empty() {
-                strike = self.scripts.strike(&seen, &question.fetched(&self.state, broker));
+                strike = self.scripts.strike(&seen, &request.fetched(&self.state, broker));
             }
         }
         self.journal.add(seen);
-        let Some(question) = question else { return Outcome::Close };
+        let Some(request) = request else { return Outcome::Close };
         let throttle_ms = strike.throttle_ms.unwrap_or(self.state.throttle_ms);
         let (mut errors, mut late_errors) = (strike.errors.clone(), strike.late_errors.clone());
-        if !question.has_effect() {
+        if !request.has_effect() {
             errors.extend(&std::mem::take(&mut late_errors));
         }
         let call = Call {
@@ -217,15 +230,15 @@ impl Cluster {
             corrupt: strike.corrupt,
         };
         if strike.hold.is_zero() {
-            return self.apply(connection, &call, question, strike);
+            return self.apply(connection, &call, request, strike);
         }
         let until = now + strike.hold;
-        self.park(connection, broker, until, Waiting::Held(Box::new((call, question, strike))));
+        self.park(connection, broker, until, Waiting::Held(Box::new((call, request, strike))));
         Outcome::Wait
     }
 
-    /// Does what a request asks, unless a fault says otherwise.
-    fn apply(&mut self, connection: u64, call: &Call, question: Question, strike: Strike) -> Outcome {
+    /// Applies a request, unless a fault ends it first.
+    fn apply(&mut self, connection: u64, call: &Call, request: AnyRequest, strike: Strike) -> Outcome {
         let (now, broker) = (call.now, call.broker);
         let early = match strike.end {
             Some(End::CloseBefore) => Some(Outcome::Close),
@@ -235,11 +248,11 @@ impl Cluster {
         if let Some(outcome) = early {
             return self.emit(now, broker, connection, outcome, &strike);
         }
-        let outcome = match api::dispatch(&mut self.state, call, question) {
+        let outcome = match api::dispatch(&mut self.state, call, request) {
             Answer::Close => Outcome::Close,
             Answer::Reply(frame) => Outcome::Reply(frame),
             Answer::Silent => Outcome::Silent,
-            // Nobody will see what it would have found.
+            // No client would see the response.
             Answer::Park(_) if matches!(strike.end, Some(End::CloseAfter | End::Lost)) => Outcome::Silent,
             Answer::Park(pending) => {
                 self.park(connection, broker, pending.until(), Waiting::Pending(pending, Box::new(strike)));
@@ -249,7 +262,7 @@ impl Cluster {
         self.emit(now, broker, connection, outcome, &strike)
     }
 
-    /// Gives an outcome the form that the faults want, and lets go of as much of it as is due.
+    /// Applies the faults to an outcome, and returns the part of it that is due.
     fn emit(&mut self, now: Instant, broker: i32, connection: u64, outcome: Outcome, strike: &Strike) -> Outcome {
         let mut parts = strike.shape(outcome);
         let (delay, first) = parts.pop_front().unwrap_or((Duration::ZERO, Outcome::Silent));
@@ -271,7 +284,7 @@ impl Cluster {
         self.parked.insert(connection, Parked { broker, until, waiting, behind: VecDeque::new() });
     }
 
-    /// Moves to `ready` what has waited long enough or has got what it waited for, and what was behind it.
+    /// Moves to `ready` the requests whose wait is over, and those behind them.
     fn finish_parked(&mut self, now: Instant) {
         let changed = self.looked_at != self.state.changes;
         self.looked_at = self.state.changes;
@@ -286,7 +299,7 @@ impl Cluster {
                     }
         };
         let mut due: Vec<u64> = self.parked.iter().filter(|(_, parked)| done(parked)).map(|(id, _)| *id).collect();
-        // The map's order is not the same in two runs.
+        // The order of the map differs between runs.
         due.sort_unstable();
         for connection in due {
             self.finish(now, connection);
@@ -307,8 +320,8 @@ impl Cluster {
                 self.emit(now, broker, connection, outcome, &strike)
             }
             Waiting::Held(held) => {
-                let (call, question, strike) = *held;
-                self.apply(connection, &Call { now, unix_ms, ..call }, question, strike)
+                let (call, request, strike) = *held;
+                self.apply(connection, &Call { now, unix_ms, ..call }, request, strike)
             }
         };
         loop {
@@ -329,7 +342,7 @@ impl Cluster {
         }
     }
 
-    /// The wall-clock time, as far as it has been told.
+    /// The wall-clock time, counted on from the last that the caller passed.
     pub(super) fn unix_ms(&self, now: Instant) -> i64 {
         self.unix.map_or(0, |(then, unix_ms)| {
             let passed = now.saturating_duration_since(then).as_millis();
@@ -339,7 +352,7 @@ impl Cluster {
 }
 
 impl Strike {
-    /// What goes out instead of an outcome, each part after a pause.
+    /// The parts that are sent instead of an outcome, each after a pause.
     fn shape(&self, outcome: Outcome) -> VecDeque<(Duration, Outcome)> {
         let frame = match (outcome, self.end) {
             (_, Some(End::CloseAfter | End::CloseBefore)) | (Outcome::Close, _) => {

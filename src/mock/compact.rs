@@ -1,5 +1,5 @@
-//! Compaction, as Kafka's log cleaner leaves a log (`Cleaner.cleanInto`, `MemoryRecords.filterTo`): offsets keep their
-//! places, batches keep their ends, records in between are gone, and some batches are left without any.
+//! Compaction as Kafka's log cleaner does it (`Cleaner.cleanInto`, `MemoryRecords.filterTo`): records keep their offsets,
+//! batches keep their last offsets, records in between are removed, and some batches become empty.
 
 use std::collections::HashMap;
 
@@ -23,10 +23,10 @@ pub(super) struct Piece {
     pub(super) body: Bytes,
 }
 
-/// Cleans the first `count` batches: of each key only its last record in the log stays, and none of an aborted transaction.
+/// Compacts the first `count` batches: only the last record of each key stays, and none of an aborted transaction.
 ///
-/// Answers what is left, with how many records went. `last_offset` says where a producer's last batch begins, which stays
-/// though it be empty; `is_aborted` judges the producer and offset of a transactional batch.
+/// Returns the remaining batches and the number of removed records. `last_offset` returns the base offset of a producer's last
+/// batch, which stays although it is empty; `is_aborted` takes the producer and base offset of a transactional batch.
 pub(super) fn clean(
     pieces: Vec<Piece>,
     count: usize,
@@ -52,7 +52,7 @@ pub(super) fn clean(
     let mut gone = 0;
     for (index, piece) in pieces.into_iter().enumerate() {
         let head = Head::read(&piece.head);
-        // A marker stays as long as any reader may need it.
+        // A marker stays as long as a consumer may need it.
         if index >= count || head.is_control() || head.count == 0 {
             left.push(piece);
             continue;
@@ -77,7 +77,7 @@ pub(super) fn clean(
     (left, gone)
 }
 
-/// The batch with fewer records, between the same offsets.
+/// The batch with fewer records and the same offsets.
 fn rewrite(head: &Head, entries: Vec<Entry>, horizon_ms: Option<i64>, codecs: &Codecs) -> Option<Piece> {
     let latest = entries.iter().map(|entry| entry.timestamp).max();
     let first = entries.first().map(|entry| entry.timestamp);
@@ -86,7 +86,7 @@ fn rewrite(head: &Head, entries: Vec<Entry>, horizon_ms: Option<i64>, codecs: &C
         leader_epoch: head.leader_epoch,
         attributes: match (horizon_ms, latest) {
             (Some(_), _) => head.attributes | DELETE_HORIZON,
-            // `DefaultRecordBatch.writeEmptyHeader` says that nothing is compressed.
+            // `DefaultRecordBatch.writeEmptyHeader` writes no compression.
             (None, None) => head.attributes & !0x07,
             (None, Some(_)) => head.attributes,
         },

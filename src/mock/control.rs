@@ -1,4 +1,4 @@
-//! What tests do to a cluster, and what they look at.
+//! The commands of tests to a cluster, and its state that they read.
 
 use bytes::Bytes;
 
@@ -13,16 +13,16 @@ use crate::mock::seen::SeenRequest;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// What tests do to a cluster, and what they look at.
+/// Commands of tests, and the state that they read.
 impl Cluster {
-    /// Makes a topic, whatever was there under its name; answers its id.
+    /// Creates a topic, in place of one of the same name; returns its id.
     pub fn create_topic(&mut self, name: &str, partitions: i32) -> TopicId {
         self.state.delete_topic(name);
         let replicas = self.state.settings.replication_default;
         self.state.create_topic(&TopicName::from(name), partitions, replicas).id
     }
 
-    /// Deletes a topic; whether there was one.
+    /// Deletes a topic; returns whether it existed.
     pub fn delete_topic(&mut self, name: &str) -> bool {
         self.state.delete_topic(name)
     }
@@ -32,47 +32,47 @@ impl Cluster {
         self.state.topics.get(name).map(|topic| topic.id)
     }
 
-    /// Makes a topic refuse batches larger than this (`max.message.bytes`); whether there is such a topic.
+    /// Makes a topic refuse batches larger than this (`max.message.bytes`); returns whether the topic exists.
     pub fn set_batch_bytes_max(&mut self, topic: &str, bytes: usize) -> bool {
         let topic = self.state.topics.get_mut(topic);
         topic.map(|topic| topic.batch_bytes_max = bytes).is_some()
     }
 
-    /// Makes a broker the leader of a partition, under a new epoch; whether there is such a partition and broker.
+    /// Makes a broker the leader of a partition, under a new epoch; returns whether partition and broker exist.
     ///
-    /// What only the old leader had, because [`Cluster::hold_replication`] kept it from the others, is lost.
+    /// Records that only the old leader had, because of [`Cluster::hold_replication`], are lost.
     pub fn move_leader(&mut self, topic: &str, partition: i32, broker: i32) -> bool {
         self.state.move_leader(topic, partition, broker)
     }
 
-    /// Who leads a partition, and under which epoch.
+    /// The leader of a partition, and its epoch.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<(i32, i32)> {
-        let seat = &self.state.partition(topic, partition)?.seat;
-        Some((seat.leader?, seat.leader_epoch))
+        let placement = &self.state.partition(topic, partition)?.placement;
+        Some((placement.leader?, placement.leader_epoch))
     }
 
-    /// Makes another broker coordinate a group (key type 0) or a transactional id (1).
+    /// Makes a broker the coordinator of a group (key type 0) or of a transactional id (1).
     pub fn move_coordinator(&mut self, key_type: i8, key: &str, broker: i32) {
         self.state.move_coordinator(key_type, key, broker);
     }
 
-    /// Stops telling a broker of changes, or tells it all that it has missed.
+    /// Makes a broker's metadata stale, or brings it up to date.
     ///
-    /// Until told, its Metadata and FindCoordinator say what was true when it was cut off, and it points nobody to a new
-    /// leader. What it leads and what it refuses stays the truth.
+    /// While it is stale, its Metadata and FindCoordinator responses stay as they are now, and it hints at no new leader. Its
+    /// other requests are answered by the current state.
     pub fn set_stale(&mut self, broker: i32, stale: bool) {
         self.state.set_stale(broker, stale);
     }
 
-    /// Takes a broker away in good order: live replicas have all it had and take over, and it closes every connection
-    /// that asks it anything.
+    /// Stops a broker in an orderly way: live replicas have all its records and take over, and it closes every connection on
+    /// its next request.
     pub fn set_down(&mut self, broker: i32) {
         self.state.hand_over(broker);
         self.state.set_up(broker, false);
     }
 
-    /// Takes a broker away at once: what only it had, because [`Cluster::hold_replication`] kept it from the others, is
-    /// lost where another replica takes over.
+    /// Stops a broker at once: records that only it had, because of [`Cluster::hold_replication`], are lost where another
+    /// replica takes over.
     ///
     /// # Examples
     ///
@@ -92,27 +92,26 @@ impl Cluster {
         self.state.set_up(broker, false);
     }
 
-    /// Brings a broker back. It leads only what nobody else could, and knows no fetch session of before.
+    /// Starts a broker again. It leads only partitions without another live replica, and has no fetch sessions.
     pub fn set_up(&mut self, broker: i32) {
         self.state.set_up(broker, true);
     }
 
-    /// Stops replicating a partition, or goes on and catches up; whether there is such a partition.
+    /// Stops replication of a partition, or resumes it; returns whether the partition exists.
     ///
-    /// Meanwhile its high watermark stays, consumers see nothing new, and `acks=all` waits.
+    /// While replication is held, the high watermark stays, consumers see nothing new, and `acks=all` waits.
     pub fn hold_replication(&mut self, topic: &str, partition: i32, held: bool) -> bool {
         self.state.changes += 1;
         self.state.partition_mut(topic, partition).map(|found| found.log.hold(held)).is_some()
     }
 
-    /// Lets the followers of a partition have everything up to now, though replication is held.
+    /// Replicates everything up to now to the followers of a partition, although replication is held.
     pub fn replicate(&mut self, topic: &str, partition: i32) -> bool {
         self.state.changes += 1;
         self.state.partition_mut(topic, partition).map(|found| found.log.replicate()).is_some()
     }
 
-    /// Makes a follower have records only up to an offset, where consumers read from it (KIP-392); `None` for all that
-    /// are replicated.
+    /// Limits the records that consumers can read from a follower (KIP-392) to those before an offset; `None` ends the limit.
     pub fn set_follower_end(&mut self, topic: &str, partition: i32, broker: i32, end: Option<i64>) -> bool {
         self.state.changes += 1;
         let Some(found) = self.state.partition_mut(topic, partition) else { return false };
@@ -123,15 +122,15 @@ impl Cluster {
         true
     }
 
-    /// Loses what a partition has at and after an offset, committed or not, as an unclean election does. Its leader stays,
-    /// under a new epoch. Answers where the log then ends: batches go as a whole.
+    /// Removes the records of a partition at and after an offset, committed or not, as an unclean election does. Its leader
+    /// stays, under a new epoch. Returns the end of the log: whole batches are removed.
     pub fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         self.state.truncate(topic, partition, offset)
     }
 
-    /// Compacts the stable part of a partition before an offset, as the log cleaner does: of each key its last record
-    /// stays, offsets stay, and of a batch without records only that which is its producer's last. Records without a key
-    /// go. Answers how many records went.
+    /// Compacts the stable part of a partition before an offset, as the log cleaner does: the last record of each key stays,
+    /// offsets stay, and an empty batch stays only if it is the last of its producer. Records without a key are removed.
+    /// Returns the number of removed records.
     pub fn compact(&mut self, topic: &str, partition: i32, until: i64) -> Option<usize> {
         self.state.changes += 1;
         // `delete.retention.ms` is a day.
@@ -140,8 +139,8 @@ impl Cluster {
         Some(self.state.partition_mut(topic, partition)?.log.compact(until, horizon_ms, &codecs))
     }
 
-    /// Appends a batch without any client; the offset of its first record, or nothing where there is no such partition, no
-    /// codec, or no record.
+    /// Appends a batch without a client; returns the offset of its first record, or `None` where the partition or the codec
+    /// does not exist, or the batch is empty.
     pub fn append(&mut self, topic: &str, partition: i32, batch: &NewBatch) -> Option<i64> {
         let timestamp = batch.timestamp.unwrap_or_else(|| self.wall_ms());
         let codecs = self.state.codecs.clone();
@@ -151,13 +150,13 @@ impl Cluster {
         Some(base_offset)
     }
 
-    /// Ends the transaction of a producer in a partition by the marker that a coordinator would write; the marker's offset,
-    /// or nothing where the partition does not know the producer.
+    /// Ends the transaction of a producer in a partition with a marker, as a coordinator does; returns the offset of the
+    /// marker, or `None` where the partition does not know the producer.
     pub fn end_transaction(&mut self, topic: &str, partition: i32, producer_id: i64, commit: bool) -> Option<i64> {
         let timestamp = self.wall_ms();
         let codecs = self.state.codecs.clone();
         let found = self.state.partition_mut(topic, partition)?;
-        let marker = found.log.mark(producer_id, commit, timestamp, found.seat.leader_epoch, &codecs)?;
+        let marker = found.log.mark(producer_id, commit, timestamp, found.placement.leader_epoch, &codecs)?;
         self.state.changes += 1;
         Some(marker)
     }
@@ -195,35 +194,35 @@ impl Cluster {
         self.state.add_partitions(topic, partitions)
     }
 
-    /// The last wall-clock time that the cluster was told.
+    /// The last wall-clock time that the caller passed.
     fn wall_ms(&self) -> i64 {
         self.unix.map_or(0, |(_, unix_ms)| unix_ms)
     }
 
-    /// The first and the last version of an API that the brokers speak.
+    /// The first and the last version of an API that the brokers support.
     pub fn versions(&self, api_key: i16) -> Option<(i16, i16)> {
         self.state.settings.versions.get(&api_key).copied()
     }
 
-    /// Whether a broker is there.
+    /// Whether a broker is running.
     pub fn is_up(&self, broker: i32) -> bool {
         self.state.is_up(broker)
     }
 
-    /// Applies a fault to the next `times` requests of an API, on whichever broker.
+    /// Applies a fault to the next `times` requests of an API, at any broker.
     pub fn inject(&mut self, api_key: i16, fault: Fault, times: u32) {
         self.scripts.play(On::api(api_key).then(fault).times(times));
     }
 
-    /// Applies a fault to the next `times` requests of an API that come to one broker.
+    /// Applies a fault to the next `times` requests of an API at one broker.
     pub fn inject_at(&mut self, broker: i32, api_key: i16, fault: Fault, times: u32) {
         self.scripts.play(On::api(api_key).broker(broker).then(fault).times(times));
     }
 
     /// Plays a script from now on.
     ///
-    /// A request plays one step of the oldest script that selects it, and of the oldest for each topic or partition of it
-    /// that scripts are confined to; what these steps say is then done together.
+    /// A request takes one step of the oldest script that selects it, and one of the oldest script for each of its topics or
+    /// partitions; the faults of these steps are applied together.
     pub fn play(&mut self, script: Script) -> ScriptId {
         self.scripts.play(script)
     }
@@ -238,7 +237,7 @@ impl Cluster {
         self.scripts.is_playing(script)
     }
 
-    /// How many requests a script has struck.
+    /// The number of requests that a script has hit.
     pub fn strikes(&self, script: ScriptId) -> u64 {
         self.scripts.strikes(script)
     }
@@ -248,7 +247,7 @@ impl Cluster {
         self.scripts.clear();
     }
 
-    /// Makes every reply from now on claim that the client was held back for so long.
+    /// Makes every response from now on ask the client to be silent for so long (KIP-219).
     pub fn set_throttle_ms(&mut self, throttle_ms: i32) {
         self.state.throttle_ms = throttle_ms;
     }
@@ -259,60 +258,60 @@ impl Cluster {
         found.map(|partition| partition.log.expire_producers()).is_some()
     }
 
-    /// Drops what lies before `offset`, up to the high watermark, as retention and DeleteRecords do; answers the offset the
-    /// log then starts at.
+    /// Deletes the records before `offset`, up to the high watermark, as retention and DeleteRecords do; returns the new start
+    /// of the log.
     pub fn delete_before(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         self.state.changes += 1;
         Some(self.state.partition_mut(topic, partition)?.log.delete_before(offset))
     }
 
-    /// The records of a partition that a reader with `read_committed` sees, in order.
+    /// The records of a partition that a `read_committed` consumer sees, in order.
     pub fn log_committed(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
         let found = self.state.partition(topic, partition);
         found.map(|found| found.log.committed(&self.state.codecs)).unwrap_or_default()
     }
 
-    /// Every record of a partition, in order, replicated or not, of aborted transactions too; nothing where there is no
-    /// such partition.
+    /// All records of a partition, in order, replicated or not, those of aborted transactions too; empty where the partition
+    /// does not exist.
     pub fn log(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
         let found = self.state.partition(topic, partition);
         found.map(|found| found.log.records(&self.state.codecs)).unwrap_or_default()
     }
 
-    /// As [`Cluster::log`], but only from the batch on that holds `offset`.
+    /// As [`Cluster::log`], from the batch on that contains `offset`.
     pub fn log_from(&self, topic: &str, partition: i32, offset: i64) -> Vec<StoredRecord> {
         let found = self.state.partition(topic, partition);
         found.map(|found| found.log.records_from(offset, &self.state.codecs)).unwrap_or_default()
     }
 
-    /// Every batch of a partition as a consumer gets it.
+    /// The batches of a partition as a consumer receives them.
     pub fn batches(&self, topic: &str, partition: i32) -> Vec<Bytes> {
         self.state.partition(topic, partition).map(|found| found.log.batches().collect()).unwrap_or_default()
     }
 
-    /// Where a partition's log starts and where it ends.
+    /// The start and the end of a partition's log.
     pub fn offsets(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
         let log = &self.state.partition(topic, partition)?.log;
         Some((log.start(), log.end()))
     }
 
-    /// Where what all replicas of a partition have ends.
+    /// The high watermark of a partition.
     pub fn high_watermark(&self, topic: &str, partition: i32) -> Option<i64> {
         Some(self.state.partition(topic, partition)?.log.high_watermark())
     }
 
-    /// Before which offset all transactions of a partition are decided.
+    /// The last stable offset of a partition: every transaction before it has ended.
     pub fn last_stable_offset(&self, topic: &str, partition: i32) -> Option<i64> {
         Some(self.state.partition(topic, partition)?.log.stable())
     }
 
-    /// What a group has committed for a partition.
+    /// The offset that a group has committed for a partition.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         let offsets = self.state.groups.get(group)?;
         offsets.get(&(TopicName::from(topic), partition)).map(|committed| committed.offset)
     }
 
-    /// The requests that arrived, oldest first: the newest 65,536, or what [`Builder::requests_kept`] says, and fewer
+    /// The requests that arrived, oldest first: the newest 65,536, or as many as [`Builder::requests_kept`] says, and fewer
     /// where they name more than 262,144 partitions together.
     ///
     /// # Examples
@@ -330,17 +329,17 @@ impl Cluster {
         self.journal.requests()
     }
 
-    /// The requests that arrived and are of a kind.
+    /// The requests that arrived and match a selection.
     pub fn requests_on<'a>(&'a self, on: &'a On) -> impl DoubleEndedIterator<Item = &'a SeenRequest> {
         self.journal.requests().filter(|seen| on.selects(seen, &[]))
     }
 
-    /// As [`Cluster::requests`], emptying the log.
+    /// As [`Cluster::requests`], and empties the request log.
     pub fn take_requests(&mut self) -> Vec<SeenRequest> {
         self.journal.take()
     }
 
-    /// How many requests of an API arrived since the cluster was built.
+    /// The number of requests of an API since the cluster was built.
     pub fn requests_count(&self, api_key: i16) -> u64 {
         self.journal.count(api_key)
     }

@@ -1,4 +1,4 @@
-//! Writes v2 batches: what tests put into a log themselves, what compaction leaves, transaction markers.
+//! Encodes v2 batches: those that tests append, those that compaction leaves, and transaction markers.
 
 use bytes::BufMut;
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use crate::codec::Codecs;
 use crate::codec::Compression;
 use crate::mock::check::HEAD_LEN;
 
-/// A batch that a test appends to a partition without sending it.
+/// A batch that a test appends to a partition without a client.
 ///
 /// # Examples
 ///
@@ -17,7 +17,7 @@ use crate::mock::check::HEAD_LEN;
 ///
 /// let mut cluster = Cluster::builder().topic("events", 1).build();
 /// cluster.append("events", 0, &NewBatch::of([("k", "v0"), ("k", "v1")]));
-/// // Two transactions: the first one is aborted, the second one goes on.
+/// // Two transactions: the first one is aborted, the second one stays open.
 /// cluster.append("events", 0, &NewBatch::of([("k", "v2")]).by(7, 0, 0).transactional());
 /// cluster.end_transaction("events", 0, 7, false);
 /// cluster.append("events", 0, &NewBatch::of([("k", "v3")]).by(7, 0, 1).transactional());
@@ -56,13 +56,13 @@ impl NewBatch {
         }
     }
 
-    /// Names the producer, its epoch and the sequence of the first record. The partition takes whatever these are.
+    /// Sets the producer, its epoch and the sequence of the first record. The partition does not check them.
     pub fn by(mut self, producer_id: i64, epoch: i16, sequence: i32) -> Self {
         self.producer = (producer_id, epoch, sequence);
         self
     }
 
-    /// Makes the batch part of its producer's transaction, which begins with it unless one is open.
+    /// Makes the batch part of its producer's transaction; begins one unless one is open.
     pub fn transactional(mut self) -> Self {
         self.transactional = true;
         self
@@ -74,7 +74,7 @@ impl NewBatch {
         self
     }
 
-    /// The timestamp of every record, in milliseconds since 1970; when the batch is appended by default.
+    /// Sets the timestamp of every record, in milliseconds since 1970; by default the time of the append.
     pub fn timestamp(mut self, unix_ms: i64) -> Self {
         self.timestamp = Some(unix_ms);
         self
@@ -105,8 +105,8 @@ pub(super) struct Entry {
 }
 
 impl Draft {
-    /// The batch in wire form, compressed as its attributes say. Where there is no such codec, or something is beyond the
-    /// format's limits, there is no batch.
+    /// Encodes the batch, compressed as its attributes say. `None` where the codec does not exist, or a field is beyond the
+    /// limits of the format.
     pub(super) fn write(&self, codecs: &Codecs) -> Option<Bytes> {
         let mut plain = Vec::new();
         for entry in &self.entries {

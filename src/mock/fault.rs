@@ -1,4 +1,4 @@
-//! Scripts of faults: which requests they hit, which of those pass, and what is done to the others.
+//! Scripts of faults: the requests that they select, how many of those pass, and the faults for the others.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,31 +8,41 @@ use kafka_protocol::error::ResponseError;
 use crate::mock::seen::SeenRequest;
 use crate::types::TopicName;
 
-/// What is done to a request instead of, or after, answering it.
+/// A fault that a [`Script`] applies to a request, instead of its response or besides it.
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::{Cluster, Fault, key};
+///
+/// let mut cluster = Cluster::builder().topic("events", 1).build();
+/// // The next three fetches are answered with NOT_LEADER_OR_FOLLOWER.
+/// cluster.inject(key::FETCH, Fault::Error(6), 3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection is closed; the request has had its effect.
+    /// The connection is closed after the request has taken effect.
     CloseAfter,
-    /// The connection is closed; the request has had no effect.
+    /// The connection is closed before the request takes effect.
     CloseBefore,
     /// The next records that the fetch returns have a flipped bit in their first batch, so that its
     /// checksum does not fit, as a disk or a network card may do it. The log itself stays whole.
     CorruptRecords,
-    /// Only so many bytes of the reply are sent, its size prefix included, and all but one at most; then the connection
-    /// is closed. The request has had its effect.
+    /// At most this many bytes of the response are sent, its size prefix included, and never all of them; then the connection
+    /// is closed. The request has taken effect.
     CutReply(usize),
-    /// The reply comes this much later, but has had its effect at once. Later requests of the connection wait behind it.
+    /// The response comes this much later; the request takes effect at once. Later requests of the connection wait behind it.
     Delay(Duration),
-    /// The reply comes in pieces of so many bytes, one after each pause. Later requests of the connection wait behind it.
+    /// The response comes in pieces of this many bytes, one after each pause. Later requests of the connection wait behind it.
     Drip {
         /// The size of a piece in bytes; at least 1.
         bytes: usize,
         /// The time before each piece but the first.
         pause: Duration,
     },
-    /// What the script selects is answered with this error code and is not done: its partition or topic where it names
-    /// one, otherwise every partition, topic or key of the request, or its whole where the reply has only one place.
+    /// The scope of the script is answered with this error code and has no effect. The scope is the partition or topic that
+    /// the script names, otherwise every partition, topic or key of the request, or the whole response where it has one code.
     Error(i16),
     /// The request takes effect, and the response reports this error code for the scope of the script, as in
     /// [`Fault::Error`]. A request that the cluster refuses anyway keeps its own error code.
@@ -54,21 +64,21 @@ pub enum Fault {
     /// cluster.play(On::api(key::PRODUCE).partition("events", 0).then(Fault::ErrorAfter(7)));
     /// ```
     ErrorAfter(i16),
-    /// The request is not looked at for so long; then it is answered, by what the cluster is then. Later requests of the
+    /// The request is read only after this time, and is applied to the cluster as it is then. Later requests of the
     /// connection wait behind it.
     Hold(Duration),
-    /// The reply is lost, the connection stays; the request has had its effect.
+    /// The response is lost and the connection stays; the request has taken effect.
     Lost,
-    /// The request is lost, the connection stays; it has no effect.
+    /// The request is lost and the connection stays; it has no effect.
     Swallowed,
-    /// The reply claims that the client was held back for so many milliseconds. (The broker holds nothing back: since
-    /// Kafka 2.0 it answers first, and the client has to keep still.)
+    /// The response asks the client to be silent for this many milliseconds. The broker itself delays nothing: since Kafka 2.0
+    /// it responds first, and the client has to wait (KIP-219).
     Throttle(i32),
-    /// The reply carries this correlation id instead of the request's.
+    /// The response has this correlation id instead of the request's.
     WrongCorrelationId(i32),
 }
 
-/// Selects requests: those that fit everything said here.
+/// Selects the requests that match every condition of it.
 ///
 /// # Examples
 ///
@@ -77,11 +87,11 @@ pub enum Fault {
 /// use ottla::mock::{Cluster, Fault, On, key};
 ///
 /// let mut cluster = Cluster::builder().brokers(3).topic("events", 6).build();
-/// // Of the requests that append to events[2], the first passes, the next two are refused, the fourth is applied but its
-/// // reply never comes.
+/// // Of the requests that append to events[2], the first passes, the next two are refused, the fourth is applied and then
+/// // its connection is closed.
 /// let script = On::api(key::PRODUCE).partition("events", 2).pass(1).then(Fault::Error(6)).times(2).then(Fault::CloseAfter);
 /// let script = cluster.play(script);
-/// // Everything that broker 2 answers is slow, for good.
+/// // Every response of broker 2 is late, forever.
 /// cluster.play(On::any().broker(2).then(Fault::Delay(Duration::from_millis(30))).forever());
 ///
 /// assert_eq!(cluster.strikes(script), 0);
@@ -113,7 +123,7 @@ impl On {
         self
     }
 
-    /// Only those of clients that call themselves so.
+    /// Only those of clients with this client id.
     pub fn client(mut self, client_id: &str) -> Self {
         self.client_id = Some(client_id.to_owned());
         self
@@ -125,21 +135,21 @@ impl On {
         self
     }
 
-    /// Only those that name this topic or a partition of it, or that fetch one within a session.
+    /// Only those that name this topic or a partition of it, or fetch one in a session.
     pub fn topic(mut self, topic: &str) -> Self {
         self.topic = Some(topic.into());
         self.partition = None;
         self
     }
 
-    /// Only those that name this partition or its whole topic, or that fetch it within a session.
+    /// Only those that name this partition or its whole topic, or fetch it in a session.
     pub fn partition(mut self, topic: &str, partition: i32) -> Self {
         self.topic = Some(topic.into());
         self.partition = Some(partition);
         self
     }
 
-    /// Begins a script that leaves the first `requests` alone.
+    /// Begins a script that lets the first `requests` pass.
     pub fn pass(self, requests: u32) -> Script {
         Script::new(self).pass(requests)
     }
@@ -149,7 +159,7 @@ impl On {
         Script::new(self).then(fault)
     }
 
-    /// Whether a request is selected. `fetched` are the partitions that its session adds to those it names.
+    /// Whether a request is selected. `fetched` has the partitions that its session adds to those that it names.
     pub(super) fn selects(&self, seen: &SeenRequest, fetched: &[(TopicName, i32)]) -> bool {
         let topic = |topic: &TopicName| {
             let named = seen.partitions.iter().any(|seen| seen.is(topic, self.partition));
@@ -165,13 +175,24 @@ impl On {
             && self.topic.as_ref().is_none_or(topic)
     }
 
-    /// The topic or partition that an error is confined to.
+    /// The topic or partition that an error is limited to.
     fn scope(&self) -> (Option<&TopicName>, Option<i32>) {
         (self.topic.as_ref(), self.partition)
     }
 }
 
-/// What happens to the requests that an [`On`] selects, one step after the other. When all steps are done, so is the script.
+/// The steps that are applied to the requests that an [`On`] selects, one after the other. The script ends with its last step.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use ottla::mock::{Fault, On, Script, key};
+///
+/// // The first commit of group g passes; the next two are refused, and late.
+/// let late = Fault::Delay(Duration::from_millis(20));
+/// let script: Script = On::api(key::OFFSET_COMMIT).name("g").pass(1).then(Fault::Error(16)).and(late).times(2);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a script does nothing until the cluster plays it"]
 pub struct Script {
@@ -181,9 +202,9 @@ pub struct Script {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
-    /// None lets the request pass.
+    /// Empty where the request passes.
     faults: Vec<Fault>,
-    /// How many requests it is for; `None` is all of them.
+    /// The number of requests that it is for; `None` for all of them.
     left: Option<u32>,
 }
 
@@ -192,20 +213,20 @@ impl Script {
         Self { on, steps: VecDeque::new() }
     }
 
-    /// Leaves the next `requests` alone.
+    /// Lets the next `requests` pass.
     pub fn pass(mut self, requests: u32) -> Self {
         self.steps.push_back(Step { faults: Vec::new(), left: Some(requests) });
         self
     }
 
-    /// Strikes the next request with a fault.
+    /// Applies a fault to the next request.
     pub fn then(mut self, fault: Fault) -> Self {
         self.steps.push_back(Step { faults: vec![fault], left: Some(1) });
         self
     }
 
-    /// Adds a fault to the last step: an error, say, that also comes late. Of faults that end a request in different
-    /// ways, the first one counts.
+    /// Adds a fault to the last step, for example a delay to an error. Of several faults that end a request, the first one
+    /// counts.
     pub fn and(mut self, fault: Fault) -> Self {
         if let Some(step) = self.steps.back_mut() {
             step.faults.push(fault);
@@ -213,7 +234,7 @@ impl Script {
         self
     }
 
-    /// Makes the last step be for so many requests.
+    /// Applies the last step to this many requests.
     pub fn times(mut self, requests: u32) -> Self {
         if let Some(step) = self.steps.back_mut() {
             step.left = Some(requests);
@@ -221,7 +242,7 @@ impl Script {
         self
     }
 
-    /// Makes the last step be for all requests from then on.
+    /// Applies the last step to all requests from then on.
     pub fn forever(mut self) -> Self {
         if let Some(step) = self.steps.back_mut() {
             step.left = None;
@@ -229,7 +250,7 @@ impl Script {
         self
     }
 
-    /// Plays the step that is next, counting it.
+    /// Takes the faults of the next step, and counts it down.
     fn step(&mut self) -> Vec<Fault> {
         let Some(step) = self.steps.front_mut() else { return Vec::new() };
         let Some(left) = &mut step.left else { return step.faults.clone() };
@@ -239,7 +260,7 @@ impl Script {
     }
 }
 
-/// Names a script that a cluster plays.
+/// Identifies a script that a cluster plays; see [`Cluster::play`](crate::mock::Cluster::play).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ScriptId(usize);
 
@@ -247,7 +268,7 @@ pub struct ScriptId(usize);
 #[derive(Debug, Default)]
 pub(super) struct Scripts {
     playing: Vec<(ScriptId, Script)>,
-    /// How many requests each script has struck, by its id.
+    /// The number of requests that each script has hit, by its id.
     strikes: Vec<u64>,
 }
 
@@ -282,7 +303,7 @@ impl Scripts {
         self.playing.is_empty()
     }
 
-    /// What is done to a request: by the oldest script that selects it whole, and by the oldest for each topic or
+    /// Takes the faults for a request: of the oldest script that selects it as a whole, and of the oldest for each topic or
     /// partition of it.
     pub(super) fn strike(&mut self, seen: &SeenRequest, fetched: &[(TopicName, i32)]) -> Strike {
         let mut strike = Strike::default();
@@ -305,7 +326,7 @@ impl Scripts {
     }
 }
 
-/// What is done to one request, all scripts together.
+/// The faults of all scripts for one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Strike {
     pub(super) errors: Errors,
@@ -320,7 +341,7 @@ pub(super) struct Strike {
     pub(super) correlation_id: Option<i32>,
 }
 
-/// How a request ends if not with a whole reply.
+/// How a request ends other than with a whole response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     CloseAfter,
@@ -351,7 +372,7 @@ impl Strike {
     }
 }
 
-/// The injected errors of one request, each with the topic and the partition it is confined to.
+/// The injected errors of one request, each with the topic and the partition it is limited to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Errors(Vec<(Option<TopicName>, Option<i32>, ResponseError)>);
 
@@ -403,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_strikes_what_it_selects_step_by_step() {
+    fn script_applies_its_steps_to_selected_requests() {
         let mut scripts = Scripts::default();
         let on = On::api(0).broker(2);
         let id = scripts.play(on.pass(1).then(Fault::Lost).times(2).then(Fault::CloseAfter));
@@ -424,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_for_different_partitions_strike_together() {
+    fn scripts_for_different_partitions_apply_together() {
         let mut scripts = Scripts::default();
         scripts.play(On::api(0).partition("t", 1).then(Fault::Error(6)).and(Fault::Throttle(5)));
         scripts.play(On::api(0).partition("t", 2).then(Fault::Error(3)));
@@ -441,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ends_the_first_counts_and_the_longest_delay() {
+    fn first_end_and_longest_delay_win() {
         let mut scripts = Scripts::default();
         let (short, long) = (Duration::from_millis(1), Duration::from_millis(9));
         let script = On::any().then(Fault::CloseBefore).and(Fault::Lost).and(Fault::Delay(long));
@@ -451,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_for_no_request_is_no_step() {
+    fn step_for_zero_requests_is_skipped() {
         let mut scripts = Scripts::default();
         let id = scripts.play(On::any().pass(0).then(Fault::Lost).times(0));
         assert!(!scripts.is_playing(id));

@@ -1,4 +1,4 @@
-//! Frames: taking one off a stream, reading a request's header, writing a reply.
+//! Frames: splits them off a stream, decodes request headers, encodes responses.
 
 use std::fmt;
 
@@ -14,7 +14,17 @@ use kafka_protocol::protocol::Encodable;
 use kafka_protocol::protocol::HeaderVersion;
 use kafka_protocol::protocol::Request;
 
-/// What a broker refuses to read as a frame.
+/// Bytes that a broker refuses to read as a frame.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::BytesMut;
+/// use ottla::mock::take_frame;
+///
+/// let mut stream = BytesMut::from(&b"GET / HTTP/1.1"[..]);
+/// assert!(take_frame(&mut stream, 1 << 20).is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameError {
     /// The size that the frame claimed.
@@ -29,10 +39,10 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// Takes one whole frame, with its size prefix, off the front of `stream`, or nothing if it has not all arrived.
+/// Takes one whole frame, with its size prefix, off the front of `stream`, or `None` if it is not complete.
 ///
 /// Fails where the frame claims a negative size or more than `limit` bytes (Kafka's `socket.request.max.bytes`).
-/// Where only its size is known, room for the rest is reserved.
+/// Where only its size is known, capacity for the rest is reserved.
 pub fn take_frame(stream: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, FrameError> {
     let Some(prefix) = stream.first_chunk::<4>() else { return Ok(None) };
     let size = i32::from_be_bytes(*prefix);
@@ -44,7 +54,7 @@ pub fn take_frame(stream: &mut BytesMut, limit: usize) -> Result<Option<Bytes>, 
     Ok(Some(stream.split_to(whole).freeze()))
 }
 
-/// The fixed front of a request.
+/// The header of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
     pub(super) api_key: i16,
@@ -53,7 +63,7 @@ pub(super) struct Envelope {
     pub(super) client_id: String,
 }
 
-/// Reads a request's header, leaving its body in `frame`; `None` where it has none that could be answered.
+/// Decodes a request's header, and leaves its body in `frame`; `None` where the request cannot be answered.
 pub(super) fn read_header(frame: &mut Bytes) -> Option<Envelope> {
     let size = usize::try_from(frame.try_get_i32().ok()?).ok()?;
     if size != frame.len() || size < 8 {
@@ -62,7 +72,7 @@ pub(super) fn read_header(frame: &mut Bytes) -> Option<Envelope> {
     let api_key = i16::from_be_bytes([frame[0], frame[1]]);
     let version = i16::from_be_bytes([frame[2], frame[3]]);
     let key = ApiKey::try_from(api_key).ok()?;
-    // A version nobody knows has a header nobody knows, except that of ApiVersions, whose front never changes.
+    // An unknown version has an unknown header, except ApiVersions, whose header never changes.
     if key == ApiKey::ApiVersions && !(0..=4).contains(&version) {
         let correlation_id = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
         return Some(Envelope { api_key, version, correlation_id, client_id: String::new() });
@@ -76,14 +86,14 @@ pub(super) fn read_header(frame: &mut Bytes) -> Option<Envelope> {
     })
 }
 
-/// Writes the reply to a request of type `R`, with its size prefix.
+/// Encodes the response to a request of type `R`, with its size prefix.
 ///
-/// `None` says that the reply cannot be written in this version, which is a mistake of the mock.
+/// `None` where the response cannot be encoded in this version, which is a mistake of the mock.
 pub(super) fn reply<R: Request>(correlation_id: i32, version: i16, body: &R::Response) -> Option<Bytes> {
     reply_with_header(R::Response::header_version(version), correlation_id, version, body)
 }
 
-/// As [`reply`], for the one reply whose header is not that of its version.
+/// As [`reply`], for the one response whose header is not that of its version.
 pub(super) fn reply_with_header<M: Encodable>(
     header_version: i16,
     correlation_id: i32,

@@ -1,4 +1,4 @@
-//! The numbers of the APIs that the mock answers, for scripts and for what is looked up in the request log.
+//! The keys of the APIs that the mock answers, for scripts and for the request log.
 
 /// Produce.
 pub const PRODUCE: i16 = 0;

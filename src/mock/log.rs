@@ -21,11 +21,22 @@ use crate::mock::transactions::Transactions;
 use crate::mock::walk::RawRecord;
 use crate::mock::walk::Walk;
 
-/// A record as it is in a log, for tests to look at.
+/// A record in a log, as tests read it.
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::{Cluster, NewBatch};
+///
+/// let mut cluster = Cluster::builder().topic("events", 1).build();
+/// cluster.append("events", 0, &NewBatch::of([("k", "v")]));
+/// let record = &cluster.log("events", 0)[0];
+/// assert_eq!((record.offset, record.value.as_deref()), (0, Some(&b"v"[..])));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredRecord {
-    /// Its place in the partition.
+    /// Its offset in the partition.
     pub offset: i64,
     /// Milliseconds since 1970, as its producer set it.
     pub timestamp: i64,
@@ -41,7 +52,7 @@ pub struct StoredRecord {
     pub producer_epoch: i16,
     /// The record's own sequence number; −1 without idempotence.
     pub sequence: i32,
-    /// Whether it is part of a transaction, whatever became of that.
+    /// Whether it is part of a transaction, committed or not.
     pub transactional: bool,
     /// The epoch of the leader that appended it.
     pub leader_epoch: i32,
@@ -54,7 +65,7 @@ pub(super) struct Log {
     start: i64,
     end: i64,
     high_watermark: i64,
-    /// Whether the followers get nothing, so that the high watermark stays where it is.
+    /// Whether replication is held, so that the high watermark stays.
     held: bool,
     /// Bytes ever appended.
     bytes: u64,
@@ -85,7 +96,7 @@ impl Batch {
         Head::read(&self.head).base_offset
     }
 
-    /// Calls `visit` with each record's offset, timestamp and content until it says stop.
+    /// Calls `visit` with each record's offset, timestamp and content until it returns false.
     fn visit(&self, codecs: &Codecs, mut visit: impl FnMut(&Head, i64, i64, RawRecord<'_>) -> bool) {
         let head = Head::read(&self.head);
         let Some(compression) = head.compression() else { return };
@@ -111,28 +122,28 @@ impl Log {
         self.end
     }
 
-    /// Where what every replica has ends.
+    /// The high watermark: every replica has the records before it.
     pub(super) fn high_watermark(&self) -> i64 {
         self.high_watermark
     }
 
-    /// The last stable offset: before it every transaction is decided.
+    /// The last stable offset: every transaction before it has ended.
     pub(super) fn stable(&self) -> i64 {
         self.transactions.stable(self.high_watermark)
     }
 
-    /// Where what a reader may see ends.
+    /// The end of what a consumer may read.
     pub(super) fn readable(&self, read_committed: bool) -> i64 {
         if read_committed { self.stable() } else { self.high_watermark }
     }
 
-    /// Stops the followers, or lets them go on and catch up.
+    /// Holds replication, or resumes it.
     pub(super) fn hold(&mut self, held: bool) {
         self.held = held;
         self.replicated();
     }
 
-    /// Lets the followers have everything once.
+    /// Replicates everything once.
     pub(super) fn replicate(&mut self) {
         self.high_watermark = self.end;
     }
@@ -143,10 +154,9 @@ impl Log {
         }
     }
 
-    /// Appends a batch that was found good, and answers the offset of its first record.
+    /// Appends a checked batch, and returns the offset of its first record.
     pub(super) fn append(&mut self, records: &Bytes, checked: &Checked, leader_epoch: i32) -> i64 {
-        let mut head: [u8; HEAD_LEN] =
-            records.first_chunk().copied().expect("a batch that was found good has a whole header");
+        let mut head: [u8; HEAD_LEN] = records.first_chunk().copied().expect("a checked batch has a whole header");
         let base = self.end;
         // The CRC starts after these two, so that a broker can set them.
         head[..8].copy_from_slice(&base.to_be_bytes());
@@ -167,7 +177,7 @@ impl Log {
         base
     }
 
-    /// Updates what is known of the producer and its transaction.
+    /// Updates the state of the producer and its transaction.
     fn note(&mut self, head: &Head, base: i64, body: &[u8]) {
         if head.is_control() {
             let commit = control_type(body) == Some(COMMIT);
@@ -182,7 +192,7 @@ impl Log {
         }
     }
 
-    /// Appends the marker that ends a producer's transaction; its offset. Nothing where there is no such producer.
+    /// Appends the marker that ends a producer's transaction; returns its offset, or `None` for an unknown producer.
     pub(super) fn mark(
         &mut self,
         producer_id: i64,
@@ -221,8 +231,8 @@ impl Log {
         self.producers.expire(|id| self.transactions.is_open(id));
     }
 
-    /// Cuts off what lies at and after `offset`, down to the start of the batch it falls into, and forgets what was known
-    /// from there. Answers where the log then ends.
+    /// Removes the batches from the one that contains `offset` on, and rebuilds the state of producers and transactions from
+    /// the rest. Returns the new end of the log.
     pub(super) fn truncate(&mut self, offset: i64) -> i64 {
         let kept = self.batches.partition_point(|batch| batch.last < offset);
         if let Some(first) = self.batches.get(kept) {
@@ -244,7 +254,7 @@ impl Log {
         end
     }
 
-    /// Compacts what lies before `until` and is stable, as the log cleaner does; how many records went.
+    /// Compacts the stable part before `until`, as the log cleaner does; returns the number of removed records.
     pub(super) fn compact(&mut self, until: i64, horizon_ms: i64, codecs: &Codecs) -> usize {
         let until = until.min(self.stable());
         let clean = self.batches.partition_point(|batch| batch.last < until);
@@ -270,16 +280,16 @@ impl Log {
         gone
     }
 
-    /// Bytes of the batches from the one that holds `offset` to the last one before `upper`.
+    /// The bytes of the batches from the one that contains `offset` to the last one before `upper`.
     pub(super) fn available(&self, offset: i64, upper: i64) -> u64 {
         let position = |index: usize| self.batches.get(index).map_or(self.bytes, |batch| batch.position);
         position(self.find(upper)).saturating_sub(position(self.find(offset)))
     }
 
-    /// At most `limit` bytes from the batch that holds `offset` to the last one before `upper`, the last batch cut short
-    /// where the limit falls in it.
+    /// At most `limit` bytes of the batches from the one that contains `offset` to the last one before `upper`; the last one
+    /// is cut where the limit falls in it.
     ///
-    /// A first batch larger than the limit is whole if `first_whole`, else there is nothing.
+    /// A first batch larger than the limit is returned whole if `first_whole`, else nothing is.
     pub(super) fn read(&self, offset: i64, upper: i64, limit: usize, first_whole: bool) -> Bytes {
         let (from, to) = (self.find(offset), self.find(upper));
         let batches = self.batches.get(from..to).unwrap_or_default();
@@ -291,11 +301,11 @@ impl Log {
         let size = available.min(limit.max(first.len()));
         let mut out = BytesMut::with_capacity(size);
         for part in batches.iter().flat_map(|batch| [&batch.head[..], &batch.body[..]]) {
-            let room = size - out.len();
-            if room == 0 {
+            let capacity = size - out.len();
+            if capacity == 0 {
                 break;
             }
-            out.extend_from_slice(&part[..part.len().min(room)]);
+            out.extend_from_slice(&part[..part.len().min(capacity)]);
         }
         out.freeze()
     }
@@ -328,15 +338,15 @@ impl Log {
         self.epochs.iter().rev().find(|(_, start)| *start <= offset).map(|(epoch, _)| *epoch)
     }
 
-    /// Notes that a leader epoch begins at the end of the log.
+    /// Begins a leader epoch at the end of the log.
     pub(super) fn begin_epoch(&mut self, epoch: i32) {
         let end = self.end;
         self.epochs.retain(|(known, start)| *known < epoch && *start < end);
         self.epochs.push((epoch, end));
     }
 
-    /// The largest epoch not above `epoch` that the log has, and where it ends (`LeaderEpochFileCache.endOffsetFor`);
-    /// −1 twice where the log cannot tell.
+    /// The largest epoch not above `epoch` in the log, and its end (`LeaderEpochFileCache.endOffsetFor`); −1 twice where it is
+    /// undefined.
     pub(super) fn end_of_epoch(&self, epoch: i32) -> (i32, i64) {
         let Some((newest, _)) = self.epochs.last() else { return (-1, -1) };
         if epoch < 0 || epoch > *newest {
@@ -353,13 +363,13 @@ impl Log {
         }
     }
 
-    /// Drops what lies before `offset`, up to the high watermark, as retention or DeleteRecords would; answers the new
+    /// Deletes the batches before `offset`, up to the high watermark, as retention and DeleteRecords do; returns the new
     /// start.
     pub(super) fn delete_before(&mut self, offset: i64) -> i64 {
         self.start = offset.clamp(self.start, self.high_watermark.max(self.start));
         let start = self.start;
         self.batches.retain(|batch| batch.last >= start);
-        // The epochs go with their records, but the one that holds the start stays (`truncateFromStart`).
+        // Epochs are removed with their records, except the one that contains the start (`truncateFromStart`).
         let keep = self.epochs.partition_point(|(_, first)| *first <= start).saturating_sub(1);
         self.epochs.drain(..keep);
         if let Some((_, first)) = self.epochs.first_mut() {
@@ -368,17 +378,17 @@ impl Log {
         self.start
     }
 
-    /// As [`Log::records`], but only from the batch on that holds `offset`.
+    /// As [`Log::records`], from the batch on that contains `offset`.
     pub(super) fn records_from(&self, offset: i64, codecs: &Codecs) -> Vec<StoredRecord> {
         self.select(codecs, |batch| batch.last >= offset)
     }
 
-    /// Every record from the start on, those of transactions too, but no marker.
+    /// All records from the start on, those of transactions too, without markers.
     pub(super) fn records(&self, codecs: &Codecs) -> Vec<StoredRecord> {
         self.select(codecs, |_| true)
     }
 
-    /// The records that a reader with `read_committed` sees.
+    /// The records that a `read_committed` consumer sees.
     pub(super) fn committed(&self, codecs: &Codecs) -> Vec<StoredRecord> {
         let stable = self.stable();
         self.select(codecs, |batch| {
@@ -402,23 +412,23 @@ impl Log {
         records
     }
 
-    /// The stored batches, each as a consumer would get it.
+    /// The stored batches, each as a consumer receives it.
     pub(super) fn batches(&self) -> impl Iterator<Item = Bytes> {
         self.batches.iter().map(|batch| Bytes::from([&batch.head[..], &batch.body[..]].concat()))
     }
 
-    /// The aborted transactions that a reader of `from..to` has to know.
+    /// The aborted transactions that a consumer of `from..to` has to know.
     pub(super) fn aborted(&self, from: i64, to: i64) -> impl Iterator<Item = Aborted> {
         self.transactions.aborted(from, to)
     }
 
-    /// The index of the batch that holds `offset`, or of the first after it.
+    /// The index of the batch that contains `offset`, or of the first after it.
     fn find(&self, offset: i64) -> usize {
         self.batches.partition_point(|batch| batch.last < offset)
     }
 }
 
-/// An answer to a search by time.
+/// The result of a search by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) offset: i64,

@@ -1,26 +1,26 @@
 //! A Kafka cluster in this process, for tests and demonstrations (feature `mock`).
 //!
-//! [`Cluster`] is several brokers in one value. It owns no socket, task or clock: request frames go in through
-//! [`Cluster::handle`], replies come back, long polls wait until [`Cluster::poll`] finds them done. A simulator drives it in
-//! virtual time; [`Server`] puts it behind TCP on this machine, where any Kafka client can talk to it.
+//! [`Cluster`] holds several brokers in one value. It owns no socket, task or clock: the caller passes request frames to
+//! [`Cluster::handle`] and gets responses back, and [`Cluster::poll`] returns those of long polls. A simulator drives it in
+//! virtual time. [`Server`] serves it over TCP on this machine, where any Kafka client can connect to it.
 //!
-//! It answers as Apache Kafka does, down to the order of the checks, with these liberties:
-//! - a topic's replicas share one log with one high watermark: everything is replicated at once unless a test holds that
-//!   back, and every live replica is in sync;
-//! - a batch is refused where Kafka would repair it or look away (a wrong maximum timestamp, bytes after the batch, gaps in
-//!   the offset deltas of an uncompressed batch): the cluster is there to find an encoder's mistakes;
-//! - groups have offsets and coordinators, but no members; transactional ids have epochs, and logs have transactions and
-//!   their markers, which tests write themselves: the protocol of transactions is not spoken.
+//! It answers as Apache Kafka does, down to the order of the checks, with these differences:
+//! - the replicas of a partition share one log with one high watermark: records are replicated at once unless a test holds
+//!   replication, and every live replica is in sync;
+//! - a batch is refused where Kafka would repair or ignore the fault (a wrong maximum timestamp, bytes after the batch, gaps
+//!   in the offset deltas of an uncompressed batch), because the cluster has to find the mistakes of an encoder;
+//! - groups have offsets and coordinators, but no members; transactional ids have epochs; logs have transactions and markers,
+//!   which tests write themselves, because the protocol of transactions is not supported.
 //!
-//! It is for clients under test: a request whose array counts lie about its size may cost as much memory as they say.
+//! It serves clients under test only: a request with a wrong array count may cost as much memory as the count claims.
 //!
-//! Batches are judged by a checker of the mock's own, never by the code of this crate that writes them.
+//! The mock checks batches with code of its own, never with the code of this crate that writes them.
 //!
 //! ```text
-//! frame ─→ handle ─→ Question ─→ log of requests ─→ scripts ─→ api::… ─→ State { topics, partitions, logs, … } ─→ Reply
-//!                                                     │          │
-//!                                                     └──────────┴─ held, delayed, dripping, fetch with too little to say
-//!                                                                   ─→ parked ─→ poll ─→ Reply
+//! frame ─→ handle ─→ AnyRequest ─→ request log ─→ scripts ─→ api::… ─→ State { topics, partitions, logs, … } ─→ Reply
+//!                                                    │          │
+//!                                                    └──────────┴─ held, delayed, dripping, a fetch without enough bytes
+//!                                                                  ─→ parked ─→ poll ─→ Reply
 //! ```
 
 mod api;

@@ -1,11 +1,11 @@
-//! What a partition remembers of idempotent producers (`ProducerStateManager`, `ProducerAppendInfo`).
+//! A partition's state of idempotent producers (`ProducerStateManager`, `ProducerAppendInfo`).
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
 
 use kafka_protocol::error::ResponseError;
 
-/// A batch's place in its producer's numbering.
+/// The sequence numbers of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Numbered {
     pub(super) producer_id: i64,
@@ -17,9 +17,9 @@ pub(super) struct Numbered {
 /// Whether a numbered batch may be appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It is next.
+    /// Its sequence is the next one.
     Next,
-    /// It is in the log already, from this offset on.
+    /// It is in the log already, at this base offset.
     Duplicate(i64),
 }
 
@@ -37,9 +37,9 @@ struct Producer {
 }
 
 impl Producers {
-    /// Judges a batch as `ProducerAppendInfo` does.
+    /// Checks a batch as `ProducerAppendInfo` does.
     pub(super) fn admit(&self, batch: Numbered) -> Result<Admission, ResponseError> {
-        // A partition that knows nothing of a producer takes any sequence: its state may have expired.
+        // A partition without state of a producer accepts any sequence, because the state may have expired.
         let Some(known) = self.known.get(&batch.producer_id) else { return Ok(Admission::Next) };
         if batch.epoch < known.epoch {
             return Err(ResponseError::InvalidProducerEpoch);
@@ -53,14 +53,14 @@ impl Producers {
             return Ok(Admission::Duplicate(*offset));
         }
         let Some((_, last, _)) = known.batches.back() else {
-            // Only markers are known of it, which have no sequence.
+            // The producer has written only markers, which have no sequence.
             return if batch.first == 0 { Ok(Admission::Next) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
         };
         let next = after(*last, 1);
         if batch.first == next { Ok(Admission::Next) } else { Err(ResponseError::OutOfOrderSequenceNumber) }
     }
 
-    /// Remembers a batch that was appended at `offset`.
+    /// Stores the sequence of a batch that was appended at `offset`.
     pub(super) fn record(&mut self, batch: Numbered, offset: i64) {
         let fresh = || Producer { epoch: batch.epoch, batches: VecDeque::with_capacity(BATCHES_KEPT) };
         let known = self.known.entry(batch.producer_id).or_insert_with(fresh);
@@ -74,7 +74,7 @@ impl Producers {
         known.batches.push_back((batch.first, batch.last, offset));
     }
 
-    /// Notes a transaction marker, which can carry a newer epoch (`ProducerAppendInfo.appendEndTxnMarker`).
+    /// Stores the epoch of a transaction marker, which can be newer (`ProducerAppendInfo.appendEndTxnMarker`).
     pub(super) fn marked(&mut self, producer_id: i64, epoch: i16) {
         let known = self.known.entry(producer_id).or_insert_with(|| Producer { epoch, batches: VecDeque::new() });
         if known.epoch < epoch {
@@ -88,7 +88,7 @@ impl Producers {
         self.known.get(&producer_id).map(|known| known.epoch)
     }
 
-    /// Where the last batch of a producer begins.
+    /// The base offset of a producer's last batch.
     pub(super) fn last_offset(&self, producer_id: i64) -> Option<i64> {
         self.known.get(&producer_id)?.batches.back().map(|(_, _, offset)| *offset)
     }

@@ -1,14 +1,23 @@
-//! What brokers of different releases announce in ApiVersions, for the APIs that the mock speaks.
+//! The versions that brokers of different releases announce in ApiVersions, for the APIs that the mock supports.
 
 use std::collections::BTreeMap;
 
 use crate::mock::key;
 
-/// A release of Apache Kafka.
+/// A release of Apache Kafka; see [`Builder::release`](crate::mock::Builder::release).
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::{Cluster, Release, key};
+///
+/// let cluster = Cluster::builder().release(Release::V2_1).build();
+/// assert_eq!(cluster.versions(key::DESCRIBE_CLUSTER), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Release {
-    /// 2.1, the oldest that clients of today's protocol are made for (KIP-896).
+    /// 2.1, the oldest that current clients support (KIP-896).
     V2_1,
     /// 2.8.
     V2_8,
@@ -21,7 +30,7 @@ pub enum Release {
 }
 
 impl Release {
-    /// Each API with the versions that brokers of the release speak, as they announce them.
+    /// The versions of each API, as brokers of the release announce them.
     pub(super) fn versions(self) -> BTreeMap<i16, (i16, i16)> {
         let column = match self {
             Self::V2_1 => 0,
@@ -37,7 +46,7 @@ impl Release {
         ANNOUNCED.iter().filter_map(announced).collect()
     }
 
-    /// The furthest into the future that timestamps may be, by default: without limit before 3.6 (KIP-937).
+    /// The default limit of timestamps in the future: none before 3.6 (KIP-937).
     pub(super) fn timestamp_after_max_ms(self) -> Option<i64> {
         (self >= Self::V3_9).then_some(3_600_000)
     }
@@ -45,9 +54,9 @@ impl Release {
 
 /// The last version in 2.1, 2.8, 3.9, 4.1 and 4.3, −1 for none, and the first one since 4.0 (KIP-896; before that it is 0).
 ///
-/// 2.8.2, 3.9.1 and 4.3.1 were asked; 2.1 and 4.1 are what `ApiKeys` of kafka-clients 2.1.1 and 4.1.1 calls stable.
-/// Brokers since 4.0 announce Produce from 0 on for librdkafka's sake (KAFKA-18659), and close the connection on
-/// what is below 3; the mock announces what it takes.
+/// The columns of 2.8, 3.9 and 4.3 are the responses of 2.8.2, 3.9.1 and 4.3.1; those of 2.1 and 4.1 are the stable versions in
+/// `ApiKeys` of kafka-clients 2.1.1 and 4.1.1. Brokers since 4.0 announce Produce from 0 on because librdkafka needs it
+/// (KAFKA-18659), and close the connection on versions below 3; the mock announces the versions that it accepts.
 const ANNOUNCED: &[(i16, [i16; 5], i16)] = &[
     (key::PRODUCE, [7, 9, 11, 13, 13], 3),
     (key::FETCH, [10, 12, 17, 18, 18], 4),

@@ -1,4 +1,4 @@
-//! The requests that arrived, decoded as far as tests care, in a log of bounded size.
+//! The request log: the requests that arrived, decoded as far as tests need, within a bound.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
@@ -7,7 +7,18 @@ use std::time::Instant;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// A request that arrived, for tests to look at.
+/// A request that arrived, as tests read it.
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::{Cluster, SeenRequest, key};
+///
+/// let mut cluster = Cluster::builder().topic("events", 1).build();
+/// // … a client fetches …
+/// let fetches: Vec<SeenRequest> = cluster.take_requests().into_iter().filter(|seen| seen.api_key == key::FETCH).collect();
+/// assert!(fetches.iter().all(|seen| seen.names("events", 0)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenRequest {
@@ -17,25 +28,25 @@ pub struct SeenRequest {
     pub broker: i32,
     /// The connection it came on.
     pub connection: u64,
-    /// Which API it asks; [`key`](crate::mock::key) has the numbers.
+    /// The API key; [`key`](crate::mock::key) has the numbers.
     pub api_key: i16,
-    /// In which version.
+    /// The version.
     pub version: i16,
-    /// What the client calls it.
+    /// The correlation id.
     pub correlation_id: i32,
-    /// What the client calls itself.
+    /// The client id.
     pub client_id: String,
     /// The bytes of its frame, without the size prefix.
     pub size: usize,
-    /// The first group, transactional id or coordinator key it names; empty where it names none.
+    /// The first group, transactional id or coordinator key in it; empty where there is none.
     pub name: String,
-    /// The acknowledgements a Produce asks for: 0, 1 or −1.
+    /// The acks of a Produce: 0, 1 or −1.
     pub acks: Option<i16>,
     /// The id and the epoch of a Fetch's session.
     pub session: Option<(i32, i32)>,
-    /// The topics and partitions it names, in its order. A Fetch within a session names only what has changed.
+    /// The topics and partitions in it, in its order. A Fetch in a session has only those that changed.
     pub partitions: Vec<SeenPartition>,
-    /// Whether it asks for every topic there is, naming none.
+    /// Whether it requests all topics without naming them.
     pub all_topics: bool,
 }
 
@@ -46,33 +57,43 @@ impl SeenRequest {
     }
 }
 
-/// A partition that a request names, or a whole topic.
+/// A partition in a request, or a whole topic.
+///
+/// # Examples
+///
+/// ```
+/// use ottla::mock::{Cluster, SeenWhat};
+///
+/// let cluster = Cluster::builder().topic("events", 1).build();
+/// let committed = |seen: &ottla::mock::SeenPartition| matches!(seen.what, SeenWhat::Commit { offset: 7 });
+/// assert!(!cluster.requests().flat_map(|seen| &seen.partitions).any(committed));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenPartition {
-    /// The topic; empty where the request has an id that nobody knows.
+    /// The topic; empty where the request has an unknown id.
     pub topic: TopicName,
     /// The topic's id, where the request has one; zero otherwise.
     pub topic_id: TopicId,
     /// The partition; `None` where the request names the topic as a whole.
     pub partition: Option<i32>,
-    /// What the request wants there.
+    /// The content of the request for it.
     pub what: SeenWhat,
 }
 
 impl SeenPartition {
-    /// Whether this is the partition, or names its topic as a whole; with `None`, whether it is of that topic.
+    /// Whether this is the partition or its whole topic; with `None`, whether it is of that topic.
     pub(super) fn is(&self, topic: &str, partition: Option<i32>) -> bool {
         let same = self.partition.is_none() || partition.is_none() || self.partition == partition;
         same && *self.topic == *topic
     }
 }
 
-/// What a request wants of a partition.
+/// The content of a request for a partition; see [`SeenPartition`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SeenWhat {
-    /// To append this batch.
+    /// Produce: a batch to append.
     Append {
         /// The id of its producer; −1 without idempotence.
         producer_id: i64,
@@ -80,36 +101,36 @@ pub enum SeenWhat {
         producer_epoch: i16,
         /// The sequence of its first record; −1 without idempotence.
         sequence: i32,
-        /// How many records its header claims.
+        /// The number of records in its header.
         records: i32,
         /// Its size in bytes.
         bytes: usize,
     },
-    /// To commit this offset, or to mark it committed.
+    /// OffsetCommit.
     Commit {
         /// The offset.
         offset: i64,
     },
-    /// Where this leader epoch ends.
+    /// OffsetForLeaderEpoch.
     EpochEnd {
-        /// The epoch asked about.
+        /// The requested epoch.
         leader_epoch: i32,
     },
-    /// Records from an offset on.
+    /// Fetch.
     Fetch {
-        /// The offset of the first one wanted.
+        /// The offset to fetch from.
         offset: i64,
-        /// What the client takes for the current leader epoch; −1 where it does not say.
+        /// The leader epoch that the client knows; −1 where it sends none.
         leader_epoch: i32,
-        /// The most bytes it takes of this partition.
+        /// The limit of bytes of this partition.
         bytes_max: i32,
     },
-    /// The offset that belongs to a timestamp; −1 and below have meanings of their own.
+    /// ListOffsets.
     Offset {
-        /// The timestamp.
+        /// The timestamp; negative ones have special meanings.
         timestamp: i64,
     },
-    /// Nothing that the log tells more of.
+    /// Any other request.
     Other,
 }
 
@@ -117,7 +138,7 @@ pub enum SeenWhat {
 #[derive(Debug)]
 pub(super) struct Journal {
     requests: VecDeque<SeenRequest>,
-    /// The partitions of all requests kept.
+    /// The number of partitions of all stored requests.
     partitions: usize,
     limit: usize,
     counts: HashMap<i16, u64>,
@@ -155,7 +176,7 @@ impl Journal {
     }
 }
 
-/// How many partitions the log remembers over all its requests: some 20 MB.
+/// The number of partitions that the log stores over all its requests: some 20 MB.
 const PARTITIONS_MAX: usize = 262_144;
 
 #[cfg(test)]
@@ -188,7 +209,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_log_keeps_the_newest_and_counts_all() {
+    fn request_log_keeps_the_newest_and_counts_all() {
         let mut journal = Journal::new(3);
         for broker in 0..5 {
             journal.add(seen(broker, 3, &[]));
@@ -200,7 +221,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_few_requests_of_many_partitions_do_not_grow_the_log_without_bound() {
+    fn request_log_is_bounded_by_partitions() {
         let many = vec![("t", 0); PARTITIONS_MAX / 2];
         let mut journal = Journal::new(100);
         for broker in 0..4 {

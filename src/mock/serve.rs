@@ -1,4 +1,4 @@
-//! Serves a mock cluster over TCP: a listener for each broker, one task a connection, one task for replies that wait.
+//! Serves a mock cluster over TCP: a listener for each broker, a task for each connection, one task for waiting responses.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -35,7 +35,7 @@ use crate::net::clock;
 use crate::net::clock::Clock;
 use crate::net::clock::Now;
 
-/// A mock cluster behind TCP. Dropping it closes every listener and connection.
+/// A mock cluster that is served over TCP. Dropping it closes every listener and connection.
 ///
 /// # Examples
 ///
@@ -68,7 +68,7 @@ impl fmt::Debug for Server {
 impl Server {
     /// Binds a listener for each broker and serves until dropped.
     ///
-    /// With port 0 each broker gets a free port; otherwise the first gets this one and the others those after it.
+    /// With port 0 each broker gets a free port; otherwise the first gets this port and the others the ports after it.
     /// Brokers advertise the address they listen on, or 127.0.0.1 where that is unspecified.
     pub async fn start(mut cluster: Cluster, listen: SocketAddr) -> io::Result<Self> {
         let host = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
@@ -90,14 +90,14 @@ impl Server {
         Ok(Self { shared, _tasks: tasks, bootstrap })
     }
 
-    /// The brokers' addresses, as `bootstrap.servers` wants them.
+    /// The addresses of the brokers, in the form of `bootstrap.servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
     }
 
-    /// Looks at the cluster or changes it. No request is answered meanwhile.
+    /// Reads or changes the cluster. No request is answered meanwhile.
     ///
-    /// Connections to a broker that is down afterwards are closed.
+    /// Connections to a broker that is stopped afterwards are closed.
     pub fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
         let mut state = self.shared.lock();
         let result = action(&mut state.cluster);
@@ -112,13 +112,13 @@ impl Server {
 
 struct Shared {
     state: Mutex<Served>,
-    /// Told when a reply may be due earlier than the pump knows.
+    /// Notified when a response may be due earlier than the pump knows.
     changed: Notify,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Served> {
-        // A test that panicked inside `with` has its say already.
+        // A test that panicked inside `with` has reported that already.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -130,7 +130,7 @@ struct Served {
     next_connection: u64,
 }
 
-/// A live connection; dropping it closes the socket once what was sent has been written.
+/// A live connection; dropping it closes the socket once the queued responses are written.
 struct Connection {
     broker: i32,
     replies: mpsc::UnboundedSender<Bytes>,
@@ -152,7 +152,7 @@ impl Served {
         self.cluster.disconnect(id);
     }
 
-    /// Gives the replies that were waited for to their connections.
+    /// Passes the responses that had to wait to their connections.
     fn route(&mut self, now: Instant) {
         while let Some((id, outcome)) = self.cluster.poll(now) {
             self.deliver(id, outcome);
@@ -163,7 +163,7 @@ impl Served {
         match outcome {
             Outcome::Reply(frame) => {
                 if let Some(connection) = self.connections.get(&id) {
-                    // A connection that is going away does not want it.
+                    // A connection that is being closed does not need it.
                     let _ = connection.replies.send(frame);
                 }
             }
@@ -180,7 +180,7 @@ async fn accept(shared: Arc<Shared>, broker: i32, listener: TcpListener) {
             Ok((stream, _)) => {
                 connections.spawn(connection(Arc::clone(&shared), broker, stream));
             }
-            // Out of file descriptors, most likely: some connection has to end first.
+            // Probably out of file descriptors: some connection has to end first.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
         while connections.try_join_next().is_some() {}
@@ -191,7 +191,7 @@ async fn accept(shared: Arc<Shared>, broker: i32, listener: TcpListener) {
 async fn connection(shared: Arc<Shared>, broker: i32, stream: TcpStream) {
     let (replies, queue) = mpsc::unbounded_channel();
     let Some(id) = shared.lock().open(broker, replies) else { return };
-    // Without it the loopback's delayed acknowledgements cost 40 ms a request; where it cannot be set, so be it.
+    // Without it the delayed acknowledgements of the loopback cost 40 ms a request. It is optional.
     let _ = stream.set_nodelay(true);
     let (read_half, write_half) = stream.into_split();
     let mut reading = pin!(read(&shared, broker, id, read_half));
@@ -209,7 +209,7 @@ async fn connection(shared: Arc<Shared>, broker: i32, stream: TcpStream) {
     shared.lock().close(id);
 }
 
-/// Hands each request to the cluster until the peer ends, or the cluster ends it.
+/// Passes each request to the cluster until either side closes.
 async fn read(shared: &Shared, broker: i32, id: u64, mut half: OwnedReadHalf) {
     let mut stream = BytesMut::new();
     loop {
@@ -224,7 +224,7 @@ async fn read(shared: &Shared, broker: i32, id: u64, mut half: OwnedReadHalf) {
                 }
             }
         }
-        // Within a frame there is room for all of it, and growing would copy what has come.
+        // Within a frame the buffer has capacity for all of it; growing would copy the received bytes.
         if stream.len() < 4 && stream.capacity() - stream.len() < READ_BYTES_MIN {
             stream.reserve(READ_AHEAD);
         }
@@ -235,7 +235,7 @@ async fn read(shared: &Shared, broker: i32, id: u64, mut half: OwnedReadHalf) {
     }
 }
 
-/// Answers one request; whether the connection stays.
+/// Answers one request; returns whether the connection stays.
 fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
     let mut state = shared.lock();
     let Now { instant: now, unix_ms } = state.clock.now();
@@ -259,7 +259,7 @@ async fn write(mut half: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Byte
     }
 }
 
-/// Wakes up when a reply that waits is due.
+/// Wakes up when a waiting response is due.
 async fn pump(shared: Arc<Shared>) {
     loop {
         let due = {
@@ -269,7 +269,7 @@ async fn pump(shared: Arc<Shared>) {
         };
         match due {
             Some(due) => {
-                // Either way the next round finds out what there is to do.
+                // The next round checks what is due in both cases.
                 let _ = tokio::time::timeout_at(due.into(), shared.changed.notified()).await;
             }
             None => shared.changed.notified().await,
@@ -280,9 +280,9 @@ async fn pump(shared: Arc<Shared>) {
 /// `socket.request.max.bytes`.
 const FRAME_BYTES_MAX: usize = 104_857_600;
 
-/// What is read at once where nothing says how much is coming.
+/// The capacity of a read where the size of the frame is unknown.
 const READ_AHEAD: usize = 64 * 1_024;
-/// Less room than this is not worth a read.
+/// The smallest capacity that is worth a read.
 const READ_BYTES_MIN: usize = 4 * 1_024;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Fetch sessions (KIP-227): what each broker remembers of incremental fetches.
+//! Fetch sessions (KIP-227): each broker's state of incremental fetches.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use kafka_protocol::error::ResponseError;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// One partition that a fetch asks for.
+/// One partition that a fetch requests.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
-    /// Empty where the request names the topic by an id that is not known.
+    /// Empty where the request has an unknown topic id.
     pub(super) topic: TopicName,
     pub(super) id: TopicId,
     pub(super) partition: i32,
@@ -22,12 +22,12 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn is(&self, topic: &TopicName, id: TopicId, partition: i32) -> bool {
-        // Versions before 13 name topics, later ones give ids; one session has only one kind.
+        // Versions before 13 have topic names, later ones have ids; one session has only one kind.
         self.partition == partition && if id.is_zero() { self.topic == *topic } else { self.id == id }
     }
 }
 
-/// A partition of a session, with what its client was told last.
+/// A partition of a session, with the last state that its client received.
 #[derive(Debug)]
 pub(super) struct Cached {
     pub(super) wanted: Wanted,
@@ -38,7 +38,7 @@ pub(super) struct Cached {
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// What the next request must carry.
+    /// The epoch of the next request.
     epoch: i32,
     by_id: bool,
     pub(super) partitions: Vec<Cached>,
@@ -51,7 +51,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    /// Opens a session with what its client has just been told, unless the broker has `slots` of them already.
+    /// Opens a session with the state that its client just received, unless the broker has `slots` of them already.
     pub(super) fn open(
         &mut self,
         broker: i32,
@@ -77,7 +77,7 @@ impl Sessions {
         self.open.retain(|(owner, _), _| *owner != broker);
     }
 
-    /// Moves a session on to its next request.
+    /// Advances a session to its next request.
     pub(super) fn advance(
         &mut self,
         broker: i32,
@@ -106,7 +106,7 @@ impl Sessions {
 }
 
 impl Session {
-    /// Adds a partition, or changes what is wanted of it.
+    /// Adds a partition, or replaces its request.
     pub(super) fn want(&mut self, wanted: Wanted) {
         let known = self.partitions.iter_mut().find(|c| c.wanted.is(&wanted.topic, wanted.id, wanted.partition));
         match known {

@@ -1,4 +1,4 @@
-//! What the brokers share: topics, partitions, groups, producer ids, and who leads what.
+//! The state that the brokers share: topics, partitions and their leaders, groups, producer ids.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -42,39 +42,39 @@ pub(super) struct Topic {
 /// A partition.
 #[derive(Debug)]
 pub(super) struct Partition {
-    pub(super) seat: Seat,
+    pub(super) placement: Placement,
     pub(super) log: Log,
-    /// Who has what lies between the high watermark and the end of the log.
+    /// The broker that has the records between the high watermark and the end of the log.
     tail_at: Option<i32>,
-    /// How far followers are that lag behind the high watermark.
+    /// The end offsets of followers that lag behind the high watermark.
     pub(super) lagging: BTreeMap<i32, i64>,
 }
 
-/// Where a partition is, as metadata tells it.
+/// The replicas and the leader of a partition, as in metadata.
 #[derive(Clone, Debug)]
-pub(super) struct Seat {
+pub(super) struct Placement {
     pub(super) replicas: Vec<i32>,
     pub(super) leader: Option<i32>,
     pub(super) leader_epoch: i32,
 }
 
 impl Partition {
-    /// Gives the partition another leader, or none, under a new epoch. What only the old one had is lost.
+    /// Gives the partition another leader, or none, under a new epoch. Records that only the old one had are lost.
     fn elect(&mut self, leader: Option<i32>) {
         if leader.is_some() {
-            // A log that loses nothing keeps its producers, also those whose batches retention took.
+            // A log that loses nothing keeps its producers, also those whose batches retention deleted.
             let has_tail = self.log.high_watermark() < self.log.end();
             if has_tail && self.tail_at.is_some() && self.tail_at != leader {
                 self.log.truncate(self.log.high_watermark());
             }
             self.tail_at = leader;
         }
-        self.seat.leader = leader;
-        self.seat.leader_epoch += 1;
-        self.log.begin_epoch(self.seat.leader_epoch);
+        self.placement.leader = leader;
+        self.placement.leader_epoch += 1;
+        self.log.begin_epoch(self.placement.leader_epoch);
     }
 
-    /// Appends a batch that a test made up.
+    /// Appends a batch that a test wrote.
     pub(super) fn append(&mut self, batch: &NewBatch, timestamp: i64, codecs: &Codecs) -> Option<i64> {
         let entry = |(index, (key, value)): (i32, &(Option<Bytes>, Option<Bytes>))| Entry {
             offset_delta: index,
@@ -87,7 +87,7 @@ impl Partition {
         let transactional = if batch.transactional { TRANSACTIONAL } else { 0 };
         let draft = Draft {
             base_offset: 0,
-            leader_epoch: self.seat.leader_epoch,
+            leader_epoch: self.placement.leader_epoch,
             attributes: i16::from(batch.compression.id()) | transactional,
             last_offset_delta,
             base_timestamp: timestamp,
@@ -99,21 +99,21 @@ impl Partition {
         let numbered = Head::read(bytes.first_chunk()?).numbered();
         let checked =
             Checked { last_offset_delta, max_timestamp: timestamp, numbered, transactional: batch.transactional };
-        Some(self.log.append(&bytes, &checked, self.seat.leader_epoch))
+        Some(self.log.append(&bytes, &checked, self.placement.leader_epoch))
     }
 
-    /// Where a follower's copy ends for readers.
+    /// The end of a follower's copy for consumers.
     pub(super) fn follower_end(&self, broker: i32) -> i64 {
         let end = self.log.high_watermark();
         self.lagging.get(&broker).map_or(end, |lag| end.min(*lag))
     }
 }
 
-/// What a broker says of the cluster that has not been told of changes.
+/// The metadata of a broker that is stale.
 #[derive(Clone, Debug)]
 pub(super) struct View {
     pub(super) live: Vec<i32>,
-    pub(super) topics: BTreeMap<TopicName, (TopicId, Vec<Seat>)>,
+    pub(super) topics: BTreeMap<TopicName, (TopicId, Vec<Placement>)>,
     coordinators: HashMap<(i8, String), i32>,
 }
 
@@ -125,7 +125,7 @@ pub(super) struct Committed {
     pub(super) metadata: StrBytes,
 }
 
-/// What a builder sets once.
+/// The settings of a builder.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) cluster_id: String,
@@ -144,7 +144,7 @@ pub(super) struct Settings {
     pub(super) unknown_groups: bool,
 }
 
-/// Everything the brokers know.
+/// The state of all brokers.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) settings: Settings,
@@ -152,7 +152,7 @@ pub(super) struct State {
     pub(super) topics: BTreeMap<TopicName, Topic>,
     names: HashMap<TopicId, TopicName>,
     pub(super) groups: HashMap<String, BTreeMap<(TopicName, i32), Committed>>,
-    /// The brokers that have not been told of changes, with what they say.
+    /// The stale brokers, with their metadata.
     views: HashMap<i32, View>,
     /// Coordinators that were moved, by key type and key.
     coordinators: HashMap<(i8, String), i32>,
@@ -160,12 +160,12 @@ pub(super) struct State {
     next_producer_id: i64,
     pub(super) sessions: Sessions,
     pub(super) codecs: Codecs,
-    /// Where compressed batches are inflated.
+    /// The buffer for decompressed batches.
     pub(super) scratch: Vec<u8>,
     pub(super) rng: fastrand::Rng,
-    /// Grows with whatever may decide a waiting fetch.
+    /// Grows with every change that may end the wait of a fetch.
     pub(super) changes: u64,
-    /// What every reply claims the client was held back for.
+    /// The throttle time of every response.
     pub(super) throttle_ms: i32,
 }
 
@@ -190,7 +190,7 @@ impl State {
         }
     }
 
-    /// Makes a topic whose partitions' leaders go round the live brokers.
+    /// Creates a topic; the leaders of its partitions go round the live brokers.
     pub(super) fn create_topic(&mut self, name: &TopicName, partitions: i32, replicas: i16) -> &mut Topic {
         let count = usize::try_from(partitions).unwrap_or(0);
         let partitions = self.new_partitions(0..count, usize::try_from(replicas).unwrap_or(1));
@@ -227,10 +227,15 @@ impl State {
         let leader = replicas.iter().copied().find(|id| self.is_up(*id));
         let mut log = Log::default();
         log.begin_epoch(0);
-        Partition { seat: Seat { replicas, leader, leader_epoch: 0 }, log, tail_at: leader, lagging: BTreeMap::new() }
+        Partition {
+            placement: Placement { replicas, leader, leader_epoch: 0 },
+            log,
+            tail_at: leader,
+            lagging: BTreeMap::new(),
+        }
     }
 
-    /// Deletes a topic, with what groups committed for it.
+    /// Deletes a topic, with the offsets that groups committed for it.
     pub(super) fn delete_topic(&mut self, name: &str) -> bool {
         let Some(topic) = self.topics.remove(name) else { return false };
         self.names.remove(&topic.id);
@@ -245,7 +250,7 @@ impl State {
         self.names.get(&id)
     }
 
-    /// The topic's name as it is kept, or a new one where there is no such topic.
+    /// The stored name of the topic, or a new one where the topic does not exist.
     pub(super) fn intern(&self, name: &str) -> TopicName {
         self.topics.get_key_value(name).map_or_else(|| TopicName::from(name), |(known, _)| known.clone())
     }
@@ -258,7 +263,7 @@ impl State {
         self.topics.get_mut(topic)?.partitions.get_mut(usize::try_from(partition).ok()?)
     }
 
-    /// The partition, if this broker leads it and the client's idea of the leader epoch (or −1) is right.
+    /// The partition, if this broker leads it and the client's leader epoch (or −1) is current.
     pub(super) fn led(
         &self,
         broker: i32,
@@ -267,53 +272,53 @@ impl State {
         leader_epoch: i32,
     ) -> Result<&Partition, ResponseError> {
         let found = self.fenced(topic, partition, leader_epoch)?;
-        if found.seat.leader != Some(broker) {
+        if found.placement.leader != Some(broker) {
             return Err(ResponseError::NotLeaderOrFollower);
         }
         Ok(found)
     }
 
-    /// The partition, if the client's idea of the leader epoch (or −1) is right.
+    /// The partition, if the client's leader epoch (or −1) is current.
     pub(super) fn fenced(&self, topic: &str, partition: i32, leader_epoch: i32) -> Result<&Partition, ResponseError> {
         let found = self.partition(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        if leader_epoch >= 0 && leader_epoch < found.seat.leader_epoch {
+        if leader_epoch >= 0 && leader_epoch < found.placement.leader_epoch {
             return Err(ResponseError::FencedLeaderEpoch);
         }
-        if leader_epoch > found.seat.leader_epoch {
+        if leader_epoch > found.placement.leader_epoch {
             return Err(ResponseError::UnknownLeaderEpoch);
         }
         Ok(found)
     }
 
-    /// The replica in a client's rack that it had better read from than from the leader (`RackAwareReplicaSelector`).
+    /// The replica in a client's rack that it should read from instead of the leader (`RackAwareReplicaSelector`).
     pub(super) fn preferred(&self, found: &Partition, rack: &str, offset: i64) -> Option<i32> {
         let in_rack =
             |id: &i32| self.brokers.get(id).is_some_and(|broker| broker.up && broker.rack.as_deref() == Some(rack));
         let has = |id: &i32| (found.log.start()..=found.follower_end(*id)).contains(&offset);
-        if !self.settings.follower_reads || rack.is_empty() || found.seat.leader.is_some_and(|id| in_rack(&id)) {
+        if !self.settings.follower_reads || rack.is_empty() || found.placement.leader.is_some_and(|id| in_rack(&id)) {
             return None;
         }
-        found.seat.replicas.iter().copied().filter(in_rack).filter(has).max_by_key(|id| found.follower_end(*id))
+        found.placement.replicas.iter().copied().filter(in_rack).filter(has).max_by_key(|id| found.follower_end(*id))
     }
 
-    /// The replicas of a partition that live: all of them are in sync.
+    /// The number of live replicas of a partition, which are all in sync.
     pub(super) fn in_sync(&self, found: &Partition) -> usize {
-        found.seat.replicas.iter().filter(|id| self.is_up(**id)).count()
+        found.placement.replicas.iter().filter(|id| self.is_up(**id)).count()
     }
 
-    /// Stops telling a broker of changes, or tells it all.
+    /// Makes a broker's metadata stale, or brings it up to date.
     pub(super) fn set_stale(&mut self, broker: i32, stale: bool) {
         if !stale {
             self.views.remove(&broker);
             return;
         }
-        let seats = |topic: &Topic| topic.partitions.iter().map(|partition| partition.seat.clone()).collect();
-        let topics = self.topics.iter().map(|(name, topic)| (name.clone(), (topic.id, seats(topic)))).collect();
+        let placements = |topic: &Topic| topic.partitions.iter().map(|partition| partition.placement.clone()).collect();
+        let topics = self.topics.iter().map(|(name, topic)| (name.clone(), (topic.id, placements(topic)))).collect();
         let view = View { live: self.live().collect(), topics, coordinators: self.coordinators.clone() };
         self.views.insert(broker, view);
     }
 
-    /// What a broker says that has not been told of changes; `None` for one that knows all.
+    /// The metadata of a stale broker; `None` for one that is up to date.
     pub(super) fn view(&self, broker: i32) -> Option<&View> {
         self.views.get(&broker)
     }
@@ -327,26 +332,26 @@ impl State {
         self.brokers.iter().filter(|(_, broker)| broker.up).map(|(id, _)| *id)
     }
 
-    /// The live broker that answers for the whole cluster.
+    /// The controller: a live broker.
     pub(super) fn controller(&self) -> BrokerId {
         BrokerId(self.live().next().unwrap_or(-1))
     }
 
-    /// Moves a partition's leadership; whether there is such a partition and broker.
+    /// Moves a partition's leadership; returns whether partition and broker exist.
     pub(super) fn move_leader(&mut self, topic: &str, partition: i32, broker: i32) -> bool {
         if !self.brokers.contains_key(&broker) {
             return false;
         }
         let Some(found) = self.partition_mut(topic, partition) else { return false };
-        if !found.seat.replicas.contains(&broker) {
-            found.seat.replicas.push(broker);
+        if !found.placement.replicas.contains(&broker) {
+            found.placement.replicas.push(broker);
         }
         found.elect(Some(broker));
         self.changes += 1;
         true
     }
 
-    /// Takes a broker away or brings it back. Another replica takes over what it led, if one lives.
+    /// Stops a broker or starts it again. Another live replica takes over its partitions.
     pub(super) fn set_up(&mut self, broker: i32, up: bool) {
         let Some(known) = self.brokers.get_mut(&broker).filter(|known| known.up != up) else { return };
         known.up = up;
@@ -354,43 +359,43 @@ impl State {
         self.sessions.close_all(broker);
         let live: Vec<i32> = self.live().collect();
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
-            let heir = partition.seat.replicas.iter().copied().find(|id| live.contains(id));
-            let lost = partition.seat.leader.is_none_or(|leader| !live.contains(&leader));
-            if lost && heir != partition.seat.leader {
+            let heir = partition.placement.replicas.iter().copied().find(|id| live.contains(id));
+            let lost = partition.placement.leader.is_none_or(|leader| !live.contains(&leader));
+            if lost && heir != partition.placement.leader {
                 partition.elect(heir);
             }
         }
         self.changes += 1;
     }
 
-    /// Lets the followers have everything that a broker leads, where any of them lives.
+    /// Replicates everything that a broker leads, where a follower lives.
     pub(super) fn hand_over(&mut self, broker: i32) {
         let others: Vec<i32> = self.live().filter(|id| *id != broker).collect();
         let partitions = self.topics.values_mut().flat_map(|topic| &mut topic.partitions);
-        for partition in partitions.filter(|partition| partition.seat.leader == Some(broker)) {
-            if partition.seat.replicas.iter().any(|id| others.contains(id)) {
+        for partition in partitions.filter(|partition| partition.placement.leader == Some(broker)) {
+            if partition.placement.replicas.iter().any(|id| others.contains(id)) {
                 partition.log.replicate();
             }
         }
     }
 
-    /// Cuts a partition's log, by an election of a leader that lacks what lies after `offset`; where the log then ends.
+    /// Truncates a partition's log, as the election of a leader that lacks the records after `offset` does; returns its end.
     pub(super) fn truncate(&mut self, topic: &str, partition: i32, offset: i64) -> Option<i64> {
         let found = self.partition_mut(topic, partition)?;
         let end = found.log.truncate(offset);
-        found.elect(found.seat.leader);
+        found.elect(found.placement.leader);
         self.changes += 1;
         Some(end)
     }
 
-    /// Which broker coordinates a key: the one it was moved to, or a live one by the key's hash.
+    /// The coordinator of a key: the broker that it was moved to, or a live one by the hash of the key.
     pub(super) fn coordinator(&self, key_type: i8, key: &str) -> Option<i32> {
         let live: Vec<i32> = self.live().collect();
         coordinator_among(&live, &self.coordinators, key_type, key)
     }
 
-    /// Which broker coordinates a key, according to another one.
-    pub(super) fn coordinator_told_by(&self, broker: i32, key_type: i8, key: &str) -> Option<i32> {
+    /// The coordinator of a key, as far as a broker knows.
+    pub(super) fn coordinator_known_to(&self, broker: i32, key_type: i8, key: &str) -> Option<i32> {
         match self.views.get(&broker) {
             Some(view) => coordinator_among(&view.live, &view.coordinators, key_type, key),
             None => self.coordinator(key_type, key),
@@ -417,17 +422,17 @@ fn coordinator_among(live: &[i32], moved: &HashMap<(i8, String), i32>, key_type:
     live.get(hash.checked_rem(live.len())?).copied()
 }
 
-/// Makes the crate's own string from ours.
+/// Converts a string to that of the message crate.
 pub(super) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
 
-/// Makes the crate's topic name from ours.
+/// Converts a topic name to that of the message crate.
 pub(super) fn wire_name(name: &str) -> kafka_protocol::messages::TopicName {
     kafka_protocol::messages::TopicName(text(name))
 }
 
-/// Makes the message crate's id, whose type we do not depend on by name, from ours.
+/// Converts an id to that of the message crate, whose type we do not depend on by name.
 pub(super) fn wire_id<U: TryFrom<Vec<u8>> + Default>(id: TopicId) -> U {
     U::try_from(id.0.to_vec()).unwrap_or_default()
 }

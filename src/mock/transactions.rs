@@ -1,4 +1,4 @@
-//! What a partition knows of transactions: which are open, which were aborted, and up to where all is decided
+//! A partition's transactions: the open ones, the aborted ones, and the last stable offset
 //! (`ProducerStateManager.firstUnstableOffset`, `TransactionIndex`).
 
 use std::collections::BTreeMap;
@@ -16,16 +16,16 @@ pub(super) struct Aborted {
 /// The transactions of a partition.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transactions {
-    /// Producers with an open transaction, and the offset where it began.
+    /// The first offsets of open transactions, by producer.
     open: BTreeMap<i64, i64>,
-    /// Ended ones, by first offset and marker, whose marker is perhaps not replicated.
+    /// The first offset and the marker of transactions whose marker may not be replicated yet.
     ended: Vec<(i64, i64)>,
     /// In the order of their markers, not of their first offsets.
     aborted: Vec<Aborted>,
 }
 
 impl Transactions {
-    /// Notes a transactional batch.
+    /// Takes a transactional batch.
     pub(super) fn write(&mut self, producer_id: i64, offset: i64) {
         self.open.entry(producer_id).or_insert(offset);
     }
@@ -39,7 +39,7 @@ impl Transactions {
         self.open.keys().copied()
     }
 
-    /// Notes a marker. A producer without an open transaction can have one too; it changes nothing.
+    /// Takes a marker. One of a producer without an open transaction changes nothing.
     pub(super) fn end(&mut self, producer_id: i64, marker: i64, commit: bool, high_watermark: i64) {
         self.ended.retain(|(_, last)| *last >= high_watermark);
         let Some(first) = self.open.remove(&producer_id) else { return };
@@ -56,7 +56,7 @@ impl Transactions {
         self.open.values().copied().chain(unreplicated).fold(high_watermark, i64::min)
     }
 
-    /// The aborted transactions with anything in `from..to`.
+    /// The aborted transactions that overlap `from..to`.
     pub(super) fn aborted(&self, from: i64, to: i64) -> impl Iterator<Item = Aborted> {
         self.aborted.iter().copied().filter(move |aborted| aborted.last >= from && aborted.first < to)
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_stable_before_the_first_open_transaction() {
+    fn last_stable_offset_stops_at_first_open_transaction() {
         let mut transactions = Transactions::default();
         transactions.write(1, 10);
         transactions.write(2, 12);

@@ -1,6 +1,6 @@
-//! Reads the records of a v2 batch, once inflated, without allocating: the mock's own reading of the format.
+//! Decodes the records of a decompressed v2 batch without allocating. The decoder is the mock's own.
 
-/// One record as it lies in its batch.
+/// One record in its batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawRecord<'a> {
     pub(super) timestamp_delta: i64,
@@ -10,7 +10,7 @@ pub(super) struct RawRecord<'a> {
     pub(super) headers: RawHeaders<'a>,
 }
 
-/// A record's headers: already walked once, so that reading them again cannot fail.
+/// A record's headers, which were decoded once already, so that this cannot fail.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RawHeaders<'a> {
     count: usize,
@@ -25,7 +25,7 @@ impl<'a> RawHeaders<'a> {
     }
 }
 
-/// Walks records until they end or one is malformed.
+/// Decodes records until they end or one is malformed.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     rest: Cursor<'a>,
@@ -36,12 +36,12 @@ impl<'a> Walk<'a> {
         Self { rest: Cursor { bytes: records } }
     }
 
-    /// Whether every byte has been read.
+    /// Whether every byte was decoded.
     pub(super) fn is_done(&self) -> bool {
         self.rest.bytes.is_empty()
     }
 
-    /// The next record, or `None` where the bytes hold none.
+    /// The next record, or `None` where the bytes have no valid one.
     pub(super) fn next_record(&mut self) -> Option<RawRecord<'a>> {
         let length = usize::try_from(self.rest.varint()?).ok()?;
         let mut record = Cursor { bytes: self.rest.take(length)? };
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length and that many bytes; the length −1 is null, any other negative one malformed.
-    #[allow(clippy::option_option, reason = "the outer one says malformed, the inner one null")]
+    #[allow(clippy::option_option, reason = "the outer one is malformed, the inner one null")]
     fn nullable(&mut self) -> Option<Option<&'a [u8]>> {
         match self.varint()? {
             -1 => Some(None),

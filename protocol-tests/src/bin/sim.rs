@@ -1,4 +1,4 @@
-//! Runs the simulator: `--seed N [--trace]` one seed, or the smaller setting that a failure printed; `--seeds A..B` many.
+//! Runs the simulator: `--seed N [--trace]` runs one seed, or the smaller setting that a failure printed; `--seeds A..B` many.
 //!
 //! Exit status 0 when every promise held, 1 when one was broken, 2 for usage.
 

@@ -1,45 +1,45 @@
-//! What cannot be, and the events that show that it is.
+//! Anomalies, and the events that prove them.
 
 use std::fmt;
 
-/// A rule that a run must keep.
+/// A rule that every run must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// A commit is beyond a record that its process was not handed.
+    /// A commit is beyond a record that its process has not received.
     CommitAhead,
-    /// A send was decided other than once.
+    /// A send was not decided exactly once.
     DeliveryReportCount,
     /// One value is at two places.
     Duplicate,
-    /// A group's readers went past a record that none of them was handed.
+    /// The readers of a group passed a record that none of them received.
     GroupSkip,
     /// Two values are at one offset.
     InconsistentOffsets,
     /// Within one poll, records come in another order than in the log.
     IntNonmonotonicPoll,
-    /// Within one poll, a record is left out.
+    /// Within one poll, a record is missing.
     IntPollSkip,
     /// A send was decided after its deadline.
     LateDecision,
-    /// An acknowledged value was read by no one, though somebody read past it.
+    /// An acknowledged value was never read, although a reader passed it.
     LostWrite,
-    /// The history contradicts itself: a fault of whoever recorded it.
+    /// The history contradicts itself: a fault of its recorder.
     Malformed,
     /// A value is in another partition or topic than it was sent to, or than its acknowledgement says.
     Misrouted,
-    /// From one poll to the next, a process is handed what it was handed before, or what is before it.
+    /// From one poll to the next, a process receives a record again, or one before it.
     NonmonotonicPoll,
     /// Two sends of one process are in the log in the other order.
     NonmonotonicSend,
-    /// A value was read that nobody sent.
+    /// A value was read that was never sent.
     Phantom,
-    /// From one poll to the next, a record is left out.
+    /// From one poll to the next, a record is missing.
     PollSkip,
-    /// A value was read whose send was said not to be written.
+    /// A value was read whose send was reported as not written.
     ReadOfFailed,
-    /// Nobody read a partition to its end when all was over, so nothing can be said of what is lost.
+    /// No reader read a partition to its end after the run, so lost records cannot be found.
     Unfinished,
-    /// An acknowledged value is not in the log when all is over.
+    /// An acknowledged value is not in the log after the run.
     Unseen,
 }
 
@@ -66,7 +66,7 @@ impl Rule {
         Self::Unseen,
     ];
 
-    /// The name that Jepsen gives it, where it does.
+    /// Jepsen's name, where it has one.
     pub fn name(self) -> &'static str {
         match self {
             Self::CommitAhead => "commit-ahead",
@@ -94,11 +94,11 @@ impl Rule {
 /// A broken rule, and its proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anomaly {
-    /// Which rule.
+    /// The rule.
     pub rule: Rule,
-    /// What is wrong, in words.
+    /// The description.
     pub detail: String,
-    /// Indexes of the events that prove it.
+    /// The indexes of the events that prove it.
     pub events: Vec<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! What all rules look things up in: sends by value, and which value is known to be at which offset.
+//! The index that all rules use: sends by value, and values by offset.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ use super::Value;
 use super::reading;
 use super::sending;
 
-/// Names everything in a history that cannot be. A decision may be `slack` late, which is for the scheduler of the machine.
+/// Returns every anomaly of a history. A decision may be `slack` late, because of the scheduler of the machine.
 pub fn check(history: &History, slack: Duration) -> Vec<Anomaly> {
     let (index, mut anomalies) = Index::new(history);
     sending::check(&index, slack, &mut anomalies);
@@ -34,7 +34,7 @@ fn forsaken(event: &Event) -> Option<&TopicPartition> {
     }
 }
 
-/// A send, with all that is known of it.
+/// A send, and everything known about it.
 #[derive(Debug)]
 pub(super) struct Send<'h> {
     pub(super) value: &'h Value,
@@ -42,10 +42,10 @@ pub(super) struct Send<'h> {
     pub(super) topic: &'h TopicName,
     pub(super) partition: Option<i32>,
     pub(super) deadline: Duration,
-    /// The event of its invocation. Sends of a process were made in this order.
+    /// The event of its invocation. The sends of a process were invoked in this order.
     pub(super) invoked: u64,
     pub(super) accepted: Option<u64>,
-    /// Its log is not judged.
+    /// Whether its log is exempt from the rules.
     forsaken: bool,
     pub(super) decided: Vec<Decision<'h>>,
 }
@@ -58,7 +58,7 @@ pub(super) struct Decision<'h> {
 }
 
 impl Send<'_> {
-    /// Where it was said to be, by which event.
+    /// The acknowledged partition and offset, and the event.
     pub(super) fn acknowledged(&self) -> Option<(TopicPartition, Option<i64>, u64)> {
         if self.forsaken {
             return None;
@@ -79,7 +79,7 @@ pub(super) struct Known<'h> {
     pub(super) event: u64,
 }
 
-/// What is at each offset of a partition; more than one thing is an anomaly.
+/// The values at each offset of a partition; more than one is an anomaly.
 pub(super) type Log<'h> = BTreeMap<i64, Vec<Known<'h>>>;
 
 pub(super) struct Index<'h> {
@@ -87,15 +87,15 @@ pub(super) struct Index<'h> {
     pub(super) sends: Vec<Send<'h>>,
     pub(super) by_value: HashMap<&'h Value, usize>,
     pub(super) logs: BTreeMap<TopicPartition, Log<'h>>,
-    /// Every place where a value was read, each once, with the first event that saw it there.
+    /// The places where each value was read, with the first event that read it there.
     pub(super) read: HashMap<&'h Value, Vec<(TopicPartition, i64, u64)>>,
     pub(super) crashed: HashSet<u32>,
     /// Producers that promise neither order nor uniqueness.
     pub(super) lenient: HashSet<u32>,
     pub(super) groups: HashMap<u32, &'h str>,
-    /// Partitions whose logs are not judged.
+    /// Partitions whose logs are exempt from the rules.
     pub(super) forsaken: HashSet<&'h TopicPartition>,
-    /// Where partitions began in the end, where retention took something.
+    /// The final start offsets of partitions from which retention deleted records.
     pub(super) starts: HashMap<&'h TopicPartition, i64>,
 }
 
@@ -215,7 +215,7 @@ impl<'h> Index<'h> {
         }
     }
 
-    /// The first thing known to be at or after `from` and before `to`.
+    /// The first value that is known to be at or after `from` and before `to`.
     pub(super) fn first_between(&self, partition: &TopicPartition, from: i64, to: i64) -> Option<(i64, Known<'h>)> {
         if from >= to {
             return None;

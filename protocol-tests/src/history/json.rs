@@ -1,7 +1,7 @@
-//! One JSON line for each event, to be kept and judged again.
+//! One JSON line for each event, so that a history can be stored and checked again.
 //!
-//! The fields are those of Jepsen's histories: `i` index, `t` nanoseconds since the run began, `p` process, `f` what was done,
-//! `type` how far it is (`invoke`, `accept`, `ok`, `fail`, `info` where nobody knows), `v` with what.
+//! The fields are those of Jepsen's histories: `i` index, `t` nanoseconds since the run began, `p` process, `f` function, `type`
+//! phase (`invoke`, `accept`, `ok`, `fail`, `info` where the outcome is unknown), `v` value.
 
 use std::io;
 use std::io::BufRead;
@@ -30,7 +30,7 @@ impl History {
         Ok(())
     }
 
-    /// Reads what [`History::write`] wrote. An error names the line.
+    /// Parses the lines of [`History::write`]. An error names the line.
     pub fn read(lines: impl BufRead) -> io::Result<Self> {
         let mut history = Self::default();
         for (number, line) in (1..).zip(lines.lines()) {
@@ -64,7 +64,7 @@ impl Event {
         object
     }
 
-    /// Reads an object; `None` where it is no event.
+    /// Parses an object; `None` where it is no event.
     pub fn from_json(json: &Json) -> Option<Self> {
         Some(Self {
             index: json["i"].as_u64()?,

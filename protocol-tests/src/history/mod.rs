@@ -1,11 +1,11 @@
-//! What a run did and saw, and a judge that knows which of it cannot be.
+//! The history of a run, and the rules that it must keep.
 //!
-//! A [`History`] is a list of plain events: each send with its invocation, its acceptance and its decision, each poll with what
-//! it handed out, each commit, each move of a position. [`check`] reads it and names every [`Anomaly`] with the events that
-//! prove it. Neither knows where the events come from: the simulator, the mock and real brokers all make the same.
+//! A [`History`] is a list of plain events: each send with its invocation, its acceptance and its decision, each poll with its
+//! records, each commit, each move of a position. [`check`] returns every [`Anomaly`] with the events that prove it. Neither
+//! depends on the source of the events: the simulator, the mock and real brokers produce the same.
 //!
-//! A value names its write: no value may be sent twice. A *process* is one producer or one consumer from its making to its end;
-//! what comes after a restart is another process, because order is promised within one only.
+//! A value identifies its write: no value may be sent twice. A *process* is one producer or one consumer from its creation to its
+//! end; after a restart it is another process, because order is promised within one only.
 //!
 //! The rules are those of Jepsen's Kafka workload (`jepsen.tests.kafka`) that apply without transactions, and some of our own.
 
@@ -29,72 +29,72 @@ pub use self::check::check;
 pub use self::recorder::Recorder;
 pub use self::summary::Summary;
 
-/// What a record carries; unique among all sends of a history.
+/// The value of a record; unique among all sends of a history.
 pub type Value = Arc<str>;
 
-/// Something that happened.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its place in the history, from zero.
+    /// Its index in the history, from zero.
     pub index: u64,
-    /// When, since the run began.
+    /// The time since the run began.
     pub at: Duration,
-    /// Who did it.
+    /// The process.
     pub process: u32,
-    /// What it was.
+    /// The content.
     pub body: Body,
 }
 
-/// What sort of process begins.
+/// The kind of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A producer. One that is not idempotent may write twice and out of order.
     Producer {
-        /// Whether duplicates and disorder are anomalies.
+        /// Whether duplicates and reordering are anomalies.
         idempotent: bool,
     },
-    /// A consumer with partitions assigned by hand.
+    /// A consumer with assigned partitions.
     Consumer {
-        /// The group it commits for, if it does. One reader of a partition at a time.
+        /// The group that it commits for, if any. A partition has one reader at a time.
         group: Option<String>,
     },
 }
 
-/// What became of a send.
+/// The outcome of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It was acknowledged.
     Acknowledged {
-        /// Where to.
+        /// The partition.
         partition: i32,
-        /// At which offset; brokers do not always say.
+        /// The offset; brokers do not always report it.
         offset: Option<i64>,
     },
-    /// It was said to be in no log.
+    /// It was reported to be in no log.
     NotWritten(String),
-    /// It was said that it may be in the log.
+    /// It was reported that it may be in the log.
     InDoubt(String),
 }
 
-/// What became of a commit.
+/// The outcome of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It took place.
+    /// It took effect.
     Done,
-    /// It did not, for this reason.
+    /// It failed, for this reason.
     Failed(String),
-    /// Nobody knows, for this reason.
+    /// It is unknown, for this reason.
     InDoubt(String),
 }
 
-/// A record as a poll handed it out.
+/// A record that a poll returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Where it was.
+    /// The partition.
     pub partition: TopicPartition,
-    /// Its offset there.
+    /// The offset.
     pub offset: i64,
-    /// What it carried.
+    /// The value.
     pub value: Value,
 }
 
@@ -103,74 +103,73 @@ pub struct Seen {
 pub enum Body {
     /// The process begins.
     Opened(Role),
-    /// A send is asked for.
+    /// A send is invoked.
     Invoked {
         /// The topic.
         topic: TopicName,
         /// The partition, where the caller chose it.
         partition: Option<i32>,
-        /// What it carries.
+        /// The value.
         value: Value,
-        /// By when it is accepted or refused, since the run began.
+        /// The deadline of the acceptance, since the run began.
         deadline: Duration,
     },
     /// A send was accepted into the buffer.
     Accepted {
-        /// Which.
+        /// The value.
         value: Value,
-        /// By when it is decided, since the run began.
+        /// The deadline of the decision, since the run began.
         deadline: Duration,
     },
     /// A send was decided.
     Decided {
-        /// Which.
+        /// The value.
         value: Value,
-        /// How.
+        /// The outcome.
         outcome: Outcome,
     },
-    /// The process goes on elsewhere in a partition: it starts there, or was told to seek.
+    /// The position of the process in a partition is set: it starts there, or seeks.
     Moved {
-        /// Which partition.
+        /// The partition.
         partition: TopicPartition,
         /// The offset of the next record, where it is known: nothing from there on may be skipped.
         to: Option<i64>,
     },
-    /// A poll handed something out, or failed.
+    /// A poll returned records, or failed.
     Polled {
-        /// What, in order.
+        /// The records, in order.
         records: Vec<Seen>,
         /// Partitions whose position was moved within this poll by the consumer itself: a reset, a rebalance.
         moved: Vec<TopicPartition>,
-        /// How it failed.
+        /// The error.
         error: Option<String>,
     },
-    /// A commit is asked for.
+    /// A commit is invoked.
     CommitInvoked(Vec<(TopicPartition, i64)>),
     /// The last commit of the process ended.
     Committed(CommitOutcome),
-    /// The process read a partition from its first offset to its end, when nothing was written any more.
+    /// The process read a partition from its first offset to its end, after the last write.
     ReadToEnd {
-        /// Which partition.
+        /// The partition.
         partition: TopicPartition,
         /// Its first offset.
         from: i64,
         /// Its end.
         to: i64,
     },
-    /// The process was thrown away: sends that are not decided never will be.
+    /// The process crashed: its undecided sends will never be decided.
     Crashed,
-    /// The system broke its own word about a partition: a leader was elected uncleanly, the topic was made anew under its name,
-    /// brokers forgot who has written. What its log holds and what is read of it is judged no more; who sent is still answered
-    /// once and in time.
+    /// The cluster broke its promises about a partition: a leader was elected uncleanly, the topic was recreated, brokers forgot
+    /// producers. Its log and its readers are exempt from the rules; its sends must still be decided once and in time.
     Forsaken(TopicPartition),
-    /// Retention took what is before an offset of a partition: who had not read it never will.
+    /// Retention deleted the records of a partition before an offset, which cannot be read any more.
     Retained {
-        /// Which partition.
+        /// The partition.
         partition: TopicPartition,
         /// Its first offset from now on.
         start: i64,
     },
-    /// Something was done to the system, for the reader of the history.
+    /// A fault, for people who read the history.
     Fault(String),
 }
 
@@ -181,7 +180,7 @@ pub struct History {
 }
 
 impl History {
-    /// Adds an event; answers its index.
+    /// Adds an event; returns its index.
     pub fn push(&mut self, at: Duration, process: u32, body: Body) -> u64 {
         let index = u64::try_from(self.events.len()).expect("64 bits hold every length");
         self.events.push(Event { index, at, process, body });
@@ -193,12 +192,12 @@ impl History {
         &self.events
     }
 
-    /// The events to be changed, for planting faults. Indexes are put right by [`History::renumber`].
+    /// The events, mutable for planting faults. [`History::renumber`] restores the indexes.
     pub fn events_mut(&mut self) -> &mut Vec<Event> {
         &mut self.events
     }
 
-    /// Gives each event its place as its index.
+    /// Sets the index of each event to its place.
     pub fn renumber(&mut self) {
         for (index, event) in (0..).zip(&mut self.events) {
             event.index = index;

@@ -1,5 +1,5 @@
-//! The rules about reading: each process is handed every record from its position on, in order; it commits no more than that;
-//! and when all is over, what was acknowledged is there.
+//! The rules of reading: each process receives every record from its position on, in order; it commits no more than that; and
+//! after the run every acknowledged record is in the log.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -27,24 +27,24 @@ pub(super) fn check(history: &History, index: &Index<'_>, anomalies: &mut Vec<An
     ends(history, index, anomalies);
 }
 
-/// Where a process stands in a partition.
+/// The position of a process in a partition.
 #[derive(Clone, Copy, Debug)]
 struct Cursor {
-    /// Where it began since it was moved last.
+    /// The offset where it began since it was moved last.
     from: i64,
     /// The offset after the last record handed out.
     next: i64,
-    /// The event that put it there.
+    /// The event that set it.
     event: u64,
-    /// Nothing was handed out since it was moved: the next record has nothing to be after.
+    /// Whether no record was handed out since it was moved, so that the next one has no predecessor.
     fresh: bool,
 }
 
-/// What the readers of a group were handed of a partition.
+/// The records of a partition that the readers of a group received.
 #[derive(Debug, Default)]
 struct Group {
     handed: BTreeSet<i64>,
-    /// A reader was moved while it read: what it jumped over is no loss.
+    /// Whether a reader was moved while it read, so that skipped records are no loss.
     moved: bool,
 }
 
@@ -52,7 +52,7 @@ struct Readers<'h, 'a> {
     index: &'a Index<'h>,
     cursors: HashMap<(u32, TopicPartition), Cursor>,
     groups: BTreeMap<(&'h str, TopicPartition), Group>,
-    /// Stretches of partitions that somebody read from end to end.
+    /// Stretches of partitions that a reader read without a gap.
     passed: Vec<(TopicPartition, Cursor)>,
     anomalies: &'a mut Vec<Anomaly>,
 }
@@ -89,7 +89,7 @@ impl Readers<'_, '_> {
         }
     }
 
-    /// Ends a stretch. Answers whether anything was handed out in it.
+    /// Ends a stretch. Returns whether a record was handed out in it.
     fn leave(&mut self, process: u32, partition: &TopicPartition) -> bool {
         let Some(cursor) = self.cursors.remove(&(process, partition.clone())) else { return false };
         if !cursor.fresh {
@@ -108,7 +108,7 @@ impl Readers<'_, '_> {
         for record in records.iter().filter(|record| !self.index.forsaken.contains(&record.partition)) {
             let key = (event.process, record.partition.clone());
             let next = record.offset + 1;
-            // What this poll says before and after a move cannot be told apart, so only where it ends counts.
+            // The records before and after a move in this poll cannot be told apart, so only its end counts.
             let before = self.cursors.get(&key).copied().filter(|_| !moved.contains(&record.partition));
             let cursor = match before {
                 None => Cursor { from: record.offset, next, event: event.index, fresh: false },
@@ -124,7 +124,7 @@ impl Readers<'_, '_> {
         }
     }
 
-    /// Judges one record by where its process stood.
+    /// Checks one record against the position of its process.
     fn step(&mut self, event: &Event, record: &Seen, before: Cursor) {
         let within = before.event == event.index;
         let Seen { partition, offset, value } = record;
@@ -175,7 +175,7 @@ impl Readers<'_, '_> {
         }
     }
 
-    /// What was acknowledged, lies within what somebody read, and was read by no one.
+    /// Finds acknowledged records in stretches that were read, which no reader received.
     fn losses(&mut self) {
         for send in self.index.sends.iter().filter(|send| !self.index.read.contains_key(send.value)) {
             let Some((partition, Some(offset), acknowledged)) = send.acknowledged() else { continue };
@@ -191,7 +191,7 @@ impl Readers<'_, '_> {
     }
 }
 
-/// Holds what was acknowledged against what those read who read a partition to its end.
+/// Compares the acknowledged records with those of readers that read a partition to its end.
 fn ends(history: &History, index: &Index<'_>, anomalies: &mut Vec<Anomaly>) {
     let mut finished: HashMap<&TopicPartition, Vec<(u32, i64, u64)>> = HashMap::new();
     for event in history.events() {

@@ -1,4 +1,4 @@
-//! Writes down what live producers and consumers do, from any task.
+//! Records the history of live producers and consumers, from any task.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -22,7 +22,7 @@ use super::Role;
 use super::Seen;
 use super::Value;
 
-/// A history being written. Cheap to clone.
+/// A history that is being recorded. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     start: Instant,
@@ -37,7 +37,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Begins; times are counted from here.
+    /// Begins a history; its times start here.
     #[allow(clippy::disallowed_methods)]
     pub fn new() -> Self {
         Self { start: Instant::now(), history: Arc::default(), processes: Arc::default() }
@@ -52,14 +52,14 @@ impl Recorder {
         self.start.elapsed()
     }
 
-    /// Begins a process; answers its number.
+    /// Begins a process; returns its number.
     pub fn open(&self, role: Role) -> u32 {
         let process = self.processes.fetch_add(1, Ordering::Relaxed);
         self.push(process, Body::Opened(role));
         process
     }
 
-    /// Writes an event down.
+    /// Records an event.
     pub fn push(&self, process: u32, body: Body) {
         let mut history = self.lock();
         // Read under the lock, so that times and indexes are in one order.
@@ -67,12 +67,12 @@ impl Recorder {
         history.push(at, process, body);
     }
 
-    /// Writes down how a send ended.
+    /// Records the outcome of a send.
     pub fn decided(&self, process: u32, value: Value, outcome: &Result<Receipt, Error>) {
         self.push(process, Body::Decided { value, outcome: outcome_of(outcome) });
     }
 
-    /// Writes down what a poll handed out; `value` tells what a record carries.
+    /// Records a poll; `value` returns the value of a record.
     pub fn polled(&self, process: u32, records: &Records, value: impl Fn(&[u8]) -> Value) {
         let seen = |record: ottla::consumer::ConsumedRecord<'_>| Seen {
             partition: TopicPartition::new(record.topic.clone(), record.partition),
@@ -88,13 +88,13 @@ impl Recorder {
         self.push(process, body);
     }
 
-    /// Takes what was written down so far: a long run leaves a lot, which nobody wants twice.
+    /// Takes the events so far, which are many after a long run, without a copy.
     pub fn take(&self) -> History {
         std::mem::take(&mut self.lock())
     }
 }
 
-/// How a send ended, as histories have it. An error that does not say whether the record was written leaves it in doubt.
+/// The outcome of a send in a history. An error that does not say whether the record was written leaves it in doubt.
 fn outcome_of(outcome: &Result<Receipt, Error>) -> Outcome {
     match outcome {
         Ok(receipt) => Outcome::Acknowledged { partition: receipt.partition, offset: receipt.offset },

@@ -1,4 +1,4 @@
-//! The rules about sends: each is decided once and in time, and the logs hold what the decisions say, once and in order.
+//! The rules of sends: each is decided once and in time, and the logs agree with the decisions, once and in order.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a run came to, in numbers.
+//! The numbers of a run.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,26 +14,26 @@ use super::Value;
 pub struct Summary {
     /// Sends that were acknowledged.
     pub acknowledged: u64,
-    /// Sends that were said not to be written.
+    /// Sends that were reported as not written.
     pub not_written: u64,
-    /// Sends of which nobody knows.
+    /// Sends in doubt.
     pub in_doubt: u64,
     /// Sends in doubt that turned out to be in the log.
     pub in_doubt_read: u64,
-    /// The longest that a send took, from its invocation to its decision.
+    /// The longest time from an invocation to its decision.
     pub slowest: Duration,
-    /// The most that a decision was late, by its own deadline.
+    /// The longest delay of a decision after its deadline.
     pub late: Duration,
-    /// Records that were handed out, each as often as it was.
+    /// Records that were handed out, duplicates included.
     pub handed_out: u64,
-    /// Commits that took place.
+    /// Commits that took effect.
     pub commits: u64,
-    /// Things done to the system.
+    /// Faults.
     pub faults: u64,
 }
 
 impl Summary {
-    /// Counts over these events, which may be some of a history's.
+    /// Counts these events, which may be a part of a history.
     pub fn of<'h>(events: impl Iterator<Item = &'h Event> + Clone) -> Self {
         let mut summary = Self::default();
         let mut begun: HashMap<&Value, (Duration, Duration)> = HashMap::new();

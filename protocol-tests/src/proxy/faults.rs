@@ -1,4 +1,4 @@
-//! What is done to single frames.
+//! Faults of single frames.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use tokio::sync::watch;
 
 use super::Direction;
 
-/// What is done to a frame.
+/// The fault of a frame.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// The connection is closed instead.
     Cut,
-    /// It passes this much later, and what is behind it too.
+    /// It passes this much later, and so do the frames behind it.
     Delay(Duration),
     /// It does not pass; the connection stays.
     Drop,
-    /// It waits, and what is behind it too, until it is released: see [`Proxy::hold`](super::Proxy::hold).
+    /// It waits, and so do the frames behind it, until it is released: see [`Proxy::hold`](super::Proxy::hold).
     Hold(Gate),
     /// It passes after the one behind it.
     Swap,
@@ -30,7 +30,7 @@ pub struct Gate {
     released: watch::Receiver<bool>,
 }
 
-/// The side of a held frame that decides. Dropping it releases the frame.
+/// The side of a held frame that releases it. Dropping it releases the frame, too.
 #[derive(Debug)]
 pub struct Held {
     arrived: watch::Receiver<bool>,
@@ -46,13 +46,13 @@ pub(super) fn gate() -> (Held, Gate) {
 impl Gate {
     pub(super) async fn pass(mut self) {
         self.arrived.send_replace(true);
-        // An error is the other side's end, which releases too.
+        // An error means that the other side was dropped, which releases, too.
         let _ = self.released.wait_for(|released| *released).await;
     }
 }
 
 impl Held {
-    /// Waits until the frame is here. Answers whether it came: the proxy may forget it by [`Proxy::calm`](super::Proxy::calm).
+    /// Waits for the frame. Returns whether it arrived: [`Proxy::calm`](super::Proxy::calm) may end the fault.
     pub async fn arrived(&mut self) -> bool {
         self.arrived.wait_for(|arrived| *arrived).await.is_ok()
     }

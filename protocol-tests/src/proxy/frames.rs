@@ -1,10 +1,10 @@
-//! What a frame says of itself, and a memory of those that went by.
+//! The headers of frames, and a log of those that passed.
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Which way a frame goes.
+/// The direction of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// To the broker.
@@ -16,25 +16,25 @@ pub enum Direction {
 /// A frame that arrived at the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// When, since the proxy began.
+    /// The time since the proxy began.
     pub at: Duration,
-    /// On which connection, counted from one.
+    /// The connection, counted from one.
     pub connection: u64,
-    /// Which way it goes.
+    /// The direction.
     pub direction: Direction,
-    /// Of which API; −1 for a response to no request.
+    /// The API key; −1 for a response to no request.
     pub api_key: i16,
-    /// In which version.
+    /// The version.
     pub version: i16,
-    /// By what a response is known to belong to its request.
+    /// The correlation id.
     pub correlation: i32,
-    /// Bytes, without the length before it.
+    /// The size in bytes, without its prefix.
     pub length: usize,
-    /// What was done to it, if anything.
+    /// Its fault, if any.
     pub fault: Option<String>,
 }
 
-/// Frames remembered.
+/// The number of logged frames.
 const FRAMES_MAX: usize = 100_000;
 
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl FrameLog {
     }
 }
 
-/// Which requests of a connection wait for their answers.
+/// The requests of a connection that wait for their responses.
 #[derive(Debug, Default)]
 pub struct Correlations(HashMap<i32, (i16, i16)>);
 

@@ -1,8 +1,8 @@
 //! A TCP proxy that knows Kafka's frames: it can hold, drop, delay, swap, truncate or cut at one request or response of one
 //! API, and slow down, stall, refuse or cut all connections.
 //!
-//! A [`Proxy`] stands before one broker. Clients come to it by [`Through`], a connector that dials the proxy where the
-//! client means the broker, so that no broker has to advertise anything else.
+//! A [`Proxy`] stands before one broker. Clients reach it by [`Through`], a connector that dials the proxy instead of the broker,
+//! so that brokers advertise their own addresses.
 //!
 //! ```text
 //! client ──frames──→ pump(requests) ──→ Faults? ──→ Weather ──→ broker
@@ -40,14 +40,14 @@ pub use self::frames::Direction;
 pub use self::frames::Frame;
 use self::frames::FrameLog;
 
-/// What the way through the proxy is like.
+/// The conditions of the way through the proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weather {
     /// Each frame is this late.
     pub latency: Duration,
-    /// So many bytes pass in a second, in each direction of each connection.
+    /// The limit of bytes in a second, in each direction of each connection.
     pub bytes_per_second: Option<u32>,
-    /// Nothing passes; what was sent passes later.
+    /// Nothing passes; the sent bytes pass later.
     pub stalled: bool,
     /// New connections are closed at once.
     pub refusing: bool,
@@ -68,7 +68,7 @@ struct Shared {
     start: Instant,
     state: Mutex<State>,
     weather: watch::Sender<Weather>,
-    /// How often everything was cut.
+    /// The number of times that all connections were cut.
     cuts: watch::Sender<u64>,
 }
 
@@ -86,7 +86,7 @@ impl Shared {
 }
 
 impl Proxy {
-    /// Listens on a free port of 127.0.0.1 for what is meant for `broker`.
+    /// Listens on a free port of 127.0.0.1 for connections to `broker`.
     #[allow(clippy::disallowed_methods)]
     pub async fn start(broker: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -103,29 +103,29 @@ impl Proxy {
         Ok(Self { shared, address, _tasks: tasks })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it leads.
+    /// The address of the broker.
     pub fn broker(&self) -> SocketAddr {
         self.shared.broker
     }
 
-    /// Does this to the next `times` frames of an API, or of any API, in this direction.
+    /// Applies a fault to the next `times` frames of an API, or of any API, in this direction.
     pub fn inject(&self, direction: Direction, api_key: Option<i16>, fault: Fault, times: u32) {
         self.shared.state().faults.add(direction, api_key, fault, times);
     }
 
-    /// Holds the next frame of an API in this direction, and what comes behind it, until it is released.
+    /// Holds the next frame of an API in this direction, and those behind it, until it is released.
     pub fn hold(&self, direction: Direction, api_key: i16) -> Held {
         let (held, gate) = faults::gate();
         self.inject(direction, Some(api_key), Fault::Hold(gate), 1);
         held
     }
 
-    /// Makes the weather, for connections that are there and those to come.
+    /// Sets the weather of all connections, present and future.
     pub fn set_weather(&self, weather: Weather) {
         self.shared.weather.send_replace(weather);
     }
@@ -135,7 +135,7 @@ impl Proxy {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Ends all faults: frames that are held pass, the weather is fine.
+    /// Ends all faults: held frames pass, the weather is fine.
     pub fn calm(&self) {
         self.shared.state().faults.clear();
         self.set_weather(Weather::default());
@@ -164,19 +164,19 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-/// Leads a client through proxies: where it means a broker, the broker's proxy is dialled. There is no other way.
+/// Leads a client through proxies: it dials the proxy of each broker, and nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct Through(HashMap<(String, u16), SocketAddr>);
 
 impl Through {
-    /// Leads through these.
+    /// Leads through these proxies.
     pub fn proxies<'p>(proxies: impl IntoIterator<Item = &'p Proxy>) -> Self {
         let entry = |proxy: &Proxy| ((proxy.broker().ip().to_string(), proxy.broker().port()), proxy.address());
         Self(proxies.into_iter().map(entry).collect())
     }
 }
 
-/// What a connector gives in the end.
+/// The result of a connector.
 type Dialling<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
 impl Connector for Through {

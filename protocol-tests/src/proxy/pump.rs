@@ -18,17 +18,17 @@ use super::Frame;
 use super::Shared;
 use super::frames::Correlations;
 
-/// The longest frame that is believed.
+/// The limit of a frame's size.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 
-/// When bytes are rationed, so many are written at once.
+/// The bytes that are written at once where their rate is limited.
 const RATION: usize = 4 * 1024;
 
 /// Serves a connection until either side, or a fault, ends it.
 pub(super) async fn connection(shared: Arc<Shared>, number: u64, client: TcpStream) {
     let mut cuts = shared.cuts.subscribe();
     let Ok(broker) = TcpStream::connect(shared.broker).await else { return };
-    // Without it frames wait for each other; if it cannot be had, they do.
+    // Without it frames wait for each other. It is optional.
     let _ = (client.set_nodelay(true), broker.set_nodelay(true));
     let correlations = Mutex::default();
     let (from_client, to_client) = client.into_split();
@@ -36,7 +36,7 @@ pub(super) async fn connection(shared: Arc<Shared>, number: u64, client: TcpStre
     let pump = |direction, from, to| Pump { shared: &shared, correlations: &correlations, number, direction, from, to };
     let requests = pump(Direction::Request, from_client, to_broker);
     let responses = pump(Direction::Response, from_broker, to_client);
-    // However it ends, both sides are closed.
+    // Both sides are closed in every case.
     tokio::select! {
         _ = requests.run() => {}
         _ = responses.run() => {}
@@ -92,7 +92,7 @@ impl Pump<'_> {
         if body < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(frame) }
     }
 
-    /// Notes a frame, and tells what is to be done to it.
+    /// Logs a frame, and returns its fault.
     fn fault(&self, frame: &[u8]) -> Option<Fault> {
         let mut correlations = self.correlations.lock().unwrap_or_else(PoisonError::into_inner);
         let head = correlations.head(self.direction, &frame[4..]);

@@ -1,5 +1,5 @@
-//! The run as the judge of histories knows runs: what [`crate::history::check`] holds real brokers and clients to, it holds the
-//! simulator to, beside the ghost and without knowing it.
+//! The history of a run, for the judge of histories: [`crate::history::check`] checks the simulator as it checks real brokers and
+//! clients, independently of the ghost.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -22,28 +22,28 @@ use crate::history::Seen;
 use crate::history::Value;
 use crate::history::check;
 
-/// What happened so far.
+/// The history so far.
 #[derive(Debug, Default)]
 pub(super) struct Chronicle {
     history: History,
     now: Duration,
-    /// How long nobody could act, in all.
+    /// The total time in which nothing could happen.
     stop: Duration,
     topics: Vec<TopicName>,
     writers: BTreeMap<(usize, u32), u32>,
     readers: BTreeMap<usize, u32>,
-    /// Where which process began.
+    /// The partitions in which each process has begun.
     begun: BTreeSet<(u32, Place)>,
     processes: u32,
 }
 
 impl Chronicle {
-    /// Time goes on.
+    /// Advances the time.
     pub(super) fn at(&mut self, now: u64) {
         self.now = Duration::from_micros(now);
     }
 
-    /// Time went on, and nobody could act meanwhile.
+    /// Advances the time by a jump in which nothing could happen.
     pub(super) fn jumped(&mut self, now: u64) {
         self.stop += Duration::from_micros(now).saturating_sub(self.now);
         self.at(now);
@@ -81,7 +81,7 @@ impl Chronicle {
         self.push(process, Body::Accepted { value, deadline });
     }
 
-    /// Something was said of a record.
+    /// A producer reported the outcome of a record.
     pub(super) fn decided(&mut self, writer: (usize, u32), place: Place, number: u64, said: Said) {
         let Some(process) = self.writers.get(&writer).copied() else { return };
         let outcome = match said {
@@ -92,13 +92,13 @@ impl Chronicle {
         self.push(process, Body::Decided { value: value(number), outcome });
     }
 
-    /// A consumer begins; one of this number that was before has ended.
+    /// A consumer begins; an earlier one of this number has ended.
     pub(super) fn opened(&mut self, reader: usize) {
         let process = self.open(Role::Consumer { group: Some(group(reader)) });
         self.readers.insert(reader, process);
     }
 
-    /// A consumer begins in a partition, or goes elsewhere.
+    /// A consumer begins in a partition, or seeks.
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: &Begin) {
         let to = match begin {
             Begin::Offset(offset) => Some(*offset),
@@ -112,12 +112,12 @@ impl Chronicle {
         self.moved(process, place, to);
     }
 
-    /// A consumer was moved, and said so.
+    /// A consumer reported that its position was moved.
     pub(super) fn reset(&mut self, reader: usize, place: Place, to: i64) {
         self.moved(self.readers[&reader], place, Some(to));
     }
 
-    /// What is jumped over is left out by intent.
+    /// The records between are skipped on purpose.
     fn moved(&mut self, process: u32, place: Place, to: Option<i64>) {
         let partition = self.key(place);
         let moved = vec![partition.clone()];
@@ -138,19 +138,19 @@ impl Chronicle {
         self.push(process, Body::CommitInvoked(vec![(partition, offset)]));
     }
 
-    /// The system broke its word about a partition.
+    /// The cluster broke its promises about a partition.
     pub(super) fn forsaken(&mut self, place: Place) {
         let partition = self.key(place);
         self.push(u32::MAX, Body::Forsaken(partition));
     }
 
-    /// Retention took what is before `start`.
+    /// Retention deleted the records before `start`.
     pub(super) fn retained(&mut self, place: Place, start: i64) {
         let partition = self.key(place);
         self.push(u32::MAX, Body::Retained { partition, start });
     }
 
-    /// Ends the history with what each log holds, and answers the first thing in it that cannot be.
+    /// Ends the history with the records of each log, and returns its first anomaly.
     pub(super) fn judge<'l>(
         mut self,
         logs: impl Iterator<Item = (Place, [i64; 2], &'l [(i64, u64)])>,

@@ -1,4 +1,4 @@
-//! What is going to happen, in the order in which it will.
+//! Events, in the order in which they happen.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use ottla::internals::record::ClosedBatch;
 use super::peer::Lane;
 use super::setting::Fault;
 
-/// Something that happens at a time.
+/// An event at a virtual time.
 #[derive(Debug)]
 pub(super) enum Event {
     /// Bytes arrive at a client.
     Bytes { link: u64, bytes: Bytes },
-    /// A client learns that a connection is gone.
+    /// A client notices that a connection is closed.
     Closed { link: u64 },
-    /// An attempt to connect comes to something.
+    /// An attempt to connect ends.
     Dialled { client: usize, broker: i32, lane: Lane },
-    /// A fault that lasts is over.
+    /// A fault that lasts ends.
     Over { fault: Fault, broker: i32 },
-    /// A broker learns that a connection is gone.
+    /// A broker notices that a connection is closed.
     Fin { link: u64 },
     /// A frame arrives at a broker.
     Frame { link: u64, frame: Bytes },
@@ -32,11 +32,11 @@ pub(super) enum Event {
     LinkTimer { link: u64 },
     /// A client's metadata is too old (`metadata.max.age.ms`).
     MaxAge { client: usize },
-    /// Something that a broker waits for.
+    /// The timer of the mock.
     Mock,
-    /// A client asks for metadata.
+    /// A client requests metadata.
     Refresh { client: usize },
-    /// A reader tries again to reach its coordinator.
+    /// A reader retries an operation of its coordinator.
     Retry { client: usize, operation: u64 },
     /// A batch is sealed.
     Sealed { client: usize, life: u32, key: Key, id: u64, closed: ClosedBatch },
@@ -44,7 +44,7 @@ pub(super) enum Event {
     Strike,
     /// A core's deadline.
     Timer { client: usize },
-    /// A reader takes, or goes on reading, what it was given.
+    /// A reader takes a chunk, or continues to read one.
     Turn { client: usize },
     /// Bytes flow again between a client and a broker.
     Unclog { client: usize, broker: i32 },
@@ -53,7 +53,7 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// Numbers that tell it apart from others, for the trace.
+    /// Numbers that identify it in the trace.
     #[expect(clippy::decimal_bitwise_operands, reason = "the kinds are counted")]
     pub(super) fn words(&self) -> [u64; 2] {
         let pair = |client: usize, broker: i32| (client as u64) << 8 | u64::from(broker.unsigned_abs());
@@ -81,7 +81,7 @@ impl Event {
     }
 }
 
-/// Events by their time, and by their turn where the time is the same.
+/// Events by time, and in the order of insertion where the time is the same.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     events: BTreeMap<(u64, u64), Event>,

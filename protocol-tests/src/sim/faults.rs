@@ -1,4 +1,4 @@
-//! What strikes, and when: one fault after the other until the world heals.
+//! The faults that strike, one after the other until the world heals.
 
 use ottla::internals::wire::Api;
 use ottla::mock;
@@ -8,7 +8,7 @@ use super::event::Event;
 use super::setting::Fault;
 use super::setting::Odd;
 
-/// Faults that strike by themselves; the others lie in wait on the wires.
+/// Faults that strike by themselves; the others strike when bytes are on the wire.
 const STRIKES: &[Fault] = &[
     Fault::BatchLimit,
     Fault::Clog,
@@ -38,10 +38,9 @@ const STRIKES: &[Fault] = &[
     Fault::WallClock,
 ];
 
-/// Error codes that a broker may answer without having done anything.
+/// Error codes that a broker may answer to a request without effect.
 ///
-/// Not among them are those by which a broker says what it has done: `OUT_OF_ORDER_SEQUENCE_NUMBER` and
-/// `DUPLICATE_SEQUENCE_NUMBER` would be lies.
+/// `OUT_OF_ORDER_SEQUENCE_NUMBER` and `DUPLICATE_SEQUENCE_NUMBER` are not among them, because they state what the log has.
 const CODES: &[(Api, &[i16])] = &[
     (Api::Produce, &[2, 3, 5, 6, 7, 9, 10, 19, 20, 29, 31, 47, 56, 59, 74, 75, 87, 89, 100, 103, -1, 999]),
     (Api::Fetch, &[1, 2, 3, 5, 6, 9, 29, 56, 74, 75, 78, 100, 103, -1, 999]),
@@ -171,7 +170,7 @@ impl Context {
         }
     }
 
-    /// Brokers forget who has written. In truth it takes a day: nothing that was sent before may arrive after it.
+    /// A partition forgets its producers. In Kafka this takes a day, so no request that was sent before may arrive after it.
     fn expire(&mut self, place: (usize, i32)) -> bool {
         let waits = self.setting.has(Fault::Delay) || self.setting.has(Fault::HoldReplication);
         if waits || self.net.writes > 0 || !self.ghost.is_quiet(place) {
@@ -182,7 +181,7 @@ impl Context {
         true
     }
 
-    /// A fault that lasts is over.
+    /// A fault that lasts ends.
     pub(super) fn over(&mut self, fault: Fault, broker: i32) {
         match fault {
             Fault::BatchLimit => {
@@ -226,7 +225,7 @@ impl Context {
         true
     }
 
-    /// Every copy that readers read has all that is replicated.
+    /// The copies of all followers catch up.
     fn catch_up(&mut self) {
         for place in self.places() {
             for broker in self.mock.brokers() {
@@ -240,7 +239,7 @@ impl Context {
         let Some((start, end)) = self.mock.offsets(name, place.1).filter(|(start, end)| start + 1 < *end) else {
             return false;
         };
-        // As Kafka's active segment, the last batch is never compacted.
+        // The last batch is never compacted, as Kafka's active segment is not.
         let until = self.rng.i64(start + 1..end);
         self.observe();
         self.mock.compact(&self.topics[place.0], place.1, until);
@@ -257,7 +256,7 @@ impl Context {
         self.mock.create_topic(&self.topics[topic], count);
     }
 
-    /// Stops links one by one, in random order, and lets them go in another.
+    /// Clogs links one by one, in random order, and unclogs them in another.
     fn swizzle(&mut self, lasts: u64) {
         let clients = self.setting.writers + self.setting.readers;
         let mut pairs: Vec<(usize, i32)> =
@@ -304,7 +303,7 @@ impl Context {
         true
     }
 
-    /// A partition's leader dies with what only it has; the one that takes over may lack even what was acknowledged.
+    /// A partition's leader crashes with the records that only it has; its successor may lack even acknowledged ones.
     fn lose_tail(&mut self, place: (usize, i32), lasts: u64) -> bool {
         let name = self.topics[place.0].clone();
         let Some((start, end)) = self.mock.offsets(&name, place.1).filter(|(start, end)| start < end) else {
@@ -321,7 +320,7 @@ impl Context {
         true
     }
 
-    /// Everything works again.
+    /// The faults end, and everything works again.
     pub(super) fn heal(&mut self) {
         self.trace.say(self.now, || "* the world heals".to_owned());
         self.healed = true;

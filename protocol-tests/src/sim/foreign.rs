@@ -1,16 +1,16 @@
-//! Producers that are not ours: they write transactions, several at a time into one partition, and commit or abort them.
+//! Foreign producers: they write transactions, several at a time into one partition, and commit or abort them.
 
 use ottla::mock::NewBatch;
 
 use super::Context;
 use super::ghost::Place;
 
-/// How many there are. Their ids are below those that the mock hands out.
+/// The number of foreign producers. Their ids are below those that the mock assigns.
 const PRODUCERS: i64 = 3;
 const FIRST_ID: i64 = 500;
 
 impl Context {
-    /// One of them writes, or ends a transaction. Answers whether there is such a partition.
+    /// A foreign producer writes or ends a transaction. Returns whether the partition has a leader.
     pub(super) fn transact(&mut self, place: Place) -> bool {
         if self.mock.leader(&self.topics[place.0], place.1).is_none() {
             return false;
@@ -28,7 +28,7 @@ impl Context {
         let values: Vec<u64> = (0..self.rng.u8(1..4)).map(|_| self.ghost.foreign(place, producer)).collect();
         self.trace.say(self.now, || format!("* foreign producer {producer} writes {values:?} to {place:?}"));
         let records = values.iter().map(|value| (None::<String>, Some(format!("{value}.foreign"))));
-        // The mock takes any sequence from a test; each one is another, so that no batch is taken for a duplicate.
+        // The mock accepts any sequence from a test. Each is different, so that no batch looks like a duplicate.
         let sequence = i32::try_from(values[0]).expect("a run has few records");
         let batch = NewBatch::of_nullable(records).by(producer, 0, sequence).transactional();
         self.mock.append(&self.topics[place.0], place.1, &batch);

@@ -1,6 +1,7 @@
-//! What must hold at every moment, known by one who sees all sides: the logs, what was sent, what was said, what was read.
+//! The promises that hold at every moment, checked with all sides in view: the logs, the sent batches, the outcomes, the records
+//! that were read.
 //!
-//! Nothing here knows how the client works. The first promise that is broken ends the run.
+//! Nothing here knows how the client works. The first broken promise ends the run.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -20,22 +21,22 @@ use super::reading::Follow;
 use super::setting::Promise;
 use super::trace::fingerprint;
 
-/// How late after its deadline a delivery may be decided, in microseconds: timers have that much slack.
+/// How late after its deadline a record may be decided, in microseconds: the slack of timers.
 const SLACK_US: u64 = 200;
 
-/// Batches that may be in flight for a partition: as many as a broker remembers.
+/// The limit of batches in flight for a partition: as many as a broker remembers.
 const IN_FLIGHT_MAX: usize = 5;
-/// How long a client may take, in virtual microseconds, to find its way in a world that has healed: the longest request timeout
-/// of a request that was lost before, twice over, and the back-offs between.
+/// The time that a client may take to recover once the world has healed, in virtual microseconds: twice the longest request
+/// timeout, for a request that was lost before, and the back-offs between.
 const RECOVERY_US: u64 = 8_000_000;
 
-/// Requests of one client that brought it nothing, in one virtual second.
+/// The limit of requests of one client without a result, in one virtual second.
 const STORM: u64 = 600;
 
 /// A partition, by the number of its topic.
 pub(super) type Place = (usize, i32);
 
-/// What was said of a record.
+/// The outcome that a producer reported of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Acknowledged(Option<i64>),
@@ -52,20 +53,20 @@ impl From<Written> for Said {
     }
 }
 
-/// Where a record came to be in a log.
+/// A record's place in a log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placing {
     pub(super) incarnation: u32,
     pub(super) offset: i64,
-    /// The record before it, as it was then.
+    /// The record before it at the time of the append.
     pub(super) before: Option<(i64, u64)>,
-    /// It is there still, or retention took it.
+    /// It is still there, or retention deleted it.
     live: bool,
-    /// Compaction may have taken it: a reader may pass it over.
+    /// Compaction removed it: a reader may skip it.
     pub(super) compacted: bool,
 }
 
-/// What became of a transaction in a partition.
+/// The state of a transaction in a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Open,
@@ -78,15 +79,15 @@ pub(super) enum Fate {
 pub(super) struct Transaction {
     producer: i64,
     pub(super) fate: Fate,
-    /// Where the marker is.
+    /// The offset of the marker.
     marker: Option<i64>,
-    /// The log lost its marker: readers saw another end of it than there is.
+    /// The log lost its marker, so readers may have seen another end of it.
     pub(super) wavered: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Record {
-    /// The producer's number, and how often it was started.
+    /// The number of the producer, and how often it was started.
     writer: (usize, u32),
     promise: Promise,
     pub(super) place: Place,
@@ -95,7 +96,7 @@ pub(super) struct Record {
     must: bool,
     said: Option<Said>,
     pub(super) placings: Vec<Placing>,
-    /// The cluster lost part of the log while it was on its way: nobody promises its order.
+    /// The cluster lost part of the log while the record was in flight, so its order is not promised.
     disturbed: bool,
     /// It was written by a producer that is not ours.
     pub(super) transaction: Option<Transaction>,
@@ -107,21 +108,21 @@ pub(super) struct Shadow {
     pub(super) incarnation: u32,
     pub(super) start: i64,
     pub(super) end: i64,
-    /// Where what all replicas have ends, which is all that consumers see.
+    /// The high watermark, which limits what consumers see.
     pub(super) high_watermark: i64,
-    /// There is such a partition.
+    /// Whether the partition exists.
     pub(super) exists: bool,
     /// How often it ceased to exist.
     pub(super) absences: u32,
-    /// Where all transactions are decided up to.
+    /// The last stable offset.
     pub(super) stable: i64,
     pub(super) entries: Vec<(i64, u64)>,
     last_of: BTreeMap<(usize, u32), u64>,
-    /// How often part of it was deleted, cut off or replaced.
+    /// How often part of it was deleted, truncated or replaced.
     pub(super) upheavals: u32,
-    /// It forgot producers, so that it took any sequence: an order that nobody can promise.
+    /// It forgot producers, so it accepted any sequence: the order of records is not promised.
     forgetful: bool,
-    /// How often it was cut off or replaced.
+    /// How often it was truncated or replaced.
     pub(super) breaks: u32,
 }
 
@@ -130,12 +131,12 @@ pub(super) struct Shadow {
 struct Stream {
     next: u32,
     sent: BTreeMap<u32, u64>,
-    /// Sequences of batches that were refused as too large, up to an end each: parts may have them.
+    /// The sequences of batches that were refused as too large, which their parts may use.
     free: BTreeMap<u32, u32>,
 }
 
 impl Stream {
-    /// Takes sequences out of those that are free, if all of them are.
+    /// Takes sequences that are free, if all of them are.
     fn take(&mut self, first: u32, end: u32) -> bool {
         let Some(free) = self.free.get(&first).copied().filter(|free| end <= *free) else { return false };
         self.free.remove(&first);
@@ -150,7 +151,7 @@ impl Stream {
 #[derive(Debug)]
 struct Flight {
     place: Place,
-    /// Under which identity, and from which sequence up to which.
+    /// The identity, and the range of sequences.
     stamp: Option<((i64, i16), u32, u32)>,
 }
 
@@ -160,18 +161,18 @@ struct Asking {
     vain: i64,
 }
 
-/// The one who sees all.
+/// The observer of all sides.
 #[derive(Debug, Default)]
 pub(super) struct Ghost {
     broken: Option<String>,
     pub(super) records: Vec<Record>,
     pub(super) logs: BTreeMap<Place, Shadow>,
     due: BTreeSet<(u64, u64)>,
-    /// Nothing could be done before this.
+    /// Nothing could happen before this time.
     grace: u64,
     streams: BTreeMap<(i64, i16, Place), Stream>,
     in_flight: BTreeMap<(usize, Place), usize>,
-    /// What each producer promises, and the sequence with which it begins under a new id.
+    /// The promise of each producer, and its first sequence under a new id.
     promises: Vec<(Promise, Sequence)>,
     requests: BTreeMap<(usize, u64), Vec<Flight>>,
     budgets: BTreeMap<usize, i64>,
@@ -180,18 +181,18 @@ pub(super) struct Ghost {
     pub(super) follows: BTreeMap<(usize, Place), Follow>,
     pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,
     pub(super) asked: BTreeMap<(usize, Place), Asked>,
-    /// Where a log ended when a consumer began, and how often it had been cut by then.
+    /// The end of a log when a consumer began, and how often it had been truncated by then.
     pub(super) bounds: BTreeMap<(usize, Place), (i64, u32)>,
     /// Consumers that read committed records only.
     pub(super) committed_only: BTreeSet<usize>,
     /// The same run, for another judge.
     pub(super) chronicle: Chronicle,
-    /// Once the world has healed: records accepted since, and due after this, must be acknowledged.
+    /// Once the world has healed: records that are accepted since and due after this must be acknowledged.
     healthy_from: Option<u64>,
 }
 
 impl Ghost {
-    /// Notes that a promise was broken; the first one counts.
+    /// Notes a broken promise; the first one counts.
     pub(super) fn fail(&mut self, what: impl FnOnce() -> String) {
         self.broken.get_or_insert_with(what);
     }
@@ -202,7 +203,7 @@ impl Ghost {
 
     // The logs.
 
-    /// Looks at what was appended to the logs since the last look.
+    /// Takes the records that were appended since the last time.
     pub(super) fn observe(&mut self, mock: &mock::Cluster, topics: &[String], partitions: i32) {
         for (topic, name) in topics.iter().enumerate() {
             for partition in 0..partitions {
@@ -231,13 +232,13 @@ impl Ghost {
         }
     }
 
-    /// There is no such partition.
+    /// The partition does not exist.
     fn vanished(&mut self, place: Place) {
         let shadow = self.logs.entry(place).or_default();
         shadow.absences += u32::from(std::mem::replace(&mut shadow.exists, false));
     }
 
-    /// There is such a partition. One that is added while somebody reads is read from its beginning, whatever was asked for.
+    /// The partition exists. One that is added later is read from its beginning, whatever the start of the reader is.
     fn appeared(&mut self, place: Place) {
         let is_later = !self.promises.is_empty() || !self.follows.is_empty();
         let shadow = self.logs.entry(place).or_default();
@@ -277,7 +278,7 @@ impl Ghost {
         }
     }
 
-    /// A topic was replaced by another of its name, with empty logs.
+    /// A topic was deleted and recreated, with empty logs.
     pub(super) fn recreated(&mut self, topic: usize) {
         let places: Vec<Place> = self.logs.keys().copied().filter(|place| place.0 == topic).collect();
         for place in places {
@@ -295,7 +296,7 @@ impl Ghost {
         }
     }
 
-    /// A log was cut off.
+    /// A log was truncated.
     fn truncated(&mut self, place: Place, end: i64) {
         let shadow = self.logs.entry(place).or_default();
         let kept = shadow.entries.partition_point(|(offset, _)| *offset < end);
@@ -328,7 +329,7 @@ impl Ghost {
         undecided.for_each(|record| record.disturbed = true);
     }
 
-    /// The oldest records of a partition were deleted.
+    /// Retention deleted the oldest records of a partition.
     pub(super) fn retained(&mut self, place: Place, start: i64) {
         self.chronicle.retained(place, start);
         let shadow = self.logs.entry(place).or_default();
@@ -386,7 +387,7 @@ impl Ghost {
         self.chronicle.forsaken(place);
     }
 
-    /// A broker lied about where a partition's log begins or ends.
+    /// A broker reports offsets as out of range that are not.
     pub(super) fn lied(&mut self, times: u32) {
         self.logs.values_mut().for_each(|shadow| shadow.upheavals += times);
     }
@@ -395,14 +396,14 @@ impl Ghost {
         &mut self.records[usize::try_from(value).expect("values count records")]
     }
 
-    /// The world heals at `now`: whoever is given the time to recover from what was must succeed.
+    /// The world heals at `now`: records with enough time to recover must be acknowledged.
     pub(super) fn healed(&mut self, now: u64) {
         self.healthy_from = Some(now + RECOVERY_US);
     }
 
-    // What is written.
+    // Writing.
 
-    /// What the next producer promises, and the sequence with which it begins under a new id.
+    /// The promise of the next producer, and its first sequence under a new id.
     pub(super) fn promised(&mut self, writer: usize, promise: Promise, first: Sequence) {
         debug_assert_eq!(writer, self.promises.len(), "producers come in the order of their numbers");
         self.promises.push((promise, first));
@@ -430,7 +431,7 @@ impl Ghost {
         *self.budgets.entry(writer.0).or_default() += signed(bytes);
     }
 
-    /// A producer is told that it may do nothing any more.
+    /// A producer got a fatal error.
     pub(super) fn doomed(&mut self, writer: (usize, u32)) {
         let undecided = self.records.iter_mut().filter(|record| record.writer == writer && record.said.is_none());
         undecided.for_each(|record| record.must = false);
@@ -441,13 +442,13 @@ impl Ghost {
         self.records.len() as u64
     }
 
-    /// Something was said of a record.
+    /// A producer reported the outcome of a record.
     pub(super) fn decided(&mut self, now: u64, value: u64, said: Said) {
         let record = self.record(value);
         let (place, before, deadline) = (record.place, record.said.replace(said), record.deadline);
         let (must, writer, promise) = (record.must, record.writer, record.promise);
         let placings = record.placings.clone();
-        // Who asks for no answer says no more than that it was sent.
+        // With acks = 0 an acknowledgement means only that the record was sent.
         let unanswered = promise == Promise::Sent && said == Said::Acknowledged(None);
         self.chronicle.decided(writer, place, value, if unanswered { Said::MaybeWritten } else { said });
         self.due.remove(&(deadline, value));
@@ -481,12 +482,12 @@ impl Ghost {
             Said::NotWritten | Said::MaybeWritten => {}
         }
         if !must && !matches!(said, Said::Acknowledged(_)) {
-            // What it leaves behind, a sequence that is missing, may put what follows it in doubt.
+            // Its missing sequence may put the records after it in doubt.
             let follows =
                 |record: &&mut Record| record.writer == writer && record.place == place && record.said.is_none();
             self.records.iter_mut().filter(follows).for_each(|record| record.must = false);
         }
-        // Where a log lost its tail, or what it knew of producers, doubt can be for good.
+        // Where a log lost its tail, or the state of its producers, doubt can be final.
         let whole = self.logs.get(&place).is_none_or(|shadow| !shadow.forgetful && shadow.breaks == 0);
         if must && whole && !matches!(said, Said::Acknowledged(_)) {
             self.fail(|| {
@@ -495,7 +496,7 @@ impl Ghost {
         }
     }
 
-    /// Room was given back to a producer's budget.
+    /// Bytes were released to a producer's budget.
     pub(super) fn released(&mut self, writer: usize, bytes: usize) {
         let used = self.budgets.entry(writer).or_default();
         *used -= signed(bytes);
@@ -505,7 +506,7 @@ impl Ghost {
         }
     }
 
-    /// Bytes of a producer that are not decided.
+    /// The undecided bytes of a producer.
     pub(super) fn held(&self, writer: usize) -> i64 {
         self.budgets.get(&writer).copied().unwrap_or_default()
     }
@@ -563,7 +564,7 @@ impl Ghost {
         }
     }
 
-    /// A request is answered or lost. Only of a batch that was refused as too large may the sequences be sent with other bytes.
+    /// A request is answered or lost. The sequences of a batch that was refused as too large may be sent with other bytes.
     pub(super) fn landed(&mut self, writer: usize, request: u64, too_large: &[Place]) {
         for Flight { place, stamp } in self.requests.remove(&(writer, request)).unwrap_or_default() {
             *self.in_flight.entry((writer, place)).or_default() -= 1;
@@ -584,9 +585,9 @@ impl Ghost {
         }
     }
 
-    // What is known, and asked.
+    // Metadata and requests.
 
-    /// A client's idea of who leads has changed.
+    /// A client's metadata has changed.
     pub(super) fn knows(&mut self, client: usize, snapshot: &Snapshot) {
         for topic in snapshot.topics().filter(|topic| !topic.id.is_zero()) {
             for (index, partition) in (0..).zip(&topic.partitions) {
@@ -618,7 +619,7 @@ impl Ghost {
         }
     }
 
-    /// A request was worth it.
+    /// A response had a result.
     pub(super) fn gained(&mut self, client: usize, worth: i64) {
         self.asking.entry(client).or_default().vain -= worth;
     }
@@ -631,7 +632,7 @@ impl Ghost {
         self.chronicle.jumped(now);
     }
 
-    /// Looks whether something is overdue.
+    /// Checks whether a record is overdue.
     pub(super) fn check_time(&mut self, now: u64) {
         self.chronicle.at(now);
         let Some((deadline, value)) = self.due.first().copied() else { return };
@@ -645,7 +646,7 @@ impl Ghost {
         self.due.is_empty()
     }
 
-    /// Lets the judge of histories look at the run, which is over.
+    /// Lets the judge of histories check the finished run.
     pub(super) fn judge(&mut self) {
         let chronicle = std::mem::take(&mut self.chronicle);
         let ours = |(_, value): &&(i64, u64)| {
@@ -681,7 +682,7 @@ pub(super) fn parse(value: &[u8]) -> Option<u64> {
     number.parse().ok().filter(|_| is_whole)
 }
 
-/// How far a sequence is behind another, of 31 bits that wrap.
+/// The distance of two sequences, which wrap at 31 bits.
 fn since(begin: Sequence, sequence: Sequence) -> u32 {
     sequence.to_wire().unsigned_abs().wrapping_sub(begin.to_wire().unsigned_abs()) & 0x7fff_ffff
 }

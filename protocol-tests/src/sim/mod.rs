@@ -5,13 +5,13 @@
 //!                                    ├─ Peer { Cache, Pipeline } ═ frames ═ net ┤
 //! user ─> Reader { consumer::core } ─┘                                        └─ faults
 //!                         Ghost sees all sides and ends the run at the first broken promise;
-//!                         Chronicle writes down what a user saw, for the judge of histories
+//!                         Chronicle records what a user sees, for the judge of histories
 //! ```
 //!
-//! The cores, the pipeline, the codecs of requests and the metadata cache are the client's own. What stands between them in
-//! the client is asynchronous and is not driven here; [`peer`], [`writer`] and [`reader`] do as it does.
+//! The cores, the pipeline, the codecs of requests and the metadata cache are the client's own. The asynchronous code between
+//! them is not run here; [`peer`], [`writer`] and [`reader`] stand for it.
 //!
-//! Two phases: faults first, of the kinds that the seed allows, then none; then everything must finish, and soon.
+//! A run has two phases: first faults of the kinds that the seed allows, then none; then everything must finish within a bound.
 
 mod chronicle;
 mod event;
@@ -53,16 +53,16 @@ use self::reader::Reader;
 use self::trace::Trace;
 use self::writer::Writer;
 
-/// How long everything may take after the world has healed, in virtual microseconds.
+/// The time within which everything must finish after the faults end, in virtual microseconds.
 const FINISH_US: u64 = 120_000_000;
-/// How many events a run may take.
+/// The limit of events in a run.
 const STEPS_MAX: u64 = 400_000;
-/// How old a client's metadata gets where partitions may be added.
+/// The age at which clients refresh metadata where partitions may be added.
 const MAX_AGE_US: u64 = 250_000;
-/// How long late requests are waited for at the end.
+/// How long a run waits for late requests at its end.
 const LATE_US: u64 = 1_000_000;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     /// Equal for equal settings.
@@ -73,14 +73,14 @@ pub struct Report {
     pub passed: Duration,
     /// Records acknowledged, surely not written, and in doubt.
     pub decided: [u64; 3],
-    /// How often faults struck, and ways to recover were taken.
+    /// How often each fault struck, and each way to recover was taken.
     pub counts: BTreeMap<&'static str, u64>,
 }
 
-/// A promise that was broken.
+/// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// Which, and by what.
+    /// The promise, and how it was broken.
     pub what: String,
     /// After how many events.
     pub steps: u64,
@@ -92,12 +92,12 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Runs what a setting says; `loud` prints every event.
+/// Runs a setting; `loud` prints every event.
 pub fn run(setting: &Setting, loud: bool) -> Result<Report, Broken> {
     World::new(setting.clone(), loud).run()
 }
 
-/// What everybody in the world can reach.
+/// The state that all parts of the world share.
 #[derive(Debug)]
 struct Context {
     /// Virtual microseconds since the beginning.
@@ -115,7 +115,7 @@ struct Context {
     codecs: Codecs,
     commits: Vec<(usize, Place, i64)>,
     healed: bool,
-    /// How wrong the wall clock is, in milliseconds.
+    /// The error of the wall clock, in milliseconds.
     wall_ms: i64,
 }
 
@@ -150,7 +150,7 @@ impl Context {
         (topic, key.partition)
     }
 
-    /// Whether a timer goes off that nobody set.
+    /// Whether a timer fires that was not set.
     fn spurious(&mut self) -> bool {
         self.setting.has_odd(Odd::SpuriousTimers) && self.rng.bool()
     }
@@ -178,7 +178,7 @@ struct World {
 impl World {
     fn new(setting: Setting, loud: bool) -> Self {
         let mut rng = Rng::with_seed(setting.seed ^ 0x5eed);
-        // Only differences to it count.
+        // Only differences to this instant matter.
         #[allow(clippy::disallowed_methods)]
         let base = Instant::now();
         let topics: Vec<String> = (0..setting.topics).map(|topic| format!("t{topic}")).collect();
@@ -294,7 +294,7 @@ impl World {
             match finished {
                 None if self.is_done() => finished = Some(now + LATE_US),
                 Some(until) if now >= until && self.is_done() => break,
-                // An error that was told late made a reader begin anew.
+                // An error that was reported late made a reader start again.
                 Some(until) if now >= until => finished = None,
                 _ => {}
             }
@@ -380,7 +380,7 @@ impl World {
         self.pump(client);
     }
 
-    /// Answers whether the client's driver has to hear of it.
+    /// Returns whether the client's driver is notified.
     fn at_client(&mut self, client: usize, event: Event) -> bool {
         let ctx = &mut self.ctx;
         let Client { peer, role } = &mut self.clients[client];
@@ -393,7 +393,7 @@ impl World {
                 writer.sealed(ctx, life, key, id, closed);
             }
             (Role::Writer(writer), Event::Timer { .. }) => writer.due(ctx),
-            // A driver that nobody wakes sleeps on.
+            // A driver that is not notified does nothing.
             (Role::Writer(writer), Event::Work { .. }) => return writer.work(ctx, peer),
             (role, event) => unreachable!("{event:?} is nothing for {role:?}"),
         }

@@ -1,7 +1,7 @@
-//! The wires between clients and brokers, and what may happen on them.
+//! The connections between clients and brokers, and the faults on them.
 //!
-//! A frame that was written goes its way whatever becomes of the client. A connection keeps the order of its bytes, in each
-//! direction; connections overtake each other.
+//! A frame that was written arrives whatever happens to the client. A connection keeps the order of its bytes in each direction;
+//! connections overtake each other.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -19,10 +19,10 @@ use super::peer::Lane;
 use super::peer::Tag;
 use super::setting::Fault;
 
-/// What a client knows of a connection.
+/// The state of a connection at its client.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Versions are being agreed on, by a question of this version.
+    /// Versions are being agreed on, by an ApiVersions request of this version.
     Agreeing(i16),
     Up(Box<Pipeline<Tag>>),
 }
@@ -39,7 +39,7 @@ pub(super) struct Link {
     pub(super) timer: Option<u64>,
     /// The broker asked for silence until then (KIP-219).
     pub(super) quiet_until: u64,
-    /// How much longer than others this connection takes, in microseconds.
+    /// The additional latency of this connection, in microseconds.
     drag: u64,
     up_at: u64,
 }
@@ -64,7 +64,7 @@ pub(super) struct Net {
     pub(super) refusing: BTreeSet<i32>,
     /// Produce requests on their way.
     pub(super) writes: usize,
-    /// Faults on the wire go on.
+    /// Whether there are faults on the wire.
     pub(super) rough: bool,
 }
 
@@ -85,7 +85,7 @@ impl Context {
         struck
     }
 
-    /// How long bytes take one way.
+    /// The latency in one direction.
     pub(super) fn latency(&mut self) -> u64 {
         if !self.net.rough {
             return self.rng.u64(20..60);
@@ -101,7 +101,7 @@ impl Context {
         if slow { self.rng.u64(0..10_000) } else { 0 }
     }
 
-    /// Opens a connection if the broker takes one; answers its number.
+    /// Opens a connection if the broker accepts it; returns its number.
     pub(super) fn open(&mut self, client: usize, broker: i32, lane: Lane) -> Option<u64> {
         if self.net.refusing.contains(&broker) || !self.mock.is_up(broker) {
             return None;
@@ -126,7 +126,7 @@ impl Context {
         Some(number)
     }
 
-    /// Sends a frame on its way to the broker.
+    /// Sends a frame to the broker.
     pub(super) fn transmit(&mut self, number: u64, frame: Bytes) {
         let wait = self.latency();
         let (now, rough) = (self.now, self.net.rough);
@@ -141,7 +141,7 @@ impl Context {
         self.at(at, Event::Frame { link: number, frame });
     }
 
-    /// The client lets go of a connection. What it sent before arrives all the same.
+    /// The client closes a connection. Frames that it sent before still arrive.
     pub(super) fn let_go(&mut self, number: u64) -> Option<Link> {
         let link = self.net.links.remove(&number)?;
         let wait = self.latency();
@@ -149,7 +149,7 @@ impl Context {
         Some(link)
     }
 
-    /// The broker lets go of a connection.
+    /// The broker closes a connection.
     pub(super) fn sever(&mut self, number: u64) {
         self.mock.disconnect(number);
         let wait = self.latency();
@@ -157,7 +157,7 @@ impl Context {
         self.at(served.down_at.max(self.now + wait), Event::Closed { link: number });
     }
 
-    /// A broker closes the connections that wait for nothing (`connections.max.idle.ms`). Answers whether there are any.
+    /// A broker closes its idle connections (`connections.max.idle.ms`). Returns whether there were any.
     pub(super) fn close_idle(&mut self, broker: i32) -> bool {
         let is_idle = |link: &Link| matches!(&link.phase, Phase::Up(pipeline) if pipeline.is_idle());
         let served = self.net.served.iter().filter(|(_, served)| served.broker == broker);
@@ -169,7 +169,7 @@ impl Context {
         !numbers.is_empty()
     }
 
-    /// Cuts what a broker has.
+    /// Closes all connections of a broker.
     pub(super) fn sever_all(&mut self, broker: i32) {
         let numbers: Vec<u64> =
             self.net.served.iter().filter(|(_, served)| served.broker == broker).map(|(number, _)| *number).collect();
@@ -178,7 +178,7 @@ impl Context {
         }
     }
 
-    /// Whether an event has to wait because nothing gets through; it is kept then.
+    /// Returns an event unless its link is clogged; then it is held.
     pub(super) fn holds(&mut self, event: Event) -> Option<Event> {
         let number = match &event {
             Event::Bytes { link, .. } | Event::Closed { link } | Event::Fin { link } | Event::Frame { link, .. } => {
@@ -196,11 +196,11 @@ impl Context {
         None
     }
 
-    /// Lets go what was held between a client and a broker.
+    /// Releases the events that were held between a client and a broker.
     pub(super) fn unclog(&mut self, pair: (usize, i32)) {
         self.net.clogged.remove(&pair);
         for event in self.net.held.remove(&pair).unwrap_or_default() {
-            // Before what came behind it and is overdue, as much is where the clock has jumped.
+            // Before later events that are overdue because the clock has jumped.
             self.queue.push(0, event);
         }
     }
@@ -223,7 +223,7 @@ impl Context {
         self.poll_mock();
     }
 
-    /// Looks at what the brokers did.
+    /// Lets the ghost observe the brokers.
     pub(super) fn observe(&mut self) {
         self.ghost.observe(&self.mock, &self.topics, self.setting.partitions);
         for (reader, place) in self.ghost.follows.keys() {
@@ -237,7 +237,7 @@ impl Context {
         }
     }
 
-    /// Takes the replies that were waited for.
+    /// Takes the responses that had to wait.
     pub(super) fn poll_mock(&mut self) {
         let now = self.instant();
         while let Some((number, outcome)) = self.mock.poll(now) {
@@ -261,14 +261,14 @@ impl Context {
         }
     }
 
-    /// Sends a reply on its way to the client.
+    /// Sends a response to the client.
     fn answer(&mut self, number: u64, mut reply: Bytes) {
         if self.rolls(Fault::CutAfter, 15) {
             return self.sever(number);
         }
         if self.rolls(Fault::WrongCorrelation, 8) {
             let mut bytes = BytesMut::from(&reply[..]);
-            // One that is not asked for either: nobody could tell the answer to a lost question's neighbour from its own.
+            // An id that was never used: with that of a lost request the client could not notice it.
             bytes[5] ^= 1 << self.rng.u32(..3);
             reply = bytes.freeze();
         }
@@ -304,7 +304,7 @@ impl Context {
         self.at(at, Event::Bytes { link: number, bytes });
     }
 
-    /// The broker learns that the client let go.
+    /// The broker notices that the client closed.
     pub(super) fn fin(&mut self, number: u64) {
         if self.net.served.remove(&number).is_some() {
             self.mock.disconnect(number);

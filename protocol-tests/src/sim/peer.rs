@@ -1,6 +1,6 @@
-//! What every client has, whatever it does: connections, a metadata cache that is refreshed, answers on their way to a core.
+//! The common part of all clients: connections, a metadata cache and its refreshes, responses on their way to a core.
 //!
-//! It stands for `net::connection`, `client::cluster` and `client::refresher`, which are not driven here, and does as they do.
+//! It stands for `net::connection`, `client::cluster` and `client::refresher`, which are not run here, and does as they do.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -29,11 +29,11 @@ use super::net::Link;
 use super::net::Phase;
 use super::setting::Odd;
 
-/// Requests of different kinds have connections of their own.
+/// The connections to a broker, by the kind of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
     Control,
-    /// Of one line: fetches of different lines do not wait for each other.
+    /// Fetches of one line. Those of different lines do not wait for each other.
     Fetch(usize),
     Produce,
 }
@@ -55,20 +55,20 @@ impl Lane {
     }
 }
 
-/// Whose answer it is.
+/// The receiver of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
-    /// The core's, under its number.
+    /// The core, under its own number.
     Core(u64),
-    /// Where the coordinator is, for an operation.
+    /// The search for the coordinator of an operation.
     Find(u64),
     Identity,
     Metadata,
-    /// An operation's.
+    /// An operation of the coordinator.
     Operation(u64),
 }
 
-/// Who is asked.
+/// The broker that a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Any,
@@ -84,7 +84,7 @@ struct Slot {
     backoff: Backoff,
 }
 
-/// The part of a client that is the same for all.
+/// The common part of all clients.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) client: usize,
@@ -100,11 +100,11 @@ pub(super) struct Peer {
     refreshing: bool,
     wanted: bool,
     refresh_after: u64,
-    /// Metadata questions in a row that were not answered.
+    /// Metadata requests in a row without a response.
     unanswered: usize,
 }
 
-/// Two questions about metadata are at least this far apart, in microseconds.
+/// The least time between two Metadata requests, in microseconds.
 const REFRESH_PAUSE_US: u64 = 10_000;
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 
@@ -131,7 +131,7 @@ impl Peer {
 
     // Requests.
 
-    /// Sends a request, over a connection that is made if need be.
+    /// Sends a request, and connects first if necessary.
     pub(super) fn submit(&mut self, ctx: &mut Context, target: Target, request: Request, tag: Tag) {
         let broker = match target {
             Target::Broker(broker) => broker,
@@ -141,7 +141,7 @@ impl Peer {
         self.submit_over(ctx, (broker, lane), request, tag, Duration::ZERO);
     }
 
-    /// Sends a request over a certain connection. It may take so much longer than others.
+    /// Sends a request over a certain connection. Its timeout is longer by `more`.
     pub(super) fn submit_over(
         &mut self,
         ctx: &mut Context,
@@ -182,11 +182,11 @@ impl Peer {
         all[self.turn % all.len()]
     }
 
-    /// An attempt to connect comes to something.
+    /// An attempt to connect ends.
     pub(super) fn dialled(&mut self, ctx: &mut Context, broker: i32, lane: Lane) {
         let Some(slot) = self.slots.get_mut(&(broker, lane)).filter(|slot| slot.dialling) else { return };
         if ctx.net.clogged.contains(&(self.client, broker)) {
-            // Nobody answers; the attempt lasts.
+            // No answer arrives; the attempt goes on.
             return ctx.at(ctx.now + 2_000, Event::Dialled { client: self.client, broker, lane });
         }
         slot.dialling = false;
@@ -199,7 +199,7 @@ impl Peer {
         }
     }
 
-    /// Answers those who waited for a connection that was not made.
+    /// Fails the requests that waited for a connection, which is lost or was not made.
     fn lost(&mut self, ctx: &mut Context, broker: i32, lane: Lane) {
         let Some(slot) = self.slots.get_mut(&(broker, lane)) else { return };
         slot.link = None;
@@ -212,7 +212,7 @@ impl Peer {
         self.answers.extend(nowhere.lost().into_iter().map(|(tag, error)| (tag, Err(error))));
     }
 
-    /// Writes what may be written.
+    /// Writes the requests that may be written.
     fn write(&mut self, ctx: &mut Context, number: u64) {
         loop {
             let now = ctx.instant();
@@ -239,7 +239,7 @@ impl Peer {
         arm(ctx, number);
     }
 
-    /// Closes a connection that nothing is asked over (`connections.max.idle.ms`).
+    /// Closes an idle connection (`connections.max.idle.ms`).
     pub(super) fn close_idle(&mut self, ctx: &mut Context, number: u64) {
         let Some(Link { phase: Phase::Up(pipeline), broker, lane, .. }) = ctx.net.links.get(&number) else { return };
         let at = (*broker, *lane);
@@ -307,7 +307,7 @@ impl Peer {
     }
 
     fn agreed(&mut self, ctx: &mut Context, number: u64, at: (i32, Lane), version: i16, frame: Bytes) {
-        // A correlation id of another question.
+        // The correlation id of another request.
         if frame[..4] != [0; 4] {
             return self.end(ctx, number, None);
         }
@@ -334,7 +334,7 @@ impl Peer {
         }
     }
 
-    /// The connection is gone, or is given up.
+    /// The connection is lost, or the client gives it up.
     pub(super) fn end(&mut self, ctx: &mut Context, number: u64, error: Option<&Error>) {
         let Some(link) = ctx.let_go(number) else { return };
         ctx.trace.count("connection lost");
@@ -348,7 +348,7 @@ impl Peer {
         self.lost(ctx, link.broker, link.lane);
     }
 
-    /// Lets go of every connection; nobody wants the answers.
+    /// Closes every connection; the responses are not needed.
     pub(super) fn drop_all(&mut self, ctx: &mut Context) {
         for slot in std::mem::take(&mut self.slots).into_values() {
             slot.link.map(|number| ctx.let_go(number));
@@ -361,7 +361,7 @@ impl Peer {
 
     // Metadata.
 
-    /// Asks for metadata soon.
+    /// Requests metadata soon.
     pub(super) fn refresh(&mut self, ctx: &mut Context) {
         if self.refreshing || std::mem::replace(&mut self.wanted, true) {
             self.wanted = true;
@@ -405,14 +405,14 @@ impl Peer {
         }
     }
 
-    /// Something about the cluster was learnt.
+    /// The metadata cache has changed.
     pub(super) fn learnt(&mut self, ctx: &mut Context) {
         self.news = true;
         ctx.ghost.knows(self.client, &self.cache.snapshot());
     }
 }
 
-/// Asks which versions the broker speaks.
+/// Requests the versions that the broker supports.
 fn agree(ctx: &mut Context, number: u64, version: i16) {
     let parts = Request::ApiVersions(m::ApiVersionsRequest).encode(version, 0, "sim").expect("it has no content");
     ctx.transmit(number, gather(parts));

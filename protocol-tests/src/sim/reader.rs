@@ -1,4 +1,4 @@
-//! A consumer and its user: the consumer's core, driven as its driver does, and somebody who reads, seeks and commits.
+//! A consumer and its user: the consumer's core, run as its driver does, and a user who reads, seeks and commits.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -49,28 +49,28 @@ pub(super) struct Reader {
     timer: Option<u64>,
     /// A turn of the user is to come.
     turning: bool,
-    /// What the user is reading.
+    /// The chunk that the user is reading.
     held: Option<Taken>,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     coordinator: Option<i32>,
-    /// It has done what it does at random.
+    /// It does nothing at random any more.
     settled: bool,
-    /// A bounded read said that it is over, and was looked at.
+    /// A bounded read has finished, and was checked.
     finished: bool,
 }
 
-/// Something asked of the coordinator.
+/// A request to the coordinator.
 #[derive(Debug)]
 struct Operation {
     request: Request,
-    /// Whose question it is: the core's, or the user's who commits.
+    /// The core's tag; `None` for a commit of the user.
     core: Option<u64>,
     until: u64,
     backoff: Backoff,
 }
 
-/// How long an operation is tried.
+/// How long an operation is retried.
 const OPERATION_US: u64 = 2_000_000;
 
 /// The group of a consumer, which it has for itself.
@@ -130,7 +130,7 @@ impl Reader {
 
     // The user.
 
-    /// The user does something other than reading.
+    /// The user does something else than reading.
     pub(super) fn work(&mut self, ctx: &mut Context, peer: &mut Peer) {
         if ctx.healed {
             return self.settle(ctx);
@@ -195,7 +195,7 @@ impl Reader {
         ctx.trace.count("consumer started again");
         ctx.trace.say(ctx.now, || format!("consumer {} starts again", self.number));
         if self.rng.bool() {
-            // One that is closed is over wherever it is.
+            // A closed consumer is finished wherever it is.
             self.finished = true;
             self.core.close();
             self.pump(ctx, peer);
@@ -234,7 +234,7 @@ impl Reader {
         self.ask(ctx, peer, operation);
     }
 
-    /// The user takes what there is, or reads on.
+    /// The user takes the next item, or continues to read a chunk.
     pub(super) fn turn(&mut self, ctx: &mut Context) {
         self.turning = false;
         if let Some(taken) = self.held.take() {
@@ -276,14 +276,14 @@ impl Reader {
         ctx.trace.count("error told");
         ctx.trace.say(ctx.now, || format!("consumer {} says: {error}", self.number));
         if error.kind() == Kind::Truncated {
-            // Only a seek leads on. Which partition it is, only the text says.
+            // Only a seek helps. The error names the partition in its text only.
             for place in ctx.places().collect::<Vec<_>>() {
                 self.seek_to(ctx, place, &Start::Earliest);
             }
         }
     }
 
-    /// Reads batches of a chunk, not always all of them.
+    /// Reads some batches of a chunk, or all.
     fn read(&mut self, ctx: &mut Context, mut taken: Taken) {
         let place = ctx.place(&TopicPartition { topic: taken.topic.clone(), partition: taken.partition });
         let mut room = self.rng.usize(1..6);
@@ -327,7 +327,7 @@ impl Reader {
         }
     }
 
-    /// A batch cannot be read. What was read before it counts, unless the partition has moved on.
+    /// A batch cannot be read. The records before it are handed out, unless the partition has moved on.
     fn unreadable(
         &mut self,
         ctx: &mut Context,
@@ -397,7 +397,7 @@ impl Reader {
         self.check(ctx);
     }
 
-    /// Compares what the core says of itself with what it did.
+    /// Compares the core's positions with the records that it handed out.
     fn check(&mut self, ctx: &mut Context) {
         let held = self.held.as_ref().map(|taken| (&taken.topic, taken.partition));
         for place in ctx.places().collect::<Vec<_>>() {
@@ -508,7 +508,7 @@ impl Reader {
         self.next_operation
     }
 
-    /// Asks the coordinator, or first where it is.
+    /// Sends the request to the coordinator, or finds that first.
     pub(super) fn ask(&mut self, ctx: &mut Context, peer: &mut Peer, number: u64) {
         let Some(operation) = self.operations.get(&number) else { return };
         if let Some(broker) = self.coordinator {
@@ -571,7 +571,7 @@ impl Reader {
 
     // The end.
 
-    /// Whether everything was handed out.
+    /// Whether all records were handed out.
     pub(super) fn is_done(&self, ctx: &Context) -> bool {
         if self.config.until_end {
             return self.core.is_finished();
@@ -636,7 +636,7 @@ fn config(ctx: &Context, rng: &mut Rng, number: usize, start: Start) -> Config {
     config
 }
 
-/// Whether a response says that its sender does not coordinate the group (`consumer::commit::moved`).
+/// Whether a response reports that its sender does not coordinate the group (`consumer::commit::moved`).
 fn moved(response: &Response) -> bool {
     let elsewhere = |code: &Code| {
         matches!(code, Code::NotCoordinator | Code::CoordinatorNotAvailable | Code::CoordinatorLoadInProgress)
@@ -680,7 +680,7 @@ fn commit_request(peer: &Peer, reader: usize, positions: &[(TopicPartition, Posi
     }
 }
 
-/// Codecs that a consumer reads with.
+/// The codecs of a consumer.
 pub(super) fn codecs() -> Codecs {
     Codecs::default()
 }

@@ -1,4 +1,4 @@
-//! What a consumer may hand out: each record after the one that was before it in the log, unless it said why not.
+//! The records that a consumer may hand out: each after the one before it in the log, unless the consumer reported why not.
 
 use super::ghost::Fate;
 use super::ghost::Ghost;
@@ -6,21 +6,21 @@ use super::ghost::Place;
 use super::ghost::Placing;
 use super::ghost::Shadow;
 
-/// Where reading began.
+/// The start of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
     Earliest,
     Latest,
     Offset(i64),
-    /// At what was committed; at the earliest record where nothing was.
+    /// The committed offset, or the earliest record where nothing is committed.
     Stored,
 }
 
-/// What one consumer has handed out of one partition.
+/// The progress of one consumer in one partition.
 #[derive(Debug)]
 pub(super) struct Follow {
     begin: Begin,
-    /// Where the log started and ended, and how much had happened to it, when reading began.
+    /// The bounds of the log, and how much had happened to it, when reading began.
     start: i64,
     end: i64,
     breaks: u32,
@@ -28,13 +28,13 @@ pub(super) struct Follow {
     absences: u32,
     /// How often it was moved.
     resets: u32,
-    /// How many commits had been made then.
+    /// The number of commits then.
     commits: usize,
-    /// How many that were asked for were settled then.
+    /// The number of settled commits then.
     settled: usize,
     /// The next offset; unknown until the consumer has found where to begin.
     position: Option<i64>,
-    /// The record that was handed out last, if it follows that the next one is the one behind it.
+    /// The record that was handed out last, unless the position has moved since.
     last: Option<u64>,
 }
 
@@ -49,16 +49,16 @@ enum Visibility {
     Never,
 }
 
-/// The offsets that a consumer asked to commit.
+/// The offsets of a consumer's commits.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     offsets: Vec<i64>,
-    /// Those before this one were carried out, or came too late.
+    /// Those before this one took effect, or came too late.
     settled: usize,
 }
 
 impl Asked {
-    /// This one was carried out.
+    /// This commit took effect.
     fn settle(&mut self, offset: i64) {
         let at = self.offsets[self.settled..].iter().position(|asked| *asked == offset);
         self.settled += at.map_or(0, |at| at + 1);
@@ -114,12 +114,12 @@ impl Ghost {
         from < to && (cut || to <= self.readable(reader, shadow) && !between.any(must))
     }
 
-    /// Where what a consumer may see ends.
+    /// The end of what a consumer may see.
     fn readable(&self, reader: usize, shadow: &Shadow) -> i64 {
         if self.committed_only.contains(&reader) { shadow.stable } else { shadow.high_watermark }
     }
 
-    /// A consumer begins, or goes elsewhere.
+    /// A consumer begins, or seeks.
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
         self.chronicle.begins(reader, place, &begin);
         let commits = self.committed.get(&(reader, place)).map_or(0, Vec::len);
@@ -144,7 +144,7 @@ impl Ghost {
         self.follows.insert((reader, place), follow);
     }
 
-    /// The consumer's own idea of the position after what it handed out.
+    /// Checks the consumer's position after the records that it handed out.
     pub(super) fn position(&mut self, reader: usize, place: Place, told: Option<i64>) {
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
         match (follow.position, told) {
@@ -152,7 +152,7 @@ impl Ghost {
             (None, None) => {}
             (None, Some(told)) => self.found(reader, place, told),
             (Some(known), Some(told)) if self.passes(reader, place, known, told) => self.passed(reader, place, told),
-            // What becomes of a position in a partition that is gone is nobody's business.
+            // The position in a deleted partition has no meaning.
             (Some(_), told) if self.is_absent(reader, place) => {
                 if let Some(follow) = self.follows.get_mut(&(reader, place)) {
                     follow.position = told;
@@ -194,11 +194,11 @@ impl Ghost {
             Begin::Offset(offset) => told == offset,
             Begin::Stored => {
                 let known = follow.commits.saturating_sub(1);
-                // A broker that was held up may carry out several at once, of which only the last is seen.
+                // A broker that was delayed may apply several commits at once, of which only the last is observed.
                 commits[known..].contains(&told) || asked.contains(&told) || follow.commits == 0 && earliest
             }
         };
-        // What a partition was before it was replaced or cut says nothing about what it is.
+        // The old bounds mean nothing once a log was replaced or truncated.
         let excused = follow.begin != Begin::Stored && follow.breaks != shadow.breaks
             || follow.begin == Begin::Stored && shadow.breaks > 0;
         if !fits && !excused {
@@ -265,7 +265,7 @@ impl Ghost {
         }
     }
 
-    /// The consumer said that it moved a position.
+    /// The consumer reported that it moved a position.
     pub(super) fn reset(&mut self, reader: usize, place: Place, from: i64, to: i64) {
         self.chronicle.reset(reader, place, to);
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
@@ -273,7 +273,7 @@ impl Ghost {
         let before = follow.position.replace(to);
         follow.last = None;
         follow.resets += 1;
-        // Each thing that happens to a log moves a position once, and being out of range from the beginning does once more.
+        // Each upheaval of a log moves a position once; a start out of range moves it once more.
         let often = follow.resets > 1 + shadow.upheavals - follow.upheavals;
         let resets = follow.resets;
         let reason = shadow.upheavals > 0 || from < shadow.start || from > follow.end;
@@ -291,7 +291,7 @@ impl Ghost {
         }
     }
 
-    /// The consumer said that the end is reached.
+    /// The consumer reported the end of the partition.
     pub(super) fn ended(&mut self, reader: usize, place: Place, offset: i64) {
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
         let known = follow.position;
@@ -300,7 +300,7 @@ impl Ghost {
         }
     }
 
-    /// Whether the consumer has handed out all there is.
+    /// Whether the consumer has handed out all records.
     pub(super) fn is_at_end(&self, reader: usize, place: Place) -> bool {
         let Some(end) = self.logs.get(&place).filter(|shadow| shadow.exists).map(|shadow| shadow.end) else {
             return true;
@@ -308,14 +308,14 @@ impl Ghost {
         self.follows.get(&(reader, place)).is_none_or(|follow| follow.position == Some(end))
     }
 
-    /// Notes what a bounded read that begins now has to hand out at least.
+    /// Notes the end that a bounded read which begins now has to reach.
     pub(super) fn bounded(&mut self, reader: usize, place: Place) {
         self.logs.entry(place).or_default();
         let shadow = &self.logs[&place];
         self.bounds.insert((reader, place), (self.readable(reader, shadow), shadow.breaks));
     }
 
-    /// A bounded read says that it is over.
+    /// A bounded read has finished.
     pub(super) fn finished(&mut self, reader: usize, place: Place) {
         let Some((end, breaks)) = self.bounds.get(&(reader, place)).copied() else { return };
         let whole = self.logs.get(&place).is_some_and(|shadow| shadow.exists && shadow.breaks == breaks);
@@ -327,7 +327,7 @@ impl Ghost {
         }
     }
 
-    /// A commit is made of what was handed out.
+    /// The consumer commits its position.
     pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
         self.chronicle.commits(reader, place, offset);
         self.asked.entry((reader, place)).or_default().offsets.push(offset);
@@ -338,7 +338,7 @@ impl Ghost {
         }
     }
 
-    /// A commit came to be.
+    /// A commit took effect.
     pub(super) fn stored(&mut self, reader: usize, place: Place, offset: i64) {
         let commits = self.committed.entry((reader, place)).or_default();
         if commits.last() != Some(&offset) {

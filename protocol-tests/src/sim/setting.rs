@@ -1,4 +1,4 @@
-//! What a seed stands for: how many of what, which faults may strike, how the clients are set up. It can be made smaller.
+//! The setting that a seed stands for: sizes, faults, and the configuration of the clients. It can be made smaller.
 
 use std::fmt;
 
@@ -33,59 +33,59 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What may go wrong in the network and in the brokers.
+    /// Faults of the network and of brokers.
     Fault {
-        /// Refuses batches above a small size for a while.
+        /// Batches above a small size are refused for a while.
         BatchLimit = "batch-limit",
-        /// Stops all bytes between some clients and brokers, in random order, and lets them go in another.
+        /// All bytes between some clients and brokers stop, in random order, and go on in another.
         Clog = "clog",
-        /// The process is not scheduled for a while: everything that was due happens late, at once.
+        /// The process is not scheduled for a while: everything that was due happens late and at once.
         ClockJump = "clock-jump",
         /// Another broker coordinates the groups.
         CoordinatorMove = "coordinator-move",
-        /// A broker dies and comes back; what it led is led by another.
+        /// A broker stops and starts again; other brokers lead its partitions.
         Crash = "crash",
-        /// A leader dies with the end of its log, which no other replica has (an unclean election).
+        /// A leader crashes with the end of its log, which no other replica has (an unclean election).
         CrashWithLoss = "crash-with-loss",
-        /// The connection is lost with the request, which has had its effect.
+        /// The connection is lost after the request has taken effect.
         CutAfter = "cut-after",
-        /// The connection is lost with the request, which has had no effect.
+        /// The connection is lost before the request takes effect.
         CutBefore = "cut-before",
-        /// The connection is lost inside the reply.
+        /// The connection is lost within the response.
         CutInside = "cut-inside",
-        /// A reply comes much later; those behind it wait.
+        /// A response comes much later; those behind it wait.
         Delay = "delay",
         /// A request is answered with an error code and has no effect.
         ErrorCode = "error-code",
         /// Partitions forget producers that are idle.
         Expiry = "expiry",
-        /// Replies arrive in pieces.
+        /// Responses arrive in pieces.
         HalfFrames = "half-frames",
-        /// Followers stop fetching: what is written is not committed for a while, and may be lost with its leader.
+        /// Followers stop fetching: new records are not committed for a while, and may be lost with their leader.
         HoldReplication = "hold-replication",
-        /// One broker answers questions about metadata as it did before.
+        /// The metadata of one broker is stale.
         Lag = "lag",
         /// Frames take longer, each connection at its own pace.
         Latency = "latency",
         /// Another broker leads.
         LeaderMove = "leader-move",
-        /// The reply is lost and the connection stays.
+        /// The response is lost and the connection stays.
         LostReply = "lost-reply",
         /// A topic is deleted and created again.
         Recreate = "recreate",
-        /// A broker takes no connections.
+        /// A broker accepts no connections.
         Refuse = "refuse",
         /// The oldest records are deleted.
         Retention = "retention",
-        /// Replies arrive a few bytes at a time.
+        /// Responses arrive a few bytes at a time.
         SlowDrip = "slow-drip",
         /// The request is lost and the connection stays.
         Swallow = "swallow",
-        /// Replies say that the client was held back.
+        /// Responses throttle the client.
         Throttle = "throttle",
         /// The wall clock is wrong.
         WallClock = "wall-clock",
-        /// A reply carries another request's correlation id.
+        /// A response has another correlation id.
         WrongCorrelation = "wrong-correlation",
         /// A request takes effect and is answered with an error code.
         ErrorAfter = "error-after",
@@ -95,7 +95,7 @@ kinds! {
         Compaction = "compaction",
         /// Readers are sent to the replica of their rack, which may be behind the leader.
         FollowerReads = "follower-reads",
-        /// Records arrive damaged, though the log is whole.
+        /// Records arrive damaged, although the log is whole.
         Corrupt = "corrupt",
         /// Brokers close connections that are idle.
         IdleClose = "idle-close",
@@ -105,43 +105,43 @@ kinds! {
 }
 
 kinds! {
-    /// How clients are set up, or used, in ways that are allowed and rare.
+    /// Configurations and uses of clients that are allowed and rare.
     Odd {
-        /// Commits are given up before they are answered.
+        /// Commits are dropped before they complete.
         CancelCommits = "cancel-commits",
-        /// Few fetch sessions fit a broker.
+        /// Brokers have few slots for fetch sessions.
         FewSessions = "few-sessions",
-        /// Fetches ask for a byte.
+        /// Fetches are limited to one byte.
         OneByteFetches = "one-byte-fetches",
         /// Batches have one record.
         OneRecordBatches = "one-record-batches",
-        /// Brokers speak older versions.
+        /// Brokers support older versions only.
         OldVersions = "old-versions",
         /// Partitions are paused and resumed.
         Pauses = "pauses",
-        /// Readers are dropped and started again at what they committed.
+        /// Readers are dropped and started again at their committed offsets.
         ReaderRestarts = "reader-restarts",
-        /// Readers go elsewhere.
+        /// Readers seek.
         Seeks = "seeks",
-        /// Requests and deliveries have a millisecond.
+        /// The timeouts of requests and deliveries are some milliseconds.
         ShortTimeouts = "short-timeouts",
-        /// Readers take their time.
+        /// Readers are slow.
         SlowReader = "slow-reader",
-        /// Timers go off that nobody set.
+        /// Timers fire that were not set.
         SpuriousTimers = "spurious-timers",
-        /// Buffers and budgets hold next to nothing.
+        /// Buffers and budgets are tiny.
         TinyBudgets = "tiny-budgets",
         /// Writers are closed in the middle of their work and started again.
         WriterRestarts = "writer-restarts",
-        /// Some producers ask for no answer.
+        /// Some producers use acks = 0.
         AcksNone = "acks-none",
-        /// Some producers ask for the leader's answer.
+        /// Some producers use acks = 1.
         AcksLeader = "acks-leader",
-        /// Some producers have no identity, and ask for everybody's answer.
+        /// Some producers use acks = all without idempotence.
         AcksPlain = "acks-plain",
-        /// Producers are near their largest sequence.
+        /// Producers begin near the largest sequence.
         LateSequences = "late-sequences",
-        /// Some readers stop at what was the end when they began.
+        /// Some readers stop at the end offsets of the time when they began.
         BoundedReads = "bounded-reads",
         /// Clients close connections that are idle.
         IdleClients = "idle-clients",
@@ -164,7 +164,7 @@ impl Fault {
 }
 
 impl Odd {
-    /// Drawn after all else, so that a seed of old is what it was in everything else.
+    /// Drawn after the others, so that an old seed is otherwise unchanged.
     const LATER: &[Self] =
         &[Self::AcksNone, Self::AcksLeader, Self::AcksPlain, Self::LateSequences, Self::BoundedReads];
 
@@ -172,21 +172,21 @@ impl Odd {
     const LAST: &[Self] = &[Self::IdleClients, Self::UnknownGroups];
 }
 
-/// What a producer promises of a record.
+/// The promise of a producer about a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Promise {
-    /// That it was handed to a connection, once.
+    /// It was passed to a connection, once.
     Sent,
-    /// That the leader has it, maybe more than once.
+    /// The leader has it, maybe more than once.
     Taken,
-    /// That all replicas have it, maybe more than once.
+    /// All replicas have it, maybe more than once.
     Kept,
-    /// That all replicas have it once, and in order.
+    /// All replicas have it once, and in order.
     Once,
 }
 
 impl Promise {
-    /// How many acknowledgements are asked for, as the wire has it.
+    /// The acks of its Produce requests.
     pub(super) fn acks(self) -> i16 {
         match self {
             Self::Sent => 0,
@@ -195,28 +195,28 @@ impl Promise {
         }
     }
 
-    /// Whether records may be in the log twice: what is sent without an answer is sent once.
+    /// Whether records may be in the log twice. Without acks they are sent once.
     pub(super) fn repeats(self) -> bool {
         matches!(self, Self::Taken | Self::Kept)
     }
 }
 
-/// What a run goes by. All of it is drawn from the seed; a smaller one may be tried with the same seed.
+/// The setting of a run. All of it is drawn from the seed; a smaller one may be tried with the same seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// What everything else is drawn from.
+    /// The seed that everything else is drawn from.
     pub seed: u64,
-    /// How many brokers.
+    /// The number of brokers.
     pub brokers: i32,
-    /// How many topics.
+    /// The number of topics.
     pub topics: usize,
-    /// How many partitions each topic has.
+    /// The number of partitions of each topic.
     pub partitions: i32,
-    /// How many producers.
+    /// The number of producers.
     pub writers: usize,
-    /// How many consumers.
+    /// The number of consumers.
     pub readers: usize,
-    /// How many records are written in all.
+    /// The number of records of all producers.
     pub records: u64,
     /// How long faults may strike, in milliseconds.
     pub fault_ms: u64,
@@ -225,7 +225,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// What a seed stands for.
+    /// Draws the setting of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rate = *rng.choice(&[0, 20, 40, 40, 60, 90]).expect("some");
@@ -247,10 +247,10 @@ impl Setting {
             odds,
         };
         if setting.has_odd(Odd::OldVersions) {
-            // Names alone cannot tell a topic from its successor, nor a log from one that was cut.
+            // Without ids and epochs a client cannot tell a topic from its successor, nor a log from a truncated one.
             setting = setting.without(Fault::Recreate).without(Fault::CrashWithLoss);
         }
-        // The mock forgets, when it cuts a log, the producers whose batches retention took; Kafka remembers them by snapshots.
+        // When the mock truncates a log, it forgets the producers whose batches retention deleted; Kafka has snapshots of them.
         setting = if rng.bool() {
             setting.without(Fault::Retention)
         } else {
@@ -271,14 +271,14 @@ impl Setting {
                 setting.odds |= odd.bit();
             }
         }
-        // The mock forgets compacted producers where it cuts a log, as it does those whose batches retention took.
+        // When the mock truncates a log, it forgets the producers whose batches compaction removed, too.
         if setting.has(Fault::CrashWithLoss) || setting.has(Fault::HoldReplication) {
             setting = setting.without(Fault::Compaction);
         }
         setting
     }
 
-    /// The same, but without what older versions of the simulator did not have.
+    /// The same setting without the faults and oddities that older versions of the simulator did not have.
     #[must_use]
     pub fn as_before(self) -> Self {
         let setting = Fault::LATER.iter().fold(self, |setting, fault| setting.without(*fault));
@@ -290,26 +290,26 @@ impl Setting {
         self.faults & fault.bit() != 0
     }
 
-    /// Whether clients are odd in this way.
+    /// Whether clients have this oddity.
     pub fn has_odd(&self, odd: Odd) -> bool {
         self.odds & odd.bit() != 0
     }
 
-    /// The same, but this fault never strikes.
+    /// The same setting without this fault.
     #[must_use]
     pub fn without(mut self, fault: Fault) -> Self {
         self.faults &= !fault.bit();
         self
     }
 
-    /// The same, but clients are not odd in this way.
+    /// The same setting without this oddity.
     #[must_use]
     pub fn without_odd(mut self, odd: Odd) -> Self {
         self.odds &= !odd.bit();
         self
     }
 
-    /// What producers promise: one of these each.
+    /// The promises of producers: each has one of these.
     pub(super) fn promises(&self) -> Vec<Promise> {
         let weaker =
             [(Odd::AcksNone, Promise::Sent), (Odd::AcksLeader, Promise::Taken), (Odd::AcksPlain, Promise::Kept)];
@@ -322,12 +322,12 @@ impl Setting {
         Fault::ALL.iter().copied().filter(|fault| self.has(*fault))
     }
 
-    /// In which ways clients are odd.
+    /// The oddities of clients.
     pub fn odds(&self) -> impl Iterator<Item = Odd> + '_ {
         Odd::ALL.iter().copied().filter(|odd| self.has_odd(*odd))
     }
 
-    /// Reads what [`Setting`] displays, back into a setting.
+    /// Parses the words that [`Setting`] displays.
     pub fn parse(words: &[String]) -> Result<Self, String> {
         let mut words = words.iter();
         let mut setting: Option<Self> = None;

@@ -1,4 +1,4 @@
-//! Makes a failing setting smaller: fewer faults, fewer oddities, fewer clients, fewer records, as long as it fails.
+//! Makes a failing setting smaller: fewer faults, oddities, clients and records, as long as it fails.
 
 use super::Fault;
 use super::Odd;

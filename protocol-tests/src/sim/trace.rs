@@ -1,4 +1,4 @@
-//! What happened: a hash that two runs of a seed must share, counts of what was reached, and lines for a reader.
+//! The record of a run: a hash that two runs of a seed share, counts of events, and lines for people.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Trace {
         }
     }
 
-    /// Says what happened, if anybody listens.
+    /// Prints a line, if the run is loud.
     pub(super) fn say(&self, now: u64, line: impl FnOnce() -> String) {
         if self.loud {
             println!("{:>6}.{:06} {}", now / 1_000_000, now % 1_000_000, line());
@@ -44,7 +44,7 @@ impl Trace {
     }
 }
 
-/// A number that differs where bytes differ, most likely.
+/// A hash of bytes.
 pub(super) fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hash = 0x9e37_79b9_7f4a_7c15_u64 ^ bytes.len() as u64;
     let (words, rest) = bytes.as_chunks::<8>();

@@ -1,4 +1,4 @@
-//! A producer and its user: the producer's core, driven as its driver does, and somebody who writes records.
+//! A producer and its user: the producer's core, run as its driver does, and a user who writes records.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(super) struct Writer {
     life: u32,
     rng: Rng,
     settings: Settings,
-    /// What it begins with under a new id.
+    /// Its first sequence under a new id.
     first: Sequence,
     core: ProducerCore<u64>,
     tickets: HashMap<u64, Ticket>,
@@ -61,7 +61,7 @@ pub(super) struct Writer {
     /// Records still to be written.
     pub(super) left: u64,
     flushing: Option<BatchId>,
-    /// The user did something that the driver has to hear of.
+    /// The driver has to be notified.
     woken: bool,
     acks_timeout: Duration,
 }
@@ -96,12 +96,12 @@ impl Writer {
         }
     }
 
-    /// How long after a record was accepted it is decided.
+    /// The delivery timeout, in microseconds.
     pub(super) fn patience(&self) -> u64 {
         micros(self.settings.delivery_timeout)
     }
 
-    /// The user writes a burst of records, or waits. Answers whether the driver has to hear of it.
+    /// The user writes a burst of records, or waits. Returns whether the driver is notified.
     pub(super) fn work(&mut self, ctx: &mut Context, peer: &mut Peer) -> bool {
         if self.left == 0 {
             return false;
@@ -125,7 +125,7 @@ impl Writer {
         std::mem::take(&mut self.woken)
     }
 
-    /// Writes a record; answers whether there was room, and its topic known.
+    /// Writes a record; returns whether the buffer had capacity and the topic was known.
     fn write(&mut self, ctx: &mut Context, peer: &mut Peer) -> bool {
         let number = self.rng.usize(..ctx.topics.len());
         let Some(topic) = self.core.topic(&ctx.topics[number]) else {
@@ -137,7 +137,7 @@ impl Writer {
         let wanted = i64::try_from(text.len()).expect("short") + 21;
         let held = ctx.ghost.held(self.number);
         if held > 0 && held + wanted > self.budget {
-            ctx.trace.count("waited for room");
+            ctx.trace.count("waited for capacity");
             return false;
         }
         let partition =
@@ -217,7 +217,7 @@ impl Writer {
         }
     }
 
-    /// Tells the core what came, and does what it wants, until it wants no more.
+    /// Passes responses to the core, and carries out its actions, until there are no more.
     pub(super) fn pump(&mut self, ctx: &mut Context, peer: &mut Peer) {
         loop {
             let mut busy = false;
@@ -259,7 +259,7 @@ impl Writer {
                         .say(ctx.now, || format!("producer {} is refused in answer to {request}: {code}", self.number));
                     ctx.trace.count(refusal(code));
                     if code == Code::ClusterAuthorizationFailed {
-                        // From before the world healed: it ends the producer, with what it took since.
+                        // An error from before the world healed ends the producer, with the records that it accepted since.
                         ctx.ghost.doomed((self.number, self.life));
                     }
                 }
@@ -273,7 +273,7 @@ impl Writer {
             }
             (Tag::Identity, answer) => self.identified(ctx, answer),
             (Tag::Metadata, answer) => peer.refreshed(ctx, answer),
-            (tag, answer) => ctx.ghost.fail(|| format!("an answer to another question: {tag:?} {answer:?}")),
+            (tag, answer) => ctx.ghost.fail(|| format!("unexpected response type: {tag:?} {answer:?}")),
         }
     }
 
@@ -381,12 +381,12 @@ impl Writer {
         }
     }
 
-    /// Whether all is written and decided.
+    /// Whether all records are written and decided.
     pub(super) fn is_done(&self, ctx: &Context) -> bool {
         self.left == 0 && ctx.ghost.held(self.number) == 0 && self.flushing.is_none()
     }
 
-    /// What it waits for, for a report.
+    /// Its unfinished work, for a report.
     pub(super) fn describe(&self, ctx: &Context) -> String {
         let held = ctx.ghost.held(self.number);
         format!(
@@ -424,7 +424,7 @@ fn settings(ctx: &Context, rng: &mut Rng) -> Settings {
     }
 }
 
-/// Where a batch was refused because it has too many bytes.
+/// The partitions that refused a batch as too large.
 fn too_large(ctx: &Context, peer: &Peer, response: &m::ProduceResponse) -> Vec<Place> {
     let snapshot = peer.cache.snapshot();
     let mut places = Vec::new();

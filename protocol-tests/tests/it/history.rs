@@ -1,4 +1,4 @@
-//! The judge of histories is judged: it is silent on good ones and names each fault that was planted.
+//! Tests the judge of histories: good ones have no anomaly, and each planted fault is named.
 
 mod model;
 mod plant;
@@ -15,7 +15,7 @@ const GOOD: u64 = 200;
 const PLANTED: u64 = 20;
 
 #[test]
-fn good_histories_are_left_in_peace() {
+fn good_histories_have_no_anomaly() {
     let mut total = Summary::default();
     for seed in 0..GOOD {
         let history = model::history(seed);
@@ -28,7 +28,7 @@ fn good_histories_are_left_in_peace() {
         total.in_doubt_read += summary.in_doubt_read;
         total.commits += summary.commits;
     }
-    // A model in which nothing goes wrong would prove nothing.
+    // A model without faults would prove nothing.
     assert!(total.acknowledged > 20_000 && total.not_written > 500 && total.commits > 500, "{total}");
     assert!(total.in_doubt_read > 200 && total.in_doubt > total.in_doubt_read + 200, "{total}");
 }

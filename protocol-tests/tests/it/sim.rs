@@ -10,7 +10,7 @@ use protocol_tests::sim::Odd;
 use protocol_tests::sim::Setting;
 use protocol_tests::sim::run;
 
-/// Every seed that ever failed, with the day and what it taught.
+/// Every seed that ever failed, and its cause.
 const KEPT: &str = include_str!("../../seeds.txt");
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -18,7 +18,7 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn what_is_promised_holds_for_every_seed() {
+fn every_seed_keeps_the_promises() {
     let first = setting("OTTLA_SIM_FIRST", 0);
     let end = first + setting("OTTLA_SIM_SEEDS", 2_000);
     let next = AtomicU64::new(first);
@@ -45,7 +45,7 @@ fn what_is_promised_holds_for_every_seed() {
     if end - first < 2_000 {
         return;
     }
-    // A fault that never strikes, or a way to recover that is never taken, is not tested.
+    // A fault that never strikes, and a way to recover that is never taken, are not tested.
     let counts = counts.into_inner().unwrap();
     let faults = Fault::ALL.iter().map(|fault| fault.name());
     for what in faults.chain(RECOVERIES.iter().copied()) {
@@ -89,11 +89,11 @@ const RECOVERIES: &[&str] = &[
     "started over from the bootstrap addresses",
     "unreadable",
     "unreadable and overtaken",
-    "waited for room",
+    "waited for capacity",
 ];
 
 #[test]
-fn seeds_that_failed_once_hold() {
+fn seeds_that_failed_once_pass() {
     for line in KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (seed, _) = line.split_once(' ').expect("a seed, and what it taught");
         let setting = Setting::draw(seed.parse().expect("a seed"));

@@ -65,12 +65,12 @@ fn create(
         return Err((ResponseError::InvalidTopicException, problem));
     }
     if state.topics.contains_key(&*name) {
-        return Err((ResponseError::TopicAlreadyExists, "there is a topic of this name"));
+        return Err((ResponseError::TopicAlreadyExists, "the topic exists already"));
     }
     let (partitions, replicas) = extent(state, asked)?;
     let batch_bytes_max = batch_bytes_max(asked)?;
     if validate_only {
-        // Kafka draws an id all the same.
+        // Kafka draws an id for a validated topic, too.
         return Ok((TopicId(state.rng.u128(1..).to_be_bytes()), partitions, replicas));
     }
     let topic = state.create_topic(&name, partitions, replicas);
@@ -82,19 +82,19 @@ fn create(
     Ok(created)
 }
 
-/// How many partitions and replicas the topic gets.
+/// The number of partitions and replicas of the topic.
 fn extent(state: &State, asked: &CreatableTopic) -> Result<(i32, i16), Refused> {
     let brokers = i16::try_from(state.live().count()).unwrap_or(i16::MAX);
     if !asked.assignments.is_empty() {
         if asked.num_partitions != -1 || asked.replication_factor != -1 {
-            return Err((ResponseError::InvalidRequest, "replicas are assigned, so that there is nothing to count"));
+            return Err((ResponseError::InvalidRequest, "the request assigns replicas and also counts them"));
         }
         let mut indexes: Vec<i32> = asked.assignments.iter().map(|assignment| assignment.partition_index).collect();
         indexes.sort_unstable();
         if !(0..).zip(&indexes).all(|(expected, index)| expected == *index) {
             return Err((ResponseError::InvalidReplicaAssignment, "the partitions are not numbered from zero on"));
         }
-        // Where the replicas go is up to the mock; how many there are is not.
+        // The mock places the replicas itself, and keeps their number.
         let partitions = i32::try_from(asked.assignments.len()).unwrap_or(i32::MAX);
         let replicas = asked.assignments.iter().map(|assignment| assignment.broker_ids.len()).max().unwrap_or(1);
         return Ok((partitions, i16::try_from(replicas).unwrap_or(i16::MAX)));
@@ -107,15 +107,15 @@ fn extent(state: &State, asked: &CreatableTopic) -> Result<(i32, i16), Refused> 
     let replicas = match asked.replication_factor {
         -1 => state.settings.replication_default.min(brokers).max(1),
         count if (1..=brokers).contains(&count) => count,
-        _ => return Err((ResponseError::InvalidReplicationFactor, "there are not as many brokers")),
+        _ => return Err((ResponseError::InvalidReplicationFactor, "there are fewer brokers")),
     };
     Ok((partitions, replicas))
 }
 
-/// The one topic configuration that the mock heeds; others that Kafka has are taken and have no effect.
+/// The one topic configuration that has an effect; others of Kafka are accepted and ignored.
 fn batch_bytes_max(asked: &CreatableTopic) -> Result<Option<usize>, Refused> {
     if asked.configs.iter().any(|config| !TOPIC_CONFIGS.contains(&config.name.as_str())) {
-        return Err((ResponseError::InvalidConfig, "no topic has a configuration of this name"));
+        return Err((ResponseError::InvalidConfig, "topics have no configuration of this name"));
     }
     let Some(config) = asked.configs.iter().find(|config| &*config.name == "max.message.bytes") else {
         return Ok(None);
@@ -170,7 +170,7 @@ fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) 
     }
 }
 
-/// The names of `TopicConfig`, of this release and of older ones.
+/// The names in `TopicConfig`, of this release and older ones.
 const TOPIC_CONFIGS: &[&str] = &[
     "cleanup.policy",
     "compression.gzip.level",
@@ -210,5 +210,5 @@ const TOPIC_CONFIGS: &[&str] = &[
     "unclean.leader.election.enable",
 ];
 
-/// More partitions than this in one topic are a test's mistake.
+/// More partitions in one topic are a mistake of a test.
 const PARTITIONS_MAX: i32 = 100_000;

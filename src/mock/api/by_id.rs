@@ -1,7 +1,7 @@
-//! What `kafka-protocol`'s generator does not know yet: requests of Kafka 4.2 and later.
+//! Requests of Kafka 4.2 and later, which the generator of `kafka-protocol` does not know yet.
 //!
-//! OffsetCommit and OffsetFetch 10 give topics by id (KIP-848); their responses are in the crate. ListOffsets 11 is written
-//! as 10 is and has one more timestamp with a meaning of its own (KIP-1023).
+//! OffsetCommit and OffsetFetch 10 have topic ids (KIP-848); their responses are in the crate. ListOffsets 11 has the layout of
+//! 10 and one more special timestamp (KIP-1023).
 
 use bytes::Buf;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::mock::state::wire_id;
 use crate::types::TopicId;
 
-/// The last version of ListOffsets that the crate knows.
+/// The last version of ListOffsets in the crate.
 pub(super) const LIST_OFFSETS_KNOWN: i16 = 10;
 
 /// Reads an OffsetCommit 10.
@@ -71,15 +71,15 @@ fn text(body: &mut Bytes) -> Option<StrBytes> {
     nullable_text(body)?
 }
 
-#[allow(clippy::option_option, reason = "the outer one says malformed, the inner one null")]
+#[allow(clippy::option_option, reason = "the outer one is malformed, the inner one null")]
 fn nullable_text(body: &mut Bytes) -> Option<Option<StrBytes>> {
     let Some(size) = varint(body)?.checked_sub(1) else { return Some(None) };
     let size = usize::try_from(size).ok().filter(|size| *size <= body.len())?;
     Some(Some(StrBytes::from_utf8(body.split_to(size)).ok()?))
 }
 
-/// A compact array, which may be null. No count of it reserves memory.
-#[allow(clippy::option_option, reason = "the outer one says malformed, the inner one null")]
+/// A compact array, which may be null. Its count reserves no memory.
+#[allow(clippy::option_option, reason = "the outer one is malformed, the inner one null")]
 fn array<T>(body: &mut Bytes, mut element: impl FnMut(&mut Bytes) -> Option<T>) -> Option<Option<Vec<T>>> {
     let Some(count) = varint(body)?.checked_sub(1) else { return Some(None) };
     let mut elements = Vec::new();

@@ -37,7 +37,7 @@ pub(super) fn find_coordinator(
 fn locate(state: &State, call: &Call, key_type: i8, key: StrBytes) -> Coordinator {
     let found = call.refused().and_then(|()| match key_type {
         GROUP | TRANSACTION => {
-            state.coordinator_told_by(call.broker, key_type, &key).ok_or(ResponseError::CoordinatorNotAvailable)
+            state.coordinator_known_to(call.broker, key_type, &key).ok_or(ResponseError::CoordinatorNotAvailable)
         }
         _ => Err(ResponseError::InvalidRequest),
     });
@@ -47,7 +47,7 @@ fn locate(state: &State, call: &Call, key_type: i8, key: StrBytes) -> Coordinato
             let coordinator = coordinator.with_node_id(BrokerId(id)).with_host(text(&broker.host));
             coordinator.with_port(i32::from(broker.port)).with_error_message(Some(text("NONE")))
         }
-        None => coordinator.with_node_id(BrokerId(-1)).with_port(-1).with_error_message(Some(text("not to be found"))),
+        None => coordinator.with_node_id(BrokerId(-1)).with_port(-1).with_error_message(Some(text("not found"))),
     }
 }
 
@@ -70,7 +70,7 @@ fn identity(state: &mut State, call: &Call, request: &InitProducerIdRequest) -> 
     if call.version >= 3 && (request.producer_id.0 >= 0) != (request.producer_epoch >= 0) {
         return Err(ResponseError::InvalidRequest);
     }
-    // Without a transactional id every request gets a new id, whatever it says (`handleInitProducerId`).
+    // Without a transactional id every request gets a new producer id (`handleInitProducerId`).
     let Some(name) = request.transactional_id.as_ref().map(|name| name.as_str()) else {
         return Ok((state.take_producer_id(), 0));
     };
@@ -94,7 +94,7 @@ fn identity(state: &mut State, call: &Call, request: &InitProducerIdRequest) -> 
         return Err(fenced);
     }
     let next = match known {
-        // The last epoch is kept for fencing; after it comes a new id.
+        // The last epoch is reserved for fencing; a new id follows it.
         Some((id, epoch)) if epoch < i16::MAX - 1 => (id, epoch + 1),
         _ => (state.take_producer_id(), 0),
     };

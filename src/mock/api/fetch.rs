@@ -31,29 +31,29 @@ use crate::mock::state::wire_name;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// A fetch that has been understood and can be answered now or later.
+/// A decoded fetch that can be answered now or later.
 #[derive(Debug)]
 pub(in crate::mock) struct Plan {
     call: Call,
-    /// When it is answered, whatever there is.
+    /// When it is answered at the latest.
     pub(in crate::mock) until: Instant,
     partitions: Vec<Wanted>,
     session: Use,
     bytes_min: u64,
     bytes_max: usize,
     read_committed: bool,
-    /// Where the client says it is.
+    /// The rack of the client.
     rack: String,
 }
 
-/// What the answer does with a session.
+/// The use of a session by a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     /// Nothing.
     None,
-    /// Opens one if there is room.
+    /// Opens one if a slot is free.
     Open,
-    /// Says only what has changed since the last answer.
+    /// Contains only what has changed since the last response.
     Incremental(i32),
 }
 
@@ -70,7 +70,7 @@ pub(super) fn answer(state: &mut State, call: &Call, request: FetchRequest) -> A
     }
 }
 
-/// Whether there is enough to say, or an error that should not wait.
+/// Whether there are enough bytes, or an error that should not wait.
 pub(in crate::mock) fn is_ready(state: &State, plan: &Plan) -> bool {
     let mut bytes = 0;
     for wanted in &plan.partitions {
@@ -84,7 +84,7 @@ pub(in crate::mock) fn is_ready(state: &State, plan: &Plan) -> bool {
     plan.partitions.is_empty() || bytes >= plan.bytes_min
 }
 
-/// The reply frame, with what there is.
+/// The response frame with the current state.
 pub(in crate::mock) fn finish(state: &mut State, plan: &Plan) -> Option<Bytes> {
     let response = respond(state, plan);
     frame::reply::<FetchRequest>(plan.call.correlation_id, plan.call.version, &response)
@@ -101,7 +101,7 @@ fn plan(state: &mut State, call: &Call, request: FetchRequest) -> Result<Plan, R
         INITIAL_EPOCH => (Use::Open, wanted(state, &request)),
         _ => advance(state, call, &request, by_id)?,
     };
-    // An injected error goes into every partition's answer; with none there is nothing to put it in.
+    // An injected error goes into every partition of the response; without partitions it is dropped.
     let wait = u64::try_from(request.max_wait_ms).unwrap_or(0);
     Ok(Plan {
         call: call.clone(),
@@ -135,7 +135,7 @@ fn advance(
     }
     let mut partitions: Vec<Wanted> = session.partitions.iter().map(|cached| cached.wanted.clone()).collect();
     for wanted in partitions.iter_mut().filter(|wanted| !wanted.id.is_zero()) {
-        // A topic may have come to be known, or be gone, since it was asked for first.
+        // A topic may have been created or deleted since it was requested first.
         wanted.topic = state.name_of(wanted.id).cloned().unwrap_or_default();
     }
     if partitions.is_empty() {
@@ -167,17 +167,17 @@ fn wanted(state: &State, request: &FetchRequest) -> Vec<Wanted> {
     all
 }
 
-/// What a partition has for a fetch.
+/// The state of a partition for a fetch.
 struct Look {
     available: u64,
     high_watermark: i64,
     stable: i64,
     log_start: i64,
-    /// Where what the reader may see ends.
+    /// The end of what the consumer may read.
     upper: i64,
-    /// Where the client's log parts from ours (KIP-595 for followers; consumers may ask too).
+    /// The point where the client's log diverges from ours (KIP-595 for followers; consumers may send their epoch too).
     diverging: Option<(i32, i64)>,
-    /// The replica that the client had better ask.
+    /// The replica that the client should fetch from.
     preferred: Option<i32>,
 }
 
@@ -188,9 +188,9 @@ fn look(state: &State, plan: &Plan, wanted: &Wanted) -> Result<Look, ResponseErr
     }
     let (broker, version) = (plan.call.broker, plan.call.version);
     let found = state.fenced(&wanted.topic, wanted.partition, wanted.leader_epoch)?;
-    let leads = found.seat.leader == Some(broker);
-    // Since KIP-392 a consumer may read from any replica, whether it was sent there or not (`FetchParams.fetchOnlyLeader`).
-    if !leads && (version < 11 || !found.seat.replicas.contains(&broker)) {
+    let leads = found.placement.leader == Some(broker);
+    // Since KIP-392 a consumer may read from any replica, whether it was referred to it or not (`FetchParams.fetchOnlyLeader`).
+    if !leads && (version < 11 || !found.placement.replicas.contains(&broker)) {
         return Err(ResponseError::NotLeaderOrFollower);
     }
     let log = &found.log;
@@ -218,7 +218,7 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
     let mut response = FetchResponse::default().with_throttle_time_ms(plan.call.throttle_ms);
     let mut left = plan.bytes_max;
     let mut nothing_yet = true;
-    let mut told = Vec::with_capacity(plan.partitions.len());
+    let mut answered = Vec::with_capacity(plan.partitions.len());
     let mut caches = Vec::new();
     for wanted in &plan.partitions {
         let looked = look(state, plan, wanted);
@@ -241,7 +241,7 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
             let (high_watermark, log_start) = (data.high_watermark, data.log_start_offset);
             caches.push(Cached { wanted: wanted.clone(), high_watermark, log_start });
         }
-        told.push((wanted, data));
+        answered.push((wanted, data));
     }
     match plan.session {
         Use::None => {}
@@ -253,17 +253,17 @@ fn respond(state: &mut State, plan: &Plan) -> FetchResponse {
         }
         Use::Incremental(id) => {
             response.session_id = id;
-            told = only_news(state, plan.call.broker, id, told);
+            answered = only_changes(state, plan.call.broker, id, answered);
         }
     }
-    // What is not there at all comes last (`KafkaApis.handleFetchRequest`).
-    told.sort_by_key(|(_, data)| is_absent(data.error_code));
-    response.responses = group(told);
+    // Unknown partitions come last (`KafkaApis.handleFetchRequest`).
+    answered.sort_by_key(|(_, data)| is_absent(data.error_code));
+    response.responses = group(answered);
     response
 }
 
-/// A partition's records within its own limit and what the answer has left, and the aborted transactions that a reader of
-/// them has to know.
+/// A partition's records within its own limit and that of the response, and the aborted transactions that a consumer of them
+/// has to know.
 fn take(
     state: &State,
     plan: &Plan,
@@ -275,7 +275,7 @@ fn take(
     let Some(found) = state.partition(&wanted.topic, wanted.partition) else { return (Bytes::new(), None) };
     let log = &found.log;
     let records = log.read(wanted.offset, upper, wanted.bytes_max.min(left), first_whole);
-    // Kafka's index is sparse: of a short log it tells all that follow the offset (`addAbortedTransactions`).
+    // Kafka's index is sparse: for a short log it lists all transactions after the offset (`addAbortedTransactions`).
     let aborted = log.aborted(wanted.offset, log.end()).map(|aborted| {
         AbortedTransaction::default().with_producer_id(ProducerId(aborted.producer_id)).with_first_offset(aborted.first)
     });
@@ -331,13 +331,15 @@ fn fail(
         .with_log_start_offset(-1)
         .with_aborted_transactions((plan.read_committed || is_absent(error.code())).then(Vec::new))
         .with_preferred_read_replica(BrokerId(-1));
-    // A client that asked the wrong broker is told the right one (KIP-951).
+    // A client that asked the wrong broker gets the current leader (KIP-951).
     let moved = matches!(error, ResponseError::NotLeaderOrFollower | ResponseError::FencedLeaderEpoch);
     let moved = moved && plan.call.version >= 16 && plan.call.errors.is_empty();
-    // A broker that has not heard of the move cannot tell of it.
+    // A stale broker does not know the new leader.
     let moved = moved && state.view(plan.call.broker).is_none();
     let partition = state.partition(&wanted.topic, wanted.partition).filter(|_| moved);
-    let Some((leader, epoch)) = partition.and_then(|found| Some((found.seat.leader?, found.seat.leader_epoch))) else {
+    let Some((leader, epoch)) =
+        partition.and_then(|found| Some((found.placement.leader?, found.placement.leader_epoch)))
+    else {
         return data;
     };
     if let Some(broker) = state.brokers.get(&leader)
@@ -349,48 +351,48 @@ fn fail(
     data.with_current_leader(LeaderIdAndEpoch::default().with_leader_id(BrokerId(leader)).with_leader_epoch(epoch))
 }
 
-/// Whether an error says that there is no such partition.
+/// Whether an error code reports an unknown partition.
 fn is_absent(code: i16) -> bool {
     [ResponseError::UnknownTopicOrPartition.code(), ResponseError::UnknownTopicId.code()].contains(&code)
 }
 
-/// Leaves out the partitions of a session that have nothing new, and lets those that had data go last next time
+/// Removes the partitions of a session that have not changed, and moves those with data to the end of the session
 /// (`FetchSession.CachedPartition.maybeUpdateResponseData`).
-fn only_news<'a>(
+fn only_changes<'a>(
     state: &mut State,
     broker: i32,
     id: i32,
-    told: Vec<(&'a Wanted, PartitionData)>,
+    answered: Vec<(&'a Wanted, PartitionData)>,
 ) -> Vec<(&'a Wanted, PartitionData)> {
-    let Some(session) = state.sessions.find_mut(broker, id) else { return told };
-    let mut news = Vec::new();
+    let Some(session) = state.sessions.find_mut(broker, id) else { return answered };
+    let mut changed = Vec::new();
     let mut served = Vec::new();
     let mut rest = Vec::with_capacity(session.partitions.len());
-    // The session has exactly the partitions that were planned, in their order: its client sends one request at a time.
-    for (mut cached, (wanted, data)) in session.partitions.drain(..).zip(told) {
+    // The session has exactly the planned partitions, in their order, because its client sends one request at a time.
+    for (mut cached, (wanted, data)) in session.partitions.drain(..).zip(answered) {
         let has_data = data.records.as_ref().is_some_and(|records| !records.is_empty());
         let failed = data.error_code != 0;
         let moved = cached.high_watermark != data.high_watermark || cached.log_start != data.log_start_offset;
         let diverges = data.diverging_epoch != EpochEndOffset::default();
-        // After an error the next answer tells all again.
+        // After an error the next response contains the partition again.
         cached.high_watermark = if failed { -1 } else { data.high_watermark };
         cached.log_start = data.log_start_offset;
         let sent_away = data.preferred_read_replica.0 >= 0;
         if has_data || failed || moved || diverges || sent_away {
-            news.push((wanted, data));
+            changed.push((wanted, data));
         }
         if has_data { &mut served } else { &mut rest }.push(cached);
     }
     rest.append(&mut served);
     session.partitions = rest;
-    news
+    changed
 }
 
-/// Puts neighbours of one topic together.
-fn group(told: Vec<(&Wanted, PartitionData)>) -> Vec<FetchableTopicResponse> {
+/// Groups adjacent partitions of one topic.
+fn group(answered: Vec<(&Wanted, PartitionData)>) -> Vec<FetchableTopicResponse> {
     let mut topics: Vec<FetchableTopicResponse> = Vec::new();
     let mut last: Option<&Wanted> = None;
-    for (wanted, data) in told {
+    for (wanted, data) in answered {
         let same = last.is_some_and(|last| (&last.topic, last.id) == (&wanted.topic, wanted.id));
         match topics.last_mut().filter(|_| same) {
             Some(topic) => topic.partitions.push(data),

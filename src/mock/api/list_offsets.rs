@@ -48,8 +48,8 @@ fn find(
         Ok(Found { offset, timestamp: -1, leader_epoch })
     };
     match asked.timestamp {
-        LATEST => Ok(Found { offset: readable, timestamp: -1, leader_epoch: partition.seat.leader_epoch }),
-        // Without tiered storage the local log is all there is (KIP-405).
+        LATEST => Ok(Found { offset: readable, timestamp: -1, leader_epoch: partition.placement.leader_epoch }),
+        // Without tiered storage the local log is the whole log (KIP-405).
         EARLIEST => at(log.start()),
         EARLIEST_LOCAL if call.version >= 8 => at(log.start()),
         MAX_TIMESTAMP if call.version >= 7 => Ok(log.latest_time(&state.codecs).unwrap_or(NOT_FOUND)),

@@ -16,7 +16,7 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use crate::mock::api::Call;
 use crate::mock::api::code;
-use crate::mock::state::Seat;
+use crate::mock::state::Placement;
 use crate::mock::state::State;
 use crate::mock::state::Topic;
 use crate::mock::state::text;
@@ -26,11 +26,11 @@ use crate::types::TopicId;
 use crate::types::TopicName;
 
 pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest) -> MetadataResponse {
-    // The one error that is about the answer as a whole, and the versions that have a place for it (KIP-1102).
+    // The one error of the whole response, and the versions that have a field for it (KIP-1102).
     if call.version >= 13 && call.errors.whole() == Some(ResponseError::RebootstrapRequired) {
         return MetadataResponse::default().with_error_code(ResponseError::RebootstrapRequired.code());
     }
-    // Version 0 has no null: an empty list asks for all topics.
+    // Version 0 has no null: an empty list requests all topics.
     let asked = request.topics.filter(|topics| call.version > 0 || !topics.is_empty());
     let topics = match asked {
         None => all(state, call),
@@ -56,7 +56,7 @@ pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest)
         .with_topics(topics)
 }
 
-/// The brokers that this one believes to live.
+/// The live brokers, as far as this one knows.
 fn live(state: &State, call: &Call) -> Vec<i32> {
     state.view(call.broker).map_or_else(|| state.live().collect(), |view| view.live.clone())
 }
@@ -64,25 +64,27 @@ fn live(state: &State, call: &Call) -> Vec<i32> {
 fn all(state: &State, call: &Call) -> Vec<MetadataResponseTopic> {
     if let Some(view) = state.view(call.broker) {
         let topics = view.topics.iter();
-        return topics.map(|(name, (id, seats))| describe(call, &view.live, name, *id, seats.iter())).collect();
+        return topics
+            .map(|(name, (id, placements))| describe(call, &view.live, name, *id, placements.iter()))
+            .collect();
     }
     let live = live(state, call);
     let told = |(name, topic): (&TopicName, &Topic)| {
-        let seats = topic.partitions.iter().map(|partition| &partition.seat);
-        describe(call, &live, name, topic.id, seats)
+        let placements = topic.partitions.iter().map(|partition| &partition.placement);
+        describe(call, &live, name, topic.id, placements)
     };
     state.topics.iter().map(told).collect()
 }
 
-/// What this broker knows of a topic.
+/// The metadata of a topic, as far as this broker knows.
 fn known(state: &State, call: &Call, name: &TopicName) -> Option<MetadataResponseTopic> {
     if let Some(view) = state.view(call.broker) {
-        let (id, seats) = view.topics.get(name)?;
-        return Some(describe(call, &view.live, name, *id, seats.iter()));
+        let (id, placements) = view.topics.get(name)?;
+        return Some(describe(call, &view.live, name, *id, placements.iter()));
     }
     let topic = state.topics.get(name)?;
-    let seats = topic.partitions.iter().map(|partition| &partition.seat);
-    Some(describe(call, &live(state, call), name, topic.id, seats))
+    let placements = topic.partitions.iter().map(|partition| &partition.placement);
+    Some(describe(call, &live(state, call), name, topic.id, placements))
 }
 
 fn one(state: &mut State, call: &Call, asked: &MetadataRequestTopic, auto: bool) -> MetadataResponseTopic {
@@ -130,11 +132,11 @@ fn describe<'a>(
     live: &[i32],
     name: &TopicName,
     id: TopicId,
-    seats: impl Iterator<Item = &'a Seat>,
+    placements: impl Iterator<Item = &'a Placement>,
 ) -> MetadataResponseTopic {
     let refused = call.refused_topic(name);
-    let partitions = (0_i32..).zip(seats).map(|(index, seat)| {
-        let told = partition(live, index, seat);
+    let partitions = (0_i32..).zip(placements).map(|(index, placement)| {
+        let told = partition(live, index, placement);
         match call.refused_at(name, index) {
             Ok(()) => told,
             Err(error) => told.with_error_code(error.code()).with_leader_id(BrokerId(-1)),
@@ -147,15 +149,15 @@ fn describe<'a>(
         .with_partitions(if refused.is_err() { Vec::new() } else { partitions.collect() })
 }
 
-fn partition(live: &[i32], index: i32, seat: &Seat) -> MetadataResponsePartition {
+fn partition(live: &[i32], index: i32, placement: &Placement) -> MetadataResponsePartition {
     let of = |ids: Vec<i32>| ids.into_iter().map(BrokerId).collect::<Vec<_>>();
-    let (in_sync, offline) = seat.replicas.iter().partition(|id| live.contains(id));
+    let (in_sync, offline) = placement.replicas.iter().partition(|id| live.contains(id));
     MetadataResponsePartition::default()
-        .with_error_code(if seat.leader.is_some() { 0 } else { ResponseError::LeaderNotAvailable.code() })
+        .with_error_code(if placement.leader.is_some() { 0 } else { ResponseError::LeaderNotAvailable.code() })
         .with_partition_index(index)
-        .with_leader_id(BrokerId(seat.leader.unwrap_or(-1)))
-        .with_leader_epoch(seat.leader_epoch)
-        .with_replica_nodes(of(seat.replicas.clone()))
+        .with_leader_id(BrokerId(placement.leader.unwrap_or(-1)))
+        .with_leader_epoch(placement.leader_epoch)
+        .with_replica_nodes(of(placement.replicas.clone()))
         .with_isr_nodes(of(in_sync))
         .with_offline_replicas(of(offline))
 }

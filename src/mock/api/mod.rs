@@ -1,4 +1,4 @@
-//! Which API a request asks, and the modules that answer.
+//! The APIs: requests are dispatched to the module that answers them.
 
 mod admin;
 mod by_id;
@@ -10,7 +10,7 @@ mod list_offsets;
 mod metadata;
 mod offsets;
 pub(super) mod produce;
-pub(super) mod question;
+pub(super) mod request;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -23,12 +23,12 @@ use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::protocol::Request;
 
-use crate::mock::api::question::Question;
+use crate::mock::api::request::AnyRequest;
 use crate::mock::fault::Errors;
 use crate::mock::frame;
 use crate::mock::state::State;
 
-/// What is known of a request beside its body.
+/// A request without its body.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
     pub(super) now: Instant,
@@ -36,13 +36,13 @@ pub(super) struct Call {
     pub(super) broker: i32,
     pub(super) version: i16,
     pub(super) correlation_id: i32,
-    /// What the reply claims the client was held back for.
+    /// The throttle time of the response.
     pub(super) throttle_ms: i32,
-    /// The errors that scripts put into the answer.
+    /// The errors that scripts put into the response.
     pub(super) errors: Errors,
-    /// The errors that scripts put into the answer after the request has taken effect.
+    /// The errors that scripts put into the response after the request has taken effect.
     pub(super) late_errors: Errors,
-    /// Whether the records in the answer are damaged.
+    /// Whether the records in the response are damaged.
     pub(super) corrupt: bool,
 }
 
@@ -78,7 +78,7 @@ impl Call {
     }
 }
 
-/// What an API makes of a request.
+/// The answer of an API to a request.
 pub(super) enum Answer {
     Close,
     Park(Box<Pending>),
@@ -94,7 +94,7 @@ pub(super) enum Pending {
 }
 
 impl Pending {
-    /// When it is answered, whatever there is.
+    /// When it is answered at the latest.
     pub(super) fn until(&self) -> Instant {
         match self {
             Self::Fetch(plan) => plan.until,
@@ -102,7 +102,7 @@ impl Pending {
         }
     }
 
-    /// Whether what it waits for has come.
+    /// Whether its wait is over.
     pub(super) fn is_ready(&self, state: &State) -> bool {
         match self {
             Self::Fetch(plan) => fetch::is_ready(state, plan),
@@ -110,7 +110,7 @@ impl Pending {
         }
     }
 
-    /// The reply frame.
+    /// The response frame.
     pub(super) fn finish(&self, state: &mut State) -> Option<Bytes> {
         match self {
             Self::Fetch(plan) => fetch::finish(state, plan),
@@ -119,37 +119,37 @@ impl Pending {
     }
 }
 
-/// The versions of each API that the mock can speak.
+/// The versions of each API that the mock supports.
 pub(super) fn versions() -> BTreeMap<i16, (i16, i16)> {
     SPOKEN.iter().map(|(api, min, max)| (*api as i16, (*min, *max))).collect()
 }
 
 /// Answers a request.
-pub(super) fn dispatch(state: &mut State, call: &Call, question: Question) -> Answer {
-    match question {
-        Question::ApiVersions => write::<ApiVersionsRequest>(call, &versions::api_versions(state, call)),
-        Question::ApiVersionsUnsupported => versions::unsupported(state, call),
-        Question::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
-        Question::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
-        Question::DescribeCluster(ask) => answer(state, call, ask, metadata::describe_cluster),
-        Question::DescribeConfigs(ask) => answer(state, call, ask, configs::describe_configs),
-        Question::Fetch(ask) => fetch::answer(state, call, ask),
-        Question::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
-        Question::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
-        Question::ListOffsets(ask) => {
+pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> Answer {
+    match request {
+        AnyRequest::ApiVersions => write::<ApiVersionsRequest>(call, &versions::api_versions(state, call)),
+        AnyRequest::ApiVersionsUnsupported => versions::unsupported(state, call),
+        AnyRequest::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
+        AnyRequest::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
+        AnyRequest::DescribeCluster(ask) => answer(state, call, ask, metadata::describe_cluster),
+        AnyRequest::DescribeConfigs(ask) => answer(state, call, ask, configs::describe_configs),
+        AnyRequest::Fetch(ask) => fetch::answer(state, call, ask),
+        AnyRequest::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
+        AnyRequest::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
+        AnyRequest::ListOffsets(ask) => {
             let response = list_offsets::list_offsets(state, call, ask);
             let version = call.version.min(by_id::LIST_OFFSETS_KNOWN);
             write::<ListOffsetsRequest>(&Call { version, ..call.clone() }, &response)
         }
-        Question::Metadata(ask) => answer(state, call, ask, metadata::metadata),
-        Question::OffsetCommit(ask) => answer(state, call, ask, offsets::commit),
-        Question::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
-        Question::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
-        Question::Produce(ask) => produce::answer(state, call, ask),
+        AnyRequest::Metadata(ask) => answer(state, call, ask, metadata::metadata),
+        AnyRequest::OffsetCommit(ask) => answer(state, call, ask, offsets::commit),
+        AnyRequest::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
+        AnyRequest::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
+        AnyRequest::Produce(ask) => produce::answer(state, call, ask),
     }
 }
 
-/// Lets `handle` answer a request, and writes the reply.
+/// Answers a request with `handle`, and encodes the response.
 fn answer<R: Request>(
     state: &mut State,
     call: &Call,
@@ -169,7 +169,7 @@ fn code<T>(result: &Result<T, ResponseError>) -> i16 {
     result.as_ref().err().map_or(0, ResponseError::code)
 }
 
-/// What the mock can speak: what `kafka-protocol` can, and a little more, from the first version that Apache Kafka 4 takes.
+/// The versions that the mock supports: those of `kafka-protocol` and a few more, from the first that Apache Kafka 4 accepts.
 const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Produce, 3, 13),
     (ApiKey::Fetch, 4, 18),

@@ -45,7 +45,7 @@ pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitReques
     OffsetCommitResponse::default().with_throttle_time_ms(call.throttle_ms).with_topics(topics)
 }
 
-/// The topic that a request gives by name or, from version 10 on, by id.
+/// The topic of a request, by name or, from version 10 on, by id.
 fn named(state: &State, call: &Call, name: &str, id: TopicId) -> Result<TopicName, ResponseError> {
     match call.version {
         10.. => state.name_of(id).cloned().ok_or(ResponseError::UnknownTopicId),
@@ -86,13 +86,13 @@ fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseEr
     if state.coordinator(GROUP, group) == Some(call.broker) { Ok(()) } else { Err(ResponseError::NotCoordinator) }
 }
 
-/// Whether the coordinator knows a group, where it makes a difference.
+/// Refuses a group that has committed nothing, where the builder says so.
 fn known(state: &State, group: &str) -> Result<(), ResponseError> {
     let is_known = !state.settings.unknown_groups || state.groups.contains_key(group);
     if is_known { Ok(()) } else { Err(ResponseError::GroupIdNotFound) }
 }
 
-/// One topic's answer, before it takes the form of its version.
+/// The offsets of each topic, before they are encoded for a version.
 type Offsets = Vec<(TopicName, Vec<(i32, Option<Committed>)>)>;
 
 pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest) -> OffsetFetchResponse {
@@ -105,7 +105,7 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
     let asked =
         request.topics.map(|topics| topics.into_iter().map(|topic| (topic.name.0, topic.partition_indexes)).collect());
     if let Err(error) = allowed {
-        // Version 1 can only tell of it in each partition.
+        // Version 1 reports the error in each partition only.
         let asked: Vec<(StrBytes, Vec<i32>)> = asked.unwrap_or_default();
         let topics = asked.into_iter().map(|(name, partitions)| {
             let partitions = partitions.into_iter().map(|index| (index, None)).collect();
@@ -117,7 +117,7 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
     response.with_topics(found.into_iter().map(|(name, offsets)| older(call, &name, offsets, Ok(()))).collect())
 }
 
-/// What one of several groups has committed.
+/// The committed offsets of one of several groups.
 fn fetch_group(state: &State, call: &Call, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
     let allowed = coordinates(state, call, &group.group_id).and_then(|()| known(state, &group.group_id));
@@ -150,7 +150,7 @@ fn fetch_group(state: &State, call: &Call, group: OffsetFetchRequestGroup) -> Of
     response.with_topics(topics)
 }
 
-/// What a group has committed for the partitions asked for, or for all where none are named.
+/// The committed offsets of a group for the requested partitions, or for all where none are named.
 fn look_up(state: &State, group: &str, asked: Option<Vec<(StrBytes, Vec<i32>)>>) -> Offsets {
     let offsets = state.groups.get(group);
     let Some(asked) = asked else {

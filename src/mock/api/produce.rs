@@ -29,17 +29,17 @@ use crate::mock::state::text;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// A request whose batches are appended, and wait for the followers to have them (`DelayedProduce`).
+/// A request whose batches are appended and wait for replication (`DelayedProduce`).
 #[derive(Debug)]
 pub(in crate::mock) struct Plan {
     call: Call,
-    /// When the producer gets what is known then.
+    /// When the response is sent at the latest.
     pub(in crate::mock) until: Instant,
     response: ProduceResponse,
     waiting: Vec<Awaited>,
 }
 
-/// A batch that waits for the followers.
+/// A batch that waits for replication.
 #[derive(Clone, Debug)]
 struct Awaited {
     topic: TopicName,
@@ -47,7 +47,7 @@ struct Awaited {
     /// The high watermark has to get here.
     end: i64,
     leader_epoch: i32,
-    /// Where its answer stands in the response.
+    /// Its position in the response.
     place: (usize, usize),
 }
 
@@ -55,7 +55,7 @@ pub(super) fn answer(state: &mut State, call: &Call, request: ProduceRequest) ->
     let (acks, timeout) = (request.acks, u64::try_from(request.timeout_ms).unwrap_or(0));
     let (response, waiting) = produce(state, call, request);
     if acks == 0 {
-        // Without replies a broker has only one way to tell of an error (`KafkaApis.handleProduceRequest`).
+        // Without a response a broker can report an error only by closing (`KafkaApis.handleProduceRequest`).
         let mut partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
         let failed = partitions.any(|partition| partition.error_code != 0);
         return if failed { Answer::Close } else { Answer::Silent };
@@ -70,24 +70,24 @@ pub(super) fn answer(state: &mut State, call: &Call, request: ProduceRequest) ->
     Answer::Park(Box::new(Pending::Produce(plan)))
 }
 
-/// Whether there is nothing more to wait for.
+/// Whether the wait is over.
 pub(in crate::mock) fn is_ready(state: &State, plan: &Plan) -> bool {
     plan.waiting.iter().all(|awaited| fate(state, awaited) != Some(ResponseError::RequestTimedOut))
 }
 
-/// What came of a batch, or would if it waited no longer.
+/// The error of a batch if its wait ended now.
 fn fate(state: &State, awaited: &Awaited) -> Option<ResponseError> {
     let Some(found) = state.partition(&awaited.topic, awaited.partition) else {
         return Some(ResponseError::UnknownTopicOrPartition);
     };
     match found.log.high_watermark() >= awaited.end {
-        _ if found.seat.leader_epoch != awaited.leader_epoch => Some(ResponseError::NotLeaderOrFollower),
+        _ if found.placement.leader_epoch != awaited.leader_epoch => Some(ResponseError::NotLeaderOrFollower),
         true => None,
         false => Some(ResponseError::RequestTimedOut),
     }
 }
 
-/// The reply frame, with what has come of each batch.
+/// The response frame, with the error of each batch.
 pub(in crate::mock) fn finish(state: &State, plan: &Plan) -> Option<Bytes> {
     let mut response = plan.response.clone();
     for awaited in &plan.waiting {
@@ -162,9 +162,9 @@ impl From<ResponseError> for Refusal {
 struct Done {
     base_offset: i64,
     log_start: i64,
-    /// Kafka gives a duplicate's time here, though it is its producer's; −1 for a batch that is new.
+    /// Kafka reports the producer's timestamp of a duplicate here; −1 for a new batch.
     append_time: i64,
-    /// What there is to wait for, if its followers do not have it yet.
+    /// The replication to wait for, if the followers do not have the batch yet.
     awaited: Option<Awaited>,
 }
 
@@ -191,7 +191,7 @@ fn append(
     let rules = Rules { codecs: &state.codecs, batch_bytes_max, timestamp_max, version: call.version };
     let checked = check(records, &rules, &mut state.scratch)?;
     let partition = state.partition_mut(topic, data.index).ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let (log, leader_epoch) = (&mut partition.log, partition.seat.leader_epoch);
+    let (log, leader_epoch) = (&mut partition.log, partition.placement.leader_epoch);
     let admission = checked.numbered.map(|numbered| log.producers.admit(numbered)).transpose()?;
     let mut append_time = -1;
     let base_offset = match (admission, checked.numbered) {
@@ -218,17 +218,17 @@ fn refused(call: &Call, response: PartitionProduceResponse, refusal: Refusal) ->
     if call.version < 8 || refusal.reason.is_empty() {
         return response;
     }
-    let told = |index| {
+    let detail = |index| {
         BatchIndexAndErrorMessage::default()
             .with_batch_index(index)
             .with_batch_index_error_message(Some(text(refusal.reason)))
     };
     response
         .with_error_message(Some(text(refusal.reason)))
-        .with_record_errors(refusal.record.map(told).into_iter().collect())
+        .with_record_errors(refusal.record.map(detail).into_iter().collect())
 }
 
-/// Tells a client that asked the wrong broker who the right one is (KIP-951).
+/// Adds the current leader for a client that asked the wrong broker (KIP-951).
 fn hint(
     state: &State,
     call: &Call,
@@ -238,10 +238,12 @@ fn hint(
     leaders: &mut Vec<NodeEndpoint>,
 ) -> PartitionProduceResponse {
     let moved = error == ResponseError::NotLeaderOrFollower && call.version >= 10 && call.errors.is_empty();
-    // A broker that has not heard of the move cannot tell of it.
+    // A stale broker does not know the new leader.
     let moved = moved && state.view(call.broker).is_none();
     let partition = state.partition(topic, response.index).filter(|_| moved);
-    let Some((leader, epoch)) = partition.and_then(|found| Some((found.seat.leader?, found.seat.leader_epoch))) else {
+    let Some((leader, epoch)) =
+        partition.and_then(|found| Some((found.placement.leader?, found.placement.leader_epoch)))
+    else {
         return response;
     };
     if let Some(broker) = state.brokers.get(&leader)

@@ -14,7 +14,7 @@ pub(super) fn api_versions(state: &State, call: &Call) -> ApiVersionsResponse {
     response(state).with_error_code(code(&call.refused())).with_throttle_time_ms(call.throttle_ms)
 }
 
-/// A version the broker does not speak is answered in version 0, so that any client can read which it does (KIP-511).
+/// The response to an unsupported version has version 0, so that any client can read the supported ones (KIP-511).
 pub(super) fn unsupported(state: &State, call: &Call) -> Answer {
     let response = response(state).with_error_code(ResponseError::UnsupportedVersion.code());
     let frame = frame::reply_with_header(0, call.correlation_id, 0, &response);

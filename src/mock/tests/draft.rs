@@ -5,7 +5,7 @@ use bytes::BufMut;
 use bytes::Bytes;
 use bytes::BytesMut;
 
-/// What a batch's header says of its records, rightly or not.
+/// The fields of a batch header about its records, right or wrong.
 pub(super) struct Head {
     pub(super) attributes: i16,
     /// Offset of the last record less the base offset.

@@ -29,14 +29,14 @@ fn ask() -> MetadataRequest {
     MetadataRequest::default().with_topics(None)
 }
 
-/// What the cluster would answer without faults.
+/// The response of the cluster without faults.
 fn whole(rig: &mut Rig) -> Bytes {
     let Outcome::Reply(frame) = rig.send(1, 9, &ask()) else { panic!("no fault is left") };
     frame
 }
 
 #[test]
-fn half_a_reply_comes_and_then_the_end() {
+fn cut_response_is_followed_by_a_close() {
     let mut rig = rig();
     rig.cluster
         .play(On::api(key::METADATA).then(Fault::CutReply(7)).then(Fault::CutReply(0)).then(Fault::CutReply(9_999)));
@@ -57,7 +57,7 @@ fn half_a_reply_comes_and_then_the_end() {
 }
 
 #[test]
-fn a_reply_drips_while_later_requests_wait_behind_it() {
+fn dripping_response_delays_later_requests() {
     let mut rig = rig();
     let pause = Duration::from_millis(10);
     rig.cluster.play(On::any().then(Fault::Drip { bytes: 20, pause }).and(Fault::Delay(pause)));
@@ -79,7 +79,7 @@ fn a_reply_drips_while_later_requests_wait_behind_it() {
 }
 
 #[test]
-fn a_held_request_meets_the_cluster_as_it_is_later() {
+fn held_request_is_applied_to_the_later_state() {
     let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 1));
     let hold = Duration::from_millis(50);
     rig.cluster.play(On::api(key::PRODUCE).then(Fault::Hold(hold)).then(Fault::Delay(hold)));
@@ -96,7 +96,7 @@ fn a_held_request_meets_the_cluster_as_it_is_later() {
 }
 
 #[test]
-fn an_error_strikes_one_partition_and_leaves_the_others() {
+fn error_for_one_partition_leaves_the_others() {
     let mut rig = rig();
     let script = On::api(key::PRODUCE).partition("t", 1).then(Fault::Error(6)).and(Fault::Throttle(77));
     let script = rig.cluster.play(script);
@@ -119,7 +119,7 @@ fn an_error_strikes_one_partition_and_leaves_the_others() {
 }
 
 #[test]
-fn a_partition_of_a_session_is_struck_though_the_request_does_not_name_it() {
+fn script_selects_partition_of_a_session() {
     let mut rig = rig();
     fetch::append(&mut rig, 0, &["a"]);
     let opened = rig.ask(1, 12, &fetch::request(&[(0, 0), (1, 0)]).with_session_epoch(0));
@@ -140,7 +140,7 @@ fn metadata_of_one_partition_can_be_wrong() {
 }
 
 #[test]
-fn a_reply_can_carry_another_correlation_id() {
+fn response_can_have_another_correlation_id() {
     let mut rig = rig();
     rig.cluster.play(On::any().then(Fault::WrongCorrelationId(-9)));
     let Outcome::Reply(wrong) = rig.send(1, 9, &ask()) else { panic!("there is a reply") };
@@ -150,7 +150,7 @@ fn a_reply_can_carry_another_correlation_id() {
 }
 
 #[test]
-fn a_long_poll_is_struck_when_it_ends() {
+fn fault_applies_when_a_long_poll_ends() {
     let mut rig = rig();
     rig.cluster.play(On::api(key::FETCH).then(Fault::CutReply(5)).then(Fault::CloseAfter));
     assert_eq!(rig.send_on(7, 1, 12, &fetch::request(&[(0, 0)])), Outcome::Wait);
@@ -162,7 +162,7 @@ fn a_long_poll_is_struck_when_it_ends() {
 }
 
 #[test]
-fn what_waits_at_a_broker_that_goes_down_is_closed() {
+fn waiting_connections_of_a_stopped_broker_are_closed() {
     let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 1));
     rig.cluster.play(On::api(key::METADATA).then(Fault::Hold(Duration::from_secs(9))));
     assert_eq!(rig.send(1, 12, &fetch::request(&[(0, 0)])), Outcome::Wait);
@@ -173,7 +173,7 @@ fn what_waits_at_a_broker_that_goes_down_is_closed() {
 }
 
 #[test]
-fn the_log_says_what_requests_want() {
+fn request_log_shows_what_each_partition_is_asked() {
     let mut rig = rig();
     rig.ask(1, 9, &produce::request("t", -1, 2, Draft::of(&["a", "b"]).by(7, 1, 40).bytes()));
     rig.send(1, 12, &fetch::request(&[(1, 3)]));
@@ -205,7 +205,7 @@ fn error_after_the_append_leaves_the_batch_in_the_log() {
 }
 
 #[test]
-fn error_after_the_effect_reads_as_an_error_where_nothing_changes() {
+fn error_after_applies_to_read_only_requests_too() {
     let mut rig = rig();
     rig.cluster.play(On::api(key::METADATA).topic("t").then(Fault::ErrorAfter(3)));
     assert_eq!(rig.ask(1, 9, &ask()).topics[0].error_code, 3);
@@ -213,7 +213,7 @@ fn error_after_the_effect_reads_as_an_error_where_nothing_changes() {
 }
 
 #[test]
-fn damaged_records_fail_their_checksum_and_the_log_stays_whole() {
+fn damaged_records_fail_checksum_and_the_log_stays_whole() {
     let mut rig = rig();
     rig.ask(1, 9, &produce::request("t", -1, 0, Draft::of(&["a"]).bytes()));
     rig.cluster.play(On::api(key::FETCH).partition("t", 0).then(Fault::CorruptRecords));

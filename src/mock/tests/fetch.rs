@@ -85,7 +85,7 @@ fn limits_cut_a_batch_short_but_never_the_first() {
 }
 
 #[test]
-fn a_fetch_with_nothing_to_say_waits_for_data_or_time() {
+fn empty_fetch_waits_for_data_or_timeout() {
     let mut rig = rig();
     assert_eq!(rig.send_on(7, 1, 12, &request(&[(0, 0), (2, 0)])), Outcome::Wait);
     assert_eq!(rig.cluster.poll(rig.now), None);
@@ -106,7 +106,7 @@ fn a_fetch_with_nothing_to_say_waits_for_data_or_time() {
 }
 
 #[test]
-fn a_change_of_leader_ends_the_wait() {
+fn leader_change_ends_a_long_poll() {
     let mut rig = rig();
     let leader = rig.cluster.leader("t", 0);
     let mut ask = by_id(&rig, request(&[(0, 0)]));
@@ -130,7 +130,7 @@ fn by_id(rig: &Rig, mut request: FetchRequest) -> FetchRequest {
 }
 
 #[test]
-fn offsets_and_epochs_out_of_line_are_errors() {
+fn wrong_offset_or_epoch_is_an_error() {
     let mut rig = rig();
     append(&mut rig, 0, &["a", "b", "c"]);
     let code = |rig: &mut Rig, offset, epoch| {
@@ -149,7 +149,7 @@ fn offsets_and_epochs_out_of_line_are_errors() {
 }
 
 #[test]
-fn a_session_says_only_what_is_new() {
+fn session_response_lists_only_changes() {
     for version in [7, 12, 13, 18] {
         let mut rig = rig();
         let shape = |rig: &Rig, ask: FetchRequest| if version >= 13 { by_id(rig, ask) } else { ask };
@@ -178,7 +178,7 @@ fn a_session_says_only_what_is_new() {
 }
 
 #[test]
-fn without_room_there_is_no_session() {
+fn no_session_is_opened_beyond_the_slots() {
     let mut rig = Rig::new(Cluster::builder().topic("t", 1).fetch_sessions(0));
     append(&mut rig, 0, &["a"]);
     let response = rig.ask(1, 12, &request(&[(0, 0)]).with_session_epoch(0));
@@ -186,7 +186,7 @@ fn without_room_there_is_no_session() {
 }
 
 #[test]
-fn an_id_that_is_gone_is_unknown() {
+fn deleted_topic_id_is_unknown() {
     let mut rig = rig();
     let ask = by_id(&rig, request(&[(0, 0)]));
     rig.cluster.create_topic("t", 4);
@@ -219,7 +219,7 @@ fn offsets_are_found_by_time() {
 }
 
 #[test]
-fn an_epoch_tells_where_it_ended() {
+fn end_offset_of_an_epoch_is_answered() {
     let mut rig = rig();
     append(&mut rig, 0, &["a", "b"]);
     rig.cluster.move_leader("t", 0, 2);

@@ -53,7 +53,7 @@ fn every_version_finds_the_same_coordinator() {
 }
 
 #[test]
-fn what_is_committed_is_fetched_in_every_version() {
+fn committed_offset_is_fetched_in_every_version() {
     let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 3));
     let broker = coordinator(&mut rig, 3);
     for version in 2..=9 {
@@ -208,7 +208,7 @@ mod by_id {
 }
 
 #[test]
-fn group_without_commits_is_unknown_where_the_cluster_says_so() {
+fn unknown_group_is_reported_when_configured() {
     for (version, whole) in [(1, false), (2, true), (7, true), (8, false), (9, false)] {
         let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 2).unknown_groups());
         let broker = coordinator(&mut rig, 3);

@@ -29,7 +29,7 @@ use crate::mock::Builder;
 use crate::mock::Cluster;
 use crate::mock::Outcome;
 
-/// A cluster and the time it is told.
+/// A cluster and its time.
 struct Rig {
     cluster: Cluster,
     now: Instant,

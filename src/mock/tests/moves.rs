@@ -38,7 +38,7 @@ fn only(response: FetchResponse) -> PartitionData {
     response.responses[0].partitions[0].clone()
 }
 
-/// The leader of t[0], as a broker tells it.
+/// The leader of t[0], as a broker reports it.
 fn told_leader(rig: &mut Rig, broker: i32) -> (i32, i32) {
     let told = rig.ask(broker, 12, &MetadataRequest::default().with_topics(None));
     let partition = &told.topics[0].partitions[0];
@@ -46,7 +46,7 @@ fn told_leader(rig: &mut Rig, broker: i32) -> (i32, i32) {
 }
 
 #[test]
-fn a_broker_that_is_not_told_says_what_was() {
+fn stale_broker_reports_old_metadata() {
     let mut rig = three();
     let find = FindCoordinatorRequest::default().with_key(StrBytes::from_static_str("g"));
     let before = rig.ask(3, 3, &find).node_id.0;
@@ -67,7 +67,7 @@ fn a_broker_that_is_not_told_says_what_was() {
 }
 
 #[test]
-fn a_crash_loses_the_tail_that_nobody_else_has_and_the_epochs_tell_it() {
+fn crash_loses_unreplicated_tail_and_epochs_show_it() {
     let mut rig = three();
     let batch = |value| Draft::of(value).by(7, 0, 0);
     rig.ask(1, 9, &produce::request("t", 1, 0, batch(&["a", "b"]).bytes()));
@@ -103,7 +103,7 @@ fn an_orderly_shutdown_loses_nothing() {
 }
 
 #[test]
-fn acks_all_waits_for_the_followers_and_gives_up_in_time() {
+fn acks_all_waits_for_followers_until_its_timeout() {
     let mut rig = three();
     rig.cluster.hold_replication("t", 0, true);
     let ask = produce::request("t", -1, 0, Draft::of(&["a"]).bytes());
@@ -128,7 +128,7 @@ fn acks_all_waits_for_the_followers_and_gives_up_in_time() {
 }
 
 #[test]
-fn too_few_replicas_take_nothing_from_who_wants_all() {
+fn acks_all_is_refused_below_min_insync_replicas() {
     let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 1).min_insync_replicas(2));
     rig.cluster.set_down(2);
     let mut code = |acks| {
@@ -173,7 +173,7 @@ fn an_unclean_election_cuts_whole_batches() {
 }
 
 #[test]
-fn compaction_leaves_holes_ends_and_the_last_of_a_producer() {
+fn compaction_keeps_offsets_batch_ends_and_last_batches() {
     let mut rig = three();
     let mut append = |batch: NewBatch| rig.cluster.append("t", 0, &batch).expect("a partition");
     append(NewBatch::of([("a", "1"), ("b", "1")]).compressed(Compression::Gzip));
@@ -199,7 +199,7 @@ fn compaction_leaves_holes_ends_and_the_last_of_a_producer() {
 }
 
 #[test]
-fn read_committed_ends_where_a_transaction_is_open_and_names_the_aborted() {
+fn read_committed_stops_at_open_transaction_and_lists_aborted() {
     let mut rig = three();
     let txn = |value, id, sequence| NewBatch::of([("k", value)]).by(id, 0, sequence).transactional();
     rig.cluster.append("t", 0, &NewBatch::of([("k", "plain")]));
@@ -243,7 +243,7 @@ fn the_latest_offset_depends_on_the_isolation() {
 }
 
 #[test]
-fn a_producer_may_not_leave_its_open_transaction() {
+fn plain_batch_inside_open_transaction_is_refused() {
     let mut rig = three();
     rig.cluster.append("t", 0, &NewBatch::of([("k", "v")]).by(7, 0, 0).transactional());
     let response = rig.ask(1, 9, &produce::request("t", -1, 0, Draft::of(&["a"]).by(7, 0, 1).bytes()));

@@ -1,4 +1,4 @@
-//! Produce: what is taken, what is refused, what is known again.
+//! Produce: accepted batches, refused batches, duplicates.
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -63,7 +63,7 @@ fn every_codec_is_read() {
 }
 
 #[test]
-fn a_bad_batch_is_refused_as_kafka_refuses_it() {
+fn malformed_batch_gets_the_error_code_of_kafka() {
     let mut rig = rig();
     let good = Draft::of(&["a", "b"]);
     let cases = [
@@ -83,7 +83,7 @@ fn a_bad_batch_is_refused_as_kafka_refuses_it() {
 }
 
 #[test]
-fn no_flipped_bit_gets_into_the_log() {
+fn batch_with_a_flipped_bit_is_never_appended() {
     let mut rig = rig();
     let good = Draft::of(&["value"]).by(1, 0, 0).bytes();
     for index in 0..good.len() {
@@ -114,7 +114,7 @@ fn a_batch_over_the_topics_limit_is_too_large() {
 }
 
 #[test]
-fn a_batch_sent_again_gets_its_first_offset_again() {
+fn resent_batch_gets_its_first_offset() {
     let mut rig = rig();
     let first = Draft::of(&["a", "b"]).by(1_000, 0, 0);
     assert_eq!(produce(&mut rig, 9, first.bytes()).base_offset, 0);
@@ -130,7 +130,7 @@ fn a_batch_sent_again_gets_its_first_offset_again() {
 }
 
 #[test]
-fn the_wrong_broker_names_the_right_one() {
+fn wrong_broker_hints_at_the_leader() {
     let mut rig = Rig::new(Cluster::builder().brokers(2).topic("t", 2));
     assert_eq!(rig.cluster.leader("t", 0), Some((1, 0)));
     assert!(rig.cluster.move_leader("t", 0, 2));
@@ -158,7 +158,7 @@ fn version_13_knows_topics_by_id() {
 }
 
 #[test]
-fn without_acknowledgements_an_error_closes_the_connection() {
+fn error_without_acks_closes_the_connection() {
     let mut rig = rig();
     assert_eq!(rig.send(1, 9, &request("t", 0, 0, Draft::of(&["a"]).bytes())), Outcome::Silent);
     assert_eq!(rig.send(1, 9, &request("t", 0, 7, Draft::of(&["a"]).bytes())), Outcome::Close);

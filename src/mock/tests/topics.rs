@@ -28,7 +28,7 @@ fn ask_for(topic: &'static str) -> MetadataRequest {
 }
 
 #[test]
-fn the_versions_spoken_are_told_in_every_version() {
+fn supported_versions_are_listed_in_every_version() {
     let mut rig = Rig::new(Cluster::builder().versions(0, 3, 9).versions(60, 1, 0));
     for version in 0..=4 {
         let told = rig.ask(1, version, &ApiVersionsRequest::default());
@@ -52,7 +52,7 @@ fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
 }
 
 #[test]
-fn noise_and_versions_not_spoken_close_the_connection() {
+fn noise_and_unsupported_versions_close_the_connection() {
     let mut rig = Rig::new(Cluster::builder().versions(3, 1, 8));
     assert_eq!(rig.send(1, 9, &ask_for("t")), Outcome::Close);
     let good = super::encode(8, &ask_for("t"));
@@ -71,7 +71,7 @@ fn noise_and_versions_not_spoken_close_the_connection() {
 }
 
 #[test]
-fn metadata_tells_of_every_broker_and_partition() {
+fn metadata_lists_every_broker_and_partition() {
     for version in 0..=13 {
         let mut rig = Rig::new(Cluster::builder().brokers(3).topic("t", 4).topic("u", 1).racks());
         let all = MetadataRequest::default().with_topics(if version > 0 { None } else { Some(Vec::new()) });
@@ -92,7 +92,7 @@ fn metadata_tells_of_every_broker_and_partition() {
 }
 
 #[test]
-fn a_topic_is_made_when_it_is_asked_for_and_known_the_second_time() {
+fn auto_created_topic_is_known_to_the_second_request() {
     let mut rig = Rig::new(Cluster::builder().partitions_default(5));
     let told = rig.ask(1, 9, &ask_for("new"));
     assert_eq!(told.topics[0].error_code, ResponseError::UnknownTopicOrPartition.code());
@@ -111,7 +111,7 @@ fn a_topic_is_made_when_it_is_asked_for_and_known_the_second_time() {
 }
 
 #[test]
-fn topics_are_asked_for_by_id_too() {
+fn metadata_is_found_by_topic_id() {
     let mut rig = Rig::new(Cluster::builder().topic("t", 1));
     let topic = MetadataRequestTopic::default().with_name(None);
     let topic = topic.with_topic_id(wire_id(rig.cluster.topic_id("t").expect("it was made")));
@@ -123,7 +123,7 @@ fn topics_are_asked_for_by_id_too() {
 }
 
 #[test]
-fn topics_are_made_and_deleted_on_request() {
+fn topics_are_created_and_deleted_on_request() {
     for version in 2..=7 {
         let mut rig = Rig::new(Cluster::builder().brokers(2));
         let config = CreatableTopicConfig::default().with_name(StrBytes::from_static_str("max.message.bytes"));
@@ -158,7 +158,7 @@ fn topics_are_made_and_deleted_on_request() {
 }
 
 #[test]
-fn a_broker_that_goes_down_is_succeeded() {
+fn replica_takes_over_from_a_stopped_broker() {
     let mut rig = Rig::new(Cluster::builder().brokers(3).topic("t", 3));
     rig.cluster.set_down(2);
     assert_eq!(rig.send(2, 9, &ask_for("t")), Outcome::Close);
@@ -175,7 +175,7 @@ fn a_broker_that_goes_down_is_succeeded() {
 }
 
 #[test]
-fn the_cluster_describes_itself() {
+fn cluster_describes_itself() {
     let mut rig = Rig::new(Cluster::builder().brokers(2));
     for version in 0..=2 {
         let told = rig.ask(1, version, &DescribeClusterRequest::default().with_endpoint_type(1));
@@ -184,7 +184,7 @@ fn the_cluster_describes_itself() {
 }
 
 #[test]
-fn an_injected_error_and_a_throttle_show_in_the_reply() {
+fn response_has_injected_error_and_throttle() {
     let mut rig = Rig::new(Cluster::builder().topic("t", 1));
     rig.cluster.set_throttle_ms(123);
     rig.cluster.inject_at(1, 3, Fault::Error(5), 1);

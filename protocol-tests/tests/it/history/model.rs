@@ -1,5 +1,5 @@
-//! A small Kafka that keeps every promise, with all that may legally go wrong: lost acknowledgements, late writes, refusals,
-//! crashes of producers and readers, seeks, commits whose outcome nobody knows. It makes histories that must pass.
+//! A small Kafka that keeps every promise under all legal faults: lost acknowledgements, late writes, refusals, crashes of
+//! producers and readers, seeks, commits with unknown outcomes. Its histories must have no anomaly.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ pub(super) fn history(seed: u64) -> History {
 struct Pending {
     value: Value,
     partition: TopicPartition,
-    /// It was said to be in doubt; it may still be written, or not.
+    /// It was reported as in doubt; it may still be written, or not.
     decided: bool,
 }
 
@@ -108,7 +108,7 @@ impl Model {
         Producer { process, next: 0, idempotent, pending: VecDeque::new() }
     }
 
-    /// A reader of a group goes on where the group committed, others at the beginning, and say so.
+    /// A reader of a group continues at its commits, others at the beginning; both report the position.
     fn reader(&mut self, group: Option<String>) -> Reader {
         let process = self.open(Role::Consumer { group: group.clone() });
         let mut positions = BTreeMap::new();
@@ -167,14 +167,14 @@ impl Model {
         i64::try_from(log.len() - 1).expect("small")
     }
 
-    /// Something becomes of the oldest send of a producer.
+    /// Decides the oldest send of a producer.
     fn decide(&mut self) {
         let at = self.rng.usize(..self.producers.len());
         let Some(mut pending) = self.producers[at].pending.pop_front() else { return };
         let process = self.producers[at].process;
         let partition = pending.partition.partition;
         if pending.decided {
-            // A write that was in doubt arrives after all, or never does.
+            // A write in doubt arrives late, or never.
             if self.rng.bool() {
                 self.append(&pending);
             }
@@ -192,7 +192,7 @@ impl Model {
                 self.decided(process, pending.value, Outcome::InDoubt("cut".into()));
             }
             3 => {
-                // Sent again after a lost answer: a duplicate to the broker, which has forgotten where the first is.
+                // Retried after a lost response: a duplicate whose first offset the broker has forgotten.
                 self.append(&pending);
                 if !self.producers[at].idempotent && self.rng.bool() {
                     self.append(&pending);
@@ -217,7 +217,7 @@ impl Model {
         self.read(at, 8);
     }
 
-    /// Hands out up to `most` records of each partition; answers how many there were.
+    /// Hands out up to `most` records of each partition; returns their number.
     fn read(&mut self, at: usize, most: usize) -> usize {
         let mut records = Vec::new();
         let (reader, rng) = (&mut self.readers[at], &mut self.rng);
@@ -291,7 +291,7 @@ impl Model {
         self.readers[at] = self.reader(group);
     }
 
-    /// Decides all, lets every reader come to the end, and reads everything once more from the beginning.
+    /// Decides all sends, lets every reader reach the end, and reads everything again from the beginning.
     fn finish(&mut self) {
         while self.producers.iter().any(|producer| !producer.pending.is_empty()) {
             self.decide();

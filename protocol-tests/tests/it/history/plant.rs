@@ -1,4 +1,4 @@
-//! Faults to be planted in good histories, one for each rule at least.
+//! Faults that are planted in good histories, at least one for each rule.
 
 // A plant looks for the one kind of event that it changes.
 #![allow(clippy::wildcard_enum_match_arm)]
@@ -19,11 +19,11 @@ use protocol_tests::history::Value;
 
 /// A fault.
 pub(super) struct Plant {
-    /// Which rule it breaks.
+    /// The rule that it breaks.
     pub(super) rule: Rule,
-    /// Which others it may break with it.
+    /// Other rules that it may break, too.
     pub(super) also: &'static [Rule],
-    /// Puts it into a history; answers whether there was a place for it.
+    /// Plants it in a history; returns whether there was a place for it.
     pub(super) sow: fn(&mut History) -> bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) const ALL: &[Plant] = &[
     Plant { rule: Rule::IntNonmonotonicPoll, also: &[Rule::IntPollSkip, Rule::PollSkip], sow: swapped_in_poll },
     Plant { rule: Rule::IntPollSkip, also: &[Rule::GroupSkip], sow: left_out_in_poll },
     Plant { rule: Rule::LateDecision, also: &[], sow: late },
-    // That the reader skipped it is seen too: the acknowledgement says where it should be.
+    // The reader's skip is found, too, because the acknowledgement has the offset.
     Plant {
         rule: Rule::LostWrite,
         also: &[Rule::Unseen, Rule::PollSkip, Rule::IntPollSkip, Rule::GroupSkip, Rule::CommitAhead],
@@ -80,7 +80,7 @@ fn records_mut(event: &mut Event) -> Option<&mut Vec<Seen>> {
     }
 }
 
-/// Lets the last reader see a value after the end of a partition. Answers the offset.
+/// Lets the last reader read a value after the end of a partition. Returns the offset.
 fn add_at_end(history: &mut History, partition: &TopicPartition, value: Value) -> i64 {
     let process = last_reader(history);
     let ends = find(history, |event| matches!(event.body, Body::ReadToEnd { .. }));
@@ -129,7 +129,7 @@ fn forget(history: &mut History, value: &Value) {
     }
 }
 
-/// A commit one record further than its process was handed.
+/// A commit one record beyond the position of its process.
 fn commit_ahead(history: &mut History) -> bool {
     let all = acknowledged(history);
     for event in history.events_mut() {
@@ -170,7 +170,7 @@ fn duplicate(history: &mut History) -> bool {
     true
 }
 
-/// A group whose reader is replaced by one that goes on further ahead than the group has read.
+/// A group whose reader is replaced by one that starts beyond the records that the group has read.
 fn group_skip(history: &mut History) -> bool {
     let (_, partition, _) = acknowledged(history).swap_remove(0);
     let process = last_reader(history);
@@ -274,7 +274,7 @@ fn misrouted(history: &mut History) -> bool {
         if let Body::Decided { value: decided, outcome } = &mut event.body
             && *decided == value
         {
-            // The producer believes what it was told; only the choice of the caller shows the mistake.
+            // The producer trusts the acknowledgement; only the partition that the caller chose shows the mistake.
             *outcome = Outcome::Acknowledged { partition: other.partition, offset: Some(offset) };
         }
         if let Body::Invoked { value: invoked, partition: asked, .. } = &mut event.body
@@ -422,7 +422,7 @@ fn unfinished(history: &mut History) -> bool {
     true
 }
 
-/// The end of a partition is gone, from its last acknowledged record on: nobody read past it, so nobody skipped it.
+/// The end of a partition is lost, from its last acknowledged record on: no reader passed it, so no reader skipped it.
 fn unseen(history: &mut History) -> bool {
     let all = acknowledged(history);
     let (_, partition, offset) = all.iter().max_by_key(|(_, _, offset)| *offset).expect("some");

@@ -1,4 +1,4 @@
-//! A request with its body read, and what the request log says of it.
+//! A request with its decoded body, and its entry in the request log.
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
@@ -28,11 +28,11 @@ use crate::mock::state::State;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// A request, read.
+/// A decoded request.
 #[derive(Debug)]
-pub(in crate::mock) enum Question {
+pub(in crate::mock) enum AnyRequest {
     ApiVersions,
-    /// A version of ApiVersions that is not spoken, which is answered all the same.
+    /// An unsupported version of ApiVersions, which is answered all the same.
     ApiVersionsUnsupported,
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
@@ -49,8 +49,8 @@ pub(in crate::mock) enum Question {
     Produce(ProduceRequest),
 }
 
-impl Question {
-    /// Reads a body; `None` where it is malformed, or its API or version is not spoken.
+impl AnyRequest {
+    /// Decodes a body; `None` where it is malformed, or its API or version is not supported.
     pub(in crate::mock) fn read(state: &State, api_key: i16, version: i16, body: Bytes) -> Option<Self> {
         let range = state.settings.versions.get(&api_key);
         let spoken = range.is_some_and(|(min, max)| (min..=max).contains(&&version));
@@ -100,18 +100,18 @@ impl Question {
         }
     }
 
-    /// Fills in what the request log says of the body.
-    pub(in crate::mock) fn tell(&self, state: &State, seen: &mut SeenRequest) {
-        let teller = Teller { state };
+    /// Adds the body to an entry of the request log.
+    pub(in crate::mock) fn describe(&self, state: &State, seen: &mut SeenRequest) {
+        let describer = Describer { state };
         match self {
             Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) => {}
-            Self::CreateTopics(ask) => seen.partitions = ask.topics.iter().map(|t| teller.topic(&t.name)).collect(),
+            Self::CreateTopics(ask) => seen.partitions = ask.topics.iter().map(|t| describer.topic(&t.name)).collect(),
             Self::DeleteTopics(ask) => {
                 let by_id = ask.topics.iter().map(|topic| {
                     let name = topic.name.as_ref().map_or("", |name| name.as_str());
-                    teller.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
+                    describer.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
                 });
-                seen.partitions = by_id.chain(ask.topic_names.iter().map(|name| teller.topic(name))).collect();
+                seen.partitions = by_id.chain(ask.topic_names.iter().map(|name| describer.topic(name))).collect();
             }
             Self::DescribeConfigs(ask) => {
                 let names = ask.resources.iter().map(|resource| resource.resource_name.to_string());
@@ -119,7 +119,7 @@ impl Question {
             }
             Self::Fetch(ask) => {
                 seen.session = Some((ask.session_id, ask.session_epoch));
-                seen.partitions = teller.fetch(ask);
+                seen.partitions = describer.fetch(ask);
             }
             Self::FindCoordinator(ask) => {
                 seen.name = ask.coordinator_keys.first().unwrap_or(&ask.key).to_string();
@@ -127,31 +127,31 @@ impl Question {
             Self::InitProducerId(ask) => {
                 seen.name = ask.transactional_id.as_ref().map(|name| name.to_string()).unwrap_or_default();
             }
-            Self::ListOffsets(ask) => seen.partitions = teller.list_offsets(ask),
+            Self::ListOffsets(ask) => seen.partitions = describer.list_offsets(ask),
             Self::Metadata(ask) => {
                 let topics = ask.topics.as_deref().unwrap_or_default();
                 seen.all_topics = ask.topics.is_none() || (seen.version == 0 && topics.is_empty());
                 let topic = topics.iter().map(|topic| {
                     let name = topic.name.as_ref().map_or("", |name| name.as_str());
-                    teller.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
+                    describer.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
                 });
                 seen.partitions = topic.collect();
             }
             Self::OffsetCommit(ask) => {
                 seen.name = ask.group_id.to_string();
-                seen.partitions = teller.commit(ask);
+                seen.partitions = describer.commit(ask);
             }
-            Self::OffsetFetch(ask) => teller.offset_fetch(ask, seen),
-            Self::OffsetForLeaderEpoch(ask) => seen.partitions = teller.epochs(ask),
+            Self::OffsetFetch(ask) => describer.offset_fetch(ask, seen),
+            Self::OffsetForLeaderEpoch(ask) => seen.partitions = describer.epochs(ask),
             Self::Produce(ask) => {
                 seen.name = ask.transactional_id.as_ref().map(|name| name.to_string()).unwrap_or_default();
                 seen.acks = Some(ask.acks);
-                seen.partitions = teller.produce(ask);
+                seen.partitions = describer.produce(ask);
             }
         }
     }
 
-    /// The partitions that a fetch within a session asks for without naming them.
+    /// The partitions that a fetch in a session requests without naming them.
     pub(in crate::mock) fn fetched(&self, state: &State, broker: i32) -> Vec<(TopicName, i32)> {
         let Self::Fetch(ask) = self else { return Vec::new() };
         let session = state.sessions.find(broker, ask.session_id).filter(|_| ask.session_epoch > 0);
@@ -160,19 +160,19 @@ impl Question {
     }
 }
 
-/// Reads a body; `None` where it is malformed. Bytes after its end are ignored, as brokers do: librdkafka 2.16 sends three
+/// Decodes a body; `None` where it is malformed. Bytes after its end are ignored, as brokers do: librdkafka 2.16 sends three
 /// of them with every second Metadata request.
 fn decode<R: Request>(version: i16, mut body: Bytes) -> Option<R> {
     R::decode(&mut body, version).ok()
 }
 
-/// Turns what requests name into what the log says.
-struct Teller<'a> {
+/// Converts the partitions of a request to those of the request log.
+struct Describer<'a> {
     state: &'a State,
 }
 
-impl Teller<'_> {
-    /// A topic named as a whole.
+impl Describer<'_> {
+    /// A whole topic.
     fn topic(&self, name: &str) -> SeenPartition {
         self.one(name, TopicId::ZERO, None, SeenWhat::Other)
     }
