@@ -127,7 +127,7 @@ impl Cluster {
     }
 }
 
-/// Adds what the request says of an error. Whether a read-only request arrived is of no interest.
+/// Adds the API to an error. For a read-only request it does not matter whether it arrived.
 fn of_call<C: Call>(error: Error) -> Error {
     let error = if C::API.is_read_only() { error.of_read_only_request() } else { error };
     error.in_api(C::API.name())

@@ -16,9 +16,9 @@ use super::coordinators::Coordinators;
 use super::events;
 use super::metrics::Registry;
 use super::refresher;
-use super::refresher::Refresher;
 use super::settings::Settings;
 use super::topics::AutoCreate;
+use super::tracking::Tracking;
 use crate::error::Error;
 use crate::metadata::Cache;
 use crate::metadata::Snapshot;
@@ -28,6 +28,15 @@ use crate::net::connection;
 use crate::types::TopicName;
 use crate::wire::message::Leader;
 use crate::wire::message::Node;
+
+/// The leader of a partition, as a response hinted at it.
+#[derive(Clone, Debug)]
+pub(crate) struct Hint {
+    pub(crate) topic: TopicName,
+    pub(crate) partition: i32,
+    pub(crate) leader: Leader,
+    pub(crate) nodes: Vec<Node>,
+}
 
 /// The shared part of a client. Dropping the last one ends its tasks.
 #[derive(Clone, Debug)]
@@ -40,7 +49,7 @@ struct Inner {
     cache: Mutex<Cache>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     coordinators: Coordinators,
-    refresher: Arc<Refresher>,
+    tracking: Arc<Tracking>,
     /// Counts choices among brokers, so that each begins with another broker.
     turn: AtomicUsize,
     /// The number of the last reader.
@@ -70,13 +79,13 @@ impl Cluster {
             cache: Mutex::default(),
             snapshots: watch::Sender::new(Arc::default()),
             coordinators: Coordinators::default(),
-            refresher: Arc::default(),
+            tracking: Arc::default(),
             turn: AtomicUsize::new(seed),
             readers: AtomicU64::new(0),
             registry: Registry::default(),
         }));
         refresher::once(&cluster.downgrade(), BTreeSet::new(), AutoCreate::Forbid).await?;
-        tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.refresher)));
+        tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.tracking)));
         Ok(cluster)
     }
 
@@ -84,8 +93,8 @@ impl Cluster {
         Weak(Arc::downgrade(&self.0))
     }
 
-    pub(super) fn refresher(&self) -> &Arc<Refresher> {
-        &self.0.refresher
+    pub(super) fn tracking(&self) -> &Arc<Tracking> {
+        &self.0.tracking
     }
 
     pub(super) fn connections(&self) -> &Connections {
@@ -124,9 +133,14 @@ impl Cluster {
         self.0.snapshots.subscribe()
     }
 
-    /// Takes a leader that a response hinted at (KIP-951).
-    pub(crate) fn hint(&self, topic: &TopicName, partition: i32, leader: Leader, nodes: &[Node]) {
-        self.edit(|cache| cache.handle_hint(topic, partition, leader, nodes));
+    /// Takes leaders that responses hinted at (KIP-951), in one change of the metadata.
+    pub(crate) fn take_hints(&self, hints: &[Hint]) {
+        let take = |cache: &mut Cache, Hint { topic, partition, leader, nodes }: &Hint| {
+            cache.handle_hint(topic, *partition, *leader, nodes)
+        };
+        if !hints.is_empty() {
+            self.edit(|cache| hints.iter().fold(false, |changed, hint| take(cache, hint) | changed));
+        }
     }
 
     /// Changes the metadata and notifies all readers, if `change` returns `true`. Returns what `change` returns.
@@ -162,6 +176,6 @@ impl Weak {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.refresher.stop();
+        self.tracking.stop();
     }
 }

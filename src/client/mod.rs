@@ -8,7 +8,7 @@
 //! | `routing.rs` | the broker that a request goes to |
 //! | `calls.rs`, `hedge.rs`, `retry.rs` | requests that return the type of their response, asking brokers in turn, retries |
 //! | `coordinators.rs` | the coordinators of groups and transactions |
-//! | `topics.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
+//! | `topics.rs`, `tracking.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
 //! | `events.rs`, `metrics.rs` | log events about metadata, and counters |
 
 use std::time::Duration;
@@ -31,8 +31,10 @@ mod settings;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 mod topics;
+mod tracking;
 
 pub(crate) use self::cluster::Cluster;
+pub(crate) use self::cluster::Hint;
 pub(crate) use self::coordinators::Coordinated;
 pub(crate) use self::metrics::Source;
 pub(crate) use self::routing::Target;

@@ -1,22 +1,15 @@
-//! Keeps the metadata fresh: one task for each client, one refresh at a time.
+//! The task that keeps the metadata fresh: one for each client, one refresh at a time.
 //!
 //! The task holds no handle while it waits, so that a client that was dropped goes away at once.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::future::Future;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::task::Poll;
 use std::time::Duration;
-use std::time::Instant;
 
 use fastrand::Rng;
-use tokio::sync::Notify;
 
 use super::cluster::Cluster;
 use super::cluster::Weak;
@@ -24,242 +17,28 @@ use super::hedge::Hedge;
 use super::hedge::Judged;
 use super::routing::Target;
 use super::topics::AutoCreate;
+use super::tracking::AT_FIRST;
+use super::tracking::Plan;
+use super::tracking::Tracking;
 use crate::config::HostPort;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
-use crate::metadata::Snapshot;
-use crate::metadata::Topic;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::wire::message::MetadataRequest;
 use crate::wire::message::MetadataResponse;
 
-/// While refreshes bring nothing new, the pause between them grows no further than to this at first.
+/// The longest pause between refreshes that bring nothing new, at first.
 ///
-/// Somebody waits for a leader that is being elected, or for a topic that is being created. Pauses that have grown to
+/// A caller waits for the election of a leader, or for the creation of a topic. Pauses that have grown to
 /// `retry.backoff.max.ms` would notice it up to a second late.
 const PAUSE_MAX_AT_FIRST: Duration = Duration::from_millis(250);
 
-/// How long that is so. Elections are over by then, and a partition that stays without a leader is not asked about as often.
-const AT_FIRST: Duration = Duration::from_secs(30);
-
-/// Callers who wait for metadata repeat their requests within this time: they retry about once a second in the end.
-const RECENT: Duration = Duration::from_millis(1_200);
-
-/// The topics that are kept fresh, and the requests to the task.
-#[derive(Debug, Default)]
-pub(super) struct Refresher {
-    state: Mutex<State>,
-    requested: Notify,
-    stopped: Notify,
-    /// Notifies everybody who waits of a fatal failure.
-    failed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    topics: BTreeMap<TopicName, Tracked>,
-    /// Why the last refresh failed, if it did.
-    failure: Option<Error>,
-    /// Refreshes that failed for a reason which another attempt does not change.
-    fatal_failures: u64,
-}
-
-/// Interest in a topic.
-#[derive(Debug, Default)]
-struct Tracked {
-    /// Those who need it until they say otherwise.
-    holders: usize,
-    /// When it is forgotten if nobody holds it: it was last used a while before.
-    until: Option<Instant>,
-    create: AutoCreate,
-    /// Somebody asked for newer metadata of the topic, and it has not come yet.
-    awaited: Option<Awaited>,
-}
-
-/// A request for newer metadata of a topic.
-#[derive(Debug)]
-struct Awaited {
-    /// When the first of several in a row was made.
-    first: Instant,
-    /// When the last one was made.
-    last: Instant,
-    /// The metadata at the time of the first one.
-    before: Option<Arc<Topic>>,
-}
-
-impl Awaited {
-    /// Whether to ask again although nobody has repeated the request: a leader is being elected, or metadata still names the one
-    /// that failed. `None` when there is nothing to wait for any more.
-    fn goes_on(&self, now: Instant, known: Option<&Arc<Topic>>) -> Option<bool> {
-        let is_recent = now.saturating_duration_since(self.last) < RECENT;
-        let lacks_leader = known.is_some_and(|topic| {
-            topic.error == Some(Code::LeaderNotAvailable)
-                || (topic.error.is_none() && topic.partitions.iter().any(|partition| partition.leader.is_none()))
-        });
-        let has_changed = known != self.before.as_ref();
-        let is_whole = known.is_some_and(|topic| topic.error.is_none()) && !lacks_leader;
-        if is_whole && (has_changed || !is_recent) {
-            return None;
-        }
-        Some((lacks_leader || is_recent) && now.saturating_duration_since(self.first) < AT_FIRST)
-    }
-}
-
-/// The topics of one refresh.
-struct Plan {
-    /// Topics that a request must not create.
-    topics: BTreeSet<TopicName>,
-    /// Unknown topics that a broker may create. They have a request of their own, because its flag counts for all its topics.
-    to_create: BTreeSet<TopicName>,
-    /// Topics that are not kept fresh any more.
-    expired: Vec<TopicName>,
-}
-
-impl Refresher {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // The state is whole after every statement, so a panic elsewhere does not spoil it.
-        lock(&self.state)
-    }
-
-    /// Keeps topics fresh for as long as `idle`. With `newer`, asks without waiting for the next regular refresh for metadata that is
-    /// newer than this.
-    ///
-    /// This is the only way into a refresh. A name that no topic can have is passed over: a name too long to be encoded would
-    /// make every later refresh fail.
-    pub(super) fn track(&self, topics: &[TopicName], create: AutoCreate, idle: Duration, newer: Option<&Snapshot>) {
-        let now = clock::now();
-        {
-            let mut state = self.state();
-            for topic in topics {
-                state.tracked(topic, create, |tracked| {
-                    tracked.until = Some(now + idle);
-                    if let Some(snapshot) = newer {
-                        let before = || snapshot.topic(topic).cloned();
-                        let awaited =
-                            tracked.awaited.get_or_insert_with(|| Awaited { first: now, last: now, before: before() });
-                        awaited.last = now;
-                    }
-                });
-            }
-        }
-        if newer.is_some() {
-            self.requested.notify_one();
-        }
-    }
-
-    /// Whether metadata that was asked for has not come yet, and may come soon.
-    fn is_awaited(&self, snapshot: &Snapshot) -> bool {
-        let now = clock::now();
-        let mut goes_on = false;
-        for (name, tracked) in &mut self.state().topics {
-            match tracked.awaited.as_ref().map(|awaited| awaited.goes_on(now, snapshot.topic(name))) {
-                Some(None) => tracked.awaited = None,
-                Some(Some(may_come)) => goes_on |= may_come,
-                None => {}
-            }
-        }
-        goes_on
-    }
-
-    /// Keeps topics fresh until they are released as often as they were held.
-    pub(super) fn hold(&self, topics: &[TopicName], create: AutoCreate) {
-        let mut state = self.state();
-        for topic in topics {
-            state.tracked(topic, create, |tracked| tracked.holders += 1);
-        }
-    }
-
-    /// Ends the interest of one holder.
-    pub(super) fn release(&self, topics: &[TopicName]) {
-        let mut state = self.state();
-        for topic in topics {
-            if let Some(tracked) = state.topics.get_mut(topic) {
-                tracked.holders = tracked.holders.saturating_sub(1);
-            }
-        }
-    }
-
-    /// Waits until a refresh fails for a reason that another attempt does not change.
-    pub(super) async fn fatal_failure(&self) -> Error {
-        let begun = self.state().fatal_failures;
-        loop {
-            let mut failed = pin!(self.failed.notified());
-            failed.as_mut().enable();
-            {
-                let state = self.state();
-                if let Some(error) = state.failure.as_ref().filter(|_| state.fatal_failures != begun) {
-                    return error.clone();
-                }
-            }
-            failed.await;
-        }
-    }
-
-    /// Why the last refresh failed, if it did.
-    pub(super) fn failure(&self) -> Option<Error> {
-        self.state().failure.clone()
-    }
-
-    pub(super) fn stop(&self) {
-        self.stopped.notify_one();
-    }
-
-    /// Awaits `future`. `None` if the client goes away first.
-    async fn unless_stopped<F: Future>(&self, future: F) -> Option<F::Output> {
-        let mut stopped = pin!(self.stopped.notified());
-        let mut future = pin!(future);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => stopped.as_mut().poll(cx).map(|()| None),
-        })
-        .await
-    }
-
-    fn plan(&self, cluster: &Cluster) -> Plan {
-        let (now, snapshot) = (clock::now(), cluster.snapshot());
-        let (mut topics, mut to_create, mut expired) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        self.state().topics.retain(|name, tracked| {
-            if tracked.holders == 0 && tracked.until.is_none_or(|until| until <= now) {
-                expired.push(name.clone());
-                return false;
-            }
-            let is_unknown = || {
-                let known = snapshot.topic(name);
-                known.is_none_or(|topic| topic.error == Some(Code::UnknownTopicOrPartition))
-            };
-            if tracked.create == AutoCreate::Allow && is_unknown() {
-                to_create.insert(name.clone());
-            } else {
-                topics.insert(name.clone());
-            }
-            true
-        });
-        Plan { topics, to_create, expired }
-    }
-}
-
-impl State {
-    fn tracked(&mut self, topic: &TopicName, create: AutoCreate, change: impl FnOnce(&mut Tracked)) {
-        if TopicName::problem(topic).is_some() {
-            return;
-        }
-        if !self.topics.contains_key(topic) {
-            self.topics.insert(topic.clone(), Tracked::default());
-        }
-        let tracked = self.topics.get_mut(topic).expect("it was there or was inserted");
-        change(tracked);
-        if create == AutoCreate::Allow {
-            tracked.create = create;
-        }
-    }
-}
-
-/// Refreshes when it is asked to, and when the metadata is old, until the client is gone.
+/// Refreshes on request, and when the metadata is old, until the client is gone.
 ///
 /// After a refresh that brought nothing new, and after one that failed, the next one waits longer (KIP-580).
-pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
+pub(super) async fn run(cluster: Weak, tracking: Arc<Tracking>) {
     let mut rng = Rng::with_seed(clock::seed());
     let Some(first) = cluster.upgrade() else { return };
     let settings = first.settings();
@@ -271,8 +50,8 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
     loop {
         let quiet_since = clock::now();
         // A permit that was left before this point makes the wait return at once.
-        let requested = tokio::time::timeout(age_max, refresher.requested.notified());
-        if refresher.unless_stopped(requested).await.is_none() {
+        let requested = tokio::time::timeout(age_max, tracking.requested());
+        if tracking.unless_stopped(requested).await.is_none() {
             return;
         }
         if clock::now() - quiet_since > long {
@@ -280,7 +59,7 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
             changed_at = clock::now();
         }
         let mut longest = Duration::MAX;
-        match refresher.unless_stopped(refresh(&cluster, &refresher)).await {
+        match tracking.unless_stopped(refresh(&cluster, &tracking)).await {
             None => return,
             Some(Ok(Refreshed::Changed)) => {
                 backoff.reset();
@@ -290,24 +69,24 @@ pub(super) async fn run(cluster: Weak, refresher: Arc<Refresher>) {
             Some(Ok(Refreshed::Unchanged)) => {}
             Some(Err(error)) => {
                 tracing::warn!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
-                refresher.requested.notify_one();
+                tracking.request();
             }
         }
-        if cluster.upgrade().is_some_and(|cluster| refresher.is_awaited(&cluster.snapshot())) {
-            refresher.requested.notify_one();
+        if cluster.upgrade().is_some_and(|cluster| tracking.is_awaited(&cluster.snapshot())) {
+            tracking.request();
         }
         let pause = tokio::time::sleep(backoff.next(&mut rng).min(longest));
-        if refresher.unless_stopped(pause).await.is_none() {
+        if tracking.unless_stopped(pause).await.is_none() {
             return;
         }
     }
 }
 
 /// Asks for all that is kept fresh, and forgets the rest.
-async fn refresh(cluster: &Weak, refresher: &Refresher) -> Result<Refreshed, Error> {
+async fn refresh(cluster: &Weak, tracking: &Tracking) -> Result<Refreshed, Error> {
     let Plan { topics, to_create, expired } = {
         let cluster = strong(cluster)?;
-        let plan = refresher.plan(&cluster);
+        let plan = tracking.plan(&cluster.snapshot());
         if !plan.expired.is_empty() {
             cluster.edit(|cache| cache.remove_topics(&plan.expired));
         }
@@ -335,21 +114,16 @@ pub(super) enum Refreshed {
 
 /// Asks about `topics`: brokers that are known, then the bootstrap addresses (KIP-899).
 ///
-/// A known broker that says that it belongs to another cluster is passed over, since its address was given to another: only the
-/// cluster at the bootstrap addresses is taken for granted. A client that may not go back to them has to believe what it hears.
+/// A known broker that reports another cluster id is ignored, since its address was given to another cluster. The cluster at the
+/// bootstrap addresses is always accepted. A client that may not go back to them accepts every cluster.
 pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: AutoCreate) -> Result<Refreshed, Error> {
     let found = ask(cluster, &topics, create).await;
     let cluster = strong(cluster)?;
-    cluster.refresher().state().failure = found.as_ref().err().cloned();
-    match &found {
-        Ok(_) => cluster.registry().metadata().refreshes += 1,
-        Err(error) => {
-            cluster.registry().metadata().failures += 1;
-            if is_fatal(error) {
-                cluster.refresher().state().fatal_failures += 1;
-                cluster.refresher().failed.notify_waiters();
-            }
-        }
+    let failure = found.as_ref().err();
+    cluster.tracking().set_failure(failure.cloned(), failure.is_some_and(is_fatal));
+    match failure {
+        None => cluster.registry().metadata().refreshes += 1,
+        Some(_) => cluster.registry().metadata().failures += 1,
     }
     let (target, response) = found?;
     let before = cluster.snapshot();
@@ -384,7 +158,7 @@ async fn ask(
     let failed = Mutex::new(Vec::new());
     let rejected = |error: Error| {
         if let Some(cluster) = cluster.upgrade() {
-            cluster.refresher().state().failure = Some(error.clone());
+            cluster.tracking().set_failure(Some(error.clone()), false);
         }
         error
     };

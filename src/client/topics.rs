@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use super::cluster::Cluster;
-use super::refresher::Refresher;
+use super::tracking::Tracking;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -35,22 +35,22 @@ impl From<bool> for AutoCreate {
 /// Keeps the metadata of topics fresh until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Interest {
-    refresher: Arc<Refresher>,
+    tracking: Arc<Tracking>,
     topics: Vec<TopicName>,
 }
 
 impl Drop for Interest {
     fn drop(&mut self) {
-        self.refresher.release(&self.topics);
+        self.tracking.release(&self.topics);
     }
 }
 
 impl Cluster {
     /// Keeps the metadata of these topics fresh for as long as the result lives. Asks at once for topics that are not known.
     pub(crate) fn hold(&self, topics: &[TopicName], create: AutoCreate) -> Interest {
-        self.refresher().hold(topics, create);
+        self.tracking().hold(topics, create);
         self.track(topics, create);
-        Interest { refresher: Arc::clone(self.refresher()), topics: topics.to_vec() }
+        Interest { tracking: Arc::clone(self.tracking()), topics: topics.to_vec() }
     }
 
     /// Keeps the metadata of these topics fresh for a while (`metadata.max.idle.ms`). Asks at once for topics that are not known.
@@ -58,13 +58,13 @@ impl Cluster {
         let snapshot = self.snapshot();
         let unknown = topics.iter().any(|topic| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some()));
         let newer = unknown.then_some(&*snapshot);
-        self.refresher().track(topics, create, self.settings().metadata_idle_max, newer);
+        self.tracking().track(topics, create, self.settings().metadata_idle_max, newer);
     }
 
     /// Asks for the metadata of these topics soon. Requests are combined, and spaced by a back-off.
     pub(crate) fn refresh(&self, topics: &[TopicName]) {
         let snapshot = self.snapshot();
-        self.refresher().track(topics, AutoCreate::Forbid, self.settings().metadata_idle_max, Some(&snapshot));
+        self.tracking().track(topics, AutoCreate::Forbid, self.settings().metadata_idle_max, Some(&snapshot));
     }
 
     /// Takes a leader epoch that was seen elsewhere than in metadata, as with a committed offset. If it is newer than the metadata,
@@ -134,7 +134,7 @@ impl Cluster {
         // An error that was received before is asked about again: the topic may have been created since.
         let begun = changes.borrow().generation();
         let grace = clock::now() + self.settings().propagation;
-        let mut failed = pin!(self.refresher().fatal_failure());
+        let mut failed = pin!(self.tracking().fatal_failure());
         self.track(topics, create);
         loop {
             let snapshot = Arc::clone(&changes.borrow_and_update());
@@ -159,7 +159,7 @@ impl Cluster {
             if event.is_err() {
                 let error =
                     Error::new(Kind::Timeout, "no metadata of the topic arrived by the deadline").in_topic(name);
-                return Err(match self.refresher().failure() {
+                return Err(match self.tracking().failure() {
                     Some(failure) => error.caused_by(failure),
                     None => error.in_api(Api::Metadata.name()),
                 });
@@ -168,17 +168,17 @@ impl Cluster {
     }
 }
 
-/// What the metadata lacks.
+/// A topic or a partition that the metadata lacks.
 #[derive(Clone, Copy, Debug)]
 enum Missing {
-    /// A topic, of which a broker may have said why it is missing.
+    /// A topic, with the error code of a broker if there is one.
     Topic(Option<Code>),
     /// A partition of a topic that has so many.
     Partition { partition: i32, count: usize },
 }
 
 impl Missing {
-    /// The error, once it is certain that waiting does not help. `is_over` says that brokers had the time to hear of what is new.
+    /// The error, once waiting cannot help. `is_over` says that all brokers have had the time to learn of a new topic or partition.
     fn decided(self, is_over: bool) -> Option<Error> {
         match self {
             Self::Topic(None) => None,

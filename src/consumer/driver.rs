@@ -24,6 +24,7 @@ use super::core::committer::CommitAction;
 use super::offsets;
 use crate::client::Cluster;
 use crate::client::Coordinated;
+use crate::client::Hint;
 use crate::client::Source;
 use crate::client::Target;
 use crate::error::Error;
@@ -124,9 +125,11 @@ impl Driver {
         let mut first = None;
         loop {
             let ((actions, of_commits), timeout, stopped) = self.turn(first.take());
+            let mut hints = Vec::new();
             for action in actions {
-                self.act(action);
+                self.act(action, &mut hints);
             }
+            self.cluster.take_hints(&hints);
             for action in of_commits {
                 self.act_for_commits(action);
             }
@@ -179,7 +182,7 @@ impl Driver {
         ((std::iter::from_fn(|| core.poll_action()).collect(), of_commits), timeout, *stopped)
     }
 
-    fn act(&self, action: Action) {
+    fn act(&self, action: Action, hints: &mut Vec<Hint>) {
         let timeout = self.cluster.settings().request_timeout;
         match action {
             Action::EpochEnd { node, tag, request } => {
@@ -190,7 +193,7 @@ impl Driver {
                 let reply = Reply::Tagged { tag, sink: self.sink.clone() };
                 self.cluster.submit_fetch((self.reader, connection), node, request, deadline, reply);
             }
-            Action::Hint { topic, partition, leader, nodes } => self.cluster.hint(&topic, partition, leader, &nodes),
+            Action::Hint { topic, partition, leader, nodes } => hints.push(Hint { topic, partition, leader, nodes }),
             Action::ListOffsets { node, tag, request } => {
                 self.send(node, tag, Request::ListOffsets(request), timeout);
             }

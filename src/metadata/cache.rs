@@ -59,7 +59,7 @@ impl Cache {
         });
     }
 
-    /// Takes the response to a request about these topics. Other topics in it are passed over: a broker that mentions new ones each
+    /// Takes the response to a request about these topics. Other topics in it are ignored: a broker that mentions new ones each
     /// time would fill the memory. Of two answers about one topic, the first counts.
     pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
         let mut open: BTreeSet<&str> = asked.iter().map(|name| &**name).collect();
@@ -195,7 +195,7 @@ fn insert(snapshot: &mut Snapshot, topic: Topic) {
     }
 }
 
-/// A topic about which the broker says `error` instead of partitions.
+/// A topic for which the broker returned `error` instead of partitions.
 fn refused(name: TopicName, reported: &MetadataTopic, error: Code, before: Option<&Topic>) -> Topic {
     let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
     let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
@@ -374,13 +374,13 @@ mod tests {
 
     #[test]
     fn snapshots_are_equivalent_only_if_nothing_differs() {
-        let told = |response: MetadataResponse| {
+        let known_from = |response: MetadataResponse| {
             let mut cache = Cache::default();
             cache.handle_response(response);
             cache.snapshot()
         };
         let first = response(1, 5, 1);
-        let same = told(first.clone());
+        let same = known_from(first.clone());
         let mut often = Cache { current: Arc::clone(&same), ..Cache::default() };
         often.handle_response(first.clone());
         assert!(often.snapshot().generation() > same.generation());
@@ -391,7 +391,7 @@ mod tests {
             MetadataResponse { cluster_id: Some("another".into()), ..first.clone() },
             response(1, 5, 2),
         ] {
-            assert!(!same.is_equivalent_to(&told(other.clone())), "{other:?}");
+            assert!(!same.is_equivalent_to(&known_from(other.clone())), "{other:?}");
         }
     }
 
@@ -409,7 +409,7 @@ mod tests {
         cache.handle_response(several);
         let leaders = |cache: &Cache| -> Vec<Option<i32>> {
             let snapshot = cache.snapshot();
-            let topic = snapshot.topic("t").expect("it was told of");
+            let topic = snapshot.topic("t").expect("it is known");
             topic.partitions.iter().map(|partition| partition.leader).collect()
         };
         assert_eq!(leaders(&cache), [Some(1), Some(2), Some(3)], "one beyond their number makes no sense");
@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(leader(&cache), Some(1), "nor where a broker is too old for ids");
     }
 
-    /// What a broker without topic ids says: the leader epochs of all partitions, each led by broker 1.
+    /// A response of a broker without topic ids, with the leader epochs of all partitions. Broker 1 leads them.
     fn without_ids(epochs: &[i32]) -> MetadataResponse {
         let mut answer = response(0, 0, 1);
         answer.topics[0].partitions = (0..)

@@ -1,4 +1,4 @@
-//! Why an answer about a topic is not believed at once, and when it is believed after all.
+//! Decides which responses about a topic are older than what is known, and when they are accepted nevertheless.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use crate::types::TopicId;
 use crate::wire::message::MetadataPartition;
 use crate::wire::message::MetadataTopic;
 
-/// Answers in a row that contradict what is known of a topic before they are believed.
+/// Responses in a row that contradict what is known of a topic before they are accepted.
 ///
 /// Refreshes go round the brokers that work, so that one which lags behind is contradicted by the next. While somebody waits for
 /// metadata they come about four times a second.
@@ -24,34 +24,34 @@ pub(super) const CONTRADICTIONS_MAX: u32 = 16;
 /// Replaced ids that are remembered of one topic.
 const REPLACED_MAX: usize = 8;
 
-/// The reasons to doubt answers about one topic.
+/// The reasons to reject responses about one topic.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     /// Former ids of the topic, the oldest first.
     replaced: VecDeque<TopicId>,
-    /// Answers in a row that contradicted what is known.
+    /// Responses in a row that contradicted what is known.
     contradictions: u32,
-    /// A broker said that the topic does not exist, after it was last described.
+    /// A broker reported the topic as missing after it was last described.
     was_gone: bool,
-    /// What metadata says of partitions whose leader epoch was seen elsewhere to be newer.
+    /// The newest metadata of partitions for which a newer leader epoch was seen elsewhere.
     outdated: BTreeMap<i32, Partition>,
 }
 
-/// What to do with an answer.
+/// What to do with a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// To be combined with what is known, epoch by epoch.
+    /// Combine it with what is known, epoch by epoch.
     Merge,
-    /// As `Merge`, after epochs that were seen elsewhere are dropped.
+    /// As `Merge`, after dropping the epochs that were seen elsewhere.
     Restore,
-    /// Older than what is known: to be ignored.
+    /// Ignore it: it is older than what is known.
     Stale,
-    /// About another topic of the same name: nothing of the old one counts.
+    /// Replace what is known: it describes another topic of the same name.
     StartOver,
 }
 
 impl Doubts {
-    /// Compares an answer with what is known.
+    /// Compares a response with what is known.
     pub(super) fn judge(&mut self, known: &Topic, reported: &MetadataTopic) -> Verdict {
         if self.replaced.contains(&reported.id) {
             return if self.contradicted() { Verdict::StartOver } else { Verdict::Stale };
@@ -69,7 +69,7 @@ impl Doubts {
             self.contradictions = 0;
             return Verdict::Merge;
         }
-        // All epochs of a topic begin again when it is recreated, and a broker that lags behind in one of them says the rest as before.
+        // When a topic is recreated all its epochs begin again. A broker that merely lags behind reports most epochs as they are known.
         if without_ids && was_gone && starts_again(known, reported) {
             return Verdict::StartOver;
         }
@@ -91,7 +91,7 @@ impl Doubts {
         is_enough
     }
 
-    /// What metadata says, without the epochs that were seen elsewhere. They are dropped.
+    /// The newest metadata, without the epochs that were seen elsewhere. They are dropped.
     pub(super) fn restore(&mut self, known: &Topic) -> Topic {
         let mut topic = known.clone();
         for (index, partition) in std::mem::take(&mut self.outdated) {
@@ -103,7 +103,7 @@ impl Doubts {
         topic
     }
 
-    /// An epoch was seen elsewhere that is newer than the one in metadata, which says `known`.
+    /// Notes that a newer epoch than that of `known`, the newest metadata, was seen elsewhere.
     pub(super) fn expect_newer(&mut self, partition: i32, known: Partition) {
         if self.outdated.is_empty() {
             self.contradictions = 0;
@@ -116,7 +116,7 @@ impl Doubts {
         self.outdated.remove(&partition);
     }
 
-    /// Notes what an answer made of the topic.
+    /// Notes how a response changed the topic.
     pub(super) fn note(&mut self, before: &Topic, reported: &MetadataTopic, after: &Topic) {
         if before.id != after.id && !before.id.is_zero() {
             self.replaced.retain(|id| *id != after.id);
@@ -153,13 +153,13 @@ pub(super) fn newer(old: Option<Partition>, reported: &MetadataPartition) -> Par
     }
 }
 
-/// Whether an answer has an older epoch than is known, or, without ids, fewer partitions.
+/// Whether a response has an older epoch than is known, or, without ids, fewer partitions.
 fn is_older(known: &Topic, reported: &MetadataTopic, without_ids: bool) -> bool {
     let is_fewer = without_ids && reported.partitions.len() < known.partitions.len();
     is_fewer || pairs(known, reported).any(|(known, reported)| reported < known)
 }
 
-/// Whether an answer has fewer partitions than are known, or no epoch that is as new as the known one, unless that is the first.
+/// Whether a response has fewer partitions than are known, or only older epochs, apart from partitions that are in their first epoch.
 fn starts_again(known: &Topic, reported: &MetadataTopic) -> bool {
     reported.partitions.len() < known.partitions.len()
         || pairs(known, reported).all(|(known, reported)| reported < known || Some(known) == LeaderEpoch::from_wire(0))

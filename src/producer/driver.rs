@@ -27,6 +27,7 @@ use super::core::Key;
 use super::core::Outcome;
 use super::delivery::Ticket;
 use super::shared::Shared;
+use crate::client::Hint;
 use crate::client::Target;
 use crate::codec::Codec;
 use crate::codec::CodecError;
@@ -204,13 +205,14 @@ impl Driver {
     /// Carries out the core's actions.
     fn act(&mut self) {
         let mut actions = std::mem::take(&mut self.actions);
+        let mut hints = Vec::new();
         for action in actions.drain(..) {
             match action {
                 Action::Complete { ticket, first, count, whole, outcome, .. } => {
                     ticket.resolve(first, count, outcome, whole);
                 }
                 Action::Hint { topic, partition, leader, nodes } => {
-                    self.shared.cluster().hint(&topic, partition, leader, &nodes);
+                    hints.push(Hint { topic, partition, leader, nodes });
                 }
                 Action::InitProducerId => self.init_producer_id(),
                 Action::RefreshMetadata(topic) => self.shared.cluster().refresh(std::slice::from_ref(&topic)),
@@ -224,6 +226,7 @@ impl Driver {
             }
         }
         self.actions = actions;
+        self.shared.cluster().take_hints(&hints);
         self.compress();
     }
 
