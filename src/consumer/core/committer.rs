@@ -358,7 +358,10 @@ impl Committer {
             refused.push((sent, error));
         }
         self.retry(now, refused);
-        tracing::debug!(target: "ottla::consumer", group = self.member.group, partitions = committed, "offsets committed");
+        if committed > 0 {
+            let group = &self.member.group;
+            tracing::debug!(target: "ottla::consumer", group, partitions = committed, "offsets committed");
+        }
         if !stale.is_empty() {
             self.actions.push_back(CommitAction::RefreshMetadata { topics: stale.into_iter().collect() });
         }
@@ -376,6 +379,7 @@ impl Committer {
         if is_final {
             return sent.iter().for_each(|sent| self.fail(&sent.wanted.tickets, error));
         }
+        self.report_retry(sent.len(), error);
         self.pause.begin(now, &mut self.rng);
         for sent in sent {
             self.requeue(sent, error);
@@ -384,6 +388,9 @@ impl Committer {
 
     /// Retries partitions together, after the longest of their pauses, so that one response is followed by one request.
     fn retry(&mut self, now: Instant, mut refused: Vec<(Sent, Error)>) {
+        if let Some((_, error)) = refused.first() {
+            self.report_retry(refused.len(), error);
+        }
         let pauses = refused.iter_mut().map(|(sent, _)| sent.wanted.pause.begin(now, &mut self.rng));
         let until = pauses.max();
         for (mut sent, error) in refused {
@@ -392,9 +399,13 @@ impl Committer {
         }
     }
 
+    fn report_retry(&self, partitions: usize, error: &Error) {
+        let (group, error) = (&self.member.group, error.chain());
+        tracing::debug!(target: "ottla::consumer", group, partitions, %error, "commit retried");
+    }
+
     /// Queues a partition again, behind nothing: a newer offset that was queued meanwhile is the one that counts.
     fn requeue(&mut self, sent: Sent, error: &Error) {
-        tracing::debug!(target: "ottla::consumer", group = self.member.group, partition = %sent.key, %error, "commit retried");
         let Sent { key, mut wanted, .. } = sent;
         wanted.tickets.retain(|ticket| self.commits.contains_key(ticket));
         for ticket in &wanted.tickets {
@@ -441,8 +452,8 @@ impl Committer {
             Ok(()) => self.counters.commits += 1,
             Err(error) => {
                 self.counters.failures += 1;
-                let cause = std::error::Error::source(error).map(tracing::field::display);
-                tracing::warn!(target: "ottla::consumer", group = self.member.group, %error, cause, "commit failed");
+                let error = error.chain();
+                tracing::warn!(target: "ottla::consumer", group = self.member.group, %error, "commit failed");
                 self.queue.retain(|_, wanted| {
                     wanted.tickets.retain(|waiting| *waiting != ticket);
                     !wanted.tickets.is_empty()
@@ -456,7 +467,8 @@ impl Committer {
 /// The code of each partition that was sent, by the first mention of it. A response names topics as its request did, by name or
 /// by id.
 fn codes(sent: &[Sent], response: &OffsetCommitResponse) -> BTreeMap<TopicPartition, Option<Code>> {
-    let ids: BTreeMap<TopicId, &TopicName> = sent.iter().map(|sent| (sent.topic_id, &sent.key.topic)).collect();
+    let ids = sent.iter().map(|sent| (sent.topic_id, &sent.key.topic)).filter(|(id, _)| !id.is_zero());
+    let ids: BTreeMap<TopicId, &TopicName> = ids.collect();
     let mut codes = BTreeMap::new();
     for topic in &response.topics {
         let name = if topic.name.is_empty() { ids.get(&topic.id).copied() } else { Some(&topic.name) };

@@ -60,6 +60,8 @@ impl Partition {
     /// Nothing is committed.
     pub(in super::super) fn start_otherwise(&mut self, generation: u64) {
         let State::Initializing { otherwise } = self.state.clone() else { return };
+        let (topic, partition) = (&self.key.topic, self.key.partition);
+        tracing::debug!(target: "ottla::consumer", %topic, partition, "no committed offset");
         let otherwise = match otherwise {
             Start::StoredOnly => {
                 // No policy says where to start: the range is listed first, to report it (`NoOffsetForPartitionException`).
