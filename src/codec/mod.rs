@@ -121,6 +121,14 @@ impl FromStr for Compression {
 }
 
 /// The reason why bytes could not be compressed or decompressed.
+///
+/// ```
+/// use ottla::codec::{CodecError, Codecs, Compression};
+///
+/// let limit = 1024;
+/// let result = Codecs::default().decompress(Compression::Gzip, b"not gzip", limit, &mut Vec::new());
+/// assert!(matches!(result, Err(CodecError::Corrupt(_))));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodecError {
