@@ -180,6 +180,22 @@ fn cluster() -> Vec<Crowd> {
             &[FOUR, NO_TAGS],
         ),
         crowd(Api::ApiVersions, 3, &[TWO], &[TWO, TWO, TWO, NO_TAGS], &[FOUR, NO_TAGS]),
+        crowd(Api::DescribeConfigs, 4, &[FOUR], &[TWO, NONE, NONE, NO_TEXT, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
+        crowd(
+            Api::DescribeConfigs,
+            4,
+            &[FOUR, ONE, TWO, NONE, NONE, NO_TEXT],
+            &[NO_TEXT, NONE, NONE, NONE, NONE, NO_ELEMENTS, NONE, NONE, NO_TAGS],
+            &[NO_TAGS, NO_TAGS],
+        ),
+        // Synonyms whose values are empty.
+        crowd(
+            Api::DescribeConfigs,
+            4,
+            &[FOUR, ONE, TWO, NONE, NONE, NO_TEXT, ONE, NO_TEXT, NONE, NONE, NONE, NONE],
+            &[NO_TEXT, NO_TEXT, NONE, NO_TAGS],
+            &[NONE, NONE, NO_TAGS, NO_TAGS, NO_TAGS],
+        ),
         crowd(Api::CreateTopics, 7, &[FOUR], &[NAME, SIXTEEN, TWO, NAME, FOUR, TWO, NO_ELEMENTS, NO_TAGS], &[NO_TAGS]),
     ]
 }

@@ -299,7 +299,7 @@ impl Admin {
             match self.cluster.call(Target::Broker(broker), request.clone(), until).await {
                 Ok(response) => return Ok(response),
                 Err(error) => {
-                    tracing::debug!(target: TARGET, broker, error = %error, "configuration request retried");
+                    tracing::debug!(target: TARGET, broker, error = %error.chain(), "configuration request retried");
                     retry.pause(error).await?;
                 }
             }
@@ -334,8 +334,8 @@ fn outcomes(
 
 fn entry(entry: m::ConfigEntry) -> ConfigEntry {
     let synonym = |synonym: m::ConfigSynonym| ConfigSynonym {
-        name: synonym.name.into(),
-        value: synonym.value.map(|value| (*value).into()),
+        name: synonym.setting.name().to_owned(),
+        value: synonym.setting.value().map(str::to_owned),
         source: ConfigSource::from_wire(synonym.source),
     };
     ConfigEntry {

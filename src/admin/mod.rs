@@ -291,12 +291,12 @@ impl Admin {
                 // The outcome is unknown: the caller has to check it.
                 Err(error) if error.is_written() != Some(Written::No) => {
                     let api = C::API.name();
-                    tracing::warn!(target: TARGET, api, topics = open.len(), error = %error, "outcome of a change unknown");
+                    tracing::warn!(target: TARGET, api, topics = open.len(), error = %error.chain(), "outcome of a change unknown");
                     return Err(error);
                 }
                 Err(error) => error,
             };
-            tracing::debug!(target: TARGET, api = C::API.name(), topics = open.len(), error = %error, "change retried");
+            tracing::debug!(target: TARGET, api = C::API.name(), topics = open.len(), error = %error.chain(), "change retried");
             self.cluster.refresh(&[]);
             retry.pause(error).await?;
         }

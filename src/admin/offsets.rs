@@ -80,7 +80,7 @@ impl Admin {
             let again = self.list_once(&open, deadline, &mut found).await;
             let Some(error) = again.values().next().cloned() else { continue };
             let topics: Vec<TopicName> = again.keys().map(|key| key.topic.clone()).collect();
-            tracing::debug!(target: TARGET, partitions = again.len(), error = %error, "offset lookup retried");
+            tracing::debug!(target: TARGET, partitions = again.len(), error = %error.chain(), "offset lookup retried");
             self.cluster.refresh(&topics);
             if retry.pause(error).await.is_err() {
                 found.extend(again.into_iter().map(|(key, error)| (key, Err(error))));

@@ -1,8 +1,11 @@
 //! DescribeConfigs: the configuration of topics and brokers.
 
+use super::buf::Chunks;
+use super::buf::DecodeError;
+use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Thin;
+use super::field::Wire;
 use crate::error::Code;
 
 api! {
@@ -53,8 +56,50 @@ messages! {
     }
 
     struct ConfigSynonym {
-        name: Box<str>,
-        value: Option<Box<Box<str>>> as Thin,
+        setting: ConfigSetting,
         source: i8,
+    }
+}
+
+/// A name and a value, which may be null, in one allocation: the smallest synonym has four bytes on the wire.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigSetting {
+    text: Box<str>,
+    name_len: u32,
+    has_value: bool,
+}
+
+impl ConfigSetting {
+    pub fn name(&self) -> &str {
+        self.split().0
+    }
+
+    pub fn value(&self) -> Option<&str> {
+        self.has_value.then(|| self.split().1)
+    }
+
+    fn split(&self) -> (&str, &str) {
+        let end = usize::try_from(self.name_len).expect("a length within a frame");
+        self.text.split_at(end)
+    }
+}
+
+impl Wire for ConfigSetting {
+    type Value = Self;
+
+    const CLASSIC: usize = String::CLASSIC + String::CLASSIC;
+    const COMPACT: usize = String::COMPACT + String::COMPACT;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
+        let name = reader.str()?;
+        let value = reader.nullable_str()?;
+        let name_len = u32::try_from(name.len()).expect("a length within a frame");
+        let text = [&*name, value.as_deref().unwrap_or_default()].concat().into();
+        Ok(Self { text, name_len, has_value: value.is_some() })
+    }
+
+    fn write(setting: &Self, out: &mut Chunks, _: i16) {
+        out.put_string(setting.name());
+        out.put_nullable_string(setting.value());
     }
 }

@@ -261,26 +261,7 @@ impl Wire for NotNull {
     }
 }
 
-/// A string that may be null, stored behind one pointer.
-#[derive(Debug)]
-pub(super) struct Thin;
-
-impl Wire for Thin {
-    type Value = Option<Box<Box<str>>>;
-
-    const CLASSIC: usize = 2;
-    const COMPACT: usize = 1;
-
-    fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
-        Ok(reader.nullable_str()?.map(Box::new))
-    }
-
-    fn write(value: &Self::Value, out: &mut Chunks, _: i16) {
-        out.put_nullable_string(value.as_ref().map(|text| &***text));
-    }
-}
-
-/// As [`Thin`], with `None` for an empty text.
+/// A text that most elements lack, stored behind one pointer. `None` for an empty one.
 #[derive(Debug)]
 pub(super) struct Message;
 
@@ -291,12 +272,12 @@ impl Wire for Message {
     const COMPACT: usize = 1;
     const EXACT: bool = false;
 
-    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
-        Ok(Thin::read(reader, version)?.filter(|text| !text.is_empty()))
+    fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
+        Ok(reader.nullable_str()?.filter(|text| !text.is_empty()).map(Box::new))
     }
 
-    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
-        Thin::write(value, out, version);
+    fn write(value: &Self::Value, out: &mut Chunks, _: i16) {
+        out.put_nullable_string(value.as_ref().map(|text| &***text));
     }
 }
 
