@@ -557,6 +557,22 @@ async fn peer_that_closes_without_a_response_is_dialled_after_a_pause() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn unused_connection_that_never_served_is_dialled_after_a_pause() {
+    let mut rig = rig(Dial::Connects, |_| ());
+    // The caller goes before the connection is up, so that its request is not sent.
+    let response = rig.ask(SECOND);
+    let mut peer = rig.peer().await;
+    drop(response);
+    peer.serve().await;
+    drop(peer);
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let begun = clock::now();
+    let _response = rig.ask(SECOND);
+    rig.peer().await;
+    assert!(clock::now() > begun, "the back-off");
+}
+
+#[tokio::test(start_paused = true)]
 async fn request_of_which_no_byte_was_sent_is_not_written() {
     let mut rig = rig(Dial::Connects, |_| ());
     // One request fits, and a part of the second.
