@@ -12,14 +12,14 @@ fn patient(patience: u64, topic_patience: u64) -> Config {
     }
 }
 
-/// Lets a second pass in small steps.
+/// Lets seconds pass in small steps.
 fn seconds(bench: &mut Bench, seconds: usize) {
     bench.run(&"wait 100 |".repeat(10 * seconds));
 }
 
 #[test]
 fn missing_partition_is_reported_once_and_read_when_it_appears() {
-    // The number is no size of anything: a table of that many places would be 32 GiB.
+    // The number sizes nothing: a table of that many entries would take 32 GiB.
     let mut bench = Bench::new(patient(30_000, 2_000));
     bench.run("meta t0=1e5 | assign t2147483647");
     seconds(&mut bench, 1);

@@ -167,7 +167,7 @@ fn fetch_follows_the_settings_and_the_remaining_budget() {
         assert_eq!((asked.log_start_offset, asked.partition_max_bytes), (-1, max));
     }
     bench.run("seek t0 50");
-    assert_eq!(bench.fetches()[0].max_bytes, 1, "what is awaited over the other line has the room");
+    assert_eq!(bench.fetches()[0].max_bytes, 1, "the rest of the budget is for the response over the other connection");
     bench.run("fetched n1 s7 t0:5+1;hw=99 | close");
     assert!(bench.fetches().iter().all(|request| request.max_wait_ms == 0 || request.session_epoch >= 0));
 }
@@ -237,8 +237,8 @@ fn requests_about_two_topics_name_each() {
     core.handle_metadata(now, cache.snapshot());
     core.assign_topics(now, ["a".into(), "b".into()]);
     assert!(core.has_actions(), "there is much to ask");
-    // What the group committed.
-    let Some(Action::OffsetFetch { tag, request }) = core.poll_action() else { panic!("no question") };
+    // The committed offsets.
+    let Some(Action::OffsetFetch { tag, request }) = core.poll_action() else { panic!("no request") };
     let asked = request.groups[0].topics.iter().flatten();
     assert_eq!(
         asked.map(|topic| (&*topic.name, &*topic.partitions)).collect::<Vec<_>>(),
@@ -258,15 +258,15 @@ fn requests_about_two_topics_name_each() {
         Ok(Response::OffsetFetch(m::OffsetFetchResponse { throttle_time_ms: 0, groups: vec![group] }))
     };
     core.handle_response(now, tag, answer(7));
-    // Whether the leader has what was committed.
-    let Some(Action::EpochEnd { request, .. }) = core.poll_action() else { panic!("no question") };
+    // The validation of the committed offsets.
+    let Some(Action::EpochEnd { request, .. }) = core.poll_action() else { panic!("no request") };
     let asked = request.topics.iter().map(|topic| (&*topic.name, topic.partitions.len()));
     assert_eq!(asked.collect::<Vec<_>>(), [("a", 1), ("b", 1)]);
-    // The end.
+    // The end offsets.
     let mut core = ConsumerCore::new(Config { start: Start::Latest, ..Config::default() });
     core.handle_metadata(now, cache.snapshot());
     core.assign_topics(now, ["a".into(), "b".into()]);
-    let Some(Action::ListOffsets { request, .. }) = core.poll_action() else { panic!("no question") };
+    let Some(Action::ListOffsets { request, .. }) = core.poll_action() else { panic!("no request") };
     let asked = request.topics.iter().map(|topic| (&*topic.name, topic.partitions.len()));
     assert_eq!(asked.collect::<Vec<_>>(), [("a", 1), ("b", 1)]);
 }

@@ -34,7 +34,7 @@ fn fetch_response_about_a_revoked_partition_is_dropped() {
 
 #[test]
 fn partition_assigned_again_gets_nothing_of_its_earlier_assignment() {
-    // Its response names what was sent before it was revoked, and the slot is the same.
+    // The response is to the request before the revocation, and the slot is the same.
     check(
         &format!(
             "{TWO} | revoke t0 | assign t0 | fetched n1 s7 t0:5+2;hw=9 t1:5+1;hw=9 | take | fetched n1b s8 t0:5+1;hw=9 | take"

@@ -37,7 +37,7 @@ pub(super) struct Bench {
     cache: Cache,
     now: Instant,
     log: String,
-    /// Tags by what they are: a fetch by its broker, the rest by name.
+    /// Tags of open requests: of fetches by broker, of the rest by name.
     open: BTreeMap<String, VecDeque<u64>>,
     /// The frame of the last response, of which records are slices.
     frame: Bytes,
@@ -432,9 +432,9 @@ fn fetched_partition(word: &str) -> m::FetchedPartition {
     answer
 }
 
-/// `5+3` three records from 5 on; `5+3x7` of a transaction of producer 7; `5+3~` cut short, `5+3~900` of
-/// that length by its own word; `5+3!` of a length that no batch has; `8A7` and `8C7` the marker of
-/// producer 7; any with `?` behind corrupt; `5+2_9` what compaction left of a batch whose last offset was 9.
+/// `5+3` three records from 5 on; `5+3x7` of a transaction of producer 7; `5+3~` cut short, `5+3~900` that
+/// claims this length; `5+3!` of a length that no batch has; `8A7` and `8C7` the marker of
+/// producer 7; any with `?` behind corrupt; `5+2_9` the rest that compaction left of a batch whose last offset was 9.
 pub(super) fn batch(text: &str) -> Vec<u8> {
     if let Some(good) = text.strip_suffix('?') {
         let mut bytes = batch(good);

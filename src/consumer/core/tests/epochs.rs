@@ -18,7 +18,7 @@ fn bounded(script: &str, expected: &str) {
 
 #[test]
 fn late_records_of_an_earlier_leader_are_dropped() {
-    // Seed 279452: it has what the new leader never had, and no epoch was known yet to ask about.
+    // Seed 279452: it has records that the new leader never had, and no epoch was known yet to validate.
     check(
         &format!("{BEGIN} | meta t0=1e6 | fetched n1 s7 t0:5+3;hw=8 | take | fetched n1b s8 t0:5+1;hw=6 | take"),
         "fetch n1 s0/0 t0@5
@@ -79,7 +79,7 @@ fn position_in_range_after_all_is_validated_by_the_new_leader() {
 
 #[test]
 fn truncation_does_not_go_back_before_an_unreported_reset() {
-    // Seed 93281: the log of the new topic is cut while the move into it waits to be told.
+    // Seed 93281: the log of the new topic is cut while the move into it is not reported yet.
     check(
         &format!(
             "{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | take | meta id=8 t0=1e0 | list t0=0e0 | fetched n1b id=8 s8 t0:0+4;hw=4
@@ -114,7 +114,7 @@ fn bounded_read_ends_at_the_end_of_a_truncated_log() {
 
 #[test]
 fn bounded_read_does_not_wait_for_records_a_new_leader_lacks() {
-    // Seed 7314: what was read is all still there.
+    // Seed 7314: all records that were read are still there.
     bounded(
         "meta t0=2e6 | epoch t0=8e5 | finished | list t0=8e6 | finished",
         "list n2 t0=-1

@@ -88,7 +88,7 @@ fn records_of_paused_partitions_are_dropped_and_fetched_again() {
 
 #[test]
 fn out_of_range_is_found_again_after_earlier_records_are_dropped() {
-    // Seeds 402963, 509871 and 553106: without its error, nobody would know that a seek is waited for.
+    // Seeds 402963, 509871 and 553106: without its error, nobody would know that the partition waits for a seek.
     let stops = "fetched n1 s7 t0:5+3;hw=99 t1:-;hw=5 | fetched n1 s7 t0:!1 t1:5+3;hw=99";
     check_with(
         Config { reset: ResetPolicy::None, ..small_budget() },
@@ -106,7 +106,7 @@ fn out_of_range_is_found_again_after_earlier_records_are_dropped() {
          list n1 t0=-1
          error t0 Truncated @Some(5) 90 to 99",
     );
-    // With a policy: the move is told from where the caller is.
+    // With a policy, the reset is reported from the returned position.
     check_with(
         small_budget(),
         &format!(
@@ -190,7 +190,7 @@ fn recreated_topic_follows_the_policy_and_returns_nothing_old() {
 
 #[test]
 fn broken_session_is_closed_by_a_full_request_after_a_pause() {
-    // INVALID_FETCH_SESSION_EPOCH and FETCH_SESSION_TOPIC_ID_ERROR; the second says that ids are not what we know.
+    // INVALID_FETCH_SESSION_EPOCH and FETCH_SESSION_TOPIC_ID_ERROR; the second says that the topic ids differ from ours.
     for (code, refresh) in [(71, ""), (106, "refresh t")] {
         check(
             &format!(
@@ -238,7 +238,7 @@ fn position_in_range_after_all_is_fetched_without_a_report() {
 
 #[test]
 fn no_error_but_out_of_range_moves_the_position() {
-    // What may pass, what metadata mends, what nobody knows: KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
+    // Transient codes, codes that fresh metadata cures, and unknown ones: KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH,
     // OFFSET_NOT_AVAILABLE, UNKNOWN_TOPIC_ID, UNKNOWN_SERVER_ERROR, TOPIC_AUTHORIZATION_FAILED, and a code of the future.
     for code in [56, 74, 75, 78, 100, -1, 29, 9_999] {
         let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });

@@ -363,7 +363,7 @@ fn bounded_read_stops_within_a_batch_and_is_finished() {
 
 #[test]
 fn records_beyond_a_late_bound_move_no_position() {
-    // Simulator, seed 3817: a commit would have skipped what nobody was handed.
+    // Simulator, seed 3817: a commit would have skipped records that were never returned.
     let config = Config { start: Start::Offset(5), until_end: true, ..Config::default() };
     check_with(
         config,
@@ -377,7 +377,7 @@ fn records_beyond_a_late_bound_move_no_position() {
          finished true
          position Some(6)",
     );
-    // Nor does it if there was no more beyond it.
+    // The same where the log has no records beyond the bound.
     let config = Config { start: Start::Offset(5), until_end: true, ..Config::default() };
     check_with(
         config,

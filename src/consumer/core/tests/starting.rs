@@ -21,7 +21,7 @@ fn from_end_starts_before_the_end_or_with_the_oldest() {
 
 #[test]
 fn first_offset_of_the_log_is_known_with_its_epoch() {
-    // So a new leader is asked whether it has it, and only then.
+    // So a new leader validates it, and only then.
     let moved = |answers: &str| start(Start::FromEnd(3), &format!("{answers} | meta t0=2e6"));
     let asked = "list n1 t0=-1, list n1 t0=-2, fetch n1 s0/0 t0@7";
     assert_eq!(moved("list t0=10e5 | list t0=7e4"), format!("{asked}, epoch n2 t0@e4"));

@@ -243,7 +243,7 @@ fn partitions_take_turns_in_poll() {
 
 #[test]
 fn bound_is_listed_again_without_other_requests_in_flight() {
-    // While where to start is still asked for.
+    // While the start offset is still being listed.
     check_with(
         Config { start: Start::Latest, until_end: true, ..Config::default() },
         "meta t0=1e5 | assign t0 | list t0=!6 | wait 2000",
@@ -252,7 +252,7 @@ fn bound_is_listed_again_without_other_requests_in_flight() {
          refresh t
          list n1 t0=-1",
     );
-    // While the position is still validated.
+    // While the position is still being validated.
     check_with(
         Config { start: Start::Offset(5), until_end: true, ..Config::default() },
         "meta t0=1e5 | assign t0 | list t0=9e5 | fetched n1 s7 t0:5+3;hw=9 | take | meta t0=2e6 | list t0=!6 | wait 2000",

@@ -23,7 +23,7 @@ fn aborted_transactions_may_be_listed_in_any_order() {
 
 #[test]
 fn committed_transaction_between_aborted_ones_is_returned() {
-    // librdkafka #3369: the list names a producer twice, and its second entry is not for what came before.
+    // librdkafka #3369: the list names a producer twice, and its second entry does not apply to earlier batches.
     let batches = "5+1x7,6A7,7+1x7,8C7,9+1x7,10A7";
     for listed in ["abort=7@5;abort=7@9", "abort=7@9;abort=7@5"] {
         committed(&format!("{batches};hw=11;lso=11;{listed}"), 11, "t0 7 end @11");
