@@ -92,8 +92,8 @@ fn split(stream: &[u8], piece: usize) -> (Vec<Bytes>, Option<DecodeError>) {
 }
 
 /// A response: the key of its API, the version it was written for, then the frame without its length. It is decoded in every
-/// supported version: a fuzzer keeps only inputs that reach new code, and would leave most versions out. `kafka-protocol` must decode
-/// the same fields, or refuse the frame too.
+/// supported version: a fuzzer keeps only inputs that reach new code, and would leave most versions out. `kafka-protocol` must
+/// decode the same fields, or refuse the frame too.
 pub fn response(data: &[u8]) {
     response_by(data, Response::decode);
 }

@@ -1,7 +1,7 @@
 //! Targets in which the bytes are a user's configuration: a list of properties, a DSN.
 //!
-//! An error names its property in one line, and never shows a secret. An accepted value has one normal form, which is accepted again:
-//! alone, in another order, or in a DSN.
+//! An error names its property in one line, and never shows a secret. An accepted value has one normal form, which is accepted
+//! again: alone, in another order, or in a DSN.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -1,8 +1,8 @@
 //! The layouts of responses in Kafka's schemas, and a walk over a frame that follows them.
 //!
-//! `kafka-protocol`, which gives the second opinion, reserves memory for whatever a count declares: for nine hostile bytes it reserves
-//! hundreds of gigabytes, and the process aborts. The walk refuses a count, a length or a tagged field that the rest of the frame
-//! cannot hold. It shares no code with the decoders that it helps to check.
+//! `kafka-protocol`, which gives the second opinion, reserves memory for whatever a count declares: for nine hostile bytes it
+//! reserves hundreds of gigabytes, and the process aborts. The walk refuses a count, a length or a tagged field that the rest of
+//! the frame cannot hold. It shares no code with the decoders that it helps to check.
 
 use ottla::internals::wire::Api;
 
@@ -22,8 +22,8 @@ enum Shape {
     Array(&'static [Field]),
     /// An array, null or not, of numbers with this many bytes each.
     Numbers(usize),
-    /// A tagged field: its tag and its whole content. `kafka-protocol` reads known ones by their type, whatever size they declare, and
-    /// would read the rest of their content as the fields after them.
+    /// A tagged field: its tag and its whole content. `kafka-protocol` reads known ones by their type, whatever size they declare,
+    /// and would read the rest of their content as the fields after them.
     Tagged(u32, &'static [Field]),
 }
 

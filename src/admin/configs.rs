@@ -238,8 +238,9 @@ type Described = Result<Vec<ConfigEntry>, Error>;
 impl Admin {
     /// Describes the configuration of topics and brokers. Each resource has an outcome of its own, in the order they were named.
     ///
-    /// A broker describes only its own configuration, so that each gets a request of its own. All topics are in one request, which any
-    /// broker answers. As in Java, an error of a resource is final. A request without a response is repeated until the deadline.
+    /// A broker describes only its own configuration, so that each gets a request of its own. All topics are in one request, which
+    /// any broker answers. As in Java, an error of a resource is final. A request without a response is repeated until the
+    /// deadline.
     ///
     /// ```no_run
     /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {

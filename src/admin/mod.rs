@@ -237,8 +237,8 @@ impl Admin {
         Ok(ClusterDescription { id, controller: Some(controller).filter(|id| *id >= 0), brokers })
     }
 
-    /// Creates topics. Each has an outcome of its own. The call fails if no controller answers. If the response to a change was lost,
-    /// the error says that its outcome is unknown (`is_written`).
+    /// Creates topics. Each has an outcome of its own. The call fails if no controller answers. If the response to a change was
+    /// lost, the error says that its outcome is unknown (`is_written`).
     pub async fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
         let topics: Vec<m::NewTopic> = topics.into_iter().map(|topic| topic.0).collect();
         topics.iter().try_for_each(|topic| check_name(&topic.name))?;
@@ -261,8 +261,8 @@ impl Admin {
         self.at_controller(names, request, "could not delete the topic", |response| response.topics).await
     }
 
-    /// Sends a change of `names` to the controller. Finds the controller again when it moved, and repeats the request for names that
-    /// it had no time for.
+    /// Sends a change of `names` to the controller. Finds the controller again when it moved, and repeats the request for names
+    /// that it had no time for.
     async fn at_controller<C: Call>(
         &self,
         names: Vec<TopicName>,

@@ -60,8 +60,8 @@ pub struct ListedOffset {
 type Listed = Result<ListedOffset, Error>;
 
 impl Admin {
-    /// Looks up an offset of each partition, including records of open transactions. Each partition has an outcome of its own, in the
-    /// order of the call.
+    /// Looks up an offset of each partition, including records of open transactions. Each partition has an outcome of its own, in
+    /// the order of the call.
     pub async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,

@@ -23,11 +23,12 @@
 //! ```
 //!
 //! `reads` marks a read-only API. A request that identifies topics by ids in later versions has `[by name ..=9]`, the last version
-//! with names, and a method `lacks_id`. `XRequest by kafka_protocol => …` marks a request that the crate encodes, in its method `put`.
+//! with names, and a method `lacks_id`. `XRequest by kafka_protocol => …` marks a request that the crate encodes, in its method
+//! `put`.
 //!
-//! Fields are in the order of the wire. `[7..]` after a type gives the versions with the field, `[tag 0]` the tag of a tagged field.
-//! `= -1` is the value of an absent field; without it, that is the type's default. `as` names an encoding other than the type's own.
-//! A field `_` is skipped when reading, and has its default when writing.
+//! Fields are in the order of the wire. `[7..]` after a type gives the versions with the field, `[tag 0]` the tag of a tagged
+//! field. `= -1` is the value of an absent field; without it, that is the type's default. `as` names an encoding other than the
+//! type's own. A field `_` is skipped when reading, and has its default when writing.
 //!
 //! A `request` and a `response` are structs with `encode` and `decode`. `layout X for T` is an encoding of a type that is declared
 //! elsewhere. A `part` is a layout without tagged fields of its own: its fields are those of the message around it.

@@ -21,8 +21,8 @@ pub struct FrameReader {
 const LENGTH_MIN: usize = 4;
 /// Capacity that is reserved at once for a frame that has not arrived yet.
 const RESERVE_MAX: usize = 1 << 20;
-/// Frames of at least this size get a buffer of their own. Allocators request such a buffer from the system, which clears it page by
-/// page.
+/// Frames of at least this size get a buffer of their own. Allocators request such a buffer from the system, which clears it page
+/// by page.
 const LARGE: usize = 128 << 10;
 
 impl FrameReader {
@@ -90,7 +90,8 @@ struct Spare {
 const SPARES_MAX: usize = 3;
 /// A larger buffer is not kept.
 const SPARE_BYTES_MAX: usize = 8 << 20;
-/// The number of frames after which an unused buffer is dropped. A consumer that waits for records gets one frame in each fetch wait.
+/// The number of frames after which an unused buffer is dropped. A consumer that waits for records gets one frame in each fetch
+/// wait.
 const SPARE_AGE: u64 = 8;
 
 impl Spares {

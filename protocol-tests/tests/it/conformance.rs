@@ -53,7 +53,7 @@ fn compare(scene: impl Fn(&mut Peer)) {
     let (mut real, mut mock) = (Peer::real(port), Peer::mock(mock));
     scene(&mut real);
     scene(&mut mock);
-    assert_eq!(real.responses.len(), mock.responses.len(), "as many answers");
+    assert_eq!(real.responses.len(), mock.responses.len(), "as many responses");
     let known = |step: &str| DIFFERENCES.iter().find(|(start, _)| step.starts_with(start)).map(|(start, _)| *start);
     let mut wrong = Vec::new();
     let (mut used, mut met) = (BTreeSet::new(), BTreeSet::new());
@@ -67,9 +67,9 @@ fn compare(scene: impl Fn(&mut Peer)) {
             None => wrong.push(format!("{step}\n  kafka: {response}\n  mock:  {mocked}")),
         }
     }
-    wrong.extend(met.difference(&used).map(|start| format!("{start}: it is listed as a difference and is none")));
-    assert!(wrong.is_empty(), "{} of {} answers differ:\n{}", wrong.len(), real.responses.len(), wrong.join("\n"));
-    eprintln!("{} answers compared", real.responses.len());
+    wrong.extend(met.difference(&used).map(|start| format!("{start}: listed as a difference, but both sides agree")));
+    assert!(wrong.is_empty(), "{} of {} responses differ:\n{}", wrong.len(), real.responses.len(), wrong.join("\n"));
+    eprintln!("{} responses compared", real.responses.len());
 }
 
 /// The versions of an API that the mock supports, which are those of 4.3.1.

@@ -59,8 +59,8 @@ fn every_fuzz_target_is_replayed() {
     }
 }
 
-/// Java's responses reach every version that the target `response` decodes. `OTTLA_CORPUS` names another folder of inputs, such as a
-/// fuzzer's. `OTTLA_SHOW=1` prints how many inputs were decoded and refused.
+/// Java's responses reach every version that the target `response` decodes. `OTTLA_CORPUS` names another folder of inputs, such as
+/// a fuzzer's. `OTTLA_SHOW=1` prints how many inputs were decoded and refused.
 #[test]
 fn every_version_of_every_response_is_reached() {
     let inputs: Vec<Vec<u8>> = match std::env::var_os("OTTLA_CORPUS") {

@@ -89,7 +89,7 @@ fn metadata_is_answered_as_by_kafka() {
             let mut requests = vec![
                 ("a topic", vec![named(&topic)]),
                 ("an unknown topic", vec![named("conf-none")]),
-                ("a name that is none", vec![named("a/b")]),
+                ("an invalid name", vec![named("a/b")]),
                 ("an empty name", vec![named("")]),
                 ("a topic twice", vec![named(&topic), named(&topic)]),
             ];
@@ -163,15 +163,15 @@ fn create(peer: &mut Peer, version: i16, topic: &str) {
         ("fewer than no partition", vec![plain(-5, 1)], false),
         ("too many replicas", vec![plain(1, 3)], false),
         ("no replica", vec![plain(1, 0)], false),
-        ("a name that is none", vec![plain(1, 1).with_name(name("a/b"))], false),
-        ("a config that is none", vec![plain(1, 1).with_configs(vec![config("no.such.config", "1")])], false),
-        ("a value that is none", vec![plain(1, 1).with_configs(vec![config("max.message.bytes", "lots")])], false),
+        ("an invalid name", vec![plain(1, 1).with_name(name("a/b"))], false),
+        ("an unknown config", vec![plain(1, 1).with_configs(vec![config("no.such.config", "1")])], false),
+        ("an invalid value", vec![plain(1, 1).with_configs(vec![config("max.message.bytes", "lots")])], false),
         ("twice in one request", vec![plain(1, 1), plain(2, 1)], false),
         ("an assignment and a number", vec![plain(1, 1).with_assignments(vec![assigned(0)])], false),
         ("a gap in the assignment", vec![plain(-1, -1).with_assignments(vec![assigned(1)])], false),
-        ("made", vec![plain(2, 1)], false),
-        ("made again", vec![plain(2, 1)], false),
-        ("made again, only validated", vec![plain(2, 1)], true),
+        ("created", vec![plain(2, 1)], false),
+        ("created again", vec![plain(2, 1)], false),
+        ("created again, only validated", vec![plain(2, 1)], true),
     ];
     if version >= 4 {
         steps.push(("by default", vec![plain(-1, -1).with_name(name(&format!("{topic}-default")))], false));

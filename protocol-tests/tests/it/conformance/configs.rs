@@ -47,12 +47,12 @@ fn configurations_are_described_as_by_kafka() {
             ("a topic with a setting", vec![asked(TOPIC, &limited, "max.message.bytes")]),
             ("an unknown key", vec![asked(TOPIC, &topic, "no.such.config")]),
             ("an unknown topic", vec![asked(TOPIC, "conf-none", "max.message.bytes")]),
-            ("a name that is none", vec![asked(TOPIC, "a/b", "max.message.bytes")]),
+            ("an invalid name", vec![asked(TOPIC, "a/b", "max.message.bytes")]),
             ("the broker", vec![asked(BROKER, "1", "node.id")]),
             ("another broker", vec![asked(BROKER, "7", "node.id")]),
-            ("a broker that is no number", vec![asked(BROKER, "x", "node.id")]),
+            ("a broker id that is not a number", vec![asked(BROKER, "x", "node.id")]),
             ("all brokers", vec![asked(BROKER, "", "node.id")]),
-            ("a type that is none", vec![asked(99, "x", "y"), asked(TOPIC, &topic, "max.message.bytes")]),
+            ("an invalid type", vec![asked(99, "x", "y"), asked(TOPIC, &topic, "max.message.bytes")]),
         ];
         for version in versions(key::DESCRIBE_CONFIGS) {
             for (label, resources) in &resources {

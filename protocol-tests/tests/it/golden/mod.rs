@@ -1,6 +1,7 @@
 //! Bytes that the Java client wrote, row by row.
 //!
-//! The rows are in every `*.tsv` of the folder in `OTTLA_GOLDEN`, by default `protocol-tests/golden`. The first line is a file's heading.
+//! The rows are in every `*.tsv` of the folder in `OTTLA_GOLDEN`, by default `protocol-tests/golden`. The first line is a file's
+//! heading.
 
 use std::fs;
 use std::path::PathBuf;
