@@ -53,3 +53,55 @@ impl Retry {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::Code;
+    use crate::error::Kind;
+
+    fn retry(deadline: Duration) -> Retry {
+        Retry {
+            backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
+            rng: Rng::with_seed(1),
+            deadline: clock::now() + deadline,
+            may_help: Error::is_retriable,
+        }
+    }
+
+    fn error(code: Code) -> Error {
+        Error::broker(code, "could not list offsets").in_partition(&"t".into(), 3)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_pause_longer_each_time_until_the_deadline() {
+        let (begun, mut retry) = (clock::now(), retry(Duration::from_secs(5)));
+        let mut pauses = 0;
+        let end = loop {
+            match retry.pause(error(Code::LeaderNotAvailable)).await {
+                Ok(()) => pauses += 1,
+                Err(end) => break end,
+            }
+        };
+        // 0.1, 0.2, 0.4, 0.8 and then 1 s, give or take a fifth.
+        assert!((5..=8).contains(&pauses), "{pauses} pauses");
+        assert!(clock::now() - begun < Duration::from_secs(5));
+        assert_eq!((end.kind(), end.topic(), end.partition()), (Kind::Timeout, Some("t"), Some(3)));
+        let cause = end.source().and_then(|cause| cause.downcast_ref::<Error>()).and_then(Error::code);
+        assert_eq!(cause, Some(Code::LeaderNotAvailable));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn error_that_a_retry_cannot_help_is_returned_at_once() {
+        let begun = clock::now();
+        let denied = || error(Code::TopicAuthorizationFailed);
+        let end = retry(Duration::from_secs(5)).pause(denied()).await.expect_err("it is final");
+        assert_eq!(end.code(), Some(Code::TopicAuthorizationFailed));
+        let mut stubborn = retry(Duration::from_secs(5)).when(|_| true);
+        stubborn.pause(denied()).await.expect("the caller says that it may help");
+        assert!(clock::now() - begun < Duration::from_millis(150));
+    }
+}
