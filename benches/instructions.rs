@@ -24,7 +24,7 @@ const TOLERANCE_PERCENT: f64 = 3.0;
 /// Runs before those that count: buffers have grown by then.
 const RUNS_BEFORE: u64 = 2;
 const RUNS: u64 = 4;
-/// What tells the program that it is the one under valgrind.
+/// The variable by which the program knows that it runs under valgrind.
 const CHILD: &str = "--run";
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.tsv");
 
@@ -83,10 +83,10 @@ fn compare(filter: &str, record: bool, mut recorded: Recorded, here: &str) -> Re
     for case in cases().iter().filter(|case| case.name.contains(filter)) {
         let counted = count(case)?;
         let change = recorded.counts.get(&case.name).map(|before| percent_more(counted, *before));
-        let told = change.map_or("new".to_owned(), |change| format!("{change:+.2} %"));
-        println!("{:<28} {counted:>14} {:>12.3} {told:>9}", case.name, ratio(counted, case.prepare().bytes as u64));
+        let shown = change.map_or("new".to_owned(), |change| format!("{change:+.2} %"));
+        println!("{:<28} {counted:>14} {:>12.3} {shown:>9}", case.name, ratio(counted, case.prepare().bytes as u64));
         if change.is_none_or(|change| change > TOLERANCE_PERCENT) {
-            worse.push(format!("{} ({told})", case.name));
+            worse.push(format!("{} ({shown})", case.name));
         }
         recorded.counts.insert(case.name.clone(), counted);
     }
@@ -101,7 +101,7 @@ fn compare(filter: &str, record: bool, mut recorded: Recorded, here: &str) -> Re
     Ok(worse)
 }
 
-/// What is recorded; nothing, if nothing was yet.
+/// The recorded counts; none if there is no record yet.
 #[derive(Default)]
 struct Recorded {
     conditions: String,
@@ -172,12 +172,12 @@ fn start(case: &Case, runs: u64) -> Result<Child, String> {
 /// Instructions of the whole process.
 fn total(case: &Case, process: Child) -> Result<u64, String> {
     let output = process.wait_with_output().map_err(|error| error.to_string())?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    let refs = told.lines().find(|line| line.contains("refs:"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    let refs = text.lines().find(|line| line.contains("refs:"));
     let digits: Option<String> =
         refs.and_then(|line| line.split_once("refs:")).map(|(_, n)| n.chars().filter(char::is_ascii_digit).collect());
     digits.filter(|_| output.status.success()).and_then(|digits| digits.parse().ok()).ok_or_else(|| {
-        format!("valgrind could not run {}: {}", case.name, told.lines().last().unwrap_or("it said nothing"))
+        format!("valgrind could not run {}: {}", case.name, text.lines().last().unwrap_or("it said nothing"))
     })
 }
 

@@ -1,8 +1,8 @@
-//! Pushes alerts, one a line, and tells truly what became of each:
+//! Pushes alerts, one a line, and reports the outcome of each:
 //! `cargo run --example alerts -- localhost:9092 alerts < alerts.jsonl`.
 //!
-//! The producer is made once and kept; it finds its brokers again by itself. `enqueue` waits only for room, so that alerts
-//! travel in batches; each delivery is awaited in the order of its alert.
+//! The producer is built once and kept; it finds its brokers again by itself. `enqueue` waits only for capacity, so that alerts
+//! travel in batches; deliveries are awaited in the order of their alerts.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! How a service that uses this library tests itself: on a cluster in its own process that can be told to fail.
+//! A service that uses this library tests itself on a cluster in its own process, which fails on request.
 //! `cargo run --features mock --example own_tests`.
 
 use std::error::Error;

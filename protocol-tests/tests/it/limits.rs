@@ -27,7 +27,7 @@ async fn server() -> Server {
     Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free")
 }
 
-/// What comes after the last dot of a name.
+/// The part after the last dot of a name.
 fn last_word(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or_default()
 }

@@ -61,7 +61,7 @@ fn text(literal: &str) -> Option<String> {
     Some(literal.strip_prefix('"')?.strip_suffix('"')?.to_owned())
 }
 
-/// What stands between commas, up to the parenthesis that closes the call.
+/// The arguments of a call, up to the parenthesis that closes it.
 fn arguments(call: &str) -> Vec<String> {
     let (mut found, mut argument) = (Vec::new(), String::new());
     let (mut depth, mut quoted, mut escaped) = (0, false, false);
@@ -114,7 +114,7 @@ fn all_events() -> Result<Events, String> {
     Ok(found)
 }
 
-/// What a page says about each event: the meaning, and what to do.
+/// The page's text about each event: the meaning, and what to do.
 fn written(page: &str) -> BTreeMap<Key, (String, String)> {
     let mut found = BTreeMap::new();
     let mut target = "";

@@ -19,3 +19,4 @@ mod shell;
 mod sim;
 mod tidy;
 mod tool;
+mod words;
