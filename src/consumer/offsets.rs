@@ -115,6 +115,8 @@ fn positions(
     }
     let position = |key: &TopicPartition| match found.get(key) {
         None => Err(left_out("the coordinator").in_partition(&key.topic, key.partition)),
+        // Version 1 reports an unknown group for each partition.
+        Some(m::FetchedOffset { error: Some(Code::GroupIdNotFound), .. }) => Ok((key.clone(), None)),
         Some(m::FetchedOffset { error: Some(code), .. }) => {
             let error = Error::broker(*code, "could not read the committed offset");
             Err(error.in_partition(&key.topic, key.partition))

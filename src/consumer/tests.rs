@@ -254,6 +254,17 @@ async fn unknown_group_has_committed_nothing() {
 }
 
 #[tokio::test]
+async fn unknown_group_has_committed_nothing_in_version_1() {
+    let mock = Mock::builder().topic("t", 1).versions(OFFSET_FETCH, 1, 1).unknown_groups().build();
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let client = Client::connect([server.bootstrap()]).await.expect("the mock cluster responds");
+    write(&client, Compression::None, 0, 3).await;
+    let mut consumer = client.consumer().group("nobody").assign(["t"]).build().unwrap();
+    assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 3);
+    assert_eq!(within(consumer.committed()).await.unwrap(), [(TopicPartition::new("t", 0), None)]);
+}
+
+#[tokio::test]
 async fn extreme_limits_are_accepted_or_refused_with_the_remedy() {
     let (_server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 3).await;

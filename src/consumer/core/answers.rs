@@ -77,6 +77,8 @@ impl ConsumerCore {
             let Some(partition) = self.answered(&asked, Partition::awaits_stored) else { continue };
             match found.get(&asked.slot) {
                 None => self.partition_failed(now, asked.slot, Code::UnknownServerError, "no committed offset came"),
+                // Version 1 reports an unknown group for each partition.
+                Some(FetchedOffset { error: Some(Code::GroupIdNotFound), .. }) => partition.start_otherwise(generation),
                 Some(FetchedOffset { error: Some(code), .. }) => {
                     self.partition_failed(now, asked.slot, *code, "could not read the committed offset");
                 }
