@@ -21,6 +21,7 @@ const OFFSET_COMMIT: i16 = 8;
 const NOT_ENOUGH_REPLICAS: i16 = 19;
 const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 const UNKNOWN_MEMBER_ID: i16 = 25;
+const MESSAGE_TOO_LARGE: i16 = 10;
 
 async fn cluster() -> (Server, Client) {
     let mock = Cluster::builder().topic("t", 1).build();
@@ -124,7 +125,7 @@ async fn consumer_counts_fetches_records_and_commits() {
 }
 
 #[tokio::test]
-async fn consumer_counts_resets_and_lost_sessions() {
+async fn consumer_counts_resets() {
     let (server, client) = cluster().await;
     let producer = client.producer().build().expect("the defaults are fine");
     for _ in 0..3 {
@@ -158,4 +159,70 @@ async fn metadata_counts_refreshes_and_leader_changes() {
     server.with(|mock| mock.move_leader("t", 0, 3 - leader));
     producer.send(Record::to("t").value("v")).await.expect("acknowledged by the other");
     assert_eq!(client.metrics().metadata.leader_changes, 1);
+}
+
+#[tokio::test]
+async fn producer_counts_split_batches() {
+    let (server, client) = cluster().await;
+    let producer = client.producer().build().expect("the defaults are fine");
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(MESSAGE_TOO_LARGE), 1));
+    let records = (0..8).map(|_| Record::to("t").value("v"));
+    for delivery in producer.enqueue_all(records).await.expect("there is capacity") {
+        delivery.await.expect("its part is acknowledged");
+    }
+    let counted = client.metrics().producers.remove(0);
+    assert_eq!((counted.splits, counted.acknowledged, counted.not_written), (1, 8, 0));
+}
+
+#[tokio::test]
+async fn producer_counts_expired_records_and_epochs() {
+    let (server, client) = cluster().await;
+    let timeout = Duration::from_millis(300);
+    let producer = client.producer().delivery_timeout(timeout).build().expect("more than zero");
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged");
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(NOT_ENOUGH_REPLICAS), u32::MAX));
+    producer.send(Record::to("t").value("v")).await.expect_err("refused until it expired");
+    server.with(Cluster::clear_faults);
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged under a new epoch");
+    let counted = client.metrics().producers.remove(0);
+    assert_eq!((counted.expired, counted.not_written, counted.maybe_written, counted.epoch_bumps), (1, 1, 0, 1));
+    assert!(counted.retries >= 1, "{counted:?}");
+    server.with(|mock| mock.inject(PRODUCE, Fault::Swallowed, u32::MAX));
+    producer.send(Record::to("t").value("v")).await.expect_err("nobody responds");
+    let counted = client.metrics().producers.remove(0);
+    assert_eq!((counted.expired, counted.not_written, counted.maybe_written), (2, 1, 1));
+}
+
+#[tokio::test]
+async fn consumer_counts_full_and_incremental_fetches_apart() {
+    let (server, client) = cluster().await;
+    let wait = Duration::from_millis(10);
+    let builder = client.consumer().assign(["t"]).fetch_wait_max(wait);
+    let _consumer = builder.build().expect("the defaults are fine");
+    let counted = async {
+        loop {
+            let counted = client.metrics().consumers.remove(0);
+            if counted.incremental_fetches >= 2 {
+                return counted;
+            }
+            tokio::time::sleep(wait).await;
+        }
+    };
+    let counted = tokio::time::timeout(Duration::from_secs(20), counted).await.expect("an idle consumer fetches");
+    assert_eq!((counted.full_fetches, counted.sessions_lost), (1, 0));
+    assert!(seen(&server, FETCH) <= counted.fetch_requests, "{counted:?}");
+}
+
+#[tokio::test]
+async fn connection_counts_losses_and_reconnects() {
+    let (server, client) = cluster().await;
+    let producer = client.producer().build().expect("the defaults are fine");
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged");
+    server.with(|mock| mock.inject(PRODUCE, Fault::CloseBefore, 1));
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged over another connection");
+    let metrics = client.metrics();
+    let connections = of(&metrics, Purpose::Produce);
+    let [connection] = connections[..] else { panic!("one broker: {metrics:?}") };
+    assert_eq!((connection.connects, connection.disconnects, connection.connect_failures), (2, 1, 0));
+    assert_eq!((connection.requests, connection.responses, connection.in_flight), (5, 4, 0));
 }
