@@ -183,6 +183,8 @@ pub(super) struct Ghost {
     pub(super) asked: BTreeMap<(usize, Place), Asked>,
     /// The end of a log when a consumer began, and how often it had been truncated by then.
     pub(super) bounds: BTreeMap<(usize, Place), (i64, u32)>,
+    /// How many responses may report offsets as out of range that are not.
+    pub(super) lies: u32,
     /// Consumers that read committed records only.
     pub(super) committed_only: BTreeSet<usize>,
     /// The same run, for another judge.
@@ -389,6 +391,7 @@ impl Ghost {
 
     /// A broker reports offsets as out of range that are not.
     pub(super) fn lied(&mut self, times: u32) {
+        self.lies += times;
         self.logs.values_mut().for_each(|shadow| shadow.upheavals += times);
     }
 

@@ -274,7 +274,8 @@ impl Ghost {
         follow.last = None;
         follow.resets += 1;
         // Each upheaval of a log moves a position once; a start out of range moves it once more.
-        let often = follow.resets > 1 + shadow.upheavals - follow.upheavals;
+        // A false response may still be due from before reading began.
+        let often = follow.resets > 1 + self.lies + shadow.upheavals - follow.upheavals;
         let resets = follow.resets;
         let reason = shadow.upheavals > 0 || from < shadow.start || from > follow.end;
         let state = (follow.upheavals, shadow.upheavals, shadow.start, shadow.end);
