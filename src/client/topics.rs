@@ -14,7 +14,6 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::metadata::Snapshot;
 use crate::net::clock;
-use crate::types::LeaderEpoch;
 use crate::types::TopicName;
 use crate::wire::Api;
 
@@ -65,14 +64,6 @@ impl Cluster {
     pub(crate) fn refresh(&self, topics: &[TopicName]) {
         let snapshot = self.snapshot();
         self.tracking().track(topics, AutoCreate::Forbid, self.settings().metadata_idle_max, Some(&snapshot));
-    }
-
-    /// Takes a leader epoch that was seen elsewhere than in metadata, as with a committed offset. If it is newer than the metadata,
-    /// the partition has no leader until the metadata has caught up, which is asked for.
-    pub(crate) fn epoch_seen(&self, topic: &TopicName, partition: i32, epoch: LeaderEpoch) {
-        if self.edit(|cache| cache.handle_epoch_seen(topic, partition, epoch)) {
-            self.refresh(std::slice::from_ref(topic));
-        }
     }
 
     /// Waits until these topics are known, or are known not to exist.

@@ -26,20 +26,6 @@ use crate::wire::message as m;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-/// The leader epoch of a committed offset may be newer than the metadata, which is then out of date: the offset could not be
-/// validated (KIP-320, `ConsumerCoordinator.refreshCommittedOffsets`).
-fn note_epochs(cluster: &Cluster, response: &m::OffsetFetchResponse) {
-    let snapshot = cluster.snapshot();
-    for topic in response.groups.iter().flat_map(|group| &group.topics) {
-        let name = name_of(&snapshot, &topic.name, topic.id);
-        for stored in topic.partitions.iter().filter(|stored| stored.offset >= 0) {
-            if let Some(epoch) = stored.leader_epoch {
-                cluster.epoch_seen(&name, stored.index, epoch);
-            }
-        }
-    }
-}
-
 /// Requests committed offsets from the coordinator of a group, once. A broker that does not coordinate it is not asked again.
 pub(super) async fn fetch_offsets(
     cluster: &Cluster,
@@ -52,7 +38,6 @@ pub(super) async fn fetch_offsets(
     if codes(&response).any(|code| code.commit_recovery() == CommitRecovery::FindCoordinator) {
         cluster.forget_coordinator(&coordinated);
     }
-    note_epochs(cluster, &response);
     Ok(response)
 }
 

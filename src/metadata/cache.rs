@@ -71,38 +71,15 @@ impl Cache {
     pub fn handle_hint(&mut self, topic: &TopicName, partition: i32, leader: Leader, nodes: &[Node]) -> bool {
         let (Some(epoch), true) = (LeaderEpoch::from_wire(leader.epoch), leader.id >= 0) else { return false };
         let Some(known) = self.current.partition(topic, partition) else { return false };
-        // The leader of an epoch that was only seen elsewhere is not known yet.
-        if known
-            .epoch
-            .is_some_and(|known_epoch| known_epoch > epoch || (known_epoch == epoch && known.leader.is_some()))
-        {
+        if known.epoch.is_some_and(|known| known >= epoch) {
             return false;
         }
-        self.edit(|snapshot, doubts| {
-            if let Some(doubts) = doubts.get_mut(topic) {
-                doubts.caught_up(partition);
-            }
+        self.edit(|snapshot, _| {
             for node in nodes.iter().filter(|node| is_valid(node)) {
                 snapshot.brokers.insert(node.id, node.clone());
             }
             set(snapshot, topic, partition, Partition { leader: Some(leader.id), epoch: Some(epoch) });
         });
-        true
-    }
-
-    /// Takes a leader epoch that was seen elsewhere than in metadata: with a committed offset, in a response. Returns whether it is
-    /// newer than the metadata, so that a refresh is needed (`Metadata.updateLastSeenEpochIfNewer`).
-    ///
-    /// Until metadata has caught up, the partition has no leader. If brokers keep saying that the epoch is older, they are believed in
-    /// the end: an offset may have been committed before its topic was recreated.
-    pub fn handle_epoch_seen(&mut self, topic: &TopicName, partition: i32, epoch: LeaderEpoch) -> bool {
-        let Some(known) = self.current.partition(topic, partition) else { return false };
-        // The metadata of brokers that tell no epochs never catches up.
-        if known.epoch.is_none_or(|known| known >= epoch) {
-            return false;
-        }
-        self.doubts.entry(topic.clone()).or_default().expect_newer(partition, known);
-        self.edit(|snapshot, _| set(snapshot, topic, partition, Partition { leader: None, epoch: Some(epoch) }));
         true
     }
 
@@ -163,21 +140,16 @@ fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, rep
         return insert(snapshot, topic);
     };
     let doubts = doubts.entry(name.clone()).or_default();
-    let restored;
     let known = match doubts.judge(&before, &reported) {
         Verdict::Stale => return,
         Verdict::StartOver => None,
-        Verdict::Restore => {
-            restored = doubts.restore(&before);
-            Some(&restored)
-        }
         Verdict::Merge => Some(&*before),
     };
     let topic = match reported.error {
         Some(error) => refused(name, &reported, error, known),
         None => described(name, &reported, known),
     };
-    doubts.note(&before, &reported, &topic);
+    doubts.note(&before, &topic);
     // Another id is another topic of the same name.
     if before.id != topic.id {
         forget_id(snapshot, &before);
@@ -536,44 +508,6 @@ mod tests {
         }
         cache.handle_response(without_ids(&[0, 0]));
         assert_eq!(epochs(&cache), [0, 0]);
-    }
-
-    #[test]
-    fn partition_has_no_leader_until_metadata_reaches_an_epoch_seen_elsewhere() {
-        let mut cache = Cache::default();
-        let seen = |cache: &mut Cache, epoch| {
-            cache.handle_epoch_seen(&"t".into(), 0, LeaderEpoch::from_wire(epoch).expect("an epoch"))
-        };
-        cache.handle_response(response(1, 5, 1));
-        assert!(!seen(&mut cache, 5) && !seen(&mut cache, 4), "not newer");
-        assert_eq!(leader(&cache), Some(1));
-        assert!(seen(&mut cache, 7));
-        assert!(!seen(&mut cache, 7), "known by now");
-        assert_eq!((leader(&cache), epochs(&cache)), (None, vec![7]));
-        cache.handle_response(response(1, 6, 2));
-        assert_eq!(leader(&cache), None, "older than what was seen");
-        cache.handle_response(response(1, 7, 3));
-        assert_eq!(leader(&cache), Some(3));
-        assert!(seen(&mut cache, 9));
-        assert!(!cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 8 }, &[]));
-        assert!(cache.handle_hint(&"t".into(), 0, Leader { id: 2, epoch: 9 }, &[]));
-        assert_eq!(leader(&cache), Some(2));
-    }
-
-    #[test]
-    fn epoch_seen_elsewhere_is_dropped_when_all_brokers_contradict_it() {
-        let mut cache = Cache::default();
-        cache.handle_response(response(1, 5, 1));
-        assert!(cache.handle_epoch_seen(&"t".into(), 0, LeaderEpoch::from_wire(50).expect("an epoch")));
-        cache.handle_response(response(1, 6, 2));
-        for _ in 2..CONTRADICTIONS_MAX {
-            cache.handle_response(response(1, 5, 1));
-            assert_eq!(leader(&cache), None);
-        }
-        cache.handle_response(response(1, 5, 1));
-        assert_eq!((leader(&cache), epochs(&cache)), (Some(2), vec![6]), "the newest metadata counts");
-        cache.handle_response(response(1, 5, 1));
-        assert_eq!(leader(&cache), Some(2));
     }
 
     #[test]

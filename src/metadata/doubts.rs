@@ -1,6 +1,5 @@
 //! Decides which responses about a topic are older than what is known, and when they are accepted nevertheless.
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use super::snapshot::Partition;
@@ -17,8 +16,7 @@ use crate::wire::message::MetadataTopic;
 /// metadata they come about four times a second.
 ///
 /// Java has no such limit. It follows a topic id back and forth. With brokers that know no topic ids (2.1 to 2.7) it keeps the leader
-/// epochs of a topic that was deleted and recreated until the client is restarted, and an epoch that was seen elsewhere for as long
-/// (`Metadata.updateLatestMetadata`, KAFKA-12257).
+/// epochs of a topic that was deleted and recreated until the client is restarted (`Metadata.updateLatestMetadata`, KAFKA-12257).
 pub(super) const CONTRADICTIONS_MAX: u32 = 16;
 
 /// Replaced ids that are remembered of one topic.
@@ -33,8 +31,6 @@ pub(super) struct Doubts {
     contradictions: u32,
     /// A broker reported the topic as missing after it was last described.
     was_gone: bool,
-    /// The newest metadata of partitions for which a newer leader epoch was seen elsewhere.
-    outdated: BTreeMap<i32, Partition>,
 }
 
 /// What to do with a response.
@@ -42,8 +38,6 @@ pub(super) struct Doubts {
 pub(super) enum Verdict {
     /// Combine it with what is known, epoch by epoch.
     Merge,
-    /// As `Merge`, after dropping the epochs that were seen elsewhere.
-    Restore,
     /// Ignore it: it is older than what is known.
     Stale,
     /// Replace what is known: it describes another topic of the same name.
@@ -73,12 +67,8 @@ impl Doubts {
         if without_ids && was_gone && starts_again(known, reported) {
             return Verdict::StartOver;
         }
-        match (without_ids, self.outdated.is_empty()) {
-            (true, _) if self.contradicted() => Verdict::StartOver,
-            (false, false) if self.contradicted() => Verdict::Restore,
-            // The epochs of one topic id never go back.
-            _ => Verdict::Merge,
-        }
+        // The epochs of one topic id never go back.
+        if without_ids && self.contradicted() { Verdict::StartOver } else { Verdict::Merge }
     }
 
     /// Counts a contradiction. Whether there were enough of them.
@@ -91,33 +81,8 @@ impl Doubts {
         is_enough
     }
 
-    /// The newest metadata, without the epochs that were seen elsewhere. They are dropped.
-    pub(super) fn restore(&mut self, known: &Topic) -> Topic {
-        let mut topic = known.clone();
-        for (index, partition) in std::mem::take(&mut self.outdated) {
-            let slot = usize::try_from(index).ok().and_then(|index| topic.partitions.get_mut(index));
-            if let Some(slot) = slot {
-                *slot = partition;
-            }
-        }
-        topic
-    }
-
-    /// Notes that a newer epoch than that of `known`, the newest metadata, was seen elsewhere.
-    pub(super) fn expect_newer(&mut self, partition: i32, known: Partition) {
-        if self.outdated.is_empty() {
-            self.contradictions = 0;
-        }
-        self.outdated.entry(partition).or_insert(known);
-    }
-
-    /// The leader of the epoch that was seen elsewhere is known.
-    pub(super) fn caught_up(&mut self, partition: i32) {
-        self.outdated.remove(&partition);
-    }
-
     /// Notes how a response changed the topic.
-    pub(super) fn note(&mut self, before: &Topic, reported: &MetadataTopic, after: &Topic) {
+    pub(super) fn note(&mut self, before: &Topic, after: &Topic) {
         if before.id != after.id && !before.id.is_zero() {
             self.replaced.retain(|id| *id != after.id);
             self.replaced.push_back(before.id);
@@ -125,22 +90,12 @@ impl Doubts {
                 self.replaced.pop_front();
             }
             (self.contradictions, self.was_gone) = (0, false);
-            self.outdated.clear();
         }
-        for partition in &reported.partitions {
-            if let Some(outdated) = self.outdated.get_mut(&partition.index) {
-                *outdated = newer(Some(*outdated), partition);
-            }
-        }
-        self.outdated.retain(|index, outdated| {
-            let now = usize::try_from(*index).ok().and_then(|index| after.partitions.get(index));
-            now.is_some_and(|now| now.epoch > outdated.epoch)
-        });
     }
 
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.replaced.len() + self.outdated.len()
+        self.replaced.len()
     }
 }
 
