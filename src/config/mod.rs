@@ -20,7 +20,7 @@ pub use self::keys::keys;
 
 /// Settings by their property names, as a file or a command line has them.
 ///
-/// Every name of the Java client and of librdkafka is known. It has its effect ([`keys`]), or is accepted without an effect, or is
+/// Every name of the Java client and of librdkafka is known. It has its effect ([`keys()`]), or is accepted without an effect, or is
 /// refused; the last two have a reason ([`families`]). `Debug` shows names and never values: any may be a secret.
 ///
 /// ```

@@ -9,7 +9,7 @@ use super::table::Request;
 use super::table::Response;
 use crate::error::Error;
 
-/// A request whose response type is known. Implemented by [`api!`](super::declare).
+/// A request whose response type is known. Implemented by the macro `api!`.
 pub trait Call: Into<Request> {
     /// The response to it.
     type Response;

@@ -10,7 +10,7 @@ mod others;
 use self::implemented::KEYS;
 use self::others::FAMILIES;
 
-/// A setting that has an effect, by its property name. [`keys`] lists them all.
+/// A setting that has an effect, by its property name. [`keys()`] lists them all.
 #[derive(Debug)]
 pub struct Key {
     /// Java's name, or librdkafka's where Java has none.
