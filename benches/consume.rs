@@ -62,7 +62,7 @@ pub(super) fn consume(partitions: usize, at_once: usize) -> Prepared {
 }
 
 impl Reading {
-    #[allow(clippy::disallowed_methods, reason = "the core is told the time, and one moment is enough")]
+    #[allow(clippy::disallowed_methods, reason = "the core takes the time as an argument, and one moment is enough")]
     fn new(partitions: usize) -> Self {
         let sealed = sealed(Compression::None, BATCH_BYTES);
         let batch = sealed.to_bytes(&stamped()).to_vec();

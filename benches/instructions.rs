@@ -122,8 +122,8 @@ impl Recorded {
     }
 }
 
-/// What the counts depend on beside the source: the compiler, and which instructions libraries choose when they start. Those are
-/// the ones that valgrind offers of what the processor has.
+/// The conditions that the counts depend on beside the source: the compiler, and the processor's instructions that libraries select at
+/// start. Valgrind offers a part of those that the processor has.
 fn conditions() -> String {
     let rustc = Command::new("rustc").arg("--version").output();
     let rustc =

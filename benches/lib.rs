@@ -108,7 +108,7 @@ pub fn cases() -> Vec<Case> {
     for compression in &Compression::ALL[1..] {
         let compression = *compression;
         cases.push(Case::new(format!("compress/{compression}"), move || compress(compression)));
-        cases.push(Case::new(format!("inflate/{compression}"), move || inflate(compression)));
+        cases.push(Case::new(format!("inflate/{compression}"), move || decompress(compression)));
         cases.push(Case::new(format!("seal/{compression}"), move || seal(compression)));
         cases.push(Case::new(format!("read/{compression}"), move || read(compression)));
     }
@@ -117,7 +117,7 @@ pub fn cases() -> Vec<Case> {
 
 /// A full batch: the size that the comparison with other clients uses.
 const BATCH_BYTES: usize = 256 << 10;
-/// More than any case inflates to.
+/// More than the decompressed size of any case.
 const INFLATED_MAX: usize = 8 << 20;
 /// The newest version that needs no topic id.
 const PRODUCE_VERSION: i16 = 12;
@@ -136,7 +136,7 @@ fn append(headers: &'static [Header<'static>]) -> Prepared {
     })
 }
 
-/// What a batch costs from its first record to its buffer coming back, without compression.
+/// The cost of a batch from its first record to the return of its buffer, without compression.
 fn append_seal_recycle() -> Prepared {
     let values = values(VALUES, VALUE_LEN);
     let mut buffer = Vec::with_capacity(BATCH_BYTES);
@@ -177,7 +177,7 @@ fn iterate() -> Prepared {
     })
 }
 
-/// What a batch costs a consumer: header, checksum, inflation, each record.
+/// The cost of a batch for a consumer: header, checksum, decompression, each record.
 fn read(compression: Compression) -> Prepared {
     let codecs = Codecs::default();
     let payload = sealed(compression, BATCH_BYTES).to_bytes(&stamped());
@@ -207,7 +207,7 @@ fn compress(compression: Compression) -> Prepared {
 }
 
 /// Inflates the records of a full batch.
-fn inflate(compression: Compression) -> Prepared {
+fn decompress(compression: Compression) -> Prepared {
     let codec = codec(compression);
     let records = closed(BATCH_BYTES).records;
     let mut stored = Vec::new();

@@ -134,7 +134,7 @@ pub struct ConfigEntry {
     pub kind: ConfigType,
     /// The values that may apply, the one in force first; empty unless [asked for](ConfigQuery::with_synonyms).
     pub synonyms: Vec<ConfigSynonym>,
-    /// What it is for; `None` unless [asked for](ConfigQuery::with_documentation).
+    /// The broker's description of the setting; `None` unless [requested](ConfigQuery::with_documentation).
     pub documentation: Option<String>,
 }
 

@@ -79,7 +79,7 @@ impl Endpoint {
     }
 }
 
-/// What is known of the connections to a broker, the best first.
+/// The state of the connections to a broker, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
     Working,

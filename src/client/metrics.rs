@@ -30,7 +30,7 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
     fn read(&self, id: u64, into: &mut Metrics);
 }
 
-/// Who counts in a client.
+/// The sources of the counters of a client.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     sources: Mutex<Sources>,

@@ -33,7 +33,7 @@ pub(super) struct Doubts {
     was_gone: bool,
 }
 
-/// What to do with a response.
+/// The way to treat a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Combine it with what is known, epoch by epoch.

@@ -10,7 +10,7 @@ use crate::types::TopicPartition;
 /// Items by topic, in the order in which topics first came.
 pub type ByTopic<T> = Vec<(TopicName, Vec<T>)>;
 
-/// What [`by_leader`] found.
+/// The result of [`by_leader`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByLeader<T> {
     /// The items of each leader, with the index of their partitions.

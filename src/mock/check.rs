@@ -158,7 +158,7 @@ pub(super) fn check(records: &[u8], rules: &Rules<'_>, scratch: &mut Vec<u8>) ->
     if head.producer_id >= 0 && head.base_sequence < 0 {
         return refuse(InvalidRecord, "a batch with a producer id has no sequence");
     }
-    let plain = inflate(&records[HEAD_LEN..], compression, rules.codecs, scratch)?;
+    let plain = decompress(&records[HEAD_LEN..], compression, rules.codecs, scratch)?;
     walk(plain, &head, rules.timestamp_max)?;
     Ok(Checked {
         last_offset_delta: head.last_offset_delta,
@@ -177,7 +177,7 @@ fn early<T>(error: ResponseError, reason: &'static str) -> Result<T, Refusal> {
 }
 
 /// The record section as it was before compression.
-pub(super) fn inflate<'a>(
+pub(super) fn decompress<'a>(
     section: &'a [u8],
     compression: Compression,
     codecs: &Codecs,
@@ -190,10 +190,10 @@ pub(super) fn inflate<'a>(
         return refuse(ResponseError::UnsupportedCompressionType, "the mock was built without this codec");
     };
     scratch.clear();
-    match codec.decompress(section, INFLATED_MAX, scratch) {
+    match codec.decompress(section, DECOMPRESSED_MAX, scratch) {
         Ok(()) => Ok(scratch),
         // A broker reports this as an unknown error.
-        Err(_) => refuse(ResponseError::UnknownServerError, "the records do not inflate"),
+        Err(_) => refuse(ResponseError::UnknownServerError, "the records cannot be decompressed"),
     }
 }
 
@@ -238,4 +238,4 @@ pub(super) const DELETE_HORIZON: i16 = 0x40;
 pub(super) const NO_TIMESTAMP: i64 = -1;
 
 /// No client of a test sends a batch that decompresses to more bytes.
-const INFLATED_MAX: usize = 1 << 30;
+const DECOMPRESSED_MAX: usize = 1 << 30;

@@ -10,7 +10,7 @@ use crate::mock::check::DELETE_HORIZON;
 use crate::mock::check::HEAD_LEN;
 use crate::mock::check::Head;
 use crate::mock::check::NO_TIMESTAMP;
-use crate::mock::check::inflate;
+use crate::mock::check::decompress;
 use crate::mock::encode::Draft;
 use crate::mock::encode::Entry;
 use crate::mock::walk::RawRecord;
@@ -103,7 +103,7 @@ fn rewrite(head: &Head, entries: Vec<Entry>, horizon_ms: Option<i64>, codecs: &C
 fn entries(piece: &Piece, head: &Head, codecs: &Codecs) -> Vec<Entry> {
     let mut scratch = Vec::new();
     let Some(compression) = head.compression() else { return Vec::new() };
-    let Ok(plain) = inflate(&piece.body, compression, codecs, &mut scratch) else { return Vec::new() };
+    let Ok(plain) = decompress(&piece.body, compression, codecs, &mut scratch) else { return Vec::new() };
     let mut walk = Walk::new(plain);
     std::iter::from_fn(|| walk.next_record()).map(|raw| entry(head, &raw)).collect()
 }

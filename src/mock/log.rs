@@ -10,7 +10,7 @@ use crate::mock::check::HEAD_LEN;
 use crate::mock::check::Head;
 use crate::mock::check::NO_TIMESTAMP;
 use crate::mock::check::TRANSACTIONAL;
-use crate::mock::check::inflate;
+use crate::mock::check::decompress;
 use crate::mock::compact;
 use crate::mock::encode::Draft;
 use crate::mock::encode::Entry;
@@ -101,7 +101,7 @@ impl Batch {
         let head = Head::read(&self.head);
         let Some(compression) = head.compression() else { return };
         let mut scratch = Vec::new();
-        let Ok(plain) = inflate(&self.body, compression, codecs, &mut scratch) else { return };
+        let Ok(plain) = decompress(&self.body, compression, codecs, &mut scratch) else { return };
         let mut walk = Walk::new(plain);
         while let Some(record) = walk.next_record() {
             let offset = head.base_offset + i64::from(record.offset_delta);

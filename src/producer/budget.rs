@@ -115,7 +115,7 @@ mod tests {
         budget.take(90);
         let (_, mut large) = budget.wait(80);
         let (_, mut small) = budget.wait(5);
-        assert!(!budget.fits(5), "there is room, and there is a line");
+        assert!(!budget.fits(5), "there is capacity, but others wait before it");
         budget.release(30).wake();
         assert!(!is_in(&mut large) && !is_in(&mut small));
         budget.release(50).wake();

@@ -135,7 +135,7 @@ async fn close_ends_in_time_and_reports_undecided_records() {
     let mut kept = within(producer.enqueue(Record::to("t").value("2"))).await.unwrap();
     let error = within(producer.close(Duration::from_millis(1))).await.unwrap_err();
     assert!(error.is_timeout());
-    // What the deliveries say is there when `close` is done.
+    // Every delivery has its outcome when `close` has returned.
     let Poll::Ready(Err(error)) = now(&mut sent) else { panic!("it was closed") };
     assert_eq!((error.kind(), error.is_written()), (Kind::Closed, Some(Written::Maybe)));
     let Poll::Ready(Err(error)) = now(&mut kept) else { panic!("it was closed") };
@@ -176,7 +176,7 @@ impl Partitioner for Curious {
     fn partition(&mut self, _key: Option<&[u8]>, topic: &Partitions<'_>, _rng: &mut fastrand::Rng) -> i32 {
         assert_eq!(topic.count, 2);
         let producer = self.0.get().expect("it was set before the first record");
-        drop(producer.try_enqueue(Record::to("t").value("1").partition(1)).expect("there is room"));
+        drop(producer.try_enqueue(Record::to("t").value("1").partition(1)).expect("there is capacity"));
         0
     }
 }

@@ -70,7 +70,8 @@ fn read(mut chunk: Chunk) -> Vec<i64> {
     offsets
 }
 
-/// What a reader of committed records sees of a log whose aborted transactions are listed as (producer, first offset).
+/// Checks the offsets that a reader of committed records returns from a log whose aborted transactions are given as (producer, first
+/// offset).
 #[track_caller]
 fn committed(log: &str, aborted: &[(i64, i64)], expected: &[i64]) {
     let chunk = Chunk::new(payload(log), Position::from(0)).without(aborted.to_vec());

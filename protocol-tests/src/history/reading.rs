@@ -108,7 +108,7 @@ impl Readers<'_, '_> {
         for record in records.iter().filter(|record| !self.index.forsaken.contains(&record.partition)) {
             let key = (event.process, record.partition.clone());
             let next = record.offset + 1;
-            // The records before and after a move in this poll cannot be told apart, so only its end counts.
+            // The records before and after a move in this poll cannot be distinguished, so only its end counts.
             let before = self.cursors.get(&key).copied().filter(|_| !moved.contains(&record.partition));
             let cursor = match before {
                 None => Cursor { from: record.offset, next, event: event.index, fresh: false },

@@ -257,13 +257,13 @@ impl Reader {
                 }
             }
             Next::End(key, offset) => {
-                ctx.trace.count("end told");
+                ctx.trace.count("end reported");
                 let place = ctx.place(&key);
                 ctx.ghost.ended(self.number, place, offset);
             }
             Next::Error(error) => self.complained(ctx, &error),
             Next::Reset(reset) => {
-                ctx.trace.count("reset told");
+                ctx.trace.count("reset reported");
                 let place = ctx.place(&TopicPartition { topic: reset.topic.clone(), partition: reset.partition });
                 ctx.trace.say(ctx.now, || format!("consumer {} was moved: {reset:?}", self.number));
                 ctx.ghost.reset(self.number, place, reset.from, reset.to);
@@ -273,7 +273,7 @@ impl Reader {
     }
 
     fn complained(&mut self, ctx: &mut Context, error: &Error) {
-        ctx.trace.count("error told");
+        ctx.trace.count("error reported");
         ctx.trace.say(ctx.now, || format!("consumer {} says: {error}", self.number));
         if error.kind() == Kind::Truncated {
             // Only a seek helps. The error names the partition in its text only.
@@ -286,10 +286,10 @@ impl Reader {
     /// Reads some batches of a chunk, or all.
     fn read(&mut self, ctx: &mut Context, mut taken: Taken) {
         let place = ctx.place(&TopicPartition { topic: taken.topic.clone(), partition: taken.partition });
-        let mut room = self.rng.usize(1..6);
+        let mut left = self.rng.usize(1..6);
         let mut read = Vec::new();
-        while room > 0 {
-            room -= 1;
+        while left > 0 {
+            left -= 1;
             match taken.chunk.read(&ctx.codecs, 1 << 20, Vec::new) {
                 Ok(None) => break,
                 Ok(Some(visible)) => {
@@ -309,7 +309,7 @@ impl Reader {
                 self.handed(ctx, place, &read);
                 if let Some((key, offset)) = end {
                     let place = ctx.place(&key);
-                    ctx.trace.count("end told");
+                    ctx.trace.count("end reported");
                     ctx.ghost.ended(self.number, place, offset);
                 }
             }

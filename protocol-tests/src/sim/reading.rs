@@ -145,22 +145,24 @@ impl Ghost {
     }
 
     /// Checks the consumer's position after the records that it handed out.
-    pub(super) fn position(&mut self, reader: usize, place: Place, told: Option<i64>) {
+    pub(super) fn position(&mut self, reader: usize, place: Place, reported: Option<i64>) {
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
-        match (follow.position, told) {
-            (Some(known), Some(told)) if known == told => {}
+        match (follow.position, reported) {
+            (Some(known), Some(reported)) if known == reported => {}
             (None, None) => {}
-            (None, Some(told)) => self.found(reader, place, told),
-            (Some(known), Some(told)) if self.passes(reader, place, known, told) => self.passed(reader, place, told),
+            (None, Some(reported)) => self.found(reader, place, reported),
+            (Some(known), Some(reported)) if self.passes(reader, place, known, reported) => {
+                self.passed(reader, place, reported);
+            }
             // The position in a deleted partition has no meaning.
-            (Some(_), told) if self.is_absent(reader, place) => {
+            (Some(_), reported) if self.is_absent(reader, place) => {
                 if let Some(follow) = self.follows.get_mut(&(reader, place)) {
-                    follow.position = told;
+                    follow.position = reported;
                     follow.last = None;
                 }
             }
-            (Some(known), told) => {
-                self.fail(|| format!("consumer {reader} handed out up to {known} of {place:?} and is at {told:?}"));
+            (Some(known), reported) => {
+                self.fail(|| format!("consumer {reader} handed out up to {known} of {place:?} and is at {reported:?}"));
             }
         }
     }
@@ -180,22 +182,22 @@ impl Ghost {
         }
     }
 
-    fn found(&mut self, reader: usize, place: Place, told: i64) {
+    fn found(&mut self, reader: usize, place: Place, reported: i64) {
         let none = Vec::new();
         let commits = self.committed.get(&(reader, place)).unwrap_or(&none);
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
         let asked = self.asked.get(&(reader, place)).map_or(&[][..], |asked| &asked.offsets[follow.settled..]);
         let Some(shadow) = self.logs.get(&place) else { return };
-        follow.position = Some(told);
-        let earliest = told >= follow.start && told <= shadow.start;
+        follow.position = Some(reported);
+        let earliest = reported >= follow.start && reported <= shadow.start;
         let fits = match follow.begin {
             Begin::Earliest => earliest,
-            Begin::Latest => told >= follow.end && told <= shadow.end,
-            Begin::Offset(offset) => told == offset,
+            Begin::Latest => reported >= follow.end && reported <= shadow.end,
+            Begin::Offset(offset) => reported == offset,
             Begin::Stored => {
                 let known = follow.commits.saturating_sub(1);
                 // A broker that was delayed may apply several commits at once, of which only the last is observed.
-                commits[known..].contains(&told) || asked.contains(&told) || follow.commits == 0 && earliest
+                commits[known..].contains(&reported) || asked.contains(&reported) || follow.commits == 0 && earliest
             }
         };
         // The old bounds mean nothing once a log was replaced or truncated.
@@ -208,7 +210,7 @@ impl Ghost {
             let commits = commits.clone();
             self.fail(|| {
                 format!(
-                    "consumer {reader} was to begin {begin:?} in {place:?} and begins at {told}: the log was {start}..{end} and \
+                    "consumer {reader} was to begin {begin:?} in {place:?} and begins at {reported}: the log was {start}..{end} and \
                      is {log:?}, committed {commits:?}"
                 )
             });

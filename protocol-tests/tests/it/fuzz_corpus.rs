@@ -219,7 +219,7 @@ fn of_records() -> Vec<(&'static str, String, Vec<u8>)> {
 }
 
 #[test]
-#[ignore = "writes the seeds anew into fuzz/corpus"]
+#[ignore = "writes the seeds into fuzz/corpus"]
 fn write_the_fuzz_seeds() {
     for (target, name, bytes) in seeds() {
         let folder = folder("corpus").join(target);

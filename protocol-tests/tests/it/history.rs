@@ -76,7 +76,7 @@ fn an_anomaly_points_at_the_events_that_prove_it() {
 fn a_history_survives_being_written_and_read() {
     let history = model::history(3);
     let mut text = Vec::new();
-    history.write(&mut text).expect("memory has room");
+    history.write(&mut text).expect("a string takes any text");
     assert_eq!(String::from_utf8_lossy(&text).lines().count(), history.events().len());
     assert_eq!(History::read(&text[..]).expect("it was written here"), history);
     let broken = b"{\"i\":0,\"t\":0,\"p\":0,\"f\":\"send\",\"type\":\"ok\"}\n";

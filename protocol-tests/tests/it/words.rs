@@ -26,10 +26,10 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every file of the library, its tests, its fuzz targets and its pages, by its path from the root.
+/// Every file of the library, its tests, its fuzz targets, its benchmarks and its pages, by its path from the root.
 fn files() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for folder in ["src", "protocol-tests/src", "protocol-tests/tests", "fuzz", "docs"] {
+    for folder in ["src", "protocol-tests/src", "protocol-tests/tests", "fuzz", "benches", "docs"] {
         walk(&root().join(folder), &mut found);
     }
     // The list itself, and this file, name the words on purpose.
@@ -41,6 +41,9 @@ fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in fs::read_dir(folder).expect("a readable folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {
+            if path.ends_with("target") {
+                continue;
+            }
             walk(&path, found);
         } else if path.extension().is_some_and(|ending| ending == "rs" || ending == "md") {
             let name = path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned();

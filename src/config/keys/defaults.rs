@@ -64,7 +64,7 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     same("partitioner.ignore.keys", "false"),
     same("partitioner.rack.aware", "false"),
     differs("queue.buffering.max.kbytes", ["32768", NONE, "1048576"], "librdkafka's name for `buffer.memory`."),
-    differs("queued.max.messages.kbytes", ["32768", NONE, "65536"], "What is fetched ahead, over all partitions; 32 MiB are four full responses."),
+    differs("queued.max.messages.kbytes", ["32768", NONE, "65536"], "Bytes fetched ahead, over all partitions; 32 MiB are four full responses."),
     differs("receive.message.max.bytes", ["104857600", NONE, "100000000"], "A response beyond it ends the connection before it takes memory. Java has no limit."),
     differs("reconnect.backoff.max.ms", ["1000", "1000", "10000"], "As Java: a broker that is back is found within about a second."),
     differs("reconnect.backoff.ms", ["50", "50", "100"], "As Java."),

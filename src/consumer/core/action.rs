@@ -1,4 +1,4 @@
-//! What the core asks its owner to do.
+//! The actions that the core requests from its owner.
 
 use crate::types::TopicName;
 use crate::wire::message::FetchRequest;
@@ -8,7 +8,7 @@ use crate::wire::message::Node as Broker;
 use crate::wire::message::OffsetFetchRequest;
 use crate::wire::message::OffsetForLeaderEpochRequest;
 
-/// What the owner of a core has to do. Responses are given back with the tag.
+/// An action for the owner of a core. The owner passes each response to the core with the tag of its request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Ask a leader for the end of an epoch.

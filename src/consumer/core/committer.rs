@@ -193,7 +193,7 @@ impl Committer {
         ticket
     }
 
-    /// Commits for this member from now on. What the former one has not committed fails.
+    /// Commits for this member from now on. Pending commits of the former member fail.
     pub fn handle_member(&mut self, member: Member) {
         if self.member == member {
             return;
@@ -443,7 +443,7 @@ impl Committer {
         self.fail(&tickets, error);
     }
 
-    /// Ends a commit. What only it wanted to be committed is not sent any more.
+    /// Ends a commit. Offsets that no other commit contains are not sent any more.
     fn finish(&mut self, ticket: Ticket, result: Result<(), Error>) {
         if self.commits.remove(&ticket).is_none() {
             return;

@@ -13,7 +13,7 @@ pub struct Config {
     pub group: Option<String>,
     /// Where a partition starts.
     pub start: Start,
-    /// What to do when a position is gone.
+    /// The policy for a position that is no longer in the log.
     pub reset: ResetPolicy,
     /// Which records of transactions are returned.
     pub isolation: Isolation,

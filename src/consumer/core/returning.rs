@@ -13,7 +13,7 @@ use crate::reading::Unreadable;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
-/// What is returned next.
+/// The next thing to return to the caller.
 #[derive(Debug)]
 pub enum Next {
     /// To be read, and given back with [`ConsumerCore::give_back`] or [`ConsumerCore::unreadable`].

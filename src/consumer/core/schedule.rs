@@ -30,7 +30,7 @@ pub(super) struct Schedule {
     pub(super) ready: VecDeque<usize>,
 }
 
-/// What the sets and counters have of one partition.
+/// The membership of one partition in the sets, and its share of the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is the membership in one set")]
 pub(super) struct Registered {
@@ -47,7 +47,7 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    /// What is to be registered of a partition. One that has no leader stays with the broker that its records came from.
+    /// The registration that fits the state of a partition. A partition without a leader stays with the broker that its records came from.
     fn of(partition: &Partition, before: &Self) -> Self {
         let source = partition.source();
         Self {

@@ -31,7 +31,7 @@ struct Sent {
     answered: u64,
 }
 
-/// What a request says of the session, by slots of partitions.
+/// The session fields of a request, with slots for partitions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) id: i32,

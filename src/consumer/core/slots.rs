@@ -88,12 +88,12 @@ impl Slots {
         Some(slot)
     }
 
-    /// What the schedule has of a slot.
+    /// The registration of a slot in the schedule.
     pub(super) fn registered(&mut self, slot: usize) -> &mut Registered {
         &mut self.table[slot].registered
     }
 
-    /// What the schedule has of a slot, to look at.
+    /// A copy of the registration of a slot in the schedule.
     #[cfg(test)]
     pub(super) fn registration(&self, slot: usize) -> Registered {
         self.table[slot].registered

@@ -35,7 +35,7 @@ pub enum Start {
     Timestamp(i64),
 }
 
-/// What to do when the position is no longer in the log, or never was.
+/// The policy for a position that is no longer in the log, or never was.
 ///
 /// ```no_run
 /// # async fn read(client: &ottla::Client) -> Result<(), ottla::Error> {

@@ -7,7 +7,7 @@ use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
-/// What was asked to be read.
+/// The topics and partitions that the caller assigned.
 #[derive(Debug, Default)]
 pub(super) struct Subscription {
     named: BTreeMap<TopicName, BTreeSet<i32>>,

@@ -69,11 +69,11 @@ fn all(state: &State, call: &Call) -> Vec<MetadataResponseTopic> {
             .collect();
     }
     let live = live(state, call);
-    let told = |(name, topic): (&TopicName, &Topic)| {
+    let topic_metadata = |(name, topic): (&TopicName, &Topic)| {
         let placements = topic.partitions.iter().map(|partition| &partition.placement);
         describe(call, &live, name, topic.id, placements)
     };
-    state.topics.iter().map(told).collect()
+    state.topics.iter().map(topic_metadata).collect()
 }
 
 /// The metadata of a topic, as far as this broker knows.
@@ -136,10 +136,10 @@ fn describe<'a>(
 ) -> MetadataResponseTopic {
     let refused = call.refused_topic(name);
     let partitions = (0_i32..).zip(placements).map(|(index, placement)| {
-        let told = partition(live, index, placement);
+        let found = partition(live, index, placement);
         match call.refused_at(name, index) {
-            Ok(()) => told,
-            Err(error) => told.with_error_code(error.code()).with_leader_id(BrokerId(-1)),
+            Ok(()) => found,
+            Err(error) => found.with_error_code(error.code()).with_leader_id(BrokerId(-1)),
         }
     });
     MetadataResponseTopic::default()

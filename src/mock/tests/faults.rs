@@ -125,8 +125,8 @@ fn script_selects_partition_of_a_session() {
     let opened = rig.ask(1, 12, &fetch::request(&[(0, 0), (1, 0)]).with_session_epoch(0));
     rig.cluster.play(On::api(key::FETCH).partition("t", 1).then(Fault::Error(56)));
     let next = fetch::request(&[]).with_session_id(opened.session_id).with_session_epoch(1);
-    let told = rig.ask(1, 12, &next);
-    let codes: Vec<_> = told.responses.iter().flat_map(|topic| &topic.partitions).map(|p| p.error_code).collect();
+    let response = rig.ask(1, 12, &next);
+    let codes: Vec<_> = response.responses.iter().flat_map(|topic| &topic.partitions).map(|p| p.error_code).collect();
     assert_eq!((codes.iter().filter(|code| **code == 56).count(), codes.len()), (1, 2));
 }
 
@@ -134,8 +134,8 @@ fn script_selects_partition_of_a_session() {
 fn metadata_of_one_partition_can_be_wrong() {
     let mut rig = rig();
     rig.cluster.play(On::api(key::METADATA).partition("t", 2).then(Fault::Error(5)));
-    let told = rig.ask(1, 9, &ask());
-    let leaders: Vec<_> = told.topics[0].partitions.iter().map(|p| (p.error_code, p.leader_id.0)).collect();
+    let response = rig.ask(1, 9, &ask());
+    let leaders: Vec<_> = response.topics[0].partitions.iter().map(|p| (p.error_code, p.leader_id.0)).collect();
     assert_eq!(leaders, [(0, 1), (0, 1), (5, -1)]);
 }
 

@@ -182,15 +182,15 @@ mod by_id {
         let id = rig.cluster.topic_id("t").expect("it was made");
         for (id, partition, expected) in [(id, 0, 0), (id, 7, 3), (TopicId([9; 16]), 0, 100)] {
             let mut reply = send(&mut rig, commit(id, partition, 42));
-            let told = OffsetCommitResponse::decode(&mut reply, 10).expect("a response");
-            assert_eq!((told.topics[0].partitions[0].error_code, reply.len()), (expected, 0));
-            assert_eq!(told.topics[0].topic_id.into_bytes(), id.0);
+            let response = OffsetCommitResponse::decode(&mut reply, 10).expect("a response");
+            assert_eq!((response.topics[0].partitions[0].error_code, reply.len()), (expected, 0));
+            assert_eq!(response.topics[0].topic_id.into_bytes(), id.0);
         }
         assert_eq!(rig.cluster.committed("g", "t", 0), Some(42));
         for (id, expected) in [(id, (0, 42)), (TopicId([9; 16]), (100, -1))] {
             let mut reply = send(&mut rig, fetch(id));
-            let told = OffsetFetchResponse::decode(&mut reply, 10).expect("a response");
-            let topic = &told.groups[0].topics[0];
+            let response = OffsetFetchResponse::decode(&mut reply, 10).expect("a response");
+            let topic = &response.groups[0].topics[0];
             assert_eq!((topic.partitions[0].error_code, topic.partitions[0].committed_offset), expected);
             assert_eq!(topic.topic_id.into_bytes(), id.0);
         }

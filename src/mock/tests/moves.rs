@@ -39,9 +39,9 @@ fn only(response: FetchResponse) -> PartitionData {
 }
 
 /// The leader of t[0], as a broker reports it.
-fn told_leader(rig: &mut Rig, broker: i32) -> (i32, i32) {
-    let told = rig.ask(broker, 12, &MetadataRequest::default().with_topics(None));
-    let partition = &told.topics[0].partitions[0];
+fn reported_leader(rig: &mut Rig, broker: i32) -> (i32, i32) {
+    let response = rig.ask(broker, 12, &MetadataRequest::default().with_topics(None));
+    let partition = &response.topics[0].partitions[0];
     (partition.leader_id.0, partition.leader_epoch)
 }
 
@@ -55,7 +55,7 @@ fn stale_broker_reports_old_metadata() {
     rig.cluster.move_leader("t", 0, 2);
     rig.cluster.move_coordinator(0, "g", other);
     rig.cluster.create_topic("u", 1);
-    assert_eq!((told_leader(&mut rig, 1), told_leader(&mut rig, 3)), ((2, 1), (1, 0)));
+    assert_eq!((reported_leader(&mut rig, 1), reported_leader(&mut rig, 3)), ((2, 1), (1, 0)));
     assert_eq!((rig.ask(1, 3, &find).node_id.0, rig.ask(3, 3, &find).node_id.0), (other, before));
     let all = MetadataRequest::default().with_topics(None);
     assert_eq!((rig.ask(1, 12, &all).topics.len(), rig.ask(3, 12, &all).topics.len()), (2, 1));
@@ -63,7 +63,7 @@ fn stale_broker_reports_old_metadata() {
     let partition = &wrong.responses[0].partition_responses[0];
     assert_eq!((partition.error_code, partition.current_leader.leader_id.0), (6, -1), "it cannot point to the leader");
     rig.cluster.set_stale(3, false);
-    assert_eq!(told_leader(&mut rig, 3), (2, 1));
+    assert_eq!(reported_leader(&mut rig, 3), (2, 1));
 }
 
 #[test]
@@ -209,9 +209,9 @@ fn read_committed_stops_at_open_transaction_and_lists_aborted() {
     assert_eq!(rig.cluster.end_transaction("t", 0, 7, false), Some(3));
     assert_eq!(rig.cluster.last_stable_offset("t", 0), Some(2));
     let committed = |offset| fetch::request(&[(0, offset)]).with_isolation_level(1);
-    let told = only(rig.ask(1, 12, &committed(0)));
-    assert_eq!((told.last_stable_offset, told.high_watermark), (2, 4));
-    let aborted = told.aborted_transactions.expect("asked for");
+    let response = only(rig.ask(1, 12, &committed(0)));
+    assert_eq!((response.last_stable_offset, response.high_watermark), (2, 4));
+    let aborted = response.aborted_transactions.expect("asked for");
     assert_eq!(aborted.iter().map(|a| (a.producer_id.0, a.first_offset)).collect::<Vec<_>>(), [(7, 1)]);
     assert_eq!(rig.send_on(9, 1, 12, &committed(2)), Outcome::Wait, "there is nothing stable there");
     assert_eq!(rig.cluster.end_transaction("t", 0, 8, true), Some(4));

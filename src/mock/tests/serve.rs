@@ -45,8 +45,8 @@ async fn metadata_leads_to_every_broker() {
     let (_server, addresses) = start().await;
     let mut stream = TcpStream::connect(addresses[1]).await.expect("it listens");
     stream.write_all(&encode(9, &MetadataRequest::default().with_topics(None))).await.expect("it reads");
-    let told = reply::<MetadataRequest>(&mut stream, 9).await;
-    let ports: Vec<i32> = told.brokers.iter().map(|broker| broker.port).collect();
+    let response = reply::<MetadataRequest>(&mut stream, 9).await;
+    let ports: Vec<i32> = response.brokers.iter().map(|broker| broker.port).collect();
     assert_eq!(ports, addresses.iter().map(|address| i32::from(address.port())).collect::<Vec<_>>());
 }
 
@@ -66,8 +66,8 @@ async fn a_waiting_fetch_gets_what_another_connection_writes() {
     tokio::task::yield_now().await;
     writer.write_all(back).await.expect("it reads");
 
-    let told = reply::<FetchRequest>(&mut reader, 12).await;
-    assert!(told.responses[0].partitions[0].records.as_ref().is_some_and(|records| records.len() > 61));
+    let response = reply::<FetchRequest>(&mut reader, 12).await;
+    assert!(response.responses[0].partitions[0].records.as_ref().is_some_and(|records| records.len() > 61));
     assert_eq!(server.with(|cluster| cluster.log("t", 0).len()), 1);
 }
 

@@ -31,9 +31,9 @@ fn ask_for(topic: &'static str) -> MetadataRequest {
 fn supported_versions_are_listed_in_every_version() {
     let mut rig = Rig::new(Cluster::builder().versions(0, 3, 9).versions(60, 1, 0));
     for version in 0..=4 {
-        let told = rig.ask(1, version, &ApiVersionsRequest::default());
+        let response = rig.ask(1, version, &ApiVersionsRequest::default());
         let range = |key| {
-            let found = told.api_keys.iter().find(|api| api.api_key == key);
+            let found = response.api_keys.iter().find(|api| api.api_key == key);
             found.map(|api| (api.min_version, api.max_version))
         };
         assert_eq!((range(0), range(1), range(60)), (Some((3, 9)), Some((4, 18)), None));
@@ -45,10 +45,10 @@ fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
     let mut rig = Rig::new(Cluster::builder());
     let frame = Bytes::from_static(&[0, 0, 0, 9, 0, 18, 0, 9, 0, 0, 0, 7, 0x7f]);
     let Outcome::Reply(reply) = rig.cluster.handle(rig.now, 0, 1, 1, frame) else { panic!("it must be answered") };
-    let told = ApiVersionsResponse::decode(&mut reply.slice(8..), 0).expect("version 0");
+    let response = ApiVersionsResponse::decode(&mut reply.slice(8..), 0).expect("version 0");
     assert_eq!(reply[4..8], [0, 0, 0, 7]);
-    assert_eq!(told.error_code, ResponseError::UnsupportedVersion.code());
-    assert!(told.api_keys.iter().any(|api| api.api_key == 18 && api.max_version == 4));
+    assert_eq!(response.error_code, ResponseError::UnsupportedVersion.code());
+    assert!(response.api_keys.iter().any(|api| api.api_key == 18 && api.max_version == 4));
 }
 
 #[test]
@@ -75,15 +75,15 @@ fn metadata_lists_every_broker_and_partition() {
     for version in 0..=13 {
         let mut rig = Rig::new(Cluster::builder().brokers(3).topic("t", 4).topic("u", 1).racks());
         let all = MetadataRequest::default().with_topics(if version > 0 { None } else { Some(Vec::new()) });
-        let told = rig.ask(1, version, &all);
-        assert_eq!((told.brokers.len(), told.topics.len()), (3, 2), "version {version}");
-        let partitions = &told.topics[0].partitions;
+        let response = rig.ask(1, version, &all);
+        assert_eq!((response.brokers.len(), response.topics.len()), (3, 2), "version {version}");
+        let partitions = &response.topics[0].partitions;
         let leaders: Vec<i32> = partitions.iter().map(|partition| partition.leader_id.0).collect();
         assert_eq!(leaders, [1, 2, 3, 1]);
         assert_eq!(partitions[0].replica_nodes.len(), 3);
         if version >= 10 {
             let id = rig.cluster.topic_id("t").expect("it was made");
-            assert_eq!(told.topics[0].topic_id.into_bytes(), id.0);
+            assert_eq!(response.topics[0].topic_id.into_bytes(), id.0);
         }
     }
     let mut rig = Rig::new(Cluster::builder().topic("t", 4));
@@ -94,19 +94,19 @@ fn metadata_lists_every_broker_and_partition() {
 #[test]
 fn auto_created_topic_is_known_to_the_second_request() {
     let mut rig = Rig::new(Cluster::builder().partitions_default(5));
-    let told = rig.ask(1, 9, &ask_for("new"));
-    assert_eq!(told.topics[0].error_code, ResponseError::UnknownTopicOrPartition.code());
-    let told = rig.ask(1, 9, &ask_for("new"));
-    assert_eq!((told.topics[0].error_code, told.topics[0].partitions.len()), (0, 5));
-    let told = rig.ask(1, 9, &ask_for("no/slash"));
-    assert_eq!(told.topics[0].error_code, ResponseError::InvalidTopicException.code());
+    let response = rig.ask(1, 9, &ask_for("new"));
+    assert_eq!(response.topics[0].error_code, ResponseError::UnknownTopicOrPartition.code());
+    let response = rig.ask(1, 9, &ask_for("new"));
+    assert_eq!((response.topics[0].error_code, response.topics[0].partitions.len()), (0, 5));
+    let response = rig.ask(1, 9, &ask_for("no/slash"));
+    assert_eq!(response.topics[0].error_code, ResponseError::InvalidTopicException.code());
     for (mut rig, ask) in [
         (Rig::new(Cluster::builder().auto_create(false)), ask_for("new")),
         (Rig::new(Cluster::builder()), ask_for("new").with_allow_auto_topic_creation(false)),
     ] {
         rig.ask(1, 9, &ask);
-        let told = rig.ask(1, 9, &ask);
-        assert_eq!(told.topics[0].error_code, ResponseError::UnknownTopicOrPartition.code());
+        let response = rig.ask(1, 9, &ask);
+        assert_eq!(response.topics[0].error_code, ResponseError::UnknownTopicOrPartition.code());
     }
 }
 
@@ -118,8 +118,8 @@ fn metadata_is_found_by_topic_id() {
     let ask = MetadataRequest::default().with_topics(Some(vec![topic]));
     assert_eq!(rig.ask(1, 12, &ask).topics[0].name, Some(name("t")));
     rig.cluster.delete_topic("t");
-    let told = rig.ask(1, 12, &ask);
-    assert_eq!(told.topics[0].error_code, ResponseError::UnknownTopicId.code());
+    let response = rig.ask(1, 12, &ask);
+    assert_eq!(response.topics[0].error_code, ResponseError::UnknownTopicId.code());
 }
 
 #[test]
@@ -162,24 +162,24 @@ fn replica_takes_over_from_a_stopped_broker() {
     let mut rig = Rig::new(Cluster::builder().brokers(3).topic("t", 3));
     rig.cluster.set_down(2);
     assert_eq!(rig.send(2, 9, &ask_for("t")), Outcome::Close);
-    let told = rig.ask(1, 9, &ask_for("t"));
-    assert_eq!(told.brokers.len(), 2);
-    let partition = &told.topics[0].partitions[1];
+    let response = rig.ask(1, 9, &ask_for("t"));
+    assert_eq!(response.brokers.len(), 2);
+    let partition = &response.topics[0].partitions[1];
     assert_eq!((partition.leader_id.0, partition.leader_epoch), (3, 1));
     assert_eq!((partition.isr_nodes.len(), partition.offline_replicas.len()), (2, 1));
     rig.cluster.set_down(1);
     rig.cluster.set_down(3);
     rig.cluster.set_up(2);
-    let told = rig.ask(2, 9, &ask_for("t"));
-    assert!(told.topics[0].partitions.iter().all(|partition| partition.leader_id.0 == 2));
+    let response = rig.ask(2, 9, &ask_for("t"));
+    assert!(response.topics[0].partitions.iter().all(|partition| partition.leader_id.0 == 2));
 }
 
 #[test]
 fn cluster_describes_itself() {
     let mut rig = Rig::new(Cluster::builder().brokers(2));
     for version in 0..=2 {
-        let told = rig.ask(1, version, &DescribeClusterRequest::default().with_endpoint_type(1));
-        assert_eq!((told.error_code, told.controller_id.0, told.brokers.len()), (0, 1, 2));
+        let response = rig.ask(1, version, &DescribeClusterRequest::default().with_endpoint_type(1));
+        assert_eq!((response.error_code, response.controller_id.0, response.brokers.len()), (0, 1, 2));
     }
 }
 
@@ -188,8 +188,8 @@ fn response_has_injected_error_and_throttle() {
     let mut rig = Rig::new(Cluster::builder().topic("t", 1));
     rig.cluster.set_throttle_ms(123);
     rig.cluster.inject_at(1, 3, Fault::Error(5), 1);
-    let told = rig.ask(1, 9, &ask_for("t"));
-    assert_eq!((told.throttle_time_ms, told.topics[0].error_code), (123, 5));
+    let response = rig.ask(1, 9, &ask_for("t"));
+    assert_eq!((response.throttle_time_ms, response.topics[0].error_code), (123, 5));
     assert_eq!(rig.ask(1, 9, &ask_for("t")).topics[0].error_code, 0);
     let seen: Vec<_> = rig.cluster.requests().map(|seen| (seen.api_key, seen.version, &*seen.client_id)).collect();
     assert_eq!(seen, [(3, 9, "rig"), (3, 9, "rig")]);

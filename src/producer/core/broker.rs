@@ -28,7 +28,7 @@ pub(super) struct Broker {
 pub(super) struct Pace {
     /// The first failure since a retry succeeded.
     since: Option<Instant>,
-    /// What failed before this time is tried again at this time.
+    /// Partitions whose batches failed are retried at this time.
     until: Option<Instant>,
     /// The partitions that wait until then.
     waiting: Vec<Key>,

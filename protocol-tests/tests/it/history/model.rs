@@ -150,7 +150,7 @@ impl Model {
         let deadline = self.now + PATIENCE;
         self.push(process, Body::Invoked { topic, partition: named, value: value.clone(), deadline });
         if self.rng.u32(..40) == 0 {
-            return self.decided(process, value, Outcome::NotWritten("no room".into()));
+            return self.decided(process, value, Outcome::NotWritten("no capacity".into()));
         }
         let deadline = self.now + PATIENCE;
         self.push(process, Body::Accepted { value: value.clone(), deadline });

@@ -16,12 +16,12 @@ fn compress(compression: Compression, plain: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Inflates under the limit; whatever comes of it, no more than that was made room for.
-fn inflate(compression: Compression, input: &[u8]) -> Result<Vec<u8>, CodecError> {
+/// Decompresses under the limit. The buffer never grows beyond a small multiple of the limit, whatever the result.
+fn decompress(compression: Compression, input: &[u8]) -> Result<Vec<u8>, CodecError> {
     let mut out = Vec::new();
     let done = Codecs::default().decompress(compression, input, LIMIT, &mut out);
     assert!(out.len() <= LIMIT + 1, "{compression}: {} bytes", out.len());
-    assert!(out.capacity() <= 2 * LIMIT + (1 << 16), "{compression}: room for {} bytes", out.capacity());
+    assert!(out.capacity() <= 2 * LIMIT + (1 << 16), "{compression}: a capacity of {} bytes", out.capacity());
     done.map(|()| out)
 }
 
@@ -30,7 +30,7 @@ fn all() -> impl Iterator<Item = Compression> {
 }
 
 fn corrupt(compression: Compression, input: &[u8]) {
-    let read = inflate(compression, input);
+    let read = decompress(compression, input);
     assert!(matches!(read, Err(CodecError::Corrupt(_))), "{compression}: {read:?}");
 }
 
@@ -59,17 +59,17 @@ fn random_changes_of_compressed_bytes_are_answered() {
         let mut changed = input[..head].to_vec();
         mutate(rng, &mut changed);
         input.splice(..head, changed);
-        let _ = inflate(compression, &input);
+        let _ = decompress(compression, &input);
     });
 }
 
 #[test]
 fn class_17_a_bomb_of_a_gigabyte_is_stopped_at_the_limit() {
-    // What a frame repeats is made once: 16 MiB of zeros, 64 times over.
+    // The repeated frame is compressed once: 16 MiB of zeros, 64 times over.
     let zeros = vec![0; 16 << 20];
     for compression in all() {
         let bomb = compress(compression, &zeros).repeat(64);
-        assert_eq!(inflate(compression, &bomb), Err(CodecError::TooLarge { limit: LIMIT }), "{compression}");
+        assert_eq!(decompress(compression, &bomb), Err(CodecError::TooLarge { limit: LIMIT }), "{compression}");
     }
 }
 
@@ -78,9 +78,9 @@ fn class_17_the_limit_is_for_all_frames_together() {
     let half = vec![7; LIMIT / 2];
     for compression in all() {
         let one = compress(compression, &half);
-        assert_eq!(inflate(compression, &one.repeat(2)).map(|out| out.len()), Ok(LIMIT), "{compression}");
+        assert_eq!(decompress(compression, &one.repeat(2)).map(|out| out.len()), Ok(LIMIT), "{compression}");
         let over = [&one.repeat(2)[..], &compress(compression, b"x")].concat();
-        assert_eq!(inflate(compression, &over), Err(CodecError::TooLarge { limit: LIMIT }), "{compression}");
+        assert_eq!(decompress(compression, &over), Err(CodecError::TooLarge { limit: LIMIT }), "{compression}");
     }
 }
 
@@ -109,15 +109,15 @@ fn class_17_zstd_windows_and_sizes_are_only_claims() {
     // A content size of 2^62 in a single segment, and with a window.
     let size = (1_u64 << 62).to_le_bytes();
     for head in [&[0xe0][..], &[0xc0, 0x50]] {
-        assert!(inflate(Compression::Zstd, &[&magic[..], head, &size, &[1, 0, 0]].concat()).is_err());
+        assert!(decompress(Compression::Zstd, &[&magic[..], head, &size, &[1, 0, 0]].concat()).is_err());
     }
     // The largest window that is allowed, many times, with nothing in it.
     let empty = [&magic[..], &[0, 0x88], &[1, 0, 0]].concat();
     for _ in 0..20 {
-        assert_eq!(inflate(Compression::Zstd, &empty.repeat(50)), Ok(vec![]));
+        assert_eq!(decompress(Compression::Zstd, &empty.repeat(50)), Ok(vec![]));
     }
     // A block of one byte, repeated 2²¹ − 1 times: more than a block may have.
-    assert!(inflate(Compression::Zstd, &[&magic[..], &[0, 0x50], &[0xfb, 0xff, 0xff, 0x41]].concat()).is_err());
+    assert!(decompress(Compression::Zstd, &[&magic[..], &[0, 0x50], &[0xfb, 0xff, 0xff, 0x41]].concat()).is_err());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn class_18_lz4_frames_that_are_not_are_refused() {
 fn class_18_lz4_without_its_end_mark_loses_nothing_and_invents_nothing() {
     let plain = b"some bytes, some bytes, some bytes";
     let whole = compress(Compression::Lz4, plain);
-    assert_eq!(inflate(Compression::Lz4, &whole[..whole.len() - 4]), Ok(plain.to_vec()));
+    assert_eq!(decompress(Compression::Lz4, &whole[..whole.len() - 4]), Ok(plain.to_vec()));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn class_18_lz4_checksums_are_checked() {
     // Made by lz4_flex with checksums of blocks and of the content: any changed byte shows.
     let frame =
         unhex("04224d187440bd1a000000f300636865636b65642062797465732c200f006020627974657389c8d5ba000000002a8d00c7");
-    assert_eq!(inflate(Compression::Lz4, &frame).unwrap(), b"checked bytes, checked bytes");
+    assert_eq!(decompress(Compression::Lz4, &frame).unwrap(), b"checked bytes, checked bytes");
     for at in 0..frame.len() {
         let mut changed = frame.clone();
         changed[at] ^= 0x10;
@@ -180,18 +180,18 @@ fn xerial(blocks: &[(i32, &[u8])]) -> Vec<u8> {
 fn class_19_snappy_is_read_in_both_forms_and_in_chunks_of_any_length() {
     // A preamble of the length, then literals.
     let block = [3, 0x08, b'a', b'b', b'c'];
-    assert_eq!(inflate(Compression::Snappy, &block).unwrap(), b"abc");
-    assert_eq!(inflate(Compression::Snappy, &xerial(&[(5, &block), (1, &[0]), (5, &block)])).unwrap(), b"abcabc");
-    assert_eq!(inflate(Compression::Snappy, &xerial(&[])).unwrap(), b"");
+    assert_eq!(decompress(Compression::Snappy, &block).unwrap(), b"abc");
+    assert_eq!(decompress(Compression::Snappy, &xerial(&[(5, &block), (1, &[0]), (5, &block)])).unwrap(), b"abcabc");
+    assert_eq!(decompress(Compression::Snappy, &xerial(&[])).unwrap(), b"");
     let twice = [xerial(&[(5, &block)]), xerial(&[(5, &block)])].concat();
-    assert_eq!(inflate(Compression::Snappy, &twice).unwrap(), b"abcabc");
+    assert_eq!(decompress(Compression::Snappy, &twice).unwrap(), b"abcabc");
 }
 
 #[test]
 fn class_19_snappy_lengths_that_lie_are_refused() {
     let block = [3, 0x08, b'a', b'b', b'c'];
     for length in [4, 6, 100, -1, i32::MAX, i32::MIN] {
-        assert!(inflate(Compression::Snappy, &xerial(&[(length, &block)])).is_err(), "{length}");
+        assert!(decompress(Compression::Snappy, &xerial(&[(length, &block)])).is_err(), "{length}");
     }
     for end in 8..16 {
         corrupt(Compression::Snappy, &xerial(&[])[..end]);
@@ -204,8 +204,8 @@ fn class_19_snappy_lengths_that_lie_are_refused() {
     for preamble in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0xff, 0xff, 0x3f], &[2], &[4], &[0x80; 12]] {
         let bytes = [preamble, literal].concat();
         let length = i32::try_from(bytes.len()).unwrap();
-        assert!(inflate(Compression::Snappy, &bytes).is_err(), "{preamble:?}");
-        assert!(inflate(Compression::Snappy, &xerial(&[(length, &bytes)])).is_err(), "{preamble:?}");
+        assert!(decompress(Compression::Snappy, &bytes).is_err(), "{preamble:?}");
+        assert!(decompress(Compression::Snappy, &xerial(&[(length, &bytes)])).is_err(), "{preamble:?}");
     }
     // A copy from before the start.
     corrupt(Compression::Snappy, &[4, 0x01, 0xff]);
@@ -217,13 +217,13 @@ fn class_19_snappy_makes_room_only_for_what_so_few_bytes_can_become() {
     let mut out = Vec::new();
     let bytes = [0x80, 0x80, 0x40, 0x08, b'a', b'b', b'c'];
     assert!(Codecs::default().decompress(Compression::Snappy, &bytes, LIMIT, &mut out).is_err());
-    assert!(out.capacity() < 1_000, "room for {}", out.capacity());
+    assert!(out.capacity() < 1_000, "a capacity of {}", out.capacity());
 }
 
 #[test]
 fn class_20_gzip_members_follow_one_another_and_rubbish_does_not() {
     let member = compress(Compression::Gzip, b"abc");
-    assert_eq!(inflate(Compression::Gzip, &member.repeat(3)).unwrap(), b"abcabcabc");
+    assert_eq!(decompress(Compression::Gzip, &member.repeat(3)).unwrap(), b"abcabcabc");
     corrupt(Compression::Gzip, &[&member[..], b"rubbish after the end"].concat());
     // Zlib's envelope, and no envelope at all.
     corrupt(Compression::Gzip, &[0x78, 0x9c, 0x4b, 0x4c, 0x4a, 0x06, 0x00, 0x02, 0x4d, 0x01, 0x27]);
@@ -248,6 +248,6 @@ fn class_20_gzip_checksum_length_and_header_are_checked() {
     let endless = vec![0xff; 200_000];
     for flag in [0x04, 0x08, 0x10] {
         let head = [0x1f, 0x8b, 8, flag, 0, 0, 0, 0, 0, 3];
-        assert!(inflate(Compression::Gzip, &[&head[..], &endless].concat()).is_err(), "flag {flag}");
+        assert!(decompress(Compression::Gzip, &[&head[..], &endless].concat()).is_err(), "flag {flag}");
     }
 }

@@ -68,7 +68,7 @@ impl Raw {
     fn read(&self) -> Result<Decoded, RecordError> {
         let batch = Batches::new(self.bytes().into()).next().expect("a batch")?;
         batch.verify().expect("the right checksum");
-        inflate(&batch)
+        decompress(&batch)
     }
 
     fn offsets(&self) -> Result<Vec<i64>, RecordError> {
@@ -76,7 +76,7 @@ impl Raw {
     }
 }
 
-fn inflate(batch: &Batch) -> Result<Decoded, RecordError> {
+fn decompress(batch: &Batch) -> Result<Decoded, RecordError> {
     batch.decode(&Codecs::default(), LIMIT, Vec::new())
 }
 
@@ -151,7 +151,7 @@ fn what_was_appended_is_read_whatever_the_codec_and_wherever_the_payload_is_cut(
         for batch in batches.by_ref() {
             let batch = batch.unwrap();
             batch.verify().unwrap();
-            for record in &inflate(&batch).unwrap() {
+            for record in &decompress(&batch).unwrap() {
                 let headers = record.headers().map(|header| (header.key.to_vec(), header.value.map(<[u8]>::to_vec)));
                 let (key, value) = (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec));
                 read.push((record.timestamp, key, value, headers.collect::<Vec<_>>()));
@@ -178,7 +178,7 @@ fn random_changes_of_batches_that_java_wrote_are_answered() {
             let _ = batch.verify();
             let _ = batch.control_kind();
             assert!(batch.size() <= size);
-            let Ok(decoded) = inflate(&batch) else { continue };
+            let Ok(decoded) = decompress(&batch) else { continue };
             let mut before = -1;
             for record in &decoded {
                 assert!(record.offset > before, "offsets go back");
@@ -205,7 +205,7 @@ fn any_bytes_are_answered_as_batches() {
             bytes[16] = rng.u8(..3);
         }
         for batch in Batches::new(bytes.into()).flatten() {
-            let _ = inflate(&batch).map(|decoded| decoded.iter().count());
+            let _ = decompress(&batch).map(|decoded| decoded.iter().count());
         }
     });
 }
@@ -240,7 +240,7 @@ fn class_10_what_is_whole_before_a_cut_is_kept() {
     let whole = Raw::of(&[0, 1]).bytes();
     for cut in 1..whole.len() {
         let mut batches = Batches::new([&whole[..], &whole[..cut]].concat().into());
-        assert_eq!(inflate(&batches.next().unwrap().unwrap()).unwrap().iter().count(), 2);
+        assert_eq!(decompress(&batches.next().unwrap().unwrap()).unwrap().iter().count(), 2);
         assert!(batches.next().is_none(), "a batch cut at {cut}");
         assert!(batches.truncated());
     }
@@ -408,7 +408,7 @@ fn class_15_what_a_control_batch_marks_is_read_or_passed_over() {
     let kind = |attributes: i16, records: Vec<u8>, count: i32| {
         let batch = first(Raw { attributes, ..Raw::holding(count, records) }.bytes()).unwrap();
         assert!(batch.is_control);
-        let _ = inflate(&batch);
+        let _ = decompress(&batch);
         batch.control_kind()
     };
     let marker = |key: Option<&[u8]>| kind(0x30, record(0, key), 1);
@@ -436,14 +436,14 @@ fn class_17_a_batch_inflates_to_its_limit_and_no_further() {
         let refused = RecordError::Codec(CodecError::TooLarge { limit: LIMIT });
         assert_eq!(bomb.read().unwrap_err(), refused, "{compression}");
         let wrapped = message(1, 0, i16::from(compression.id()), Some(&compress(compression, &vec![0; 4 * LIMIT])));
-        assert_eq!(inflate(&first(wrapped).unwrap()).unwrap_err(), refused, "{compression}");
+        assert_eq!(decompress(&first(wrapped).unwrap()).unwrap_err(), refused, "{compression}");
     }
 }
 
 #[test]
 fn class_17_what_an_old_wrapper_inflated_to_is_counted() {
     for magic in [0, 1] {
-        let decoded = inflate(&first(wrapper(magic, 9, &[9])).unwrap()).unwrap();
+        let decoded = decompress(&first(wrapper(magic, 9, &[9])).unwrap()).unwrap();
         assert!(decoded.size() > 0, "format {magic}");
     }
 }
@@ -495,7 +495,7 @@ fn wrapper(magic: u8, offset: i64, inner: &[i64]) -> Vec<u8> {
 fn legacy(bytes: Vec<u8>) -> Result<Vec<i64>, RecordError> {
     let batch = first(bytes)?;
     batch.verify().expect("the right checksum");
-    Ok(inflate(&batch)?.iter().map(|record| record.offset).collect())
+    Ok(decompress(&batch)?.iter().map(|record| record.offset).collect())
 }
 
 #[test]
@@ -518,7 +518,7 @@ fn class_28_times_from_before_times_are_minus_one() {
         for bytes in [message(magic, 7, 0, Some(b"v")), wrapper(magic, 7, &[7])] {
             let batch = first(bytes).unwrap();
             assert_eq!(batch.timestamp_type, kind);
-            assert!(inflate(&batch).unwrap().iter().all(|record| record.timestamp == -1));
+            assert!(decompress(&batch).unwrap().iter().all(|record| record.timestamp == -1));
         }
     }
 }
@@ -563,7 +563,7 @@ fn class_28_lengths_within_a_message_are_held_to_it() {
             for length in [-2, i32::MIN, 100, i32::MAX] {
                 let mut bytes = whole.clone();
                 bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
-                let read = inflate(&first(bytes).unwrap());
+                let read = decompress(&first(bytes).unwrap());
                 assert_eq!(read.unwrap_err(), RecordError::Length(i64::from(length)));
             }
         }

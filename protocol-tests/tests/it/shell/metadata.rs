@@ -201,7 +201,7 @@ fn metadata_is_requested_soon_after_a_leader_was_elected() {
     });
 }
 
-/// Reaches brokers until it is told that the credentials are wrong.
+/// Connects to brokers until the test sets `wrong`: then it fails as if the credentials were wrong.
 #[derive(Clone, Debug)]
 struct Locked {
     net: Net,

@@ -27,7 +27,7 @@ impl Partition {
             && !matches!(self.bound, Bound::At(bound) if self.fetch.offset >= bound)
     }
 
-    /// What a fetch request says of it.
+    /// Its entry in a fetch request.
     pub(in super::super) fn entry(&self) -> Entry {
         Entry {
             topic_id: self.topic_id,

@@ -36,7 +36,7 @@ mod queue;
 /// The log of a partition and its leader's epoch. A response that was asked for under one says nothing about another.
 pub(super) type LogEpoch = (TopicId, Option<LeaderEpoch>);
 
-/// What a ListOffsets request is to find out.
+/// The offset that a ListOffsets request looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Earliest,
@@ -107,7 +107,7 @@ pub(super) struct Fetched {
     pub(super) generation: u64,
 }
 
-/// What is returned next, in order.
+/// An element of the queue of a partition; elements are returned in order.
 #[derive(Debug)]
 pub(super) enum Item {
     Chunk(Box<Fetched>),

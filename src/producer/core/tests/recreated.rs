@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 #[test]
 fn partitions_that_a_recreated_topic_lacks_are_given_up_at_once() {
-    // One batch of t1 is in flight, one is closed, one is open. What was in flight is decided by its answer.
+    // One batch of t1 is in flight, one is closed, one is open. The response decides the batch in flight.
     let script = "put t1 | answer r2 t1@0 | put t1 | put t1 1x900 | put t1 | recreate | meta t0=1e0 u0=2e0";
     let begun = "send r2 n1 t1#0+1e0
          done b2 0..1 @0

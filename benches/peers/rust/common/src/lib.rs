@@ -1,4 +1,4 @@
-//! What all Rust peers share: arguments, values, the meter and the line that is printed.
+//! The parts that all Rust peers share: arguments, values, the meter and the line that is printed.
 //!
 //! `peer produce|consume BROKER TOPIC RECORDS SIZE PARTITIONS equal|defaults [MODE]`
 
@@ -17,7 +17,7 @@ use nix::sys::time::TimeValLike;
 #[path = "../../../../values.rs"]
 mod drawn;
 
-/// What a peer's program returns.
+/// The result of a peer's program.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Batches of at most this many bytes, where settings are equal.
