@@ -345,7 +345,7 @@ fn millis_until(deadline: Instant) -> i32 {
 fn check_name(name: &TopicName) -> Result<(), Error> {
     let Some(problem) = TopicName::problem(name) else { return Ok(()) };
     let start: String = name.chars().take(NAME_SHOWN).collect();
-    Err(Error::config(format!("{start:?} is no name for a topic: {problem}")).in_topic(&start.into()))
+    Err(Error::config(format!("{start:?} is not a valid topic name: {problem}")).in_topic(&start.into()))
 }
 
 /// Characters of a refused name that an error shows.

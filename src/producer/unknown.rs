@@ -86,7 +86,7 @@ fn no_partition(topic: &TopicName, partition: i32, count: usize) -> Error {
 /// Refuses a name that no topic can have.
 fn check_name(topic: &str) -> Result<(), Error> {
     match TopicName::problem(topic) {
-        Some(problem) => Err(Error::config(format!("{:?} is no name for a topic: {problem}", shown(topic)))),
+        Some(problem) => Err(Error::config(format!("{:?} is not a valid topic name: {problem}", shown(topic)))),
         None => Ok(()),
     }
 }
