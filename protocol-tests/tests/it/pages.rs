@@ -171,3 +171,15 @@ async fn documented_defaults_are_those_of_the_builders() {
         }
     }
 }
+
+/// Bare names in `ARCHITECTURE.md` are files of the consumer's core.
+#[test]
+fn architecture_names_existing_files() {
+    let page = page("ARCHITECTURE.md");
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|word| word.ends_with(".rs")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        let exists = ["src", "src/consumer/core"].iter().any(|folder| root().join(folder).join(name).exists());
+        assert!(exists, "there is no {name}");
+    }
+}

@@ -231,9 +231,12 @@ fn malformed_arguments_are_usage_errors() {
 #[test]
 fn missing_topics_and_partitions_are_named() {
     let mock = Mock::serve(&["--topic", "t:3"]);
-    for command in [&["consume", "-t", "nosuch", "-e"][..], &["topics", "describe", "nosuch"]] {
+    let consume: &[&str] = &["consume", "-t", "nosuch", "-e"];
+    for (command, remedy) in
+        [(consume, "create it or check its name"), (&["topics", "describe", "nosuch"], "ottla topics list")]
+    {
         let done = mock.run(command, "");
-        done.failed(1, &["nosuch", "UNKNOWN_TOPIC_OR_PARTITION", "create it", "check its name"]);
+        done.failed(1, &["nosuch", "UNKNOWN_TOPIC_OR_PARTITION", remedy]);
         assert!(done.took < Duration::from_secs(20), "{:?}", done.took);
     }
     mock.run(&["topics", "create", "t"], "").failed(1, &["topic t", "TOPIC_ALREADY_EXISTS"]);
