@@ -23,7 +23,7 @@ use ottla::internals::wire::message::Node;
 use ottla::types::LeaderEpoch;
 use ottla::types::TopicId;
 
-use super::INFLATED_MAX;
+use super::DECOMPRESSED_MAX;
 use super::Prepared;
 use super::sealed;
 use super::stamped;
@@ -76,7 +76,7 @@ impl Reading {
         let ends = vec![0; partitions];
         let mut reading = Self { core, now, codecs: Codecs::default(), batch, records, ends, turn: 0, tag: 0 };
         reading.take_fetch();
-        // A full request is answered for every partition.
+        // A full request gets a result for every partition.
         let empty = (0..partitions).map(|index| fetched(index, 0, None)).collect();
         reading.answer(empty);
         reading.read();
@@ -117,7 +117,8 @@ impl Reading {
     fn read(&mut self) {
         while let Some(next) = self.core.next() {
             if let Next::Chunk(mut taken) = next {
-                while let Some(visible) = taken.chunk.read(&self.codecs, INFLATED_MAX, Vec::new).expect("a good batch")
+                while let Some(visible) =
+                    taken.chunk.read(&self.codecs, DECOMPRESSED_MAX, Vec::new).expect("a good batch")
                 {
                     let values = visible.decoded.iter().filter_map(|record| record.value).map(<[u8]>::len);
                     black_box(values.sum::<usize>());

@@ -1,6 +1,6 @@
 //! The hot paths, each as a case that both benches run: `time` by the clock, `instructions` by valgrind's count.
 //!
-//! A case prepares its input only when it is asked to, so that a run of one case does not pay for the others.
+//! A case prepares its input only when it runs, so that a run of one case does not pay for the others.
 
 use std::fmt;
 use std::hint::black_box;
@@ -118,7 +118,7 @@ pub fn cases() -> Vec<Case> {
 /// A full batch: the size that the comparison with other clients uses.
 const BATCH_BYTES: usize = 256 << 10;
 /// More than the decompressed size of any case.
-const INFLATED_MAX: usize = 8 << 20;
+const DECOMPRESSED_MAX: usize = 8 << 20;
 /// The newest version that needs no topic id.
 const PRODUCE_VERSION: i16 = 12;
 const METADATA_VERSION: i16 = 12;
@@ -144,7 +144,7 @@ fn append_seal_recycle() -> Prepared {
         let closed = fill(std::mem::take(&mut buffer), &values, None, &[], BATCH_BYTES);
         let (sealed, _) = closed.seal(None).expect("nothing to compress");
         black_box(sealed.header(&stamped()));
-        let mut body = sealed.into_body().try_into_mut().expect("nobody else holds the body");
+        let mut body = sealed.into_body().try_into_mut().expect("the body has one owner");
         // An empty one turns into a vector without a copy.
         body.clear();
         buffer = body.into();
@@ -170,7 +170,7 @@ fn crc() -> Prepared {
 fn iterate() -> Prepared {
     let payload = sealed(Compression::None, BATCH_BYTES).to_bytes(&stamped());
     let batch = Batches::new(payload.clone()).next().expect("one batch").expect("a batch");
-    let decoded = batch.decode(&Codecs::default(), INFLATED_MAX, Vec::new()).expect("records");
+    let decoded = batch.decode(&Codecs::default(), DECOMPRESSED_MAX, Vec::new()).expect("records");
     Prepared::new(payload.len(), move || {
         let bytes: usize = black_box(&decoded).iter().filter_map(|record| record.value).map(<[u8]>::len).sum();
         black_box(bytes);
@@ -186,7 +186,7 @@ fn read(compression: Compression) -> Prepared {
         for batch in Batches::new(payload.clone()) {
             let batch = batch.expect("a batch");
             batch.verify().expect("the checksum that was just written");
-            let decoded = batch.decode(&codecs, INFLATED_MAX, std::mem::take(&mut buffer)).expect("records");
+            let decoded = batch.decode(&codecs, DECOMPRESSED_MAX, std::mem::take(&mut buffer)).expect("records");
             let bytes: usize = decoded.iter().filter_map(|record| record.value).map(<[u8]>::len).sum();
             black_box(bytes);
             buffer = decoded.into_buffer().unwrap_or_default();
@@ -206,7 +206,7 @@ fn compress(compression: Compression) -> Prepared {
     })
 }
 
-/// Inflates the records of a full batch.
+/// Decompresses the records of a full batch.
 fn decompress(compression: Compression) -> Prepared {
     let codec = codec(compression);
     let records = closed(BATCH_BYTES).records;
@@ -215,7 +215,7 @@ fn decompress(compression: Compression) -> Prepared {
     let mut out = Vec::with_capacity(records.len());
     Prepared::new(records.len(), move || {
         out.clear();
-        codec.decompress(black_box(&stored), INFLATED_MAX, &mut out).expect("what was just compressed");
+        codec.decompress(black_box(&stored), DECOMPRESSED_MAX, &mut out).expect("what was just compressed");
         black_box(&out);
     })
 }

@@ -4,9 +4,9 @@
 //!   whether it may be in the log: [`Error::is_written`]. By default a retry writes no record twice and keeps order.
 //! - **Little CPU.** Records are written once into their batch, sent by vectored writes, and read in place.
 //! - **No surprises.** Every queue, buffer, retry and wait has a limit with a documented default. Responses of brokers are
-//!   checked before they are believed. `unsafe` is forbidden.
+//!   checked before they are used. `unsafe` is forbidden.
 //!
-//! It speaks to brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Group membership, transactions, TLS and SASL are not there
+//! It works with brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Group membership, transactions, TLS and SASL are not there
 //! yet: a [`Connector`](client::Connector) can bring its own TLS.
 //!
 //! # The first program
@@ -73,7 +73,7 @@
 //! - An idempotent producer, the default, writes each acknowledged record exactly once per partition and in order, on all in-sync
 //!   replicas, whatever connections and leaders do meanwhile.
 //! - Every delivery is decided by its delivery timeout. `Written::No` means that the record is in no log; `Written::Maybe` that
-//!   nobody can say.
+//!   it may be in one.
 //! - A consumer returns each record of its partitions once and in order from its position on. A position moves by itself only under
 //!   the reset policy, and a reset is reported with the records.
 //! - Futures say in their documentation what dropping them does.

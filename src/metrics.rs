@@ -32,8 +32,8 @@ use std::time::Duration;
 pub struct Metrics {
     /// The connections the client holds, by address and purpose, also those that are resting between attempts.
     pub connections: Vec<ConnectionMetrics>,
-    /// The sum over connections that the client gave up for good, because a broker moved or a consumer ended. The sum of this
-    /// and [`connections`](Self::connections) never shrinks.
+    /// The sum over connections that the client closed and will not open again, because a broker moved or a consumer ended. The sum
+    /// of this and [`connections`](Self::connections) never shrinks.
     pub retired: ConnectionCounters,
     /// The client's view of the cluster.
     pub metadata: MetadataMetrics,
@@ -87,7 +87,7 @@ pub struct ConnectionMetrics {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectionCounters {
-    /// Requests that were handed to the socket, those of the set-up included.
+    /// Requests that were passed to the socket, those of the set-up included.
     pub requests: u64,
     /// Responses that were received and decoded, those of the set-up included.
     pub responses: u64,
@@ -271,7 +271,7 @@ pub struct ConsumerMetrics {
     pub records: u64,
     /// Batches that were read for them.
     pub batches: u64,
-    /// Fetch requests that opened a session or stood without one (KIP-227).
+    /// Fetch requests that opened a session or had none (KIP-227).
     pub full_fetches: u64,
     /// Fetch requests within a session, which name only what changed.
     pub incremental_fetches: u64,

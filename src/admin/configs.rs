@@ -132,7 +132,7 @@ pub struct ConfigEntry {
     pub sensitive: bool,
     /// The type of its value; [`ConfigType::Unknown`] from brokers before 2.6.
     pub kind: ConfigType,
-    /// The values that may apply, the one in force first; empty unless [asked for](ConfigQuery::with_synonyms).
+    /// The values that may apply, the one in force first; empty unless [requested](ConfigQuery::with_synonyms).
     pub synonyms: Vec<ConfigSynonym>,
     /// The broker's description of the setting; `None` unless [requested](ConfigQuery::with_documentation).
     pub documentation: Option<String>,
@@ -286,7 +286,7 @@ impl Admin {
         query.resources.iter().map(|resource| (resource.clone(), outcome(resource))).collect()
     }
 
-    /// Sends a request to `broker`, or to any, until one answers or `deadline` has passed.
+    /// Sends a request to `broker`, or to any, until one responds or `deadline` has passed.
     async fn describe_group(
         &self,
         broker: Option<i32>,

@@ -237,7 +237,7 @@ impl Admin {
         Ok(ClusterDescription { id, controller: Some(controller).filter(|id| *id >= 0), brokers })
     }
 
-    /// Creates topics. Each has an outcome of its own. The call fails if no controller answers. If the response to a change was
+    /// Creates topics. Each has an outcome of its own. The call fails if no controller responds. If the response to a change was
     /// lost, the error says that its outcome is unknown (`is_written`).
     pub async fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
         let topics: Vec<m::NewTopic> = topics.into_iter().map(|topic| topic.0).collect();
@@ -341,7 +341,7 @@ fn millis_until(deadline: Instant) -> i32 {
     i32::try_from(deadline.saturating_duration_since(clock::now()).as_millis()).unwrap_or(i32::MAX)
 }
 
-/// Refuses a name that no topic can have before a broker is asked about it: one that is very long would not fit a request.
+/// Refuses a name that no topic can have before it is sent: a very long name would not fit a request.
 fn check_name(name: &TopicName) -> Result<(), Error> {
     let Some(problem) = TopicName::problem(name) else { return Ok(()) };
     let start: String = name.chars().take(NAME_SHOWN).collect();

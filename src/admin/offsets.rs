@@ -1,4 +1,4 @@
-//! Offsets of partitions: the first, the last, and that of a timestamp. The leaders answer.
+//! Offsets of partitions: the first, the last, and that of a timestamp. Requests go to the leaders.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

@@ -36,13 +36,13 @@ impl Cluster {
     /// As [`Self::submit`], over one of a reader's connections.
     pub(crate) fn submit_fetch(
         &self,
-        (reader, line): (u64, usize),
+        (reader, index): (u64, usize),
         broker: i32,
         request: FetchRequest,
         deadline: Instant,
         reply: Reply,
     ) {
-        let kind = ConnectionKind::Fetch { reader, line };
+        let kind = ConnectionKind::Fetch { reader, index };
         self.submit_over(kind, Target::Broker(broker), Request::Fetch(request), deadline, reply);
     }
 
@@ -82,8 +82,8 @@ impl Cluster {
         }
     }
 
-    /// Sends a request that any broker can answer, until one answers or `deadline` has passed. A second broker is asked while the
-    /// first is silent.
+    /// Sends a request that any broker can answer, until one responds or `deadline` has passed. The request goes to a
+    /// second broker as well if the first is silent.
     pub(crate) async fn call_any<C: Call + Clone>(&self, request: C, deadline: Instant) -> Result<C::Response, Error> {
         let mut retry = self.retry(deadline);
         loop {
@@ -115,7 +115,7 @@ impl Cluster {
         match hedge.ask(targets, patience, judge).await? {
             Some(decided) => decided,
             None => Err(hedge.error().map_or_else(
-                || of_call::<C>(Error::new(Kind::Timeout, "no broker answered by the deadline")),
+                || of_call::<C>(Error::new(Kind::Timeout, "no broker responded by the deadline")),
                 of_call::<C>,
             )),
         }

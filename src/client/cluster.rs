@@ -58,7 +58,7 @@ struct Inner {
 }
 
 impl Cluster {
-    /// Connects to the first bootstrap address that answers, and takes the metadata from it.
+    /// Connects to the first bootstrap address that responds, and takes the metadata from it.
     pub(crate) async fn connect(settings: Settings, connector: Box<dyn Connector>) -> Result<Self, Error> {
         let connections = connection::Settings {
             client_id: settings.client_id.clone(),

@@ -20,18 +20,18 @@ use crate::wire::message::Node;
 
 /// The requests that share a connection to a broker.
 ///
-/// A broker answers the requests of one connection in order, so that a slow request delays all later ones. Requests that may take
+/// A broker processes the requests of one connection in order, so that a slow request delays all later ones. Requests that may take
 /// long have a connection of their own, which is opened when it is first needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ConnectionKind {
-    /// Changes of topics. A broker answers them when the cluster carried them out.
+    /// Changes of topics. A broker responds once the cluster has carried them out.
     Admin,
     /// The fetches of one reader. A broker holds a fetch that finds no records.
     Fetch {
         reader: u64,
-        line: usize,
+        index: usize,
     },
-    /// Requests that a broker answers at once.
+    /// Requests that a broker responds to at once.
     General,
     /// Requests of one member of a group that a broker holds until the group is complete (JoinGroup, SyncGroup).
     #[allow(dead_code, reason = "members of groups will use it")]
@@ -55,7 +55,7 @@ impl ConnectionKind {
     pub(super) fn of(api: Api) -> Self {
         match api {
             Api::Produce => Self::Produce,
-            Api::Fetch => Self::Fetch { reader: 0, line: 0 },
+            Api::Fetch => Self::Fetch { reader: 0, index: 0 },
             Api::CreateTopics | Api::DeleteTopics => Self::Admin,
             _ => Self::General,
         }
@@ -167,8 +167,8 @@ impl Connections {
         into.connections.sort_by(|a, b| (a.broker, &a.address, a.purpose).cmp(&(b.broker, &b.address, b.purpose)));
     }
 
-    /// The connection to `endpoint` at `address`. A connection to its former address is dropped, and still answers what was sent
-    /// over it.
+    /// The connection to `endpoint` at `address`. A connection to its former address is dropped once the
+    /// requests sent over it have their responses.
     pub(super) fn handle(&self, endpoint: Endpoint, kind: ConnectionKind, address: HostPort) -> Handle {
         let mut open = self.open();
         if let Some(known) = open.get(&(endpoint, kind)).filter(|known| known.address == address) {

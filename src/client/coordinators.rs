@@ -20,7 +20,7 @@ use crate::wire::message::FindCoordinatorRequest;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CoordinatorKind {
     Group = 0,
-    #[allow(dead_code, reason = "transactional producers ask for it")]
+    #[allow(dead_code, reason = "transactional producers will use it")]
     Transaction = 1,
 }
 
@@ -65,7 +65,7 @@ impl Coordinators {
 }
 
 impl Cluster {
-    /// The broker that coordinates `whom`: the one that is remembered, or else any broker is asked, once.
+    /// The broker that coordinates `whom`: the one that is cached, or else the result of one FindCoordinator request to any broker.
     pub(crate) async fn coordinator(&self, whom: &Coordinated, deadline: Instant) -> Result<i32, Error> {
         if let Some(broker) = self.coordinators().found().get(whom) {
             return Ok(*broker);

@@ -1,4 +1,5 @@
-//! Asks brokers in turn: the next one when one failed, or when all that were asked are silent. The first good response counts.
+//! Sends a request to brokers in turn: to the next one when one has failed, or when none has responded for a while. The first
+//! accepted response counts.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -14,7 +15,8 @@ use crate::net::connection::Reply;
 use crate::wire::Call;
 use crate::wire::Response;
 
-/// The time after which the next broker is asked. It doubles once, so that a slow cluster gets few requests.
+/// The time without a response after which the request goes to the next broker. It doubles once, so that a slow cluster gets few
+/// requests.
 const SILENCE: Duration = Duration::from_millis(500);
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
@@ -23,11 +25,11 @@ pub(super) struct Hedge<C> {
     cluster: Weak,
     request: C,
     deadline: Instant,
-    /// The brokers that were asked. A response is tagged with its place here.
-    asked: Vec<Target>,
+    /// The brokers that the request was sent to. Each response is tagged with the index of its broker.
+    tried: Vec<Target>,
     silent: usize,
     silence: Duration,
-    /// The address of the broker that was asked last.
+    /// The address of the last broker that the request was sent to.
     address: String,
     sink: mpsc::UnboundedSender<(u64, Result<Response, Error>)>,
     responses: mpsc::UnboundedReceiver<(u64, Result<Response, Error>)>,
@@ -35,27 +37,27 @@ pub(super) struct Hedge<C> {
     stops_at_failure: bool,
 }
 
-/// Whether an answer ends the search.
+/// The verdict on a response: whether it ends the search.
 pub(super) enum Judged<T> {
     Accepted(T),
     /// Other brokers of the list may do better.
     Rejected(Error),
-    /// No other broker of the list is worth asking.
+    /// No other broker of the list can help.
     Over(Error),
-    /// No broker at all is worth asking.
+    /// No broker at all can help.
     Fatal(Error),
 }
 
 impl<C: Call + Clone> Hedge<C> {
-    /// A request that is answered by `deadline`.
+    /// A request whose response is awaited until `deadline`.
     pub(super) fn new(cluster: Weak, request: C, deadline: Instant) -> Self {
         let (sink, responses) = mpsc::unbounded_channel();
-        let (asked, address) = (Vec::new(), String::new());
+        let (tried, address) = (Vec::new(), String::new());
         Self {
             cluster,
             request,
             deadline,
-            asked,
+            tried,
             silent: 0,
             silence: SILENCE,
             address,
@@ -77,8 +79,8 @@ impl<C: Call + Clone> Hedge<C> {
         self.error.clone()
     }
 
-    /// Asks `targets` in turn. `None` when all that were ever asked failed, or when they were silent for `patience` after the last
-    /// of them was asked. Holds no handle of the client while it waits.
+    /// Sends the request to `targets` in turn. Returns `None` when every request so far has failed, or when no response came within
+    /// `patience` of the last one. Holds no handle of the client while it waits.
     pub(super) async fn ask<T>(
         &mut self,
         targets: Vec<Target>,
@@ -97,7 +99,7 @@ impl<C: Call + Clone> Hedge<C> {
                 return Ok(None);
             }
             let Ok(answer) = tokio::time::timeout_at(until.into(), self.responses.recv()).await else {
-                let silent = Error::new(Kind::Timeout, "the broker has not answered yet").at_broker(&*self.address);
+                let silent = Error::new(Kind::Timeout, "the broker has not responded yet").at_broker(&*self.address);
                 self.error.get_or_insert(silent.in_api(C::API.name()));
                 if targets.len() == 0 {
                     return Ok(None);
@@ -106,7 +108,7 @@ impl<C: Call + Clone> Hedge<C> {
             };
             let (tag, answer) = answer.expect("the sender is held here");
             self.silent -= 1;
-            let target = self.asked[usize::try_from(tag).expect("it was a place in this list")];
+            let target = self.tried[usize::try_from(tag).expect("it was a place in this list")];
             match judge(target, answer.and_then(C::response)) {
                 Judged::Accepted(accepted) => return Ok(Some(accepted)),
                 Judged::Rejected(error) => {
@@ -127,8 +129,8 @@ impl<C: Call + Clone> Hedge<C> {
     fn send(&mut self, target: Target) -> Result<(), Error> {
         let cluster = self.cluster.upgrade().ok_or_else(|| Error::new(Kind::Closed, "the client is closed"))?;
         self.address = cluster.route(target).map(|(_, address)| address.to_string()).unwrap_or_default();
-        let tag = u64::try_from(self.asked.len()).unwrap_or(u64::MAX);
-        self.asked.push(target);
+        let tag = u64::try_from(self.tried.len()).unwrap_or(u64::MAX);
+        self.tried.push(target);
         self.silent += 1;
         let reply = Reply::Tagged { tag, sink: self.sink.clone() };
         cluster.submit(target, self.request.clone().into(), self.deadline, reply);

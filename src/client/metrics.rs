@@ -1,7 +1,7 @@
-//! The registry behind [`Client::metrics`]: what is counted where, read all at once.
+//! The registry behind [`Client::metrics`]: it knows the sources of all counters and reads them together.
 //!
-//! Counters belong to the layer that counts. A reading takes each lock once, one after the other, and nobody counts for the
-//! registry: a client whose metrics nobody reads pays nothing for it.
+//! Counters belong to the layer that counts. A reading takes each lock once, one after the other. Counting needs no access to the
+//! registry, so that a client whose metrics are not read pays nothing for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ impl Client {
 
 /// A producer or a consumer that counts.
 pub(crate) trait Source: fmt::Debug + Send + Sync {
-    /// Adds a reading under the number that the registry gave out.
+    /// Adds a reading under the number that the registry assigned.
     fn read(&self, id: u64, into: &mut Metrics);
 }
 

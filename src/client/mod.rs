@@ -6,7 +6,7 @@
 //! | `settings.rs` | its settings |
 //! | `connections.rs` | one connection for each broker and kind of request |
 //! | `routing.rs` | the broker that a request goes to |
-//! | `calls.rs`, `hedge.rs`, `retry.rs` | requests that return the type of their response, asking brokers in turn, retries |
+//! | `calls.rs`, `hedge.rs`, `retry.rs` | requests that return the type of their response, hedging over brokers, retries |
 //! | `coordinators.rs` | the coordinators of groups and transactions |
 //! | `topics.rs`, `tracking.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
 //! | `events.rs`, `metrics.rs` | log events about metadata, and counters |
@@ -69,7 +69,8 @@ pub struct Client {
 impl Client {
     /// Connects through any of `servers`, each `HOST[:PORT]` or a list of them separated by commas.
     ///
-    /// Returns an error if no server answers as a Kafka broker within the set-up timeout. Its cause is the error of the last server.
+    /// Returns an error if no server responds as a Kafka broker within the set-up timeout. Its cause is the error of the last
+    /// server.
     ///
     /// Cancel safety: dropping the future ends all attempts.
     pub async fn connect<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, Error> {
@@ -133,8 +134,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a broker has to answer a request (`request.timeout.ms`). Time for which the broker throttles the client does not count
-    /// (KIP-219). The default is 30 s.
+    /// How long a broker has to respond to a request (`request.timeout.ms`). Time for which the broker throttles the client does
+    /// not count (KIP-219). The default is 30 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.settings.request_timeout = timeout;
         self
@@ -193,7 +194,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether to start over from the bootstrap addresses when no known broker answers (KIP-899). The default is to do so.
+    /// Whether to start over from the bootstrap addresses when no known broker responds (KIP-899). The default is to do so.
     pub fn rebootstrap(mut self, enabled: bool) -> Self {
         self.settings.rebootstrap = enabled;
         self

@@ -1,6 +1,6 @@
 //! The task that keeps the metadata fresh: one for each client, one refresh at a time.
 //!
-//! The task holds no handle while it waits, so that a client that was dropped goes away at once.
+//! The task holds no handle while it waits, so that a dropped client is freed at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ use crate::wire::message::MetadataResponse;
 /// `retry.backoff.max.ms` would notice it up to a second late.
 const PAUSE_MAX_AT_FIRST: Duration = Duration::from_millis(250);
 
-/// Refreshes on request, and when the metadata is old, until the client is gone.
+/// Refreshes on request, and when the metadata is old, until the client is dropped.
 ///
 /// After a refresh that brought nothing new, and after one that failed, the next one waits longer (KIP-580).
 pub(super) async fn run(cluster: Weak, tracking: Arc<Tracking>) {
@@ -147,7 +147,7 @@ async fn ask(
         let settings = cluster.settings();
         let deadline = clock::now() + settings.request_timeout;
         let rebootstrap = settings.rebootstrap;
-        // Brokers that are silent for as long as it may take to reach one may be gone for good.
+        // Brokers that do not respond within the set-up timeout may have been removed.
         let patience = if rebootstrap { settings.setup_timeout } else { settings.request_timeout };
         (cluster.known_brokers(), cluster.bootstrap_addresses(), deadline, patience, rebootstrap)
     };
@@ -185,7 +185,7 @@ async fn ask(
     }
     if !are_known || rebootstrap {
         if are_known {
-            tracing::warn!(target: "ottla::metadata", "asking the bootstrap addresses");
+            tracing::warn!(target: "ottla::metadata", "connecting to the bootstrap addresses");
         }
         // An address that has just failed under a broker's id would fail again.
         let may_answer = |target: &Target| address(cluster, *target).is_some_and(|at| !lock(&failed).contains(&at));
@@ -227,7 +227,7 @@ fn strong(cluster: &Weak) -> Result<Cluster, Error> {
 
 fn unreachable_cluster(cluster: &Cluster, last: Option<Error>) -> Error {
     let servers: Vec<String> = cluster.settings().bootstrap.iter().map(ToString::to_string).collect();
-    let error = Error::new(Kind::Connect, format!("no broker of {} answered", servers.join(", ")));
+    let error = Error::new(Kind::Connect, format!("no broker of {} responded", servers.join(", ")));
     match last {
         Some(last) => error.caused_by(last),
         None => error,

@@ -1,4 +1,4 @@
-//! Which broker a request goes to, and where that broker listens.
+//! Routing: the broker that a request goes to, and the address of that broker.
 
 use super::cluster::Cluster;
 use super::connections;

@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
     pub(crate) idle_max: Option<Duration>,
-    /// Whether to start over from the bootstrap addresses when no known broker answers (KIP-899).
+    /// Whether to start over from the bootstrap addresses when no known broker responds (KIP-899).
     pub(crate) rebootstrap: bool,
     pub(crate) response_bytes_max: usize,
 }

@@ -122,7 +122,7 @@ impl Cluster {
             }
         }
         let mut changes = self.subscribe();
-        // An error that was received before is asked about again: the topic may have been created since.
+        // The metadata of a topic with an error is requested again: the topic may have been created since.
         let begun = changes.borrow().generation();
         let grace = clock::now() + self.settings().propagation;
         let mut failed = pin!(self.tracking().fatal_failure());

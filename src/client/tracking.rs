@@ -23,8 +23,8 @@ use crate::metadata::Topic;
 use crate::net::clock;
 use crate::types::TopicName;
 
-/// How long somebody who waits for metadata is served by frequent refreshes. Elections are over by then, and a partition that stays
-/// without a leader is not asked about as often.
+/// How long a caller that waits for metadata causes frequent refreshes. Elections are over by then; afterwards the metadata of a
+/// partition without a leader is requested less often.
 pub(super) const AT_FIRST: Duration = Duration::from_secs(30);
 
 /// Callers who wait for metadata repeat their requests within this time: they retry about once a second in the end.
@@ -57,7 +57,7 @@ struct Tracked {
     /// When it is forgotten, if it has no holder.
     until: Option<Instant>,
     create: AutoCreate,
-    /// A caller asked for newer metadata of the topic, and it has not arrived yet.
+    /// A caller requested newer metadata of the topic, and it has not arrived yet.
     awaited: Option<Awaited>,
 }
 
@@ -73,8 +73,8 @@ struct Awaited {
 }
 
 impl Awaited {
-    /// Whether to ask again although no caller has repeated the request: a leader is being elected, or the metadata still names the
-    /// one that failed. `None` if the newer metadata has arrived.
+    /// Whether to send another request although no caller has repeated the request: a leader is being elected, or the metadata
+    /// still names the one that failed. `None` if the newer metadata has arrived.
     fn goes_on(&self, now: Instant, known: Option<&Arc<Topic>>) -> Option<bool> {
         let is_recent = now.saturating_duration_since(self.last) < RECENT;
         let lacks_leader = known.is_some_and(|topic| {
@@ -106,8 +106,8 @@ impl Tracking {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps topics fresh for as long as `idle`. With `newer`, asks without waiting for the next regular refresh for metadata that is
-    /// newer than this.
+    /// Keeps topics fresh for as long as `idle`. With `newer`, requests metadata that is newer than this at once, without waiting
+    /// for the next regular refresh.
     ///
     /// This is the only way into a refresh. A name that no topic can have is ignored: a name too long to be encoded would make every
     /// later refresh fail.
@@ -132,7 +132,7 @@ impl Tracking {
         }
     }
 
-    /// Whether metadata that was asked for has not come yet, and may come soon.
+    /// Whether requested metadata has not arrived yet, and may arrive soon.
     pub(super) fn is_awaited(&self, snapshot: &Snapshot) -> bool {
         let now = clock::now();
         let mut goes_on = false;
@@ -201,7 +201,7 @@ impl Tracking {
         self.requested.notify_one();
     }
 
-    /// Waits until a refresh is asked for.
+    /// Waits until a refresh is requested.
     pub(super) async fn requested(&self) {
         self.requested.notified().await;
     }
@@ -211,7 +211,7 @@ impl Tracking {
         self.stopped.notify_one();
     }
 
-    /// Awaits `future`. `None` if the client goes away first.
+    /// Awaits `future`. `None` if the client is dropped first.
     pub(super) async fn unless_stopped<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut stopped = pin!(self.stopped.notified());
         let mut future = pin!(future);

@@ -14,7 +14,7 @@ use super::Compression;
 use super::Pool;
 use super::grow;
 
-/// The largest window a frame may ask for, 2^27 bytes: zstd's own limit, above which `--ultra --long` is needed.
+/// The largest window a frame may declare, 2^27 bytes: zstd's own limit, above which `--ultra --long` is needed.
 const WINDOW_LOG_MAX: u32 = 27;
 
 pub(super) struct Zstd {

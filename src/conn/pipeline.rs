@@ -1,7 +1,7 @@
 //! Requests and responses of one connection, in order.
 //!
 //! ```text
-//! waiting ──written──→ in flight ──response──→ answered
+//! waiting ──written──→ in flight ──response──→ done
 //!    │                     │ deadline
 //!    │ deadline            ↓
 //!    ↓                 abandoned ──response──→ dropped
@@ -98,7 +98,7 @@ pub enum Write<R> {
 pub type Misfit<R> = (Option<R>, Error);
 
 impl<R> Pipeline<R> {
-    /// `request_timeout` is how long the broker has to answer before the connection ends.
+    /// `request_timeout` is how long the broker has to respond before the connection ends.
     pub fn new(client_id: String, versions: Versions, in_flight_max: usize, request_timeout: Duration) -> Self {
         Self {
             client_id,
@@ -141,7 +141,7 @@ impl<R> Pipeline<R> {
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
         }
         let Some(version) = self.versions.pick(api, request.version_max()) else {
-            let error = Error::new(Kind::Unsupported, "the broker does not speak a version that this client does");
+            let error = Error::new(Kind::Unsupported, "the broker supports no version that this client supports");
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
         };
         let correlation = self.next_correlation;
@@ -196,7 +196,7 @@ impl<R> Pipeline<R> {
         Ok(reply.map(|reply| (reply, response)))
     }
 
-    /// Writes nothing for as long as the broker asks (KIP-219).
+    /// Writes nothing for as long as the broker throttles the client (KIP-219).
     ///
     /// A broker does not read from a connection that it throttles either, so this time counts for no deadline, neither of requests
     /// that wait nor of those that were written before.
@@ -221,7 +221,7 @@ impl<R> Pipeline<R> {
         self.muted_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// Where the responses that somebody waits for will go.
+    /// The destinations of the responses that callers wait for.
     pub fn replies(&self) -> impl Iterator<Item = &R> {
         let in_flight = self.in_flight.iter().filter_map(|in_flight| in_flight.reply.as_ref());
         in_flight.chain(self.waiting.iter().map(|waiting| &waiting.reply))
@@ -310,7 +310,7 @@ impl<R> Pipeline<R> {
 }
 
 fn unanswered() -> Error {
-    Error::new(Kind::Timeout, "the broker did not answer in time")
+    Error::new(Kind::Timeout, "the broker did not respond in time")
 }
 
 #[cfg(test)]

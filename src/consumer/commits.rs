@@ -81,7 +81,7 @@ impl Commits {
         self.committer.counters()
     }
 
-    /// Hands results to those who wait for them. A caller who has dropped its future wants none.
+    /// Sends results to the callers that wait for them. A caller that dropped its future gets none.
     fn deliver(&mut self) {
         while let Some((ticket, result)) = self.committer.poll_result() {
             if let Some(sender) = self.waiting.remove(&ticket) {
@@ -91,7 +91,7 @@ impl Commits {
     }
 }
 
-/// Does what a committer asks for. `ended` resolves when the driver ends, and then no response is awaited any more.
+/// Carries out the actions of a committer. `ended` resolves when the driver ends, and then no response is awaited any more.
 pub(super) fn act(
     shared: &Arc<Shared>,
     cluster: &Cluster,

@@ -19,7 +19,7 @@ use crate::types::TopicName;
 use crate::types::TopicPartition;
 use crate::types::bounded;
 
-/// The longest wait that a Fetch request can ask for.
+/// The longest wait that a Fetch request can carry.
 const FETCH_WAIT_LONGEST: Duration = Duration::from_millis(0x7fff_ffff);
 
 /// Settings of a [`Consumer`]. Made by [`Client::consumer`](crate::client::Client::consumer).

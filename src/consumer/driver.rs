@@ -249,7 +249,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Notifies the task that polls. If nobody has closed the consumer, the driver has panicked or its runtime has ended, and
+    /// Notifies the task that polls. If the consumer was not closed, the driver has panicked or its runtime has ended, and
     /// polling is an error from now on.
     fn drop(&mut self) {
         self.cluster.release(self.reader);

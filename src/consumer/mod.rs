@@ -115,7 +115,7 @@ enum Progress {
     GoesOn,
     /// A bounded read has returned everything, or the consumer was closed.
     Over,
-    /// The driver ended although nobody closed the consumer.
+    /// The driver ended although the consumer was not closed.
     Died,
 }
 
@@ -158,7 +158,7 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// An error is about the topic or partition that it names. The next poll goes on with the others.
+    /// An error is about the topic or partition that it names. The next poll continues with the others.
     /// - [`Kind::Corrupt`]: a batch cannot be read. The error has its last offset. The position stays before the batch, which is
     ///   fetched again. To skip it, seek to the offset after it.
     /// - [`Kind::Truncated`], [`Kind::NoOffset`]: the partition has no position, and waits for a [seek](Self::seek).
@@ -300,7 +300,7 @@ impl Consumer {
         Ok(())
     }
 
-    /// Stops reading these partitions, and goes on with the others. A topic that was assigned whole is read in the partitions that
+    /// Stops reading these partitions, and continues with the others. A topic that was assigned whole is read in the partitions that
     /// it has now: those that are added later are not read.
     ///
     /// ```no_run
@@ -413,7 +413,7 @@ impl Consumer {
     /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
     /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
     ///
-    /// Cancel safety: a commit that is dropped before it is ready goes on in the background. It may or may not take place.
+    /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
     pub async fn commit(&mut self) -> Result<(), Error> {
         let positions = self.shared.lock().core.positions();
         let deadline = clock::now() + self.limits.timeout;
@@ -437,7 +437,7 @@ impl Consumer {
     /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
     /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
     ///
-    /// Cancel safety: a commit that is dropped before it is ready goes on in the background. It may or may not take place.
+    /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
     pub async fn commit_positions(
         &mut self,
         positions: impl IntoIterator<Item = (TopicPartition, Position)>,

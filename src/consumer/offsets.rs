@@ -85,7 +85,7 @@ fn positions(
 ) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
     let fetched = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
-    // A group that nobody has used has committed nothing.
+    // A group that was never used has committed nothing.
     if fetched.error == Some(Code::GroupIdNotFound) {
         return Ok(partitions.iter().map(|key| (key.clone(), None)).collect());
     }

@@ -200,7 +200,7 @@ impl Error {
         Self::new(Kind::Authentication, message)
     }
 
-    /// A TLS handshake failed for good: for a [`Connector`](crate::client::Connector) that encrypts.
+    /// A TLS handshake failed, and a retry does not help: for a [`Connector`](crate::client::Connector) that encrypts.
     ///
     /// ```
     /// # let refused = std::io::Error::other("unknown issuer");

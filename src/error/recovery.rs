@@ -1,4 +1,4 @@
-//! The recovery from an error code, by the request that it answers and by the promise about it.
+//! The recovery from an error code, by the request and by the promise about it.
 //!
 //! ```
 //! use ottla::error::Code;
@@ -67,11 +67,11 @@ impl Code {
 
     /// The recovery from this code in a Produce response. Every code has its place here.
     ///
-    /// An attempt is in doubt after each code that a broker answers once it has appended the batch: when it waits for replicas
+    /// An attempt is in doubt after each code that a broker returns once it has appended the batch: when it waits for replicas
     /// (`DelayedProduce.tryComplete` and its expiry, `Partition.checkEnoughReplicasReachOffset`), when the disk fails under the
     /// append (`LogDirFailureChannel`), or when it cannot say what happened.
     #[rustfmt::skip]
-    #[expect(clippy::match_same_arms, reason = "codes that brokers answer stand apart from those that they do not")]
+    #[expect(clippy::match_same_arms, reason = "codes that brokers return stand apart from those that they do not")]
     pub fn produce_recovery(self, promise: Promise) -> ProduceRecovery {
         use ProduceRecovery as R;
         match self {
@@ -100,7 +100,7 @@ impl Code {
             | Self::InvalidTimestamp | Self::PolicyViolation | Self::UnsupportedCompressionType
             | Self::UnsupportedForMessageFormat | Self::InvalidTxnState | Self::InvalidRequest
             | Self::TransactionAbortable => R::Fail { doubtful: false },
-            // Brokers do not answer these to a Produce request. Each is read by its general meaning, and the attempt is in doubt.
+            // Brokers do not return these for a Produce request. Each is read by its general meaning, and the attempt is in doubt.
             Self::CoordinatorLoadInProgress | Self::CoordinatorNotAvailable | Self::NotCoordinator
             | Self::NotController | Self::ConcurrentTransactions | Self::FetchSessionIdNotFound
             | Self::InvalidFetchSessionEpoch | Self::ListenerNotFound | Self::OffsetNotAvailable
@@ -140,7 +140,7 @@ impl Code {
 mod tests {
     use super::*;
 
-    /// Codes that a broker answers before it appends anything, so that the attempt is surely not written.
+    /// Codes that a broker returns before it appends anything, so that the attempt is surely not written.
     const BEFORE_THE_APPEND: &[Code] = &[
         Code::CorruptMessage,
         Code::InconsistentTopicId,

@@ -1,7 +1,7 @@
 //! Takes what brokers report about the cluster, and keeps older reports from replacing newer ones.
 //!
 //! Brokers learn of changes at different times. A broker that lags behind may report a topic id that was replaced, or an older leader
-//! epoch. Such a report leaves the topic as it is. If brokers report nothing else for long, they are believed: see
+//! epoch. Such a report leaves the topic as it is. If brokers report nothing else for long, they are accepted: see
 //! [`CONTRADICTIONS_MAX`](super::doubts::CONTRADICTIONS_MAX).
 
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ impl Cache {
     }
 
     /// Takes the response to a request about these topics. Other topics in it are ignored: a broker that mentions new ones each
-    /// time would fill the memory. Of two answers about one topic, the first counts.
+    /// time would fill the memory. Of two results for one topic, the first counts.
     pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
         let mut open: BTreeSet<&str> = asked.iter().map(|name| &**name).collect();
         response.topics.retain(|topic| open.remove(&*topic.name));
@@ -161,7 +161,7 @@ fn insert(snapshot: &mut Snapshot, topic: Topic) {
     if topic.error.is_none() && !topic.id.is_zero() {
         snapshot.names.insert(topic.id, topic.name.clone());
     }
-    // A topic that did not change is not replaced, so that readers can tell by its address.
+    // A topic that did not change is not replaced, so that readers detect that by its address.
     if snapshot.topics.get(&topic.name).is_none_or(|known| **known != topic) {
         snapshot.topics.insert(topic.name.clone(), Arc::new(topic));
     }
@@ -172,7 +172,7 @@ fn refused(name: TopicName, reported: &MetadataTopic, error: Code, before: Optio
     let gone = matches!(error, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
     let mut partitions = before.map(|topic| topic.partitions.clone()).unwrap_or_default();
     if gone {
-        // The broker may not have learned of the topic yet: epochs do not go back for that.
+        // The broker may not know the topic yet: epochs do not decrease for that.
         for partition in &mut partitions {
             partition.leader = None;
         }
@@ -180,7 +180,7 @@ fn refused(name: TopicName, reported: &MetadataTopic, error: Code, before: Optio
     Topic { name, id: id(reported, before), error: Some(error), partitions }
 }
 
-/// The id in an answer. A broker that knows no ids does not take one away.
+/// The id in a response. A response without ids does not remove a known id.
 fn id(reported: &MetadataTopic, before: Option<&Topic>) -> TopicId {
     before.map(|topic| topic.id).filter(|_| reported.id.is_zero()).unwrap_or(reported.id)
 }
@@ -308,7 +308,7 @@ mod tests {
         cache.handle_response(gone);
         assert_eq!(leader(&cache), None);
         cache.handle_response(response(1, 4, 2));
-        assert_eq!(leader(&cache), None, "an older answer names no leader");
+        assert_eq!(leader(&cache), None, "an older response names no leader");
         cache.handle_response(response(1, 5, 1));
         assert_eq!(leader(&cache), Some(1));
     }
@@ -485,7 +485,7 @@ mod tests {
         cache.handle_response(without_ids(&[5, 6, 7]));
         cache.handle_response(gone());
         cache.handle_response(without_ids(&[5, 6, 7]));
-        assert_eq!(epochs(&cache), [5, 6, 7], "one broker had not learned of it");
+        assert_eq!(epochs(&cache), [5, 6, 7], "one broker did not know it");
         cache.handle_response(without_ids(&[4, 6, 7]));
         assert_eq!(epochs(&cache), [5, 6, 7], "another lags behind");
         cache.handle_response(gone());

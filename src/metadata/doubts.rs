@@ -12,7 +12,7 @@ use crate::wire::message::MetadataTopic;
 
 /// Responses in a row that contradict what is known of a topic before they are accepted.
 ///
-/// Refreshes go round the brokers that work, so that one which lags behind is contradicted by the next. While somebody waits for
+/// Refreshes go round the brokers that work, so that one which lags behind is contradicted by the next. While a caller waits for
 /// metadata they come about four times a second.
 ///
 /// Java has no such limit. It follows a topic id back and forth. With brokers that know no topic ids (2.1 to 2.7) it keeps the leader

@@ -60,7 +60,7 @@ pub enum Fault {
     /// use ottla::mock::{Cluster, Fault, On, key};
     ///
     /// let mut cluster = Cluster::builder().topic("events", 1).build();
-    /// // The leader appends the next batch, and then the followers do not answer in time.
+    /// // The leader appends the next batch, and then the followers do not respond in time.
     /// cluster.play(On::api(key::PRODUCE).partition("events", 0).then(Fault::ErrorAfter(7)));
     /// ```
     ErrorAfter(i16),

@@ -6,9 +6,9 @@
 //!    └─────────────────────────────────────────────────┴──────────────┘
 //! ```
 //!
-//! The task lives as long as somebody holds its [`Handle`]. It dials when there is something to send, and again, after a
+//! The task lives as long as its [`Handle`] is held. It dials when there is something to send, and again, after a
 //! pause that grows, when the connection was lost and there is something to send again. Whatever it is doing, it takes
-//! requests and answers each by its deadline.
+//! requests and completes each by its deadline.
 //!
 //! A rejection, that is an error of [`Kind::Authentication`] or [`Kind::Tls`], is not retried: wrong credentials and certificates
 //! stay wrong. It fails all requests that wait, and every request of the next `reconnect.backoff.max.ms` at once and without
@@ -47,7 +47,7 @@ use crate::conn::pipeline::Pipeline;
 use crate::error::Error;
 use crate::error::Kind;
 
-/// Hands requests to a connection's task. When the last one is dropped, the task answers the requests that it has and ends.
+/// Passes requests to a connection's task. When the last handle is dropped, the task completes the requests that it has and ends.
 #[derive(Clone, Debug)]
 pub struct Handle {
     sender: mpsc::UnboundedSender<Outgoing>,
@@ -134,7 +134,7 @@ impl Task {
         self.queue.refuse(&Error::new(Kind::Connect, text).at_broker(self.peer.as_str()));
     }
 
-    /// Sets a connection up, within a timeout that doubles with each failure (KIP-601). `None` when nobody holds the handle any
+    /// Sets a connection up, within a timeout that doubles with each failure (KIP-601). `None` when no handle is held any
     /// more.
     async fn establish(&mut self) -> Option<Result<Established, Error>> {
         let doubled = self.settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
@@ -143,7 +143,7 @@ impl Task {
         let established = self.queue.meanwhile(tokio::time::timeout(timeout, establishing)).await?;
         let silent = |_| {
             let text = format!(
-                "no Kafka broker answered within {} ms: check that the port is a Kafka listener",
+                "no Kafka broker responded within {} ms: check that the port is a Kafka listener",
                 timeout.as_millis()
             );
             Err(Error::new(Kind::Connect, text))
@@ -192,7 +192,7 @@ impl Task {
         tracing::debug!(target: TARGET, broker, versions = %Agreed(&versions), "connected");
         let Settings { client_id, in_flight_max, request_timeout, .. } = &*self.settings;
         let mut pipeline = Pipeline::new(client_id.clone(), versions, *in_flight_max, *request_timeout);
-        // A request whose caller has gone is not sent: nobody expects it to be executed.
+        // A request whose future was dropped is not sent: no caller expects it to be executed.
         let awaited = self.queue.waiting.drain(..).filter(|outgoing| !outgoing.reply.is_closed());
         for Outgoing { request, deadline, reply } in awaited {
             pipeline.submit(request, deadline, reply);
@@ -245,7 +245,7 @@ struct Queue {
 }
 
 impl Queue {
-    /// Waits until a request waits here. `false` when there is none and nobody holds the handle any more.
+    /// Waits until a request waits here. Returns `false` when there is none and no handle is held any more.
     async fn wait(&mut self) -> bool {
         if self.waiting.is_empty() {
             let Some(first) = self.receiver.recv().await else { return false };
@@ -254,7 +254,7 @@ impl Queue {
         true
     }
 
-    /// Awaits a future, takes requests meanwhile and fails those whose deadline passes. `None` when nobody holds the handle any
+    /// Awaits a future, takes requests meanwhile and fails those whose deadline passes. `None` when no handle is held any
     /// more.
     async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);

@@ -109,7 +109,7 @@ pub trait Connector: Send + Sync + fmt::Debug {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a>;
 }
 
-/// TCP without Nagle's delay, to whichever of the host's addresses answers first.
+/// TCP without Nagle's delay, to the first of the host's addresses that accepts.
 ///
 /// The addresses are tried one after another, IPv4 and IPv6 in turn, each with a head start of 250 ms over the next (RFC 8305).
 /// An address that swallows packets delays a connection by no more than that. Names are resolved again for every attempt.
@@ -167,7 +167,7 @@ fn in_turn(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     ordered
 }
 
-/// Connects to the addresses in order until one answers. An attempt starts when the one before failed or had its head start.
+/// Connects to the addresses in order until one accepts. An attempt starts when the one before failed or had its head start.
 async fn race<S, F>(
     addresses: Vec<SocketAddr>,
     head_start: Duration,
@@ -231,7 +231,7 @@ mod tests {
         hosts.iter().map(|host| SocketAddr::new(host.parse().expect("an address"), 9092)).collect()
     }
 
-    /// The last letter of an address decides: `1` never answers, `2` refuses at once, `3` answers at once.
+    /// The last letter of an address decides: `1` never responds, `2` refuses at once, `3` accepts at once.
     async fn scripted(address: SocketAddr) -> io::Result<SocketAddr> {
         match address.ip().to_string().chars().last() {
             Some('1') => std::future::pending().await,
@@ -244,7 +244,7 @@ mod tests {
     async fn silent_address_delays_by_its_head_start_only() {
         let begun = clock::now();
         let all = addresses(&["10.0.0.1", "10.0.1.1", "10.0.0.3"]);
-        let won = race(all, HEAD_START, scripted).await.expect("the third answers");
+        let won = race(all, HEAD_START, scripted).await.expect("the third accepts");
         assert_eq!(won.ip().to_string(), "10.0.0.3");
         assert_eq!(clock::now() - begun, 2 * HEAD_START);
     }
@@ -302,7 +302,7 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         assert!(Tcp.connect("127.0.0.1", port).await.is_ok());
         drop(listener);
-        let refused = Tcp.connect("127.0.0.1", port).await.err().expect("nobody listens");
+        let refused = Tcp.connect("127.0.0.1", port).await.err().expect("the port is closed");
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 }

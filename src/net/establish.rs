@@ -1,8 +1,8 @@
 //! From an address to a connection that requests may be sent on.
 //!
 //! [`establish`] is one straight function, within the caller's timeout: dial, then one step after another, each of which sends a
-//! request and awaits its response ([`Setup::call`]). A step that SASL needs (`SaslHandshake`, then `SaslAuthenticate` as often
-//! as the mechanism wants) is a further line there, after versions are agreed on.
+//! request and awaits its response ([`Setup::call`]). The steps of SASL (`SaslHandshake`, then `SaslAuthenticate` as often
+//! as the mechanism needs) belong there, after versions are agreed on.
 
 use std::fmt;
 use std::io;
@@ -34,7 +34,7 @@ use crate::wire::request::correlation;
 pub(super) struct Established {
     pub(super) stream: Box<dyn Stream>,
     pub(super) versions: Versions,
-    /// How long the broker asks the client to send nothing (KIP-219).
+    /// How long the broker throttles the client, which sends nothing meanwhile (KIP-219).
     pub(super) throttle: Duration,
 }
 
@@ -46,7 +46,8 @@ pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &M
     Ok(Established { stream: setup.stream, versions, throttle })
 }
 
-/// Asks which versions the broker speaks; one that does not speak this version of the request says which it does (KIP-511).
+/// Requests the versions that the broker supports. A broker that does not support this version of the request returns those that it
+/// does (KIP-511).
 async fn agree(setup: &mut Setup<'_>) -> Result<(Versions, Duration), Error> {
     let mut version = Api::ApiVersions.versions().1;
     // The second attempt uses a version that the broker named, so there is no third.
@@ -79,7 +80,7 @@ struct Setup<'a> {
 }
 
 impl Setup<'_> {
-    /// Sends a request in a version that the broker speaks, and awaits its response.
+    /// Sends a request in a version that the broker supports, and awaits its response.
     async fn call<C: Call>(&mut self, request: C, version: i16) -> Result<C::Response, Error> {
         let response = self.exchange(request.into(), version).await.and_then(C::response);
         response.map_err(|error| error.in_api(C::API.name()))
@@ -153,7 +154,7 @@ fn unreachable(error: io::Error) -> Error {
 }
 
 /// The error of a connection that broke; without a cause the broker closed it. An error of this crate is passed on: a stream over
-/// TLS learns only by reading that its certificate is refused.
+/// TLS finds out only by reading that its certificate was refused.
 pub(super) fn lost(error: Option<io::Error>) -> Error {
     match error.map(io::Error::downcast::<Error>) {
         Some(Ok(error)) => error,

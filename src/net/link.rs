@@ -41,7 +41,7 @@ pub(super) enum End {
     Idle,
     /// The broker closed it while it had nothing to do, as brokers do with idle connections.
     IdlePeer,
-    /// Nobody holds the handle any more, and nobody waits for a response.
+    /// No handle is held any more, and no caller waits for a response.
     Unused,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Link {
     unflushed: bool,
     idle_max: Option<Duration>,
     used: Instant,
-    /// Set once nobody holds the handle any more: when to check again whether somebody still waits for a response.
+    /// Set once no handle is held any more: the time of the next check whether a caller still waits for a response.
     closing: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     /// Whether no response is overdue.
@@ -80,7 +80,7 @@ const READ_AHEAD: usize = 64 * 1024;
 const TURN: usize = 32;
 /// Requests are encoded only while less than this is unwritten, so that a slow peer does not pile up copies.
 const UNWRITTEN_MAX: usize = 256;
-/// How long writing the rest may take once nobody holds the handle.
+/// How long writing the rest may take once no handle is held.
 const CLOSING: Duration = Duration::from_millis(500);
 /// How often the timer wakes an idle connection that has no idle limit.
 const NEVER: Duration = Duration::from_secs(86_400);
@@ -172,7 +172,7 @@ impl Link {
         }
     }
 
-    /// Without a handle, ends as soon as all requests are written and nobody waits for a response.
+    /// Without a handle, ends as soon as all requests are written and no caller waits for a response.
     fn poll_closing(&mut self, now: Instant) -> Result<(), End> {
         let Some(look_again) = self.closing else { return Ok(()) };
         let awaited = self.pipeline.replies().chain(self.unwritten.replies()).any(|reply| !reply.is_closed());

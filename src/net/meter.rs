@@ -29,7 +29,7 @@ impl Meter {
         self.lock().clone()
     }
 
-    /// Whether somebody else holds it: the task, as long as it lives.
+    /// Whether the task holds it too, which it does as long as it lives.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

@@ -10,7 +10,7 @@ use crate::error::Written;
 use crate::wire::Request;
 use crate::wire::Response;
 
-/// Where a response goes.
+/// The destination of a response.
 ///
 /// It carries the sum of all responses: a driver waits for responses of several types at one receiver. A caller that sent one
 /// request takes its type out of the sum by [`Call`](crate::wire::Call).
@@ -20,7 +20,7 @@ pub enum Reply {
     Oneshot(oneshot::Sender<Result<Response, Error>>),
     /// To a driver that waits for many.
     Tagged {
-        /// Tells the driver's requests apart.
+        /// Identifies the request for the driver.
         tag: u64,
         /// Where it listens.
         sink: mpsc::UnboundedSender<(u64, Result<Response, Error>)>,
@@ -28,7 +28,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// Delivers the response. If the caller has gone, the response is dropped.
+    /// Delivers the response. If the caller dropped its future, the response is dropped.
     pub fn send(self, response: Result<Response, Error>) {
         match self {
             Self::Oneshot(sender) => drop(sender.send(response)),
@@ -36,7 +36,7 @@ impl Reply {
         }
     }
 
-    /// Whether the caller has gone.
+    /// Whether the caller has dropped its future.
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Oneshot(sender) => sender.is_closed(),

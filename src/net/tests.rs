@@ -263,7 +263,7 @@ async fn setup_timeout_doubles_up_to_the_longest() {
         let begun = clock::now();
         let error = failure(rig.ask(100 * SECOND)).await;
         let taken = (clock::now() - begun).as_secs_f64();
-        assert!(error.to_string().contains("no Kafka broker answered within"), "{error}");
+        assert!(error.to_string().contains("no Kafka broker responded within"), "{error}");
         // A back-off of a second at most comes first.
         assert!((f64::from(expected) * 0.8..=f64::from(expected) * 1.2 + 1.2).contains(&taken), "{taken}");
     }

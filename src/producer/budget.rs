@@ -130,7 +130,7 @@ mod tests {
         let (first, _) = budget.wait(50);
         let (_, mut second) = budget.wait(10);
         budget.give_up(first, 50).wake();
-        assert!(is_in(&mut second), "the head of the line went away");
+        assert!(is_in(&mut second), "the head of the queue was dropped");
         let (third, mut receiver) = budget.wait(20);
         budget.release(90).wake();
         assert!(is_in(&mut receiver));

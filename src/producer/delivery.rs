@@ -134,7 +134,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The partition that the record goes to.
+    /// The partition of the record.
     pub fn partition(&self) -> i32 {
         self.ticket.partition
     }

@@ -262,7 +262,7 @@ impl Driver {
             let (mut asked, mut ended) = (pin!(cluster.call_any_once(&request, deadline)), pin!(sink.closed()));
             let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                // The driver may end meanwhile, and then nobody needs the response.
+                // The driver may end meanwhile, and then the response is not needed.
                 Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
             });
             if let Some(answer) = answer.await {
@@ -394,7 +394,7 @@ struct Job {
 impl Drop for Job {
     fn drop(&mut self) {
         let sealed = self.sealed.take().unwrap_or_else(|| Err(CodecError::Corrupt("the codec panicked".into())));
-        // If the driver has ended, nobody needs the batch.
+        // If the driver has ended, the batch is not needed.
         let _ = self.sink.send((self.key, self.id, sealed));
     }
 }

@@ -82,7 +82,7 @@ pub(super) enum Admission<T = Delivery> {
     Unknown(Missing),
 }
 
-/// Where a record goes, as far as that is decided without the lock.
+/// The destination of a record, as far as it is decided without the lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Routing {
     /// The built-in partitioner chooses.
@@ -283,7 +283,7 @@ impl Shared {
         Err(refused(Kind::RecordTooLarge, text, record))
     }
 
-    /// Where a record goes, by the record itself or by the custom partitioner.
+    /// The partition of a record, by the record itself or by the custom partitioner.
     pub(super) fn route(&self, record: &Record<'_>) -> Routing {
         match (record.explicit_partition(), &self.custom) {
             (Some(partition), _) => Routing::Explicit(partition),

@@ -109,7 +109,7 @@ async fn moved_leader_is_followed_without_metadata_request() {
             let (leader, _) = cluster.leader("t", 0).unwrap();
             let next = cluster.brokers().into_iter().find(|broker| *broker != leader).unwrap();
             assert!(cluster.move_leader("t", 0, next));
-            // Whoever asks is not answered: the hint has to do.
+            // No request for metadata gets a response: the hint has to suffice.
             cluster.inject(METADATA, Fault::Swallowed, 100);
         });
         let value = number.to_string();
@@ -157,7 +157,7 @@ fn deliveries_resolve_when_the_runtime_ends_first() {
         (producer, delivery, server)
     });
     drop(runtime);
-    let Poll::Ready(Err(error)) = now(&mut delivery) else { panic!("nobody will tell it later") };
+    let Poll::Ready(Err(error)) = now(&mut delivery) else { panic!("no later result can come") };
     assert_eq!(error.kind(), Kind::Closed);
     assert_eq!(producer.try_enqueue(Record::to("t").value("2")).unwrap_err().kind(), Kind::Closed);
 }

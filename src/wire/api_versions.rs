@@ -10,7 +10,7 @@ use super::declare::api;
 use super::declare::messages;
 use crate::error::Code;
 
-/// The error of a broker that does not speak the version of the request: its response has the form of version 0 (KIP-511).
+/// The error of a broker that does not support the version of the request: its response has the form of version 0 (KIP-511).
 const UNSUPPORTED: [u8; 2] = 35_i16.to_be_bytes();
 
 /// Carries the name and the version of this client.
@@ -28,7 +28,7 @@ messages! {
     /// `ApiVersionsResponse.json`.
     response ApiVersionsResponse {
         error: Option<Code>,
-        /// The key of each API, with the first and the last version that the broker speaks.
+        /// The key of each API, with the first and the last version that the broker supports.
         apis: Vec<(i16, i16, i16)>,
         throttle_time_ms: i32 [1..],
         /// The features that the broker supports.

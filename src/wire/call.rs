@@ -18,7 +18,7 @@ pub trait Call: Into<Request> {
     const API: Api;
     /// Its number on the wire.
     const KEY: i16;
-    /// The versions spoken, first and last.
+    /// The supported versions, first and last.
     const VERSIONS: (i16, i16);
     /// The first version with compact lengths and tagged fields (KIP-482).
     const FLEXIBLE_FROM: i16;
@@ -54,7 +54,7 @@ pub trait Call: Into<Request> {
 
     /// Takes the response out of the sum of all responses.
     ///
-    /// A connection decodes each frame as the API of the request it answers, so that the error stands for a defect of this client.
+    /// A connection decodes each frame as the API of its request, so that the error stands for a defect of this client.
     fn response(response: Response) -> Result<Self::Response, Error>;
 }
 

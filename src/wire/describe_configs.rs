@@ -23,7 +23,7 @@ messages! {
         include_documentation: bool [3..],
     }
 
-    /// `kind`: 2 topic, 4 broker. `keys: None` asks for the whole configuration.
+    /// `kind`: 2 topic, 4 broker. `keys: None` requests the whole configuration.
     struct ConfigResource {
         kind: i8,
         name: String,

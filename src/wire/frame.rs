@@ -72,7 +72,7 @@ impl FrameReader {
     }
 }
 
-/// Buffers of large frames, reused as soon as nobody holds the frame that was received into them. Their number suffices for a
+/// Buffers of large frames, reused as soon as the frame that was received into them is dropped. Their number suffices for a
 /// consumer that reads ahead. A buffer that was not used for a few frames is dropped.
 #[derive(Debug, Default)]
 struct Spares {
@@ -112,7 +112,7 @@ impl Spares {
         self.kept.push(Spare { bytes, used: self.frames });
     }
 
-    /// A buffer for at least `whole` bytes that nobody holds.
+    /// A buffer for at least `whole` bytes that is not in use.
     fn take(&mut self, whole: usize) -> Option<BytesMut> {
         let at = self.kept.iter_mut().position(|spare| spare.bytes.try_reclaim(whole))?;
         Some(self.kept.remove(at).bytes)
@@ -122,8 +122,8 @@ impl Spares {
 /// Recognises other protocols by their first bytes.
 fn not_kafka(head: &[u8]) -> Result<(), DecodeError> {
     let peer = match head {
-        b"HTTP" => "it answers in HTTP; give the port of a Kafka listener",
-        [0x15 | 0x16, 0x03, _, _] => "it answers in TLS; this listener requires an encrypted connection",
+        b"HTTP" => "it responds in HTTP; give the port of a Kafka listener",
+        [0x15 | 0x16, 0x03, _, _] => "it responds in TLS; this listener requires an encrypted connection",
         b"SSH-" => "it is an SSH server; give the port of a Kafka listener",
         _ => return Ok(()),
     };

@@ -17,7 +17,7 @@ macro_rules! apis {
 
         $(use super::$file::$request;)*
 
-        /// An API that this client speaks.
+        /// An API that this client supports.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(clippy::enum_variant_names, reason = "`ApiVersions` is its name")]
         pub enum Api {
@@ -54,7 +54,7 @@ macro_rules! apis {
                 }
             }
 
-            /// The versions spoken, first and last.
+            /// The supported versions, first and last.
             pub fn versions(self) -> (i16, i16) {
                 match self {
                     $(Self::$api => $request::VERSIONS,)*

@@ -1,4 +1,4 @@
-//! The versions that a broker and this client both speak (KIP-35).
+//! The versions that a broker and this client both support (KIP-35).
 
 use super::message::ApiVersionsResponse;
 use super::table::Api;
@@ -22,7 +22,7 @@ impl Versions {
         Self { agreed }
     }
 
-    /// The highest version of `api` that both speak, no higher than `cap`; `None` where there is none.
+    /// The highest version of `api` that both support, no higher than `cap`; `None` where there is none.
     pub fn pick(&self, api: Api, cap: i16) -> Option<i16> {
         let slot = Api::ALL.iter().position(|known| *known == api)?;
         let (first, last) = self.agreed[slot]?;

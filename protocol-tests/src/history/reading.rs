@@ -32,18 +32,18 @@ pub(super) fn check(history: &History, index: &Index<'_>, anomalies: &mut Vec<An
 struct Cursor {
     /// The offset where it began since it was moved last.
     from: i64,
-    /// The offset after the last record handed out.
+    /// The offset after the last record returned.
     next: i64,
     /// The event that set it.
     event: u64,
-    /// Whether no record was handed out since it was moved, so that the next one has no predecessor.
+    /// Whether no record was returned since it was moved, so that the next one has no predecessor.
     fresh: bool,
 }
 
 /// The records of a partition that the readers of a group received.
 #[derive(Debug, Default)]
 struct Group {
-    handed: BTreeSet<i64>,
+    returned: BTreeSet<i64>,
     /// Whether a reader was moved while it read, so that skipped records are no loss.
     moved: bool,
 }
@@ -89,7 +89,7 @@ impl Readers<'_, '_> {
         }
     }
 
-    /// Ends a stretch. Returns whether a record was handed out in it.
+    /// Ends a stretch. Returns whether a record was returned in it.
     fn leave(&mut self, process: u32, partition: &TopicPartition) -> bool {
         let Some(cursor) = self.cursors.remove(&(process, partition.clone())) else { return false };
         if !cursor.fresh {
@@ -119,7 +119,7 @@ impl Readers<'_, '_> {
             };
             self.cursors.insert(key, cursor);
             if let Some(name) = self.index.groups.get(&event.process) {
-                self.groups.entry((name, record.partition.clone())).or_default().handed.insert(record.offset);
+                self.groups.entry((name, record.partition.clone())).or_default().returned.insert(record.offset);
             }
         }
     }
@@ -131,7 +131,7 @@ impl Readers<'_, '_> {
         if *offset < before.next {
             let rule = if within { Rule::IntNonmonotonicPoll } else { Rule::NonmonotonicPoll };
             let detail = format!(
-                "process {} was handed {value} at {partition}@{offset} when it stood at {}",
+                "process {} got {value} at {partition}@{offset} when its position was {}",
                 event.process, before.next
             );
             self.anomalies.push(Anomaly::new(rule, detail, [before.event, event.index]));
@@ -149,7 +149,7 @@ impl Readers<'_, '_> {
         let Some(cursor) = self.cursors.get(&(event.process, partition.clone())) else { return };
         if let Some((missed, known)) = self.index.first_between(partition, cursor.next, offset) {
             let detail = format!(
-                "process {} committed {partition}@{offset} when it stood at {}, before {} at {missed}",
+                "process {} committed {partition}@{offset} when its position was {}, before {} at {missed}",
                 event.process, cursor.next, known.value
             );
             self.anomalies.push(Anomaly::new(Rule::CommitAhead, detail, [cursor.event, event.index, known.event]));
@@ -162,14 +162,14 @@ impl Readers<'_, '_> {
         self.passed.extend(read.map(|((_, partition), cursor)| (partition, cursor)));
         self.losses();
         for ((name, partition), group) in self.groups.iter().filter(|(_, group)| !group.moved) {
-            let (Some(first), Some(last)) = (group.handed.first(), group.handed.last()) else { continue };
+            let (Some(first), Some(last)) = (group.returned.first(), group.returned.last()) else { continue };
             let Some(log) = self.index.logs.get(partition) else { continue };
             let first = *first.max(self.index.starts.get(partition).unwrap_or(first));
             if first >= *last {
                 continue;
             }
-            for (offset, known) in log.range(first..*last).filter(|(offset, _)| !group.handed.contains(*offset)) {
-                let detail = format!("group {name} never was handed {} at {partition}@{offset}", known[0].value);
+            for (offset, known) in log.range(first..*last).filter(|(offset, _)| !group.returned.contains(*offset)) {
+                let detail = format!("group {name} never got {} at {partition}@{offset}", known[0].value);
                 self.anomalies.push(Anomaly::new(Rule::GroupSkip, detail, [known[0].event]));
             }
         }
@@ -183,7 +183,7 @@ impl Readers<'_, '_> {
                 *place == partition && (cursor.from..cursor.next).contains(&offset)
             };
             if let Some((_, cursor)) = self.passed.iter().find(past) {
-                let detail = format!("{} was acknowledged at {partition}@{offset} and read by no one", send.value);
+                let detail = format!("{} was acknowledged at {partition}@{offset} and no reader got it", send.value);
                 let events = [send.invoked, acknowledged, cursor.event];
                 self.anomalies.push(Anomaly::new(Rule::LostWrite, detail, events));
             }
@@ -200,10 +200,10 @@ fn ends(history: &History, index: &Index<'_>, anomalies: &mut Vec<Anomaly>) {
         }
     }
     let finals: HashSet<u32> = finished.values().flatten().map(|(process, _, _)| *process).collect();
-    let mut handed: HashMap<u32, HashSet<&Value>> = HashMap::new();
+    let mut returned: HashMap<u32, HashSet<&Value>> = HashMap::new();
     for event in history.events().iter().filter(|event| finals.contains(&event.process)) {
         if let Body::Polled { records, .. } = &event.body {
-            handed.entry(event.process).or_default().extend(records.iter().map(|record| &record.value));
+            returned.entry(event.process).or_default().extend(records.iter().map(|record| &record.value));
         }
     }
     let mut unfinished: BTreeMap<TopicPartition, u64> = BTreeMap::new();
@@ -216,7 +216,7 @@ fn ends(history: &History, index: &Index<'_>, anomalies: &mut Vec<Anomaly>) {
         for (process, from, end) in readers {
             // Retention may have taken what is before the first offset.
             let covered = acknowledged < *end && offset.unwrap_or(0) >= *from;
-            let there = handed.get(process).is_some_and(|values| values.contains(send.value));
+            let there = returned.get(process).is_some_and(|values| values.contains(send.value));
             if covered && !there {
                 let detail = format!("{} was acknowledged and is not in {partition} in the end", send.value);
                 anomalies.push(Anomaly::new(Rule::Unseen, detail, [send.invoked, acknowledged, *end]));

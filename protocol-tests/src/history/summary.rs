@@ -24,8 +24,8 @@ pub struct Summary {
     pub slowest: Duration,
     /// The longest delay of a decision after its deadline.
     pub late: Duration,
-    /// Records that were handed out, duplicates included.
-    pub handed_out: u64,
+    /// Records that consumers returned, duplicates included.
+    pub returned: u64,
     /// Commits that took effect.
     pub commits: u64,
     /// Faults.
@@ -60,7 +60,7 @@ impl Summary {
                         summary.late = summary.late.max(event.at.saturating_sub(*deadline));
                     }
                 }
-                Body::Polled { records, .. } => summary.handed_out += u64::try_from(records.len()).unwrap_or(u64::MAX),
+                Body::Polled { records, .. } => summary.returned += u64::try_from(records.len()).unwrap_or(u64::MAX),
                 Body::Committed(super::CommitOutcome::Done) => summary.commits += 1,
                 Body::Forsaken(_) | Body::Retained { .. } | Body::Fault(_) => summary.faults += 1,
                 Body::Opened(_)
@@ -94,13 +94,13 @@ impl fmt::Display for Summary {
         write!(
             f,
             "{acknowledged} acknowledged, {not_written} not written, {in_doubt} in doubt ({}.{:03} %, {in_doubt_read} of \
-             them in the log); slowest decision {:.3} s, latest {:.3} s after its deadline; {} records handed out, {} \
+             them in the log); slowest decision {:.3} s, latest {:.3} s after its deadline; {} records returned, {} \
              commits, {} faults",
             share / 1_000,
             share % 1_000,
             self.slowest.as_secs_f64(),
             self.late.as_secs_f64(),
-            self.handed_out,
+            self.returned,
             self.commits,
             self.faults,
         )

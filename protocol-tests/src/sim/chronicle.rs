@@ -125,8 +125,8 @@ impl Chronicle {
         self.push(process, Body::Moved { partition, to });
     }
 
-    /// A consumer handed out a record.
-    pub(super) fn handed(&mut self, reader: usize, place: Place, offset: i64, number: u64) {
+    /// A consumer returned a record.
+    pub(super) fn returned(&mut self, reader: usize, place: Place, offset: i64, number: u64) {
         let (process, partition) = (self.readers[&reader], self.key(place));
         let seen = Seen { partition, offset, value: value(number) };
         self.push(process, Body::Polled { records: vec![seen], moved: Vec::new(), error: None });

@@ -254,11 +254,11 @@ impl Ghost {
     fn appended(&mut self, place: Place, stored: &mock::StoredRecord) {
         let offset = stored.offset;
         let Some(value) = stored.value.as_ref().and_then(|value| parse(value)) else {
-            return self.fail(|| format!("a record at {place:?}@{offset} that nobody sent"));
+            return self.fail(|| format!("a record at {place:?}@{offset} that no producer sent"));
         };
         let index = usize::try_from(value).unwrap_or(usize::MAX);
         let Some(record) = self.records.get_mut(index).filter(|record| record.place == place) else {
-            return self.fail(|| format!("record {value} is at {place:?}@{offset}, where nobody sent it"));
+            return self.fail(|| format!("record {value} is at {place:?}@{offset}, where no producer sent it"));
         };
         let shadow = self.logs.entry(place).or_default();
         let incarnation = shadow.incarnation;
@@ -567,7 +567,7 @@ impl Ghost {
         }
     }
 
-    /// A request is answered or lost. The sequences of a batch that was refused as too large may be sent with other bytes.
+    /// A request has a response or is lost. The sequences of a batch that was refused as too large may be sent with other bytes.
     pub(super) fn landed(&mut self, writer: usize, request: u64, too_large: &[Place]) {
         for Flight { place, stamp } in self.requests.remove(&(writer, request)).unwrap_or_default() {
             *self.in_flight.entry((writer, place)).or_default() -= 1;

@@ -37,7 +37,7 @@ pub(super) struct Link {
     pub(super) frames: FrameReader,
     pub(super) arrived: BytesMut,
     pub(super) timer: Option<u64>,
-    /// The broker asked for silence until then (KIP-219).
+    /// The broker throttles the client until then (KIP-219).
     pub(super) quiet_until: u64,
     /// The additional latency of this connection, in microseconds.
     drag: u64,

@@ -33,7 +33,7 @@ use super::setting::Odd;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Lane {
     Control,
-    /// Fetches of one line. Those of different lines do not wait for each other.
+    /// Fetches over one connection. Those over different connections do not wait for each other.
     Fetch(usize),
     Produce,
 }
@@ -50,7 +50,7 @@ impl Lane {
         match self {
             Self::Control => 0,
             Self::Produce => 1,
-            Self::Fetch(line) => 2 + line as u64,
+            Self::Fetch(index) => 2 + index as u64,
         }
     }
 }
@@ -186,7 +186,7 @@ impl Peer {
     pub(super) fn dialled(&mut self, ctx: &mut Context, broker: i32, lane: Lane) {
         let Some(slot) = self.slots.get_mut(&(broker, lane)).filter(|slot| slot.dialling) else { return };
         if ctx.net.clogged.contains(&(self.client, broker)) {
-            // No answer arrives; the attempt goes on.
+            // No response arrives; the attempt continues.
             return ctx.at(ctx.now + 2_000, Event::Dialled { client: self.client, broker, lane });
         }
         slot.dialling = false;

@@ -245,7 +245,7 @@ impl Reader {
             Next::Chunk(taken) => {
                 let often = ctx.setting.has(Fault::Corrupt);
                 if self.rng.u8(..3) == 0 || often && self.rng.bool() {
-                    // Meanwhile the driver goes on.
+                    // The driver continues meanwhile.
                     if often && !ctx.healed && ctx.setting.has(Fault::Recreate) && self.rng.u8(..3) == 0 {
                         let place = ctx.place(&TopicPartition::new(taken.topic.clone(), taken.partition));
                         ctx.trace.count("recreated while being read");
@@ -261,7 +261,7 @@ impl Reader {
                 let place = ctx.place(&key);
                 ctx.ghost.ended(self.number, place, offset);
             }
-            Next::Error(error) => self.complained(ctx, &error),
+            Next::Error(error) => self.reported_error(ctx, &error),
             Next::Reset(reset) => {
                 ctx.trace.count("reset reported");
                 let place = ctx.place(&TopicPartition { topic: reset.topic.clone(), partition: reset.partition });
@@ -272,7 +272,7 @@ impl Reader {
         self.core.handle_capacity(ctx.instant());
     }
 
-    fn complained(&mut self, ctx: &mut Context, error: &Error) {
+    fn reported_error(&mut self, ctx: &mut Context, error: &Error) {
         ctx.trace.count("error reported");
         ctx.trace.say(ctx.now, || format!("consumer {} says: {error}", self.number));
         if error.kind() == Kind::Truncated {
@@ -306,7 +306,7 @@ impl Reader {
         }
         match self.core.give_back(taken) {
             Returned::Delivered { end } => {
-                self.handed(ctx, place, &read);
+                self.returned(ctx, place, &read);
                 if let Some((key, offset)) = end {
                     let place = ctx.place(&key);
                     ctx.trace.count("end reported");
@@ -318,16 +318,16 @@ impl Reader {
         self.core.handle_capacity(ctx.instant());
     }
 
-    fn handed(&self, ctx: &mut Context, place: Place, read: &[(i64, Option<u64>)]) {
+    fn returned(&self, ctx: &mut Context, place: Place, read: &[(i64, Option<u64>)]) {
         for (offset, value) in read.iter().copied() {
             let (now, number) = (ctx.now, self.number);
             ctx.trace.say(now, || format!("consumer {number} reads {value:?} at {place:?}@{offset}"));
             ctx.trace.mix(&[offset.unsigned_abs(), value.unwrap_or(u64::MAX)]);
-            ctx.ghost.handed(number, place, offset, value);
+            ctx.ghost.returned(number, place, offset, value);
         }
     }
 
-    /// A batch cannot be read. The records before it are handed out, unless the partition has moved on.
+    /// A batch cannot be read. The records before it are returned, unless the partition has moved on.
     fn unreadable(
         &mut self,
         ctx: &mut Context,
@@ -341,8 +341,8 @@ impl Reader {
         ctx.trace.count("unreadable");
         match error {
             Some((error, after)) => {
-                self.handed(ctx, place, read);
-                self.complained(ctx, &error);
+                self.returned(ctx, place, read);
+                self.reported_error(ctx, &error);
                 if self.rng.u8(..4) == 0 && !ctx.healed {
                     self.seek_to(ctx, place, &Start::Offset(after));
                 }
@@ -397,7 +397,7 @@ impl Reader {
         self.check(ctx);
     }
 
-    /// Compares the core's positions with the records that it handed out.
+    /// Compares the core's positions with the records that it returned.
     fn check(&mut self, ctx: &mut Context) {
         let held = self.held.as_ref().map(|taken| (&taken.topic, taken.partition));
         for place in ctx.places().collect::<Vec<_>>() {
@@ -463,7 +463,7 @@ impl Reader {
             Tag::Find(operation) => self.located(ctx, peer, operation, answer),
             Tag::Metadata => peer.refreshed(ctx, answer),
             Tag::Operation(operation) => self.operated(ctx, operation, answer),
-            Tag::Identity => ctx.ghost.fail(|| "a consumer asked for an identity".to_owned()),
+            Tag::Identity => ctx.ghost.fail(|| "a consumer requested an identity".to_owned()),
         }
     }
 
@@ -543,7 +543,7 @@ impl Reader {
         let moved = answer.as_ref().is_ok_and(moved);
         if !moved && let Ok(response) = answer {
             let Some(operation) = self.operations.remove(&number) else { return };
-            ctx.trace.count("coordinator answered");
+            ctx.trace.count("coordinator responded");
             if let Some(tag) = operation.core {
                 self.core.handle_response(ctx.instant(), tag, Ok(response));
             }
@@ -571,7 +571,7 @@ impl Reader {
 
     // The end.
 
-    /// Whether all records were handed out.
+    /// Whether all records were returned.
     pub(super) fn is_done(&self, ctx: &Context) -> bool {
         if self.config.until_end {
             return self.core.is_finished();

@@ -34,18 +34,18 @@ pub(super) struct Follow {
     settled: usize,
     /// The next offset; unknown until the consumer has found where to begin.
     position: Option<i64>,
-    /// The record that was handed out last, unless the position has moved since.
+    /// The record that was returned last, unless the position has moved since.
     last: Option<u64>,
 }
 
-/// Whether a consumer is to be handed a record.
+/// Whether a consumer has to return a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Visibility {
-    /// It must be.
+    /// It has to.
     Must,
-    /// It may be, or not: compaction took it, or its transaction ended in two ways.
+    /// It may, or not: compaction took it, or its transaction ended in two ways.
     May,
-    /// It must not be.
+    /// It must not.
     Never,
 }
 
@@ -66,7 +66,7 @@ impl Asked {
 }
 
 impl Ghost {
-    /// Whether a consumer is to be handed a record that is, or was, at an offset.
+    /// Whether a consumer has to return a record that is, or was, at an offset.
     fn visibility(&self, reader: usize, value: u64, incarnation: u32, offset: i64) -> Visibility {
         let Some(record) = self.records.get(usize::try_from(value).unwrap_or(usize::MAX)) else {
             return Visibility::Never;
@@ -82,7 +82,7 @@ impl Ghost {
         }
     }
 
-    /// The records that a consumer may have been handed before this one; `None` is the beginning of the log.
+    /// The records that a consumer may have returned before this one; `None` is the beginning of the log.
     fn before(&self, reader: usize, placing: &Placing) -> Vec<Option<(i64, u64)>> {
         let mut all = Vec::new();
         let mut before = placing.before;
@@ -103,7 +103,7 @@ impl Ghost {
         all
     }
 
-    /// Whether a consumer may go from one offset to another without being handed anything.
+    /// Whether a consumer may go from one offset to another without a record in between.
     fn passes(&self, reader: usize, place: Place, from: i64, to: i64) -> bool {
         let Some(shadow) = self.logs.get(&place) else { return false };
         let cut = self.follows.get(&(reader, place)).is_none_or(|follow| follow.breaks != shadow.breaks);
@@ -144,7 +144,7 @@ impl Ghost {
         self.follows.insert((reader, place), follow);
     }
 
-    /// Checks the consumer's position after the records that it handed out.
+    /// Checks the consumer's position after the records that it returned.
     pub(super) fn position(&mut self, reader: usize, place: Place, reported: Option<i64>) {
         let Some(follow) = self.follows.get(&(reader, place)) else { return };
         match (follow.position, reported) {
@@ -162,7 +162,7 @@ impl Ghost {
                 }
             }
             (Some(known), reported) => {
-                self.fail(|| format!("consumer {reader} handed out up to {known} of {place:?} and is at {reported:?}"));
+                self.fail(|| format!("consumer {reader} returned up to {known} of {place:?} and is at {reported:?}"));
             }
         }
     }
@@ -175,7 +175,7 @@ impl Ghost {
         !shadow.exists || follow.absences != shadow.absences
     }
 
-    /// A consumer went on to an offset, and was handed nothing.
+    /// A consumer moved on to an offset without a record.
     fn passed(&mut self, reader: usize, place: Place, to: i64) {
         if let Some(follow) = self.follows.get_mut(&(reader, place)) {
             follow.position = Some(to);
@@ -217,18 +217,18 @@ impl Ghost {
         }
     }
 
-    /// A record is handed out.
-    pub(super) fn handed(&mut self, reader: usize, place: Place, offset: i64, value: Option<u64>) {
+    /// A consumer returned a record.
+    pub(super) fn returned(&mut self, reader: usize, place: Place, offset: i64, value: Option<u64>) {
         let Some(value) = value else {
-            return self.fail(|| format!("consumer {reader} handed out what nobody wrote, at {place:?}@{offset}"));
+            return self.fail(|| format!("consumer {reader} returned what no producer wrote, at {place:?}@{offset}"));
         };
         let Some(record) = self.records.get(usize::try_from(value).unwrap_or(usize::MAX)) else {
-            return self.fail(|| format!("consumer {reader} handed out record {value}, which does not exist"));
+            return self.fail(|| format!("consumer {reader} returned record {value}, which does not exist"));
         };
         let open = record.transaction.is_some_and(|open| open.fate == Fate::Open && !open.wavered);
         let early = open && self.committed_only.contains(&reader);
         if record.transaction.is_none() {
-            self.chronicle.handed(reader, place, offset, value);
+            self.chronicle.returned(reader, place, offset, value);
         }
         let was_at = record.place;
         let here: Vec<Placing> = record.placings.iter().filter(|placing| placing.offset == offset).copied().collect();
@@ -237,19 +237,19 @@ impl Ghost {
             |placing: &Placing| self.visibility(reader, value, placing.incarnation, offset) == Visibility::Never;
         if early || !here.is_empty() && here.iter().all(never) {
             return self.fail(|| {
-                format!("consumer {reader} handed out record {value} at {place:?}@{offset}, which is not committed")
+                format!("consumer {reader} returned record {value} at {place:?}@{offset}, which is not committed")
             });
         }
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
         let (last, position) = (follow.last.replace(value), follow.position.replace(offset + 1));
         if was_at != place || befores.is_empty() {
             return self.fail(|| {
-                format!("consumer {reader} handed out record {value} at {place:?}@{offset}, where it never was")
+                format!("consumer {reader} returned record {value} at {place:?}@{offset}, where it never was")
             });
         }
         let Some(position) = position else {
             return self
-                .fail(|| format!("consumer {reader} handed out {place:?}@{offset} before it knew where to begin"));
+                .fail(|| format!("consumer {reader} returned {place:?}@{offset} before it knew where to begin"));
         };
         let follows = befores.iter().any(|before| match (last, before) {
             (Some(last), Some((_, before))) => last == *before,
@@ -260,7 +260,7 @@ impl Ghost {
         if offset < position || !follows {
             self.fail(|| {
                 format!(
-                    "consumer {reader} at {position} of {place:?} (after record {last:?}) handed out record {value} at \
+                    "consumer {reader} at {position} of {place:?} (after record {last:?}) returned record {value} at \
                      {offset}, before which there was {befores:?}"
                 )
             });
@@ -303,7 +303,7 @@ impl Ghost {
         }
     }
 
-    /// Whether the consumer has handed out all records.
+    /// Whether the consumer has returned all records.
     pub(super) fn is_at_end(&self, reader: usize, place: Place) -> bool {
         let Some(end) = self.logs.get(&place).filter(|shadow| shadow.exists).map(|shadow| shadow.end) else {
             return true;

@@ -55,7 +55,7 @@ kinds! {
         CutInside = "cut-inside",
         /// A response comes much later; those behind it wait.
         Delay = "delay",
-        /// A request is answered with an error code and has no effect.
+        /// A request gets an error code and has no effect.
         ErrorCode = "error-code",
         /// Partitions forget producers that are idle.
         Expiry = "expiry",
@@ -87,7 +87,7 @@ kinds! {
         WallClock = "wall-clock",
         /// A response has another correlation id.
         WrongCorrelation = "wrong-correlation",
-        /// A request takes effect and is answered with an error code.
+        /// A request takes effect and gets an error code.
         ErrorAfter = "error-after",
         /// Other producers write transactions, which commit or abort.
         Transactions = "transactions",

@@ -355,7 +355,7 @@ impl Writer {
         for index in first..first + count {
             let known = self.tickets.get(&ticket).and_then(|ticket| ticket.values.get(index as usize)).copied();
             let Some(value) = known else {
-                return ctx.ghost.fail(|| format!("producer {} decides what nobody wrote", self.number));
+                return ctx.ghost.fail(|| format!("producer {} decides a record that it never wrote", self.number));
             };
             let said = match outcome {
                 Outcome::Acknowledged { base_offset, .. } => {

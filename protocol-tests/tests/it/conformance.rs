@@ -101,7 +101,7 @@ fn make<U: TryFrom<Vec<u8>>>(peer: &mut Peer, topic: &str, partitions: i32) -> U
         let led = topic.partitions.iter().filter(|partition| partition.leader_id == BrokerId(1)).count();
         if topic.error_code == 0 && led == usize::try_from(partitions).expect("small") {
             let Ok(id) = U::try_from(topic.topic_id.into_bytes().to_vec()) else { panic!("16 bytes") };
-            lead(peer, &topic.name.clone().expect("asked for by name"), partitions);
+            lead(peer, &topic.name.clone().expect("requested by name"), partitions);
             return id;
         }
         std::thread::yield_now();

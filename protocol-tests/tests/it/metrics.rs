@@ -74,7 +74,7 @@ async fn producer_counts_records_batches_requests_and_outcomes() {
 
     let connections = of(&metrics, Purpose::Produce);
     let [connection] = connections[..] else { panic!("one broker: {metrics:?}") };
-    // The set-up asks for versions once.
+    // The set-up requests versions once.
     assert_eq!((connection.requests, connection.responses, connection.in_flight), (5, 5, 0));
     assert_eq!((connection.connects, connection.connect_failures, connection.disconnects), (1, 0, 0));
     assert_eq!((connection.latency.count, connection.timeouts), (4, 0));
@@ -188,7 +188,7 @@ async fn producer_counts_expired_records_and_epochs() {
     assert_eq!((counted.expired, counted.not_written, counted.maybe_written, counted.epoch_bumps), (1, 1, 0, 1));
     assert!(counted.retries >= 1, "{counted:?}");
     server.with(|mock| mock.inject(PRODUCE, Fault::Swallowed, u32::MAX));
-    producer.send(Record::to("t").value("v")).await.expect_err("nobody responds");
+    producer.send(Record::to("t").value("v")).await.expect_err("no broker responds");
     let counted = client.metrics().producers.remove(0);
     assert_eq!((counted.expired, counted.not_written, counted.maybe_written), (2, 1, 1));
 }

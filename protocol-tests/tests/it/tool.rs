@@ -184,7 +184,7 @@ fn unreachable_brokers_are_named_with_the_remedy() {
         (&http, &[&http, "HTTP", "give the port of a Kafka listener"]),
         (&tls, &[&tls, "TLS", "encrypted"]),
         (&ssh, &[&ssh, "SSH", "give the port of a Kafka listener"]),
-        (&silent, &[&silent, "no Kafka broker answered", "check that the port is a Kafka listener"]),
+        (&silent, &[&silent, "no Kafka broker responded", "check that the port is a Kafka listener"]),
         (&noise, &[&noise]),
     ];
     for (brokers, parts) in cases {
@@ -460,7 +460,7 @@ fn closed_standard_output_ends_the_tool_quietly() {
         &["topics", "list"],
     ] {
         let mut child = spawn(&[&["-b", &mock.brokers], command].concat());
-        // The reader of the pipe is gone before anything is written.
+        // The reader of the pipe has closed it before anything is written.
         drop(child.stdout.replace(tempfile_pipe()));
         let mut stdin = child.stdin.take().expect("a pipe");
         let input = if command[0] == "produce" { "a\n".repeat(50_000) } else { String::new() };

@@ -180,7 +180,7 @@ async fn consume(common: &Common, options: &PerfOptions) -> Result<Summary, Fail
     consumer.close().await?;
     if read < options.records {
         return Err(Failure::Failed(format!(
-            "the topic has only {read} records; --records asked for {}",
+            "the topic has only {read} records; --records requested {}",
             options.records
         )));
     }

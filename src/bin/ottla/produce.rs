@@ -259,7 +259,7 @@ impl<'a> Run<'a> {
 
     fn flush(&mut self) {
         if self.report.as_mut().is_some_and(|report| report.flush().is_err()) {
-            // The reader of the report went away; sending goes on.
+            // The report's reader has closed its end; sending continues.
             self.report = None;
         }
     }

@@ -97,7 +97,7 @@ async fn connections_to_brokers_that_left_are_dropped() {
     assert_eq!(connections.count(), 1, "without known brokers, the bootstrap addresses are used");
     for (id, lane) in [
         (1, ConnectionKind::General),
-        (1, ConnectionKind::Fetch { reader: 1, line: 0 }),
+        (1, ConnectionKind::Fetch { reader: 1, index: 0 }),
         (2, ConnectionKind::Produce),
         (3, ConnectionKind::General),
     ] {

@@ -77,7 +77,7 @@ pub(super) const FAMILIES: &[Family] = &[
     refused("topics are named, not matched by a pattern", &["topic.blacklist"]),
     refused("there are no interceptors yet", &["interceptor.classes", "interceptors", "plugin.library.paths"]),
     refused("values are not looked up elsewhere", &["config.providers"]),
-    refused("the client always asks brokers for their versions", &["api.version.request"]),
+    refused("the client always requests the versions that brokers support", &["api.version.request"]),
     refused("it takes code, not text: see the builders and `Connector`", &[
         "builtin.features", "enabled_events", "error_cb", "throttle_cb", "stats_cb", "log_cb", "background_event_cb",
         "socket_cb", "connect_cb", "closesocket_cb", "open_cb", "resolve_cb", "opaque", "default_topic_conf",

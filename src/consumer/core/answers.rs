@@ -45,7 +45,7 @@ impl ConsumerCore {
     pub(super) fn stored(&mut self, now: Instant, asked: Vec<Asked>, response: &OffsetFetchResponse) {
         let group = self.config.group.as_deref().and_then(|group| response.group(group));
         let refused = group.and_then(|group| group.error);
-        // A group that nobody has used has committed nothing; Kafka says so of each partition, other brokers of the group.
+        // A group that was never used has committed nothing. Kafka reports that for each partition, other brokers for the group.
         if refused == Some(Code::GroupIdNotFound) {
             for asked in asked {
                 let generation = self.generation();
@@ -76,7 +76,12 @@ impl ConsumerCore {
             let generation = self.generation();
             let Some(partition) = self.answered(&asked, Partition::awaits_stored) else { continue };
             match found.get(&asked.slot) {
-                None => self.partition_failed(now, asked.slot, Code::UnknownServerError, "no committed offset came"),
+                None => self.partition_failed(
+                    now,
+                    asked.slot,
+                    Code::UnknownServerError,
+                    "the response has no committed offset",
+                ),
                 // Version 1 reports an unknown group for each partition.
                 Some(FetchedOffset { error: Some(Code::GroupIdNotFound), .. }) => partition.start_otherwise(generation),
                 Some(FetchedOffset { error: Some(code), .. }) => {
@@ -90,10 +95,10 @@ impl ConsumerCore {
         }
     }
 
-    /// Takes whether a new leader has the records that were read from the last one (KIP-320).
+    /// Handles the end of an epoch: whether a new leader has the records that were read from the last one (KIP-320).
     ///
     /// The fetch position is validated. Where the leader has less, the queued records are dropped and the returned position
-    /// is validated; only where that is lost too, records that were read are gone from the log.
+    /// is validated; if that is beyond the end as well, records that were returned have been removed from the log.
     pub(super) fn validated(&mut self, now: Instant, asked: &[Asked], response: &OffsetForLeaderEpochResponse) {
         let policy = self.config.reset;
         for asked in asked {
@@ -102,7 +107,12 @@ impl ConsumerCore {
             let key = partition.key();
             let topics = response.topics.iter().filter(|topic| topic.name == key.topic);
             match topics.flat_map(|topic| &topic.partitions).find(|end| end.index == key.partition) {
-                None => self.partition_failed(now, asked.slot, Code::UnknownServerError, "no end of the epoch came"),
+                None => self.partition_failed(
+                    now,
+                    asked.slot,
+                    Code::UnknownServerError,
+                    "the response has no end of the epoch",
+                ),
                 Some(EpochEnd { error: Some(code), .. }) => {
                     self.partition_failed(now, asked.slot, *code, "could not validate the position");
                 }
@@ -111,7 +121,7 @@ impl ConsumerCore {
         }
     }
 
-    /// The broker is too old to be asked.
+    /// The broker is too old for OffsetForLeaderEpoch requests.
     pub(super) fn cannot_validate(&mut self, asked: &[Asked]) {
         for asked in asked {
             if let Some(partition) = self.answered(asked, Partition::awaits_validation) {

@@ -28,7 +28,7 @@ impl ConsumerCore {
         self.plan(now);
     }
 
-    /// Reads these partitions too. One that is read already goes on where it is.
+    /// Reads these partitions too. A partition that is read already continues at its position.
     pub fn assign_partitions(&mut self, now: Instant, partitions: impl IntoIterator<Item = TopicPartition>) {
         let start = self.config.start.clone();
         for key in partitions {
@@ -145,7 +145,7 @@ impl ConsumerCore {
     /// Adds the partitions of topics that are read whole.
     pub(super) fn find_partitions(&mut self) {
         for added in self.subscription.update(&self.snapshot) {
-            // One that was named by itself before its whole topic was goes on where it is.
+            // A partition that was assigned before its whole topic was continues at its position.
             let is_known = self.slots.find(&added.key.topic, added.key.partition).is_some();
             if is_known || added.is_late && self.config.until_end {
                 continue;

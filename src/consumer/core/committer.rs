@@ -370,7 +370,7 @@ impl Committer {
         }
     }
 
-    /// There is no response: the coordinator was not found or not reached, or did not answer.
+    /// There is no response: the coordinator was not found or not reached, or did not respond.
     fn attempt_failed(&mut self, now: Instant, sent: Vec<Sent>, error: &Error) {
         let is_final = match error.code().map(Code::commit_recovery) {
             Some(recovery) => matches!(recovery, CommitRecovery::Fail | CommitRecovery::Fenced),

@@ -39,7 +39,7 @@ pub struct Config {
     pub patience: Duration,
     /// How long a topic may be unknown before the caller is notified.
     pub topic_patience: Duration,
-    /// How long to read from a replica before asking the leader again.
+    /// How long to read from a replica before fetching from the leader again.
     pub replica_lease: Duration,
     /// Where jitter comes from.
     pub seed: u64,

@@ -1,4 +1,4 @@
-//! Decides what a failure calls for: asking who leads, trying again later, reporting it.
+//! Decides the reaction to a failure: request metadata, retry later, or report it.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::error::Kind;
 const ERRORS_MAX: usize = 16;
 
 impl ConsumerCore {
-    /// A broker answered with an error code for one partition.
+    /// A broker responded with an error code for one partition.
     pub(super) fn partition_failed(&mut self, now: Instant, slot: usize, code: Code, what: &str) {
         if code.is_stale_metadata() {
             self.want_metadata(slot);

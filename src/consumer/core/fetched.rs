@@ -72,7 +72,7 @@ impl ConsumerCore {
             };
             for partition in topic.partitions {
                 let Some(slot) = self.slots.find(&name, partition.index) else { continue };
-                // Partitions that were not requested, and second answers about one, do not count.
+                // Partitions that were not requested, and second results for one, do not count.
                 let sent = self.nodes.get_mut(&id).and_then(|node| node.connections[at].session.take_sent(slot));
                 let Some(sent) = sent else { continue };
                 moved |= self.partition_fetched(now, id, slot, &sent, partition, &response.nodes);
@@ -81,7 +81,7 @@ impl ConsumerCore {
         self.slow_down(now, id, at, moved || waited >= self.config.fetch_wait_max / 2);
     }
 
-    /// Brokers wait until there is something to say. One that does not is not asked over and over.
+    /// Brokers hold a fetch until there is something to return. A broker that does not is fetched from less often.
     fn slow_down(&mut self, now: Instant, id: i32, connection: usize, is_fine: bool) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let connection = &mut node.connections[connection];
@@ -100,7 +100,8 @@ impl ConsumerCore {
         connection.session.refused(code);
         self.counters.sessions_lost += u64::from(was_incremental);
         tracing::debug!(target: "ottla::consumer", broker = id, %code, "fetch session lost");
-        // A broker forgets sessions when it has too many; one that forgets a session it never had is asked less often.
+        // A broker forgets sessions when it has too many; a broker that reports a lost session where it had none is fetched from
+        // less often.
         if code == Code::FetchSessionIdNotFound && was_incremental {
             return;
         }
@@ -116,7 +117,7 @@ impl ConsumerCore {
         }
     }
 
-    /// Takes what a response says of one partition. Returns whether anything came of it.
+    /// Handles the result for one partition. Returns whether it changed anything.
     fn partition_fetched(
         &mut self,
         now: Instant,
@@ -152,7 +153,7 @@ impl ConsumerCore {
             // A follower may be behind, or have less of the log: only the leader knows what is in range.
             Code::OffsetOutOfRange if from_follower => {}
             Code::OffsetOutOfRange => {
-                // Put right at once, unless that did not help: a log that no offset fits is asked about ever more rarely.
+                // Retried at once the first time, then with growing pauses: no offset may fit the log.
                 let again = partition.retry.has_failed();
                 partition.retry.failed(now, &mut self.rng, self.config.patience);
                 if !again {
@@ -208,8 +209,8 @@ impl ConsumerCore {
 
     /// The leader refers to a replica that cannot be used, and brings no records itself.
     ///
-    /// It may have restarted, so metadata is asked for, and the leader again after a pause. If it still refers to that
-    /// replica, it is asked without a rack, which makes Kafka's `RackAwareReplicaSelector` choose the leader.
+    /// It may have restarted, so metadata is requested, and the leader is fetched from after a pause. If it still refers to that
+    /// replica, fetches to it carry no rack, which makes Kafka's `RackAwareReplicaSelector` choose the leader.
     fn avoid_replica(&mut self, now: Instant, leader: i32, slot: usize, replica: i32) {
         let patience = self.config.patience;
         let Some(partition) = self.slots.get_mut(slot) else { return };

@@ -46,7 +46,7 @@ impl ConsumerCore {
         }
     }
 
-    /// Asks over a free connection for what is not asked for over the other.
+    /// Sends a fetch over a free connection, for the partitions that the other one does not fetch.
     fn fetch(&mut self, now: Instant, id: i32, at: usize, share: usize) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let mut wanted: Vec<(usize, &TopicPartition, Entry)> = Vec::new();
@@ -106,7 +106,7 @@ impl ConsumerCore {
                 index: partition.key().partition,
                 current_leader_epoch: partition.leader_epoch(),
                 fetch_offset: partition.fetch().offset,
-                // As Java's consumer: a truncated log is found by asking for the end of the epoch.
+                // As Java's consumer: a truncated log is detected by the end of the epoch.
                 last_fetched_epoch: None,
                 log_start_offset: -1,
                 partition_max_bytes: partition.bytes_max(),

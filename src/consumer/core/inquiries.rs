@@ -36,7 +36,7 @@ impl Target {
     }
 }
 
-/// Partitions to ask about, by slot, each leader's apart.
+/// The slots of partitions to send requests about, by leader.
 #[derive(Default)]
 struct Inquiries {
     stored: Vec<usize>,
@@ -152,7 +152,7 @@ impl ConsumerCore {
         self.actions.push_back(Action::EpochEnd { node, tag, request: OffsetForLeaderEpochRequest { topics } });
     }
 
-    /// Groups what a request says of each partition by topic. `describe` is given the place among `slots` as well.
+    /// Groups the entries of a request by topic. `describe` also takes the index in `slots`.
     fn topics_of_slots<T>(
         &self,
         slots: &[usize],

@@ -60,7 +60,7 @@ impl ConsumerCore {
         let Some(partition) = self.slots.get_mut(slot) else { return };
         let TopicPartition { topic, partition: index } = partition.key();
         let Some(topic) = self.snapshot.topic(topic).filter(|topic| topic.error.is_none()) else {
-            // A topic that is not there is asked for and reported as a whole.
+            // A missing topic is requested and reported as a whole.
             return partition.retry.wait(now + self.config.topic_patience);
         };
         let count = topic.partitions.len();

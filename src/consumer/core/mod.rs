@@ -95,7 +95,7 @@ pub struct ConsumerCore {
     generations: u64,
     errors: VecDeque<Error>,
     actions: VecDeque<Action>,
-    /// Topics that metadata is to be asked for.
+    /// Topics whose metadata is to be requested.
     stale: BTreeSet<TopicName>,
     refresh: RetryState,
     missing: BTreeMap<TopicName, RetryState>,

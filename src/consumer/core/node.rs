@@ -1,8 +1,8 @@
 //! A broker that is fetched from, over two connections.
 //!
-//! A broker answers the requests of one connection in order and may take its time with each response. Fetches go over the
+//! A broker processes the requests of one connection in order and may hold each response. Fetches go over the
 //! first connection. A partition that changes while that one waits for a response, because its position was moved or it was
-//! resumed or found, goes over the second at once, so that no partition waits for another's silence. Each connection has a
+//! resumed or found, goes over the second at once, so that no partition waits for another one's response. Each connection has a
 //! session of its own, and a partition is in one of them at a time.
 
 use std::collections::BTreeSet;
@@ -19,17 +19,17 @@ use crate::metadata::Snapshot;
 pub(super) struct Node {
     pub(super) connections: [FetchConnection; CONNECTIONS],
     pub(super) retry: RetryState,
-    /// Partitions that a fetch from it would be of use for.
+    /// The number of partitions to fetch from it.
     pub(super) wanted: usize,
     /// Bytes of its partitions that are queued.
     pub(super) held: usize,
     /// Partitions that may have changed since they were last compared with what was requested.
     pub(super) changed: BTreeSet<usize>,
-    /// It refers to a replica that cannot be used, so it is asked without the rack.
+    /// It refers to a replica that cannot be used, so fetches to it carry no rack.
     pub(super) without_rack: Option<WithoutRack>,
 }
 
-/// For how long a leader is asked without the rack, and because of which replica.
+/// How long fetches to a leader carry no rack, and the replica that caused it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WithoutRack {
     pub(super) replica: i32,
@@ -103,7 +103,7 @@ impl Node {
         changed
     }
 
-    /// Decides over which connection a partition goes, if it wants a fetch. Returns whether this one has to name it.
+    /// Chooses the connection for a partition to be fetched. Returns whether the request of this connection has to name it.
     pub(super) fn place(&mut self, connection: usize, slot: usize, wanted: Option<&Entry>) -> bool {
         let [first, second] = &mut self.connections;
         let (this, other) = if connection == 0 { (first, second) } else { (second, first) };

@@ -1,7 +1,7 @@
-//! Which partitions need attention: sets and counters that follow every change of a partition, so that nobody walks over all.
+//! The partitions that need attention: sets and counters that follow every change of a partition, so that no event walks over all.
 //!
-//! Whoever changes a partition takes it from [`Slots`](super::slots::Slots) by `get_mut`, which notes its slot. [`ConsumerCore::reindex`] compares each
-//! noted partition with what is registered of it, and moves it between the sets.
+//! Code that changes a partition takes it from [`Slots`](super::slots::Slots) by `get_mut`, which notes its slot.
+//! [`ConsumerCore::reindex`] compares each noted partition with what is registered of it, and moves it between the sets.
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
@@ -47,7 +47,8 @@ pub(super) struct Registered {
 }
 
 impl Registered {
-    /// The registration that fits the state of a partition. A partition without a leader stays with the broker that its records came from.
+    /// The registration that fits the state of a partition. A partition without a leader stays with the broker that its records
+    /// came from.
     fn of(partition: &Partition, before: &Self) -> Self {
         let source = partition.source();
         Self {
@@ -87,7 +88,7 @@ impl Schedule {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// Partitions that something is to be asked about.
+    /// Partitions that a request is to be sent about.
     pub(super) fn due(&self) -> impl Iterator<Item = usize> {
         self.due.iter().copied()
     }

@@ -100,12 +100,12 @@ impl Session {
         plan
     }
 
-    /// Whether the next request asks for nothing unless it names more.
+    /// Whether the next request fetches nothing unless it names more.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether the partition was last sent just so.
+    /// Whether the partition was last sent with this entry.
     pub(super) fn has(&self, slot: usize, entry: &Entry) -> bool {
         let sent = self.entries.get(&slot).or_else(|| self.leaving.get(&slot));
         sent.is_some_and(|sent| sent.entry == *entry)
@@ -153,7 +153,7 @@ impl Session {
     pub(super) fn answered(&mut self, id: i32, answered: usize, throttled: bool) -> bool {
         self.responses += 1;
         if self.epoch == INITIAL {
-            // A throttled broker answers nothing, and opens no session.
+            // A throttled response is empty, and opens no session.
             if answered != self.named && !(answered == 0 && throttled) {
                 self.failed();
                 return false;
@@ -182,12 +182,12 @@ impl Session {
         }
     }
 
-    /// Nobody knows what the broker has. The next request is full, and ends the session it names.
+    /// The session of the broker is unknown. The next request is full, and ends the session it names.
     pub(super) fn failed(&mut self) {
         self.epoch = INITIAL;
     }
 
-    /// Whether the next request asks for everything.
+    /// Whether the next request names every partition.
     pub(super) fn is_full(&self) -> bool {
         self.epoch == INITIAL
     }

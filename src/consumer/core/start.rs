@@ -1,4 +1,4 @@
-//! Where reading starts, and where it goes on when a position is no longer in the log.
+//! The start of reading, and the reset of a position that is no longer in the log.
 
 use crate::types::TopicName;
 
@@ -77,7 +77,7 @@ pub struct Reset {
     pub partition: i32,
     /// The position that was given up.
     pub from: i64,
-    /// Where reading goes on.
+    /// The offset at which reading continues.
     pub to: i64,
     /// Why.
     pub reason: &'static str,

@@ -72,7 +72,7 @@ fn describe(
     }
     call.refused()?;
     if asked.resource_name.is_empty() {
-        // Nobody has set anything for all brokers.
+        // No setting was made for all brokers.
         return Ok(Vec::new());
     }
     if asked.resource_name.parse() != Ok(call.broker) {

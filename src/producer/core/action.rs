@@ -1,4 +1,4 @@
-//! The actions that the core asks of its driver, and their names for batches and partitions.
+//! The actions that the core requests from its driver, and their names for batches and partitions.
 
 use crate::producer::core::Outcome;
 use crate::record::ClosedBatch;
@@ -32,7 +32,7 @@ pub struct Entry {
 /// An action for the driver.
 #[derive(Debug)]
 pub enum Action<T> {
-    /// Report the outcome of these records to whoever holds the ticket, and give their bytes back to the budget.
+    /// Report the outcome of these records to the holder of the ticket, and give their bytes back to the budget.
     Complete { ticket: T, first: u32, count: u32, whole: bool, outcome: Outcome, bytes: usize },
     /// A broker named the new leader (KIP-951): answer by `handle_metadata` if that is news.
     Hint { topic: TopicName, partition: i32, leader: Leader, nodes: Vec<Node> },

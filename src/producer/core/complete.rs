@@ -79,7 +79,7 @@ impl<T: Clone> ProducerCore<T> {
         let mut expired = Vec::new();
         while partition.ready.front().is_some_and(|batch| batch.deadline <= now) {
             let Some(batch) = partition.ready.pop_front() else { break };
-            // Its sequences were given out, and no broker will see them.
+            // Its sequences were assigned, and no broker will see them.
             partition.hole |= batch.stamp.is_some();
             expired.push(batch);
         }

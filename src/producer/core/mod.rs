@@ -64,7 +64,7 @@ use crate::types::TopicName;
 /// Requests in flight to one broker.
 const REQUESTS_MAX: usize = 5;
 
-/// The producer's decisions. `T` is whatever the caller wants back for a batch.
+/// The producer's decisions. `T` is the caller's own value, returned with each batch.
 pub struct ProducerCore<T> {
     settings: Settings,
     mode: Mode,
@@ -154,7 +154,7 @@ impl<T: Clone> ProducerCore<T> {
         state.partitioner.partition(key, &known, &mut self.rng)
     }
 
-    /// The acknowledgements that requests ask for, as the wire has them.
+    /// The `acks` field of requests, as on the wire.
     pub fn acks(&self) -> i16 {
         self.settings.acks
     }

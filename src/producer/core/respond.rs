@@ -339,7 +339,7 @@ impl<T: Clone> ProducerCore<T> {
     }
 }
 
-/// The place in a response at which the last partition was found. Brokers answer in the order of the request, so the next one is
+/// The place in a response at which the last partition was found. Brokers respond in the order of the request, so the next one is
 /// most often right behind it, and a response of a thousand partitions is walked once.
 #[derive(Default)]
 struct Places {

@@ -12,9 +12,9 @@ use crate::types::TopicName;
 pub(super) struct Topic {
     pub(super) name: TopicName,
     pub(super) known: Arc<metadata::Topic>,
-    /// The id before, by which requests that are on their way are answered.
+    /// The former id. Responses to requests in flight still carry it.
     pub(super) former_id: TopicId,
-    /// Grows when the name turns out to stand for another topic, whose logs know none of our sequences.
+    /// Increases when the topic was recreated: the new logs have none of our sequences.
     pub(super) incarnation: u32,
     pub(super) partitioner: Box<dyn Partitioner>,
     /// Partitions with a leader; empty if all have one.
@@ -26,7 +26,7 @@ pub(super) struct Topic {
     pub(super) ratio: Ratio,
     /// A refresh is among the actions.
     pub(super) refreshing: bool,
-    /// Partitions without a leader ask for metadata again at this time, all together.
+    /// Metadata is requested again at this time, for all partitions without a leader.
     pub(super) asks_again_at: Option<Instant>,
 }
 

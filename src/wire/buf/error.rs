@@ -37,7 +37,7 @@ pub enum DecodeError {
     Varint,
     /// The reason that `kafka-protocol` gave, or that a request does not fit the version.
     Message(String),
-    /// This client does not speak the version.
+    /// This client does not support the version.
     Version(i16),
 }
 

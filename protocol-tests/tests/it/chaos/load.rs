@@ -365,7 +365,7 @@ fn padded(value: &str) -> String {
     format!("{value} {}", "x".repeat(weight))
 }
 
-/// The value of a record. A damaged one becomes a value that nobody sent.
+/// The value of a record. A damaged one becomes a value that was never sent.
 pub(super) fn value_of(bytes: &[u8]) -> Value {
     let text = String::from_utf8_lossy(bytes);
     match text.split_once(' ') {

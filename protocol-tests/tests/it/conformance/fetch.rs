@@ -178,7 +178,7 @@ fn fetch_sessions_behave_as_in_kafka() {
             step(peer, "reopened", some(5), 0);
             step(peer, "ended", base(), -1);
             step(peer, "after the end", base(), 1);
-            step(peer, "no session asked for", some(0), -1);
+            step(peer, "no session requested", some(0), -1);
             step(peer, "a session of nothing", base(), 0);
         }
     });

@@ -133,7 +133,7 @@ fn commits_by_name_are_stored_and_returned_as_by_kafka() {
                 .with_topics(vec![member.with_partitions(vec![partition])]);
             for (what, request) in [
                 (
-                    "a member nobody knows",
+                    "an unknown member",
                     request.clone().with_member_id(text("somebody")).with_generation_id_or_member_epoch(1),
                 ),
                 ("a generation without a member", request.clone().with_generation_id_or_member_epoch(5)),
@@ -146,12 +146,12 @@ fn commits_by_name_are_stored_and_returned_as_by_kafka() {
             let mut requests = vec![
                 ("some", &*group, Some(vec![(&*topic, vec![0, 1, 2, 3])])),
                 ("what is not there", &*group, Some(vec![(&*topic, vec![99]), ("conf-none", vec![0])])),
-                ("of a group nobody knows", "conf-nobody", Some(vec![(&*topic, vec![0])])),
+                ("of an unknown group", "conf-nobody", Some(vec![(&*topic, vec![0])])),
                 ("no topic", &*group, Some(Vec::new())),
             ];
             if version >= 2 {
                 requests.push(("all", &*group, None));
-                requests.push(("all of a group nobody knows", "conf-nobody", None));
+                requests.push(("all of an unknown group", "conf-nobody", None));
             }
             for (what, group, topics) in requests {
                 let response = fetch(peer, version, group, topics);
@@ -223,7 +223,7 @@ fn commits_by_id_are_stored_and_returned_as_by_kafka() {
         for (what, group, id) in [
             ("some", &*group, Some(&id)),
             ("an unknown topic", &*group, Some(&unknown)),
-            ("a group nobody knows", "conf-nobody", Some(&id)),
+            ("an unknown group", "conf-nobody", Some(&id)),
             ("all", &*group, None),
         ] {
             let body = fetch_by_id(group, id.map(|id| &id[..]));

@@ -103,7 +103,7 @@ impl Peer {
             },
             Wire::Real(port, stream) => {
                 connect(*port, stream).write_all(&frame).expect("it reads");
-                // The next request is answered if the connection is open.
+                // The next request gets a response if the connection is open.
                 let next = self.frame(18, 0, 1, &[]);
                 match self.exchange(&next) {
                     Answer::Closed | Answer::Silent => "closed",

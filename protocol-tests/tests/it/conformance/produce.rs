@@ -224,7 +224,7 @@ fn producer_ids_are_assigned_as_by_kafka() {
             ];
             if version >= 3 {
                 let stranger = named(&transactional).with_producer_id(ProducerId(4_711)).with_producer_epoch(3);
-                requests.push(("a producer id of somebody else", stranger));
+                requests.push(("the producer id of another producer", stranger));
                 let half = named(&transactional).with_producer_id(ProducerId(4_711));
                 requests.push(("a producer id without an epoch", half));
             }

@@ -135,7 +135,7 @@ fn commit_ahead(history: &mut History) -> bool {
     for event in history.events_mut() {
         if let Body::CommitInvoked(positions) = &mut event.body {
             for (partition, position) in positions {
-                // It stood exactly where it committed.
+                // Its position was exactly the committed one.
                 if all.iter().any(|(_, place, offset)| place == partition && offset == position) {
                     *position += 1;
                     return true;

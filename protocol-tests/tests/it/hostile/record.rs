@@ -363,7 +363,7 @@ fn class_14_gaps_and_empty_batches_are_what_compaction_leaves() {
 
 #[test]
 fn class_14_records_at_or_below_an_earlier_offset_are_skipped() {
-    // Java returns the records whose offsets ascend, and goes on after the batch's last offset.
+    // Java returns the records whose offsets ascend, and continues after the batch's last offset.
     for (deltas, expected) in [
         (&[0, 0, 0][..], &[100][..]),
         (&[1, 1], &[101]),

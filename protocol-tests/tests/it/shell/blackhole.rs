@@ -174,7 +174,7 @@ fn record_is_decided_by_its_own_deadline() {
             for (at, delivery) in deliveries {
                 let error = match delivery.await {
                     Ok(_) if mood == Mood::HangingUp => continue,
-                    answer => answer.expect_err("nobody acknowledges it"),
+                    answer => answer.expect_err("no broker acknowledges it"),
                 };
                 let took = at.elapsed();
                 assert!(took <= Duration::from_millis(DELIVERY * 1_000 + 10), "{mood:?}: {took:?}");
@@ -199,7 +199,7 @@ fn silent_broker_does_not_delay_records_of_the_others() {
                 let producer = producer.clone();
                 async move { producer.send(Record::to(TOPIC).partition(0).value("1")).await }
             });
-            // The first request may go to the deaf broker, and another broker is asked after a while.
+            // The first request may go to the deaf broker, and after a while to another broker.
             let first = Instant::now();
             let sent = producer.send(Record::to(TOPIC).partition(1).value("2"));
             let sent = tokio::time::timeout(Duration::from_secs(100), sent).await;

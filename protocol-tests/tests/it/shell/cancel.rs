@@ -63,7 +63,7 @@ impl Wake for Alarm {
     }
 }
 
-/// Polls a future `polls` times, whenever it asks for it, then drops it. Whether it completed.
+/// Polls a future `polls` times, whenever it is woken, then drops it. Returns whether it completed.
 async fn dropped(future: Boxed<'_>, polls: usize, moment: Moment) -> bool {
     let mut future = Some(future);
     let mut left = polls;
@@ -359,10 +359,10 @@ fn create_topics(world: &mut World) -> Boxed<'_> {
 fn another_topic(world: &mut World) -> Boxed<'_> {
     Box::pin(async {
         let admin = world.client.admin();
-        for made in soon("create", admin.create_topics([NewTopic::new("another")])).await.expect("it answers") {
-            made.1.expect("nobody made it before");
+        for made in soon("create", admin.create_topics([NewTopic::new("another")])).await.expect("a response") {
+            made.1.expect("it was not created before");
         }
-        for gone in soon("delete", admin.delete_topics(["another"])).await.expect("it answers") {
+        for gone in soon("delete", admin.delete_topics(["another"])).await.expect("a response") {
             gone.1.expect("it was just made");
         }
     })
@@ -568,9 +568,9 @@ fn dropped_read_only_requests_cost_no_connection() {
         world.net.set_all(|switches| switches.delay = Duration::from_millis(5));
         for _ in 0..50 {
             let asked = tokio::time::timeout(Duration::from_millis(2), admin.list_topics()).await;
-            asked.expect_err("the answer takes longer");
+            asked.expect_err("the response takes longer");
         }
-        // The responses whose callers have gone come first.
+        // The responses to dropped calls come first.
         soon("list", admin.list_topics()).await.expect("a broker answers");
         world.check().await;
         assert_eq!(world.net.dials(), dials, "connections were dialled again");

@@ -125,7 +125,7 @@ async fn fail(api: i16, fault: Fault) -> (u64, u64) {
     let reading = tokio::spawn(async move {
         let mut reported = 0_u64;
         let _ = tokio::time::timeout(FAILING, async {
-            // A user who goes on after every error.
+            // A user who continues after every error.
             while reader.poll().await.map_or_else(|_| true, |polled| polled.is_some()) {
                 reported += 1;
             }

@@ -260,7 +260,7 @@ fn class_21_admin_reports_only_the_topics_of_the_request() {
         let described = admin.describe_topics([TOPIC]).await.expect("it is there");
         assert_eq!(described.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), [TOPIC]);
         let made = admin.create_topics([NewTopic::new("new")]).await.expect("a controller answers");
-        assert!(made[0].1.is_err(), "nobody said that it was made");
+        assert!(made[0].1.is_err(), "no response reported that it was created");
     });
     let left_out: Change = |response| {
         if let ResponseKind::Metadata(response) = response {
@@ -443,7 +443,7 @@ fn class_22_negative_end_offset_is_an_error() {
         assert!(!matches!(ends, Ok(Ok(_))), "no log ends at -1: {ends:?}");
         let mut bounded = builder().until_end().build().expect("the settings are fine");
         let polled = timeout(Duration::from_secs(2), bounded.poll()).await;
-        assert!(!matches!(polled, Ok(Ok(None))), "a read up to an end that nobody knows does not end");
+        assert!(!matches!(polled, Ok(Ok(None))), "a read up to an unknown end does not end");
     });
 }
 

@@ -179,7 +179,7 @@ fn metadata_is_requested_soon_after_a_leader_was_elected() {
         let client = soon("connect", net.client().connect()).await.expect("they answer");
         let producer = client.producer().build().expect("the settings are fine");
         soon("send", producer.send(Record::to(OTHER).value("1"))).await.expect("it is acknowledged");
-        // The leader is gone, and metadata says so for a while.
+        // The leader is down, and metadata reports that for a while.
         net.with(|cluster| cluster.inject(METADATA, Fault::Error(5), u32::MAX));
         net.with(|cluster| cluster.set_down(3));
         let sending = tokio::spawn(async move { producer.send(Record::to(OTHER).value("2")).await });

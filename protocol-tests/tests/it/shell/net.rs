@@ -78,7 +78,7 @@ pub(super) struct Switches {
 /// Replaces a response: takes the broker's id, the API key and version, and the frame with its size.
 pub(super) type Liar = Box<dyn Fn(i32, i16, i16, Bytes) -> Bytes + Send>;
 
-/// No request is answered after so many: a client that sends more retries without a pause, and virtual time would never pass.
+/// Requests after so many get no response: a client that sends more retries without a pause, and virtual time would never pass.
 const STORM: u64 = 200_000;
 
 /// Bytes on their way in one direction of a connection.
@@ -128,7 +128,7 @@ struct Connection {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test goes on after a panic in here")
+        self.state.lock().expect("no test continues after a panic in here")
     }
 }
 
@@ -143,7 +143,7 @@ impl State {
                         (Some(liar), Some((api, version, _))) => liar(connection.broker, api, version, frame),
                         _ => frame,
                     };
-                    // The connection may be closing, and then nobody reads it.
+                    // The connection may be closing, and then it is not read.
                     let _ = connection.replies.send((Instant::now() + delay, frame));
                 }
             }

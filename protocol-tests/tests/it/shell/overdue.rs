@@ -1,4 +1,4 @@
-//! Responses that come later than their callers waited: the connection lives on, and nobody else loses a request.
+//! Responses that come after their callers stopped waiting: the connection stays open, and no other caller loses a request.
 
 use std::time::Duration;
 

@@ -36,7 +36,7 @@ pub(super) enum Mood {
     Paused,
     /// They closed every connection and refuse others.
     Refusing,
-    /// They are gone, and dialling them gets no response.
+    /// They are down, and dialling them gets no response.
     Gone,
     /// They close every connection after they executed the first request on it.
     HangingUp,
@@ -248,7 +248,7 @@ fn unacknowledged_records_are_written_before_close_returns() {
             let record = Record::to(TOPIC).partition(0).value(&[b'0'; 300]);
             drop(soon("enqueue", producer.enqueue(record)).await.expect("there is capacity"));
         }
-        producer.close(Duration::from_secs(3)).await.expect("all of it was handed to the connection");
+        producer.close(Duration::from_secs(3)).await.expect("all of it was passed to the connection");
         drop((client, producer));
         nothing_is_left(&net, "without acknowledgements").await;
         assert_eq!(net.with(|cluster| cluster.log(TOPIC, 0).len()), 50);
@@ -265,11 +265,11 @@ impl Codec for Panicking {
     }
 
     fn compress(&self, _input: &[u8], _output: &mut Vec<u8>) -> Result<(), CodecError> {
-        panic!("a codec that somebody else wrote");
+        panic!("a codec from elsewhere");
     }
 
     fn decompress(&self, _input: &[u8], _limit: usize, _output: &mut Vec<u8>) -> Result<(), CodecError> {
-        panic!("a codec that somebody else wrote");
+        panic!("a codec from elsewhere");
     }
 }
 
@@ -309,14 +309,14 @@ fn handles_that_outlive_their_runtime_fail_calls() {
     drop(first);
     runtime().block_on(async {
         for delivery in deliveries {
-            soon("a delivery", delivery).await.expect_err("nobody can acknowledge it any more");
+            soon("a delivery", delivery).await.expect_err("no broker can acknowledge it any more");
         }
         let refused = soon("send", world.producer.send(Record::to(TOPIC).value("7"))).await;
-        assert_eq!(refused.expect_err("nobody sends any more").kind(), Kind::Closed);
+        assert_eq!(refused.expect_err("the producer sends no more").kind(), Kind::Closed);
         soon("flush", world.producer.flush()).await;
         assert!(soon("poll", world.consumer.poll()).await.map_or(true, |polled| polled.is_none()));
-        soon("list", world.client.admin().list_topics()).await.expect_err("nobody asks any more");
-        soon("commit", world.consumer.commit()).await.expect_err("nobody asks any more");
+        soon("list", world.client.admin().list_topics()).await.expect_err("the client sends no more");
+        soon("commit", world.consumer.commit()).await.expect_err("the client sends no more");
     });
     drop(world);
 }

@@ -1,4 +1,4 @@
-//! Streams that are not plain sockets, and connections that end while nobody uses them.
+//! Streams that are not plain sockets, and connections that end while they are idle.
 
 use std::time::Duration;
 
@@ -56,10 +56,11 @@ fn rejected_credentials_fail_calls_at_once_and_dial_at_a_bounded_rate() {
         let (begun, dials) = (Instant::now(), net.dials());
         for _ in 0..50 {
             let asked = Instant::now();
-            let error = soon("send", producer.send(Record::to(TOPIC).value("2"))).await.expect_err("nobody lets it in");
+            let error =
+                soon("send", producer.send(Record::to(TOPIC).value("2"))).await.expect_err("the broker refuses it");
             assert_eq!((error.kind(), error.is_written()), (Kind::Authentication, Some(Written::No)), "{error}");
             let created = soon("create", client.admin().create_topics([NewTopic::new("new")])).await;
-            assert_eq!(created.expect_err("nobody lets it in").kind(), Kind::Authentication);
+            assert_eq!(created.expect_err("the broker refuses it").kind(), Kind::Authentication);
             assert!(asked.elapsed() < Duration::from_millis(50), "waited {:?}", asked.elapsed());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

@@ -18,7 +18,7 @@ use crate::wire::message::FetchedPartition;
 const BATCH_BYTES_MAX: i32 = 1 << 30;
 
 impl Partition {
-    /// Whether a fetch for it would be of use.
+    /// Whether it is to be fetched.
     pub(in super::super) fn wants_fetch(&self) -> bool {
         self.state == State::Fetching
             && !self.paused
@@ -96,7 +96,7 @@ impl Partition {
         is_news
     }
 
-    /// Moves the fetch position past the records that came, or asks for more bytes where a batch did not fit.
+    /// Moves the fetch position past the records that came, or raises the byte limit if a batch did not fit.
     fn advance(&mut self, scan: &Scan, came: usize) -> Result<(), Error> {
         let offset = self.fetch.offset;
         self.blocked = scan.is_broken;

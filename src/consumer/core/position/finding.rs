@@ -1,4 +1,4 @@
-//! Moves the position: where reading starts, goes back, is reset, or halts, and where a bounded read ends.
+//! Moves the position: start, rewind, reset and halt of reading, and the end of a bounded read.
 
 use super::Bound;
 use super::Item;
@@ -19,7 +19,7 @@ const TRUNCATED: &str = "the log was truncated below the position";
 const OUT_OF_RANGE: &str = "the position is out of the log's range";
 
 impl Partition {
-    /// Forgets the records that were fetched and goes where `start` says.
+    /// Drops the fetched records and moves to `start`.
     pub(in super::super) fn start(&mut self, start: &Start, generation: u64) {
         self.drop_queue(generation);
         self.retry.clear();
@@ -78,7 +78,7 @@ impl Partition {
     /// Starts where the group committed.
     ///
     /// The offset may have been committed under a leader whose log was truncated since, so it is validated first. If it is
-    /// of a later epoch than the metadata's, the known leader may not be the leader any more, and its answer would look like a
+    /// of a later epoch than the metadata's, the known leader may not be the leader any more, and its response would look like a
     /// truncation (`Metadata.updateLastSeenEpochIfNewer` in Java).
     pub(in super::super) fn start_stored(&mut self, position: Position) {
         self.found(position, None);
@@ -146,12 +146,12 @@ impl Partition {
             }
         }
         self.state = State::Fetching;
-        // Whether the position is any good is for the fetch to say.
+        // The fetch finds out whether the position is in the log.
         self.retry.retry_now();
         self.fetch = position;
     }
 
-    /// The log has these offsets. Fetching goes on where the position is among them after all; there is none unless
+    /// The log has these offsets. Fetching continues if the position is one of them after all; there is no position unless
     /// `has_position`.
     fn measured(&mut self, has_position: bool, start: i64, end: i64) {
         if !has_position {
@@ -168,7 +168,7 @@ impl Partition {
         }
     }
 
-    // The position is gone.
+    // The position is not in the log.
 
     /// The leader says that the position is out of range. Without a policy, the range is listed first, to report it.
     pub(in super::super) fn out_of_range(&mut self, policy: ResetPolicy) {
@@ -181,7 +181,7 @@ impl Partition {
         }
     }
 
-    /// The position is gone. Follows the policy, or reports it once and waits for a seek.
+    /// The position is not in the log. Follows the policy, or reports it once and waits for a seek.
     pub(super) fn lost(&mut self, policy: ResetPolicy, reason: &'static str) {
         self.forget_bound();
         let target = match policy {
@@ -212,7 +212,7 @@ impl Partition {
         self.state == State::AwaitValidation
     }
 
-    /// Fetching goes on without validation.
+    /// Continues to fetch without validation.
     pub(in super::super) fn skip_validation(&mut self) {
         self.state = State::Fetching;
     }
@@ -260,14 +260,14 @@ impl Partition {
         if let Some(returned) = self.returned {
             self.fetch = returned;
         }
-        // A position that has no epoch cannot be validated: the leader would answer as for a log that was truncated.
+        // A position that has no epoch cannot be validated: the response would be the one for a truncated log.
         if was_moved || self.is_lost() || self.state == State::AwaitValidation {
             self.go_on();
         }
     }
 
-    /// Whether the fetch position is gone. That is not reported where reading goes back before it: if the position that it
-    /// goes back to is gone as well, the leader says so again.
+    /// Whether the fetch position is not in the log. That is not reported where reading rewinds before it: if the target of the
+    /// rewind is not in the log either, the leader reports that again.
     fn is_lost(&self) -> bool {
         matches!(self.state, State::Halted | State::AwaitReset { reset: Some(_), .. })
     }
@@ -302,7 +302,7 @@ impl Partition {
     // Bounded reads.
 
     /// The log may be shorter than it was when the bound was found: the read ends at its current end, or at the bound, if
-    /// that is less. A leader that does not know yet how much is committed does not answer (KIP-207).
+    /// that is less. A leader that does not know its high watermark yet refuses the request (KIP-207).
     pub(super) fn forget_bound(&mut self) {
         if let Bound::At(bound) = self.bound {
             self.bound = Bound::Unknown(bound);

@@ -69,7 +69,7 @@ impl Partition {
 
     /// The topic does not have this partition, which `error` reports.
     ///
-    /// Records that wait for the bound of a bounded read can never be returned: nobody can say where it is.
+    /// Records that wait for the bound of a bounded read can never be returned: no broker knows the bound.
     pub(in super::super) fn vanished(&mut self, error: Error, generation: u64) {
         self.gone = true;
         if matches!(self.bound, Bound::Unknown(_)) {

@@ -9,7 +9,7 @@
 //!
 //! There are two positions. `returned` is what a commit would store: the offset after the last record returned. `fetch` is
 //! the offset to fetch next, ahead of it by what is queued. A generation is drawn whenever `fetch` moves other than by
-//! taking what was fetched, and each response counts only in the epoch it was asked in, under one leader of one log, so that
+//! taking what was fetched, and each response counts only in the generation of its request, under one leader of one log, so that
 //! late responses are recognized.
 //!
 //! All fields are private to this module and its children: [`finding`] moves the position, [`leading`] follows the metadata,
@@ -33,7 +33,7 @@ mod finding;
 mod leading;
 mod queue;
 
-/// The log of a partition and its leader's epoch. A response that was asked for under one says nothing about another.
+/// The log of a partition and its leader's epoch. The response to a request under one does not apply to another.
 pub(super) type LogEpoch = (TopicId, Option<LeaderEpoch>);
 
 /// The offset that a ListOffsets request looks up.
@@ -65,7 +65,7 @@ enum State {
     /// The position may be past the end of what the new leader has of its epoch.
     AwaitValidation,
     Fetching,
-    /// The position is gone and no policy says where to go.
+    /// The position is not in the log, and the reset policy is none.
     Halted,
 }
 
@@ -257,7 +257,7 @@ impl Partition {
         !self.asking_bound && matches!(self.bound, Bound::Unknown(_))
     }
 
-    /// Whether there is something to ask about it, or a leader to wait for.
+    /// Whether there is a request to send about it, or a leader to wait for.
     pub(super) fn is_due(&self) -> bool {
         let inquiry = self.inquiry();
         !self.retry.is_waiting()

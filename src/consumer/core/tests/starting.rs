@@ -1,4 +1,4 @@
-//! Where reading starts, by what brokers say of their logs and of what was committed.
+//! The start of reading, by the offsets of the log and the committed ones.
 
 use super::*;
 

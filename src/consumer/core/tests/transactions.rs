@@ -1,4 +1,4 @@
-//! Which records of transactions are handed out, by what a response says of aborted ones.
+//! Records of transactions: those returned follow from the aborted transactions of a response.
 
 use super::*;
 

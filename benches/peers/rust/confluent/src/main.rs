@@ -47,7 +47,7 @@ async fn produce(args: &Args) -> Outcome {
 }
 
 async fn send(producer: &KafkaProducer<Vec<u8>, Vec<u8>>, args: &Args, values: &[Vec<u8>], count: u64) -> Outcome<u64> {
-    // Its future is none of Rust's: it is asked with `get`, which needs no box here.
+    // Its future is none of Rust's: it is awaited with `get`, which needs no box here.
     let (mut pending, mut acked) = (VecDeque::with_capacity(WINDOW + 1), 0);
     for (_, value) in (0..count).zip(values.iter().cycle()) {
         let record = ProducerRecord::<&[u8], &[u8]>::new(args.topic.clone(), Some(value));
