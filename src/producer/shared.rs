@@ -384,7 +384,12 @@ impl State {
             return Err(refused(Kind::Closed, "the producer is closed", record));
         }
         let Some(topic) = self.topic(record.topic()).filter(|_| routing != Routing::Unknown) else {
-            return Ok(Err(Admission::Unknown(Missing::Topic)));
+            let missing = match routing {
+                // No topic has it, so that it is refused without metadata of the topic.
+                Routing::Explicit(partition @ ..0) => Missing::Partition(partition),
+                _ => Missing::Topic,
+            };
+            return Ok(Err(Admission::Unknown(missing)));
         };
         let count = self.core.partition_count(topic);
         let partition = match routing {

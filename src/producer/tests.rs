@@ -377,8 +377,6 @@ async fn partition_that_does_not_exist_is_refused_once_metadata_says_so() {
         let (tries, outcome) = within(tried(&producer, &record)).await;
         assert_eq!((outcome.unwrap_err().kind(), tries > 0), (Kind::UnknownTopic, true));
     }
-    let error = producer.try_enqueue(Record::to("t").partition(-1)).unwrap_err();
-    assert_eq!(error.kind(), Kind::UnknownTopic, "there is none below zero: {error}");
 }
 
 #[tokio::test]
@@ -404,6 +402,25 @@ async fn names_that_no_topic_can_have_are_refused_at_once() {
         assert!(error.to_string().len() < 400);
         let error = within(producer.enqueue(Record::to(name))).await.unwrap_err();
         assert_eq!((error.kind(), error.is_written()), (Kind::Config, Some(Written::No)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn negative_partition_is_refused_at_once() {
+    let (_server, client) = cluster(1).await;
+    let producer = client.producer().build().unwrap();
+    // The topic `t` is not known at first, and is known the second time.
+    for partition in [-1, i32::MIN] {
+        let record = Record::to("t").partition(partition);
+        let mut enqueued = std::pin::pin!(producer.enqueue(record.clone()));
+        let first = enqueued.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(Err(error)) = first else { panic!("nothing to wait for: {first:?}") };
+        for error in [error, producer.try_enqueue(record).unwrap_err()] {
+            let is = (error.kind(), error.is_written(), error.partition());
+            assert_eq!(is, (Kind::UnknownTopic, Some(Written::No), Some(partition)), "{error}");
+            assert!(error.to_string().contains("numbered from 0"), "{error}");
+        }
+        within(producer.send(Record::to("t").value("0"))).await.unwrap();
     }
 }
 

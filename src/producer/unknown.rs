@@ -49,6 +49,20 @@ enum Verdict {
 }
 
 impl Missing {
+    /// Refuses a topic or partition that no metadata can bring.
+    fn check(self, topic: &str) -> Result<(), Error> {
+        if let Some(problem) = TopicName::problem(topic) {
+            return Err(Error::config(format!("{:?} is not a valid topic name: {problem}", shown(topic))));
+        }
+        match self {
+            Self::Partition(partition @ ..0) => {
+                let text = format!("there is no partition {partition}: partitions are numbered from 0");
+                Err(Error::new(Kind::UnknownTopic, text).in_partition(&topic.into(), partition))
+            }
+            Self::Partition(_) | Self::Topic => Ok(()),
+        }
+    }
+
     /// Decides by a snapshot. Metadata from before the request is not fresh and decides nothing. A broker may not know yet of a topic
     /// or partition that was just created: until the time for that `is_over`, an unknown one is not absent.
     fn verdict(self, topic: &TopicName, snapshot: &Snapshot, is_fresh: bool, is_over: bool) -> Verdict {
@@ -65,7 +79,7 @@ impl Missing {
                 if usize::try_from(partition).is_ok_and(|partition| partition < count) {
                     return Verdict::Known;
                 }
-                if partition < 0 || (is_fresh && is_over) {
+                if is_fresh && is_over {
                     return Verdict::Absent(no_partition(topic, partition, count));
                 }
                 Verdict::Unclear
@@ -81,14 +95,6 @@ fn no_topic(topic: &TopicName, code: Code) -> Error {
 fn no_partition(topic: &TopicName, partition: i32, count: usize) -> Error {
     let text = format!("there is no partition {partition}: the topic has {count}, numbered from 0");
     Error::new(Kind::UnknownTopic, text).in_partition(topic, partition)
-}
-
-/// Refuses a name that no topic can have.
-fn check_name(topic: &str) -> Result<(), Error> {
-    match TopicName::problem(topic) {
-        Some(problem) => Err(Error::config(format!("{:?} is not a valid topic name: {problem}", shown(topic)))),
-        None => Ok(()),
-    }
 }
 
 /// A name for an error, cut if it is too long.
@@ -115,6 +121,7 @@ impl Shared {
     /// Waits until the missing topic or partition is in the metadata, and the core has that metadata, or until the producer is closed.
     /// An error says that it does not exist, or that no metadata arrived by the deadline.
     pub(super) async fn learn(&self, topic: &str, missing: Missing, deadline: Instant) -> Result<(), Error> {
+        missing.check(topic)?;
         let topic = TopicName::from(topic);
         let mut known = std::pin::pin!(self.await_known(&topic, missing, deadline));
         let mut ended = std::pin::pin!(self.ended());
@@ -151,7 +158,7 @@ impl Shared {
 
     /// The error for a record that cannot wait: its destination is not known yet, and a later call may succeed, or does not exist.
     pub(super) fn not_known(&self, topic: &str, missing: Missing) -> Error {
-        let error = match check_name(topic) {
+        let error = match missing.check(topic) {
             Ok(()) => self.doubt(&topic.into(), missing),
             Err(error) => error,
         };
