@@ -90,8 +90,8 @@ fn bounded_read_ends_when_a_recreated_topic_has_fewer_partitions() {
     seconds(&mut bench, 60);
     assert_eq!(bench.log(), log, "nothing more is asked");
     // It comes back.
-    bench.run("meta id=8 t0=1e0 t1=1e0");
-    assert!(bench.log().ends_with("list n1 t1=-1\nlist n1 t1=-2\n"), "{}", bench.log());
+    bench.run("meta id=8 t0=1e0 t1=1e0 | finished");
+    assert!(bench.log().ends_with("list n1 t1=-1\nlist n1 t1=-2\nfinished false\n"), "{}", bench.log());
 }
 
 fn near(script: &str, expected: &str) {
