@@ -112,7 +112,7 @@ impl Cluster {
             Err(error) if error.is_retriable() => Judged::Rejected(error),
             decided => Judged::Accepted(decided.map_err(of_call::<C>)),
         };
-        match hedge.ask(targets, patience, judge).await? {
+        match hedge.send_to(targets, patience, judge).await? {
             Some(decided) => decided,
             None => Err(hedge.error().map_or_else(
                 || of_call::<C>(Error::new(Kind::Timeout, "no broker responded by the deadline")),

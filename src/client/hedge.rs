@@ -81,7 +81,7 @@ impl<C: Call + Clone> Hedge<C> {
 
     /// Sends the request to `targets` in turn. Returns `None` when every request so far has failed, or when no response came within
     /// `patience` of the last one. Holds no handle of the client while it waits.
-    pub(super) async fn ask<T>(
+    pub(super) async fn send_to<T>(
         &mut self,
         targets: Vec<Target>,
         patience: Duration,

@@ -117,7 +117,7 @@ pub(super) enum Refreshed {
 /// A known broker that reports another cluster id is ignored, since its address was given to another cluster. The cluster at the
 /// bootstrap addresses is always accepted. A client that may not go back to them accepts every cluster.
 pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: AutoCreate) -> Result<Refreshed, Error> {
-    let found = ask(cluster, &topics, create).await;
+    let found = request_metadata(cluster, &topics, create).await;
     let cluster = strong(cluster)?;
     let failure = found.as_ref().err();
     cluster.tracking().set_failure(failure.cloned(), failure.is_some_and(is_fatal));
@@ -131,13 +131,13 @@ pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: Au
         if matches!(target, Target::Bootstrap(_)) && before.is_of_another_cluster(&response) {
             cache.forget_brokers();
         }
-        cache.handle_answer(&topics, response);
+        cache.handle_response_for(&topics, response);
         true
     });
     Ok(if before.is_equivalent_to(&cluster.snapshot()) { Refreshed::Unchanged } else { Refreshed::Changed })
 }
 
-async fn ask(
+async fn request_metadata(
     cluster: &Weak,
     topics: &BTreeSet<TopicName>,
     create: AutoCreate,
@@ -180,7 +180,7 @@ async fn ask(
         }
         Ok(response) => Judged::Accepted((target, response)),
     };
-    if are_known && let Some(found) = hedge.ask(known, patience, judge).await? {
+    if are_known && let Some(found) = hedge.send_to(known, patience, judge).await? {
         return Ok(found);
     }
     if !are_known || rebootstrap {
@@ -191,7 +191,7 @@ async fn ask(
         let may_answer = |target: &Target| address(cluster, *target).is_some_and(|at| !lock(&failed).contains(&at));
         let bootstrap = bootstrap.into_iter().filter(may_answer).collect();
         let patience = deadline.saturating_duration_since(clock::now());
-        if let Some(found) = hedge.ask(bootstrap, patience, judge).await? {
+        if let Some(found) = hedge.send_to(bootstrap, patience, judge).await? {
             return Ok(found);
         }
     }

@@ -75,7 +75,7 @@ struct Awaited {
 impl Awaited {
     /// Whether to send another request although no caller has repeated the request: a leader is being elected, or the metadata
     /// still names the one that failed. `None` if the newer metadata has arrived.
-    fn goes_on(&self, now: Instant, known: Option<&Arc<Topic>>) -> Option<bool> {
+    fn is_pending(&self, now: Instant, known: Option<&Arc<Topic>>) -> Option<bool> {
         let is_recent = now.saturating_duration_since(self.last) < RECENT;
         let lacks_leader = known.is_some_and(|topic| {
             topic.error == Some(Code::LeaderNotAvailable)
@@ -135,15 +135,15 @@ impl Tracking {
     /// Whether requested metadata has not arrived yet, and may arrive soon.
     pub(super) fn is_awaited(&self, snapshot: &Snapshot) -> bool {
         let now = clock::now();
-        let mut goes_on = false;
+        let mut is_pending = false;
         for (name, tracked) in &mut self.state().topics {
-            match tracked.awaited.as_ref().map(|awaited| awaited.goes_on(now, snapshot.topic(name))) {
+            match tracked.awaited.as_ref().map(|awaited| awaited.is_pending(now, snapshot.topic(name))) {
                 Some(None) => tracked.awaited = None,
-                Some(Some(may_come)) => goes_on |= may_come,
+                Some(Some(may_come)) => is_pending |= may_come,
                 None => {}
             }
         }
-        goes_on
+        is_pending
     }
 
     /// Keeps topics fresh until they are released as often as they were held.

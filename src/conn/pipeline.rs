@@ -15,8 +15,8 @@
 //!
 //! When the deadline of a written request passes, its caller gets an error and the response is abandoned: it is still due, and is
 //! dropped when it arrives. The connection lives on for the requests of other callers. It ends when the broker has left a request
-//! unanswered for the whole request timeout since it was written, or until the caller's own deadline where that is later (a long
-//! poll). While an abandoned response is due nothing more is written: the broker would not execute it yet, and a request that
+//! without a response for the whole request timeout since it was written, or until the caller's own deadline where that is later (a
+//! long poll). While an abandoned response is due nothing more is written: the broker would not execute it yet, and a request that
 //! stays here expires as *not written*.
 //!
 //! A Produce request is never abandoned: its deadline ends the connection. Its bytes are part of the producer's buffer, which
@@ -233,7 +233,7 @@ impl<R> Pipeline<R> {
         for in_flight in self.in_flight.iter_mut().filter(|in_flight| in_flight.deadline <= now) {
             let Some(reply) = in_flight.reply.take() else { continue };
             self.abandoned += 1;
-            expired.push((reply, unanswered().in_api(in_flight.api.name()).written(Written::Maybe)));
+            expired.push((reply, response_overdue().in_api(in_flight.api.name()).written(Written::Maybe)));
         }
         let mut left = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
@@ -267,10 +267,10 @@ impl<R> Pipeline<R> {
         self.in_flight.iter().find(|in_flight| in_flight.reply.is_none()).map(|in_flight| in_flight.api)
     }
 
-    /// Why the connection must end, if the broker left a request unanswered for too long.
+    /// Why the connection must end, if a response has been overdue for too long.
     pub fn poll_end(&self, now: Instant) -> Option<Error> {
         let silent = self.in_flight.iter().find(|in_flight| in_flight.limit <= now)?;
-        Some(unanswered().in_api(silent.api.name()))
+        Some(response_overdue().in_api(silent.api.name()))
     }
 
     /// When something happens without a further event.
@@ -309,7 +309,7 @@ impl<R> Pipeline<R> {
     }
 }
 
-fn unanswered() -> Error {
+fn response_overdue() -> Error {
     Error::new(Kind::Timeout, "the broker did not respond in time")
 }
 

@@ -211,7 +211,7 @@ impl Consumer {
                 break;
             }
         }
-        let progress = self.go_on(&records);
+        let progress = self.progress(&records);
         if !records.is_bare() {
             return Some(Ok(Some(records)));
         }
@@ -229,7 +229,7 @@ impl Consumer {
     }
 
     /// Lets the core fetch more, and returns whether there can be more.
-    fn go_on(&self, returned: &Records) -> Progress {
+    fn progress(&self, returned: &Records) -> Progress {
         let mut state = self.shared.lock();
         let State { core, records, batches, stopped, died, .. } = &mut *state;
         *batches += count(returned.batch_count());

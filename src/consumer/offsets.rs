@@ -26,7 +26,8 @@ use crate::wire::message as m;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 
-/// Requests committed offsets from the coordinator of a group, once. A broker that does not coordinate it is not asked again.
+/// Requests committed offsets from the coordinator of a group, once. If the broker does not coordinate it, the cached coordinator
+/// is dropped.
 pub(super) async fn fetch_offsets(
     cluster: &Cluster,
     group: &str,

@@ -61,8 +61,8 @@ impl Cache {
 
     /// Takes the response to a request about these topics. Other topics in it are ignored: a broker that mentions new ones each
     /// time would fill the memory. Of two results for one topic, the first counts.
-    pub fn handle_answer(&mut self, asked: &BTreeSet<TopicName>, mut response: MetadataResponse) {
-        let mut open: BTreeSet<&str> = asked.iter().map(|name| &**name).collect();
+    pub fn handle_response_for(&mut self, requested: &BTreeSet<TopicName>, mut response: MetadataResponse) {
+        let mut open: BTreeSet<&str> = requested.iter().map(|name| &**name).collect();
         response.topics.retain(|topic| open.remove(&*topic.name));
         self.handle_response(response);
     }
@@ -240,11 +240,11 @@ mod tests {
     #[test]
     fn topics_that_were_not_requested_are_ignored() {
         let mut cache = Cache::default();
-        let asked = ["a", "t", "u"].map(TopicName::from).into();
+        let requested = ["a", "t", "u"].map(TopicName::from).into();
         for other in ["", "b", "tt", "v"] {
             let mut answer = response(1, 5, 1);
             answer.topics.push(MetadataTopic { name: other.into(), ..answer.topics[0].clone() });
-            cache.handle_answer(&asked, answer);
+            cache.handle_response_for(&requested, answer);
         }
         assert_eq!(cache.snapshot().topics().map(|topic| &*topic.name).collect::<Vec<_>>(), ["t"]);
         assert_eq!(leader(&cache), Some(1));
@@ -258,7 +258,7 @@ mod tests {
         let again = MetadataPartition { leader: 2, leader_epoch: LeaderEpoch::from_wire(6), ..Default::default() };
         answer.topics[0].partitions.push(again);
         answer.topics.push(MetadataTopic { error: Some(Code::UnknownTopicOrPartition), ..answer.topics[0].clone() });
-        cache.handle_answer(&[TopicName::from("t")].into(), answer);
+        cache.handle_response_for(&[TopicName::from("t")].into(), answer);
         assert_eq!(leader(&cache), Some(1));
         assert_eq!(cache.snapshot().topics().map(|topic| topic.error).collect::<Vec<_>>(), [None]);
         assert_eq!(cache.snapshot().broker(1).map(|broker| broker.host.clone()), Some("h".into()));

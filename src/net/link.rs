@@ -322,8 +322,8 @@ impl Link {
             End::Unused => Error::new(Kind::Connect, "the connection is not needed any more"),
         };
         let error = error.at_broker(self.peer.as_str());
-        let (unanswered, unsent) = self.unwritten.close();
-        for (reply, written) in unanswered {
+        let (without_response, unsent) = self.unwritten.close();
+        for (reply, written) in without_response {
             reply.send(Err(error.clone().in_api("Produce").written(written)));
         }
         for (reply, error) in self.pipeline.close_unsent(&error, unsent) {

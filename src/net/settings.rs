@@ -12,7 +12,7 @@ pub struct Settings {
     /// How long the first attempt to set up a connection may take; it doubles with each failure (KIP-601).
     pub setup_timeout: Duration,
     pub setup_timeout_max: Duration,
-    /// How long a broker may leave a request unanswered before the connection ends.
+    /// How long a response may take before the connection ends.
     pub request_timeout: Duration,
     pub reconnect_backoff: Duration,
     pub reconnect_backoff_max: Duration,

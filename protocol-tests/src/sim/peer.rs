@@ -388,7 +388,7 @@ impl Peer {
         ctx.trace.say(ctx.now, || format!("client {} hears of metadata: {answer:?}", self.client));
         if let Ok(Response::Metadata(response)) = answer {
             self.unanswered = 0;
-            self.cache.handle_answer(&self.topics, response);
+            self.cache.handle_response_for(&self.topics, response);
             self.learnt(ctx);
         } else {
             self.wanted = true;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::ConsumerCore;
 use super::Pending;
-use super::position::Asked;
+use super::position::Lookup;
 use super::position::Partition;
 use super::position::Target;
 use crate::error::Code;
@@ -19,37 +19,39 @@ use crate::wire::message::OffsetFetchResponse;
 use crate::wire::message::OffsetForLeaderEpochResponse;
 
 impl ConsumerCore {
-    pub(super) fn bounded(&mut self, now: Instant, asked: &[Asked], response: &ListOffsetsResponse) {
-        for asked in asked {
-            let Some(partition) = self.slots.get_mut(asked.slot) else { continue };
-            if !partition.end_bound_inquiry(asked) {
+    pub(super) fn bounded(&mut self, now: Instant, lookups: &[Lookup], response: &ListOffsetsResponse) {
+        for lookup in lookups {
+            let Some(partition) = self.slots.get_mut(lookup.slot) else { continue };
+            if !partition.end_bound_lookup(lookup) {
                 continue;
             }
             match find(partition, Target::Latest, response) {
                 Ok(listed) => partition.bound_found(listed.offset),
-                Err((code, why)) => self.partition_failed(now, asked.slot, code, why),
+                Err((code, why)) => self.partition_failed(now, lookup.slot, code, why),
             }
         }
     }
 
-    pub(super) fn listed(&mut self, now: Instant, asked: &[(Asked, Target)], response: &ListOffsetsResponse) {
-        for (asked, target) in asked {
-            let Some(partition) = self.answered(asked, |partition| partition.awaits_offset(*target)) else { continue };
+    pub(super) fn listed(&mut self, now: Instant, lookups: &[(Lookup, Target)], response: &ListOffsetsResponse) {
+        for (lookup, target) in lookups {
+            let Some(partition) = self.end_lookup(lookup, |partition| partition.awaits_offset(*target)) else {
+                continue;
+            };
             match find(partition, *target, response) {
                 Ok(listed) => partition.listed(*target, listed),
-                Err((code, why)) => self.partition_failed(now, asked.slot, code, why),
+                Err((code, why)) => self.partition_failed(now, lookup.slot, code, why),
             }
         }
     }
 
-    pub(super) fn stored(&mut self, now: Instant, asked: Vec<Asked>, response: &OffsetFetchResponse) {
+    pub(super) fn stored(&mut self, now: Instant, lookups: Vec<Lookup>, response: &OffsetFetchResponse) {
         let group = self.config.group.as_deref().and_then(|group| response.group(group));
         let refused = group.and_then(|group| group.error);
         // A group that was never used has committed nothing. Kafka reports that for each partition, other brokers for the group.
         if refused == Some(Code::GroupIdNotFound) {
-            for asked in asked {
+            for lookup in lookups {
                 let generation = self.generation();
-                if let Some(partition) = self.answered(&asked, Partition::awaits_stored) {
+                if let Some(partition) = self.end_lookup(&lookup, Partition::awaits_stored) {
                     partition.start_otherwise(generation);
                 }
             }
@@ -57,7 +59,7 @@ impl ConsumerCore {
         }
         if let Some(code) = refused {
             let error = Error::broker(code, "could not read the committed offsets");
-            return self.request_failed(now, Pending::Stored(asked), &error);
+            return self.request_failed(now, Pending::Stored(lookups), &error);
         }
         let mut found: BTreeMap<usize, &FetchedOffset> = BTreeMap::new();
         for topic in group.iter().flat_map(|group| &group.topics) {
@@ -72,20 +74,20 @@ impl ConsumerCore {
                 }
             }
         }
-        for asked in asked {
+        for lookup in lookups {
             let generation = self.generation();
-            let Some(partition) = self.answered(&asked, Partition::awaits_stored) else { continue };
-            match found.get(&asked.slot) {
+            let Some(partition) = self.end_lookup(&lookup, Partition::awaits_stored) else { continue };
+            match found.get(&lookup.slot) {
                 None => self.partition_failed(
                     now,
-                    asked.slot,
+                    lookup.slot,
                     Code::UnknownServerError,
                     "the response has no committed offset",
                 ),
                 // Version 1 reports an unknown group for each partition.
                 Some(FetchedOffset { error: Some(Code::GroupIdNotFound), .. }) => partition.start_otherwise(generation),
                 Some(FetchedOffset { error: Some(code), .. }) => {
-                    self.partition_failed(now, asked.slot, *code, "could not read the committed offset");
+                    self.partition_failed(now, lookup.slot, *code, "could not read the committed offset");
                 }
                 Some(stored) if stored.offset < 0 => partition.start_otherwise(generation),
                 Some(stored) => {
@@ -99,22 +101,22 @@ impl ConsumerCore {
     ///
     /// The fetch position is validated. Where the leader has less, the queued records are dropped and the returned position
     /// is validated; if that is beyond the end as well, records that were returned have been removed from the log.
-    pub(super) fn validated(&mut self, now: Instant, asked: &[Asked], response: &OffsetForLeaderEpochResponse) {
+    pub(super) fn validated(&mut self, now: Instant, lookups: &[Lookup], response: &OffsetForLeaderEpochResponse) {
         let policy = self.config.reset;
-        for asked in asked {
+        for lookup in lookups {
             let generation = self.generation();
-            let Some(partition) = self.answered(asked, Partition::awaits_validation) else { continue };
+            let Some(partition) = self.end_lookup(lookup, Partition::awaits_validation) else { continue };
             let key = partition.key();
             let topics = response.topics.iter().filter(|topic| topic.name == key.topic);
             match topics.flat_map(|topic| &topic.partitions).find(|end| end.index == key.partition) {
                 None => self.partition_failed(
                     now,
-                    asked.slot,
+                    lookup.slot,
                     Code::UnknownServerError,
                     "the response has no end of the epoch",
                 ),
                 Some(EpochEnd { error: Some(code), .. }) => {
-                    self.partition_failed(now, asked.slot, *code, "could not validate the position");
+                    self.partition_failed(now, lookup.slot, *code, "could not validate the position");
                 }
                 Some(end) => partition.validated(end, policy, generation),
             }
@@ -122,9 +124,9 @@ impl ConsumerCore {
     }
 
     /// The broker is too old for OffsetForLeaderEpoch requests.
-    pub(super) fn cannot_validate(&mut self, asked: &[Asked]) {
-        for asked in asked {
-            if let Some(partition) = self.answered(asked, Partition::awaits_validation) {
+    pub(super) fn cannot_validate(&mut self, lookups: &[Lookup]) {
+        for lookup in lookups {
+            if let Some(partition) = self.end_lookup(lookup, Partition::awaits_validation) {
                 partition.skip_validation();
             }
         }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::ConsumerCore;
 use super::Pending;
-use super::position::Asked;
+use super::position::Lookup;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -34,20 +34,20 @@ impl ConsumerCore {
 
     /// A request about partitions got no response.
     pub(super) fn request_failed(&mut self, now: Instant, pending: Pending, error: &Error) {
-        let (asked, of_bounds): (Vec<Asked>, bool) = match pending {
-            Pending::Bounds(asked) => (asked, true),
-            Pending::EpochEnd(asked) | Pending::Stored(asked) => (asked, false),
-            Pending::Offsets(asked) => (asked.into_iter().map(|(asked, _)| asked).collect(), false),
+        let (lookups, of_bounds): (Vec<Lookup>, bool) = match pending {
+            Pending::Bounds(lookups) => (lookups, true),
+            Pending::EpochEnd(lookups) | Pending::Stored(lookups) => (lookups, false),
+            Pending::Offsets(lookups) => (lookups.into_iter().map(|(lookup, _)| lookup).collect(), false),
             Pending::Fetch { .. } => return,
         };
         let patience = self.config.patience;
         let mut lasts = false;
-        for asked in asked {
-            let Some(partition) = self.slots.get_mut(asked.slot) else { continue };
-            let counts = if of_bounds { partition.end_bound_inquiry(&asked) } else { partition.end_inquiry(&asked) };
+        for lookup in lookups {
+            let Some(partition) = self.slots.get_mut(lookup.slot) else { continue };
+            let counts = if of_bounds { partition.end_bound_lookup(&lookup) } else { partition.end_lookup(&lookup) };
             if counts {
                 lasts |= partition.retry.failed(now, &mut self.rng, patience);
-                self.want_metadata(asked.slot);
+                self.want_metadata(lookup.slot);
             }
         }
         self.report_request(lasts, error);

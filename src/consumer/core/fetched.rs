@@ -52,8 +52,8 @@ impl ConsumerCore {
         let connection = &mut node.connections[at];
         let sent = connection.in_flight.take();
         let waited = sent.map_or(Duration::ZERO, |sent| now.saturating_duration_since(sent.since));
-        let answered = response.topics.iter().map(|topic| topic.partitions.len()).sum();
-        if !connection.session.answered(response.session_id, answered, response.throttle_time_ms > 0) {
+        let results = response.topics.iter().map(|topic| topic.partitions.len()).sum();
+        if !connection.session.handle_response(response.session_id, results, response.throttle_time_ms > 0) {
             let error = Error::protocol("the fetch response is not about the partitions of the request");
             let error = error.at_broker(id.to_string());
             let lasts = node.retry.failed(now, &mut self.rng, self.config.patience);
@@ -132,7 +132,7 @@ impl ConsumerCore {
             let TopicPartition { topic, partition } = partition.key().clone();
             self.actions.push_back(Action::Hint { topic, partition, leader, nodes: nodes.to_vec() });
         }
-        if !partition.is_answered_by(sent) {
+        if !partition.is_current_for(sent) {
             return true;
         }
         match answer.error {

@@ -102,7 +102,7 @@ impl ConsumerCore {
     fn topics_of(&self, plan: &Plan) -> Vec<FetchTopic> {
         let partitions = plan.sent.iter().filter_map(|slot| self.slots.get(*slot));
         let partitions = partitions.map(|partition| {
-            let asked = FetchPartition {
+            let entry = FetchPartition {
                 index: partition.key().partition,
                 current_leader_epoch: partition.leader_epoch(),
                 fetch_offset: partition.fetch().offset,
@@ -112,7 +112,7 @@ impl ConsumerCore {
                 partition_max_bytes: partition.bytes_max(),
                 ..FetchPartition::default()
             };
-            (partition.key().topic.clone(), (partition.topic_id(), asked))
+            (partition.key().topic.clone(), (partition.topic_id(), entry))
         });
         let topics = by_topic(partitions).into_iter().map(|(name, partitions)| {
             let id = partitions.first().map(|(id, _)| *id).unwrap_or_default();

@@ -6,8 +6,8 @@ use std::time::Instant;
 use super::ConsumerCore;
 use super::Pending;
 use super::action::Action;
-use super::position::Asked;
 use super::position::Inquiry;
+use super::position::Lookup;
 use super::position::Partition;
 use super::position::Target;
 use crate::metadata::by_topic;
@@ -56,15 +56,15 @@ impl ConsumerCore {
         for slot in due {
             self.sort_inquiry(now, slot, &mut inquiries);
         }
-        self.ask_stored(inquiries.stored);
+        self.request_stored(inquiries.stored);
         for (node, targets) in inquiries.bounds {
-            self.ask_offsets(node, &targets, true);
+            self.request_offsets(node, &targets, true);
         }
         for (node, targets) in inquiries.offsets {
-            self.ask_offsets(node, &targets, false);
+            self.request_offsets(node, &targets, false);
         }
         for (node, slots) in inquiries.epochs {
-            self.ask_epochs(node, &slots);
+            self.request_epochs(node, &slots);
         }
         self.reindex();
     }
@@ -90,7 +90,7 @@ impl ConsumerCore {
         }
     }
 
-    fn ask_stored(&mut self, slots: Vec<usize>) {
+    fn request_stored(&mut self, slots: Vec<usize>) {
         if slots.is_empty() {
             return;
         }
@@ -103,8 +103,8 @@ impl ConsumerCore {
             }
             return;
         };
-        let asked = self.topics_of_slots(&slots, |partition, _| (partition.topic_id(), partition.key().partition));
-        let topics = asked.into_iter().map(|(name, partitions)| OffsetFetchTopic {
+        let grouped = self.topics_of_slots(&slots, |partition, _| (partition.topic_id(), partition.key().partition));
+        let topics = grouped.into_iter().map(|(name, partitions)| OffsetFetchTopic {
             name,
             id: partitions.first().map(|(id, _)| *id).unwrap_or_default(),
             partitions: partitions.into_iter().map(|(_, partition)| partition).collect(),
@@ -114,41 +114,41 @@ impl ConsumerCore {
             // An offset that a transaction may still take back is waited for (KIP-447).
             require_stable: true,
         };
-        let asked = slots.into_iter().filter_map(|slot| self.ask(slot)).collect();
-        let tag = self.tag(Pending::Stored(asked));
+        let begun = slots.into_iter().filter_map(|slot| self.begin_lookup(slot)).collect();
+        let tag = self.tag(Pending::Stored(begun));
         self.actions.push_back(Action::OffsetFetch { tag, request });
     }
 
-    fn ask_offsets(&mut self, node: i32, targets: &[(usize, Target)], of_bounds: bool) {
+    fn request_offsets(&mut self, node: i32, targets: &[(usize, Target)], of_bounds: bool) {
         let slots: Vec<usize> = targets.iter().map(|(slot, _)| *slot).collect();
-        let asked = self.topics_of_slots(&slots, |partition, at| ListOffsetsPartition {
+        let grouped = self.topics_of_slots(&slots, |partition, at| ListOffsetsPartition {
             index: partition.key().partition,
             current_leader_epoch: partition.leader_epoch(),
             timestamp: targets[at].1.timestamp(),
         });
-        let topics = asked.into_iter().map(|(name, partitions)| ListOffsetsTopic { name, partitions }).collect();
+        let topics = grouped.into_iter().map(|(name, partitions)| ListOffsetsTopic { name, partitions }).collect();
         let isolation = self.config.isolation.to_wire();
         let request = ListOffsetsRequest { isolation, timeout_ms: TIMEOUT_MS, topics };
         let pending = if of_bounds {
-            let mut ask = |slot: usize| Some(self.slots.get_mut(slot)?.ask_bound(slot));
-            Pending::Bounds(slots.into_iter().filter_map(&mut ask).collect())
+            let mut begin = |slot: usize| Some(self.slots.get_mut(slot)?.begin_bound_lookup(slot));
+            Pending::Bounds(slots.into_iter().filter_map(&mut begin).collect())
         } else {
-            let asked = targets.iter().filter_map(|(slot, target)| Some((self.ask(*slot)?, *target)));
-            Pending::Offsets(asked.collect())
+            let begun = targets.iter().filter_map(|(slot, target)| Some((self.begin_lookup(*slot)?, *target)));
+            Pending::Offsets(begun.collect())
         };
         let tag = self.tag(pending);
         self.actions.push_back(Action::ListOffsets { node, tag, request });
     }
 
-    fn ask_epochs(&mut self, node: i32, slots: &[usize]) {
-        let asked = self.topics_of_slots(slots, |partition, _| EpochPartition {
+    fn request_epochs(&mut self, node: i32, slots: &[usize]) {
+        let grouped = self.topics_of_slots(slots, |partition, _| EpochPartition {
             index: partition.key().partition,
             current_leader_epoch: partition.leader_epoch(),
             leader_epoch: partition.fetch().epoch,
         });
-        let topics = asked.into_iter().map(|(name, partitions)| EpochTopic { name, partitions }).collect();
-        let asked = slots.iter().filter_map(|slot| self.ask(*slot)).collect();
-        let tag = self.tag(Pending::EpochEnd(asked));
+        let topics = grouped.into_iter().map(|(name, partitions)| EpochTopic { name, partitions }).collect();
+        let begun = slots.iter().filter_map(|slot| self.begin_lookup(*slot)).collect();
+        let tag = self.tag(Pending::EpochEnd(begun));
         self.actions.push_back(Action::EpochEnd { node, tag, request: OffsetForLeaderEpochRequest { topics } });
     }
 
@@ -163,17 +163,17 @@ impl ConsumerCore {
     }
 
     /// Marks that a request about the position is in flight.
-    fn ask(&mut self, slot: usize) -> Option<Asked> {
-        Some(self.slots.get_mut(slot)?.ask(slot))
+    fn begin_lookup(&mut self, slot: usize) -> Option<Lookup> {
+        Some(self.slots.get_mut(slot)?.begin_lookup(slot))
     }
 
     /// A request about the position is over. Returns the partition if the response counts and is still waited for.
-    pub(super) fn answered(
+    pub(super) fn end_lookup(
         &mut self,
-        asked: &Asked,
+        lookup: &Lookup,
         is_awaited: impl FnOnce(&Partition) -> bool,
     ) -> Option<&mut Partition> {
-        let partition = self.slots.get_mut(asked.slot)?;
-        (partition.end_inquiry(asked) && is_awaited(partition)).then_some(partition)
+        let partition = self.slots.get_mut(lookup.slot)?;
+        (partition.end_lookup(lookup) && is_awaited(partition)).then_some(partition)
     }
 }

@@ -23,11 +23,11 @@ impl ConsumerCore {
             (topic, retry)
         });
         self.missing = missing.collect::<BTreeMap<_, _>>();
-        self.ask_for_missing(now);
+        self.request_missing(now);
     }
 
     /// Asks for the topics that are not there.
-    pub(super) fn ask_for_missing(&mut self, now: Instant) {
+    pub(super) fn request_missing(&mut self, now: Instant) {
         let mut reports = Vec::new();
         for (topic, retry) in self.missing.iter_mut().filter(|(_, retry)| !retry.is_waiting()) {
             let code = self.snapshot.topic(topic).and_then(|topic| topic.error);

@@ -63,7 +63,7 @@ pub use crate::reading::Unreadable;
 pub use crate::reading::Visible;
 
 use self::node::Node;
-use self::position::Asked;
+use self::position::Lookup;
 use self::position::Target;
 use self::retry::RetryState;
 use self::schedule::Schedule;
@@ -73,11 +73,11 @@ use self::subscription::Subscription;
 /// The subject of a response that is waited for.
 #[derive(Debug)]
 enum Pending {
-    Bounds(Vec<Asked>),
-    EpochEnd(Vec<Asked>),
+    Bounds(Vec<Lookup>),
+    EpochEnd(Vec<Lookup>),
     Fetch { node: i32, connection: usize },
-    Offsets(Vec<(Asked, Target)>),
-    Stored(Vec<Asked>),
+    Offsets(Vec<(Lookup, Target)>),
+    Stored(Vec<Lookup>),
 }
 
 /// The consumer's decisions.
@@ -178,13 +178,15 @@ impl ConsumerCore {
             }
             (Pending::Fetch { node, connection }, Ok(_)) => self.fetch_failed(now, node, connection, other()),
             (Pending::Fetch { node, connection }, Err(error)) => self.fetch_failed(now, node, connection, error),
-            (Pending::Offsets(asked), Ok(Response::ListOffsets(response))) => self.listed(now, &asked, &response),
-            (Pending::Bounds(asked), Ok(Response::ListOffsets(response))) => self.bounded(now, &asked, &response),
-            (Pending::EpochEnd(asked), Ok(Response::OffsetForLeaderEpoch(response))) => {
-                self.validated(now, &asked, &response);
+            (Pending::Offsets(lookups), Ok(Response::ListOffsets(response))) => self.listed(now, &lookups, &response),
+            (Pending::Bounds(lookups), Ok(Response::ListOffsets(response))) => self.bounded(now, &lookups, &response),
+            (Pending::EpochEnd(lookups), Ok(Response::OffsetForLeaderEpoch(response))) => {
+                self.validated(now, &lookups, &response);
             }
-            (Pending::Stored(asked), Ok(Response::OffsetFetch(response))) => self.stored(now, asked, &response),
-            (Pending::EpochEnd(asked), Err(error)) if error.kind() == Kind::Unsupported => self.cannot_validate(&asked),
+            (Pending::Stored(lookups), Ok(Response::OffsetFetch(response))) => self.stored(now, lookups, &response),
+            (Pending::EpochEnd(lookups), Err(error)) if error.kind() == Kind::Unsupported => {
+                self.cannot_validate(&lookups);
+            }
             (pending, response) => {
                 let error = response.map_or_else(|error| error, |_| other());
                 self.request_failed(now, pending, &error);
@@ -208,7 +210,7 @@ impl ConsumerCore {
         for retry in self.missing.values_mut() {
             retry.handle_timeout(now);
         }
-        self.ask_for_missing(now);
+        self.request_missing(now);
         self.plan(now);
     }
 

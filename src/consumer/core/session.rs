@@ -28,7 +28,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 struct Sent {
     entry: Entry,
-    answered: u64,
+    responded: u64,
 }
 
 /// The session fields of a request, with slots for partitions.
@@ -73,7 +73,7 @@ impl Session {
         let mut plan = Plan { id: self.id, epoch: self.epoch, ..Plan::default() };
         let is_full = self.is_full();
         for (slot, key, entry) in wanted {
-            let before = self.entries.insert(*slot, Sent { entry: *entry, answered: 0 });
+            let before = self.entries.insert(*slot, Sent { entry: *entry, responded: 0 });
             let before = before.or(self.leaving.remove(slot)).map(|sent| sent.entry);
             if is_full || before == Some(*entry) {
                 continue;
@@ -134,8 +134,8 @@ impl Session {
     /// Takes what was sent of a partition that the current response is about: once for each response.
     pub(super) fn take_sent(&mut self, slot: usize) -> Option<Entry> {
         let sent = self.entries.get_mut(&slot).or_else(|| self.leaving.get_mut(&slot));
-        let sent = sent.filter(|sent| sent.answered != self.responses)?;
-        sent.answered = self.responses;
+        let sent = sent.filter(|sent| sent.responded != self.responses)?;
+        sent.responded = self.responses;
         Some(sent.entry)
     }
 
@@ -150,11 +150,11 @@ impl Session {
     }
 
     /// A response came, with the id it carries and the number of partitions it is about. Returns whether it is in order.
-    pub(super) fn answered(&mut self, id: i32, answered: usize, throttled: bool) -> bool {
+    pub(super) fn handle_response(&mut self, id: i32, responded: usize, throttled: bool) -> bool {
         self.responses += 1;
         if self.epoch == INITIAL {
             // A throttled response is empty, and opens no session.
-            if answered != self.named && !(answered == 0 && throttled) {
+            if responded != self.named && !(responded == 0 && throttled) {
                 self.failed();
                 return false;
             }

@@ -59,7 +59,7 @@ impl<T: Clone> ProducerCore<T> {
             }
             (None, _) | (_, None) if partition.wants() && !waits => {
                 partition.tried = led.map(|led| (incarnation, led));
-                let until = self.ask_for_leader(now, key.topic);
+                let until = self.request_leader(now, key.topic);
                 if let Some(partition) = self.partitions.get_mut(key) {
                     partition.retry_at = Some(until);
                 }
@@ -71,7 +71,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Requests metadata for a partition without a leader, and returns when to request it again. All partitions of a topic share
     /// that time; metadata that names a leader wakes them before.
-    fn ask_for_leader(&mut self, now: Instant, topic: u32) -> Instant {
+    fn request_leader(&mut self, now: Instant, topic: u32) -> Instant {
         if let Some(at) = self.topics[topic as usize].asks_again_at.filter(|at| *at > now) {
             return at;
         }

@@ -41,7 +41,7 @@ impl Partition {
     ///
     /// One leader's log may have records that the next one's does not have, so the epoch has to be the same. A seek back to
     /// the same offset needs no further fence: the same offset of the same log in the same epoch has the same records.
-    pub(in super::super) fn is_answered_by(&self, sent: &Entry) -> bool {
+    pub(in super::super) fn is_current_for(&self, sent: &Entry) -> bool {
         self.state == State::Fetching
             && self.fetch.offset == sent.offset
             && self.log_epoch() == (sent.topic_id, sent.leader_epoch)

@@ -162,7 +162,7 @@ impl Partition {
             let error = self.place(Error::new(Kind::NoOffset, message));
             self.halt(error);
         } else if (start..=end).contains(&self.fetch.offset) {
-            self.go_on();
+            self.proceed();
         } else {
             self.truncated(&format!("the position is out of the log's range, which is {start} to {end}"));
         }
@@ -236,7 +236,7 @@ impl Partition {
         tracing::debug!(target: "ottla::consumer", %topic, partition, offset, end_offset, "truncation found");
         if self.base().is_some_and(|base| base != self.fetch) {
             self.go_back(generation);
-            self.go_on();
+            self.proceed();
             return;
         }
         match (policy, is_known) {
@@ -262,7 +262,7 @@ impl Partition {
         }
         // A position that has no epoch cannot be validated: the response would be the one for a truncated log.
         if was_moved || self.is_lost() || self.state == State::AwaitValidation {
-            self.go_on();
+            self.proceed();
         }
     }
 
@@ -290,12 +290,12 @@ impl Partition {
         // by their offsets.
         self.fetch = self.base().unwrap_or(self.fetch);
         if self.is_lost() || self.state == State::AwaitValidation {
-            self.go_on();
+            self.proceed();
         }
     }
 
     /// Goes on where it is, once the leader, which may be another than before, has confirmed the records before it.
-    fn go_on(&mut self) {
+    fn proceed(&mut self) {
         self.state = if self.fetch.epoch.is_some() { State::AwaitValidation } else { State::Fetching };
     }
 

@@ -89,9 +89,9 @@ pub(super) enum Inquiry {
     Stored,
 }
 
-/// A partition as it was when a request about it was sent.
+/// A lookup: the partition as it was when the request about it was sent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct Lookup {
     pub(super) slot: usize,
     added: u64,
     generation: u64,
@@ -276,35 +276,35 @@ impl Partition {
     }
 
     /// Marks that a request about the position is in flight.
-    pub(super) fn ask(&mut self, slot: usize) -> Asked {
+    pub(super) fn begin_lookup(&mut self, slot: usize) -> Lookup {
         self.asking = true;
-        self.asked(slot)
+        self.lookup(slot)
     }
 
     /// Marks that a request about the bound is in flight.
-    pub(super) fn ask_bound(&mut self, slot: usize) -> Asked {
+    pub(super) fn begin_bound_lookup(&mut self, slot: usize) -> Lookup {
         self.asking_bound = true;
-        self.asked(slot)
+        self.lookup(slot)
     }
 
-    fn asked(&self, slot: usize) -> Asked {
-        Asked { slot, added: self.added, generation: self.generation, epoch: self.log_epoch() }
+    fn lookup(&self, slot: usize) -> Lookup {
+        Lookup { slot, added: self.added, generation: self.generation, epoch: self.log_epoch() }
     }
 
     /// The request about the position is over. Returns whether its response counts.
-    pub(super) fn end_inquiry(&mut self, asked: &Asked) -> bool {
-        let counts = self.generation == asked.generation && self.log_epoch() == asked.epoch;
+    pub(super) fn end_lookup(&mut self, lookup: &Lookup) -> bool {
+        let counts = self.generation == lookup.generation && self.log_epoch() == lookup.epoch;
         self.asking &= !counts;
         counts
     }
 
     /// The request about the bound is over. Returns whether its response counts. A seek does not move the bound.
-    pub(super) fn end_bound_inquiry(&mut self, asked: &Asked) -> bool {
-        if self.added != asked.added {
+    pub(super) fn end_bound_lookup(&mut self, lookup: &Lookup) -> bool {
+        if self.added != lookup.added {
             return false;
         }
         self.asking_bound = false;
-        self.log_epoch() == asked.epoch
+        self.log_epoch() == lookup.epoch
     }
 
     // Time.
