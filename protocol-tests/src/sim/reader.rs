@@ -22,7 +22,6 @@ use ottla::internals::consumer::Taken;
 use ottla::internals::wire::Request;
 use ottla::internals::wire::Response;
 use ottla::internals::wire::message as m;
-use ottla::types::TopicName;
 use ottla::types::TopicPartition;
 
 use super::Context;
@@ -39,6 +38,10 @@ use super::reading::Begin;
 use super::setting::Fault;
 use super::setting::Odd;
 
+mod assigning;
+
+use self::assigning::Assigned;
+
 /// A consumer.
 #[derive(Debug)]
 pub(super) struct Reader {
@@ -49,6 +52,7 @@ pub(super) struct Reader {
     timer: Option<u64>,
     /// A turn of the user is to come.
     turning: bool,
+    assigned: Assigned,
     /// The chunk that the user is reading.
     held: Option<Taken>,
     operations: BTreeMap<u64, Operation>,
@@ -99,6 +103,7 @@ impl Reader {
             core,
             timer: None,
             turning: false,
+            assigned: Assigned::default(),
             held: None,
             operations: BTreeMap::new(),
             next_operation: 0,
@@ -109,23 +114,6 @@ impl Reader {
         reader.assign(ctx);
         peer.refresh(ctx);
         reader
-    }
-
-    fn assign(&mut self, ctx: &mut Context) {
-        let begin = begin(&self.config.start);
-        ctx.ghost.chronicle.opened(self.number);
-        let places: Vec<Place> = ctx.places().collect();
-        for place in &places {
-            ctx.ghost.begins(self.number, *place, begin.clone());
-            ctx.ghost.bounded(self.number, *place);
-        }
-        if self.rng.bool() {
-            let topics: Vec<TopicName> = ctx.topics.iter().map(|name| name.as_str().into()).collect();
-            self.core.assign_topics(ctx.instant(), topics);
-        } else {
-            let keys: Vec<_> = places.iter().map(|place| ctx.key(*place)).collect();
-            self.core.assign_partitions(ctx.instant(), keys);
-        }
     }
 
     // The user.
@@ -144,6 +132,9 @@ impl Reader {
                 _ => {}
             }
         }
+        if ctx.setting.has_odd(Odd::Reassignments) && self.rng.u8(..3) == 0 {
+            self.reassign(ctx);
+        }
         let wait = self.rng.u64(100..100_000);
         ctx.at(ctx.now + wait, Event::Work { client: peer.client });
     }
@@ -154,6 +145,9 @@ impl Reader {
             for place in ctx.places().collect::<Vec<_>>() {
                 let key = ctx.key(place);
                 self.core.resume(ctx.instant(), &key);
+            }
+            if ctx.setting.has_odd(Odd::Reassignments) && self.rng.u8(..4) != 0 {
+                self.assign_rest(ctx);
             }
         }
     }
@@ -237,10 +231,11 @@ impl Reader {
     /// The user takes the next item, or continues to read a chunk.
     pub(super) fn turn(&mut self, ctx: &mut Context) {
         self.turning = false;
-        if let Some(taken) = self.held.take() {
-            return self.read(ctx, taken);
+        if let Some((taken, revoked)) = self.take_held() {
+            return self.read(ctx, taken, revoked);
         }
         let Some(next) = self.core.next() else { return };
+        self.is_ours(ctx, &next);
         match next {
             Next::Chunk(taken) => {
                 let often = ctx.setting.has(Fault::Corrupt);
@@ -253,7 +248,7 @@ impl Reader {
                     }
                     self.held = Some(taken);
                 } else {
-                    self.read(ctx, taken);
+                    self.read(ctx, taken, false);
                 }
             }
             Next::End(key, offset) => {
@@ -283,8 +278,8 @@ impl Reader {
         }
     }
 
-    /// Reads some batches of a chunk, or all.
-    fn read(&mut self, ctx: &mut Context, mut taken: Taken) {
+    /// Reads some batches of a chunk, or all. Nothing is returned of a partition that was revoked since.
+    fn read(&mut self, ctx: &mut Context, mut taken: Taken, revoked: bool) {
         let place = ctx.place(&TopicPartition { topic: taken.topic.clone(), partition: taken.partition });
         let mut left = self.rng.usize(1..6);
         let mut read = Vec::new();
@@ -300,11 +295,17 @@ impl Reader {
                 Err(unreadable) => {
                     let after = unreadable.offset + 1;
                     let error = self.core.unreadable(ctx.instant(), taken, unreadable);
+                    if revoked && error.is_some() {
+                        ctx.ghost.fail(|| format!("an error of {place:?}, which was revoked: {error:?}"));
+                    }
                     return self.unreadable(ctx, place, &read, error.map(|error| (error, after)));
                 }
             }
         }
         match self.core.give_back(taken) {
+            Returned::Delivered { .. } if revoked => {
+                ctx.ghost.fail(|| format!("records {read:?} of {place:?} were returned, which was revoked"));
+            }
             Returned::Delivered { end } => {
                 self.returned(ctx, place, &read);
                 if let Some((key, offset)) = end {
@@ -389,7 +390,8 @@ impl Reader {
         }
         if !self.turning && (self.held.is_some() || self.core.has_next()) {
             self.turning = true;
-            let slow = ctx.setting.has_odd(Odd::SlowReader) || ctx.setting.has(Fault::Corrupt) && self.held.is_some();
+            let holds = ctx.setting.has(Fault::Corrupt) || ctx.setting.has_odd(Odd::Reassignments);
+            let slow = ctx.setting.has_odd(Odd::SlowReader) || holds && self.held.is_some();
             let slow = slow && !ctx.healed;
             let wait = self.rng.u64(0..if slow { 100_000 } else { 500 });
             ctx.at(ctx.now + wait, Event::Turn { client: peer.client });
@@ -399,10 +401,10 @@ impl Reader {
 
     /// Compares the core's positions with the records that it returned.
     fn check(&mut self, ctx: &mut Context) {
-        let held = self.held.as_ref().map(|taken| (&taken.topic, taken.partition));
+        let held = self.held_place(ctx);
         for place in ctx.places().collect::<Vec<_>>() {
             let key = ctx.key(place);
-            if held != Some((&key.topic, key.partition)) {
+            if held != Some(place) {
                 ctx.ghost.position(self.number, place, self.core.position(&key).map(|position| position.offset));
             }
         }

@@ -144,9 +144,30 @@ impl Ghost {
         self.follows.insert((reader, place), follow);
     }
 
+    /// A partition is taken from a consumer.
+    pub(super) fn revoked(&mut self, reader: usize, place: Place) {
+        self.follows.remove(&(reader, place));
+        self.bounds.remove(&(reader, place));
+    }
+
+    /// Whether a consumer began in a partition and its position was not checked since.
+    pub(super) fn is_beginning(&self, reader: usize, place: Place) -> bool {
+        self.follows.get(&(reader, place)).is_some_and(|follow| follow.position.is_none())
+    }
+
+    /// Something happened in a partition that the consumer does not have.
+    fn not_assigned(&mut self, reader: usize, place: Place, what: &str) {
+        self.fail(|| format!("consumer {reader} {what} {place:?}, which it does not have"));
+    }
+
     /// Checks the consumer's position after the records that it returned.
     pub(super) fn position(&mut self, reader: usize, place: Place, reported: Option<i64>) {
-        let Some(follow) = self.follows.get(&(reader, place)) else { return };
+        let Some(follow) = self.follows.get(&(reader, place)) else {
+            if reported.is_some() {
+                self.not_assigned(reader, place, "has a position in");
+            }
+            return;
+        };
         match (follow.position, reported) {
             (Some(known), Some(reported)) if known == reported => {}
             (None, None) => {}
@@ -240,7 +261,9 @@ impl Ghost {
                 format!("consumer {reader} returned record {value} at {place:?}@{offset}, which is not committed")
             });
         }
-        let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
+        let Some(follow) = self.follows.get_mut(&(reader, place)) else {
+            return self.not_assigned(reader, place, "returned a record of");
+        };
         let (last, position) = (follow.last.replace(value), follow.position.replace(offset + 1));
         if was_at != place || befores.is_empty() {
             return self.fail(|| {
@@ -270,7 +293,9 @@ impl Ghost {
     /// The consumer reported that it moved a position.
     pub(super) fn reset(&mut self, reader: usize, place: Place, from: i64, to: i64) {
         self.chronicle.reset(reader, place, to);
-        let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
+        let Some(follow) = self.follows.get_mut(&(reader, place)) else {
+            return self.not_assigned(reader, place, "was moved in");
+        };
         let Some(shadow) = self.logs.get(&place) else { return };
         let before = follow.position.replace(to);
         follow.last = None;
@@ -296,7 +321,9 @@ impl Ghost {
 
     /// The consumer reported the end of the partition.
     pub(super) fn ended(&mut self, reader: usize, place: Place, offset: i64) {
-        let Some(follow) = self.follows.get(&(reader, place)) else { return };
+        let Some(follow) = self.follows.get(&(reader, place)) else {
+            return self.not_assigned(reader, place, "reported the end of");
+        };
         let known = follow.position;
         if known.is_some_and(|known| known != offset && !self.passes(reader, place, known, offset)) {
             self.fail(|| format!("consumer {reader} at {known:?} of {place:?} says that it ends at {offset}"));
@@ -334,7 +361,9 @@ impl Ghost {
     pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
         self.chronicle.commits(reader, place, offset);
         self.asked.entry((reader, place)).or_default().offsets.push(offset);
-        let Some(follow) = self.follows.get(&(reader, place)) else { return };
+        let Some(follow) = self.follows.get(&(reader, place)) else {
+            return self.not_assigned(reader, place, "commits in");
+        };
         let position = follow.position;
         if position != Some(offset) {
             self.fail(|| format!("consumer {reader} at {position:?} of {place:?} commits {offset}"));

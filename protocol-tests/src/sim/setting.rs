@@ -147,6 +147,8 @@ kinds! {
         IdleClients = "idle-clients",
         /// The coordinator does not know groups that have committed nothing.
         UnknownGroups = "unknown-groups",
+        /// The assignments of readers are replaced while they read.
+        Reassignments = "reassignments",
     }
 }
 
@@ -170,6 +172,13 @@ impl Odd {
 
     /// Drawn even later.
     const LAST: &[Self] = &[Self::IdleClients, Self::UnknownGroups];
+
+    /// Drawn after all else.
+    const NEWEST: &[Self] = &[Self::Reassignments];
+
+    fn is_later(self) -> bool {
+        [Self::LATER, Self::LAST, Self::NEWEST].iter().any(|kinds| kinds.contains(&self))
+    }
 }
 
 /// The promise of a producer about a record.
@@ -232,7 +241,7 @@ impl Setting {
         let early = Fault::ALL.iter().filter(|kind| !Fault::LATER.contains(kind));
         let faults = early.filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
         let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
-        let early = Odd::ALL.iter().filter(|kind| !Odd::LATER.contains(kind) && !Odd::LAST.contains(kind));
+        let early = Odd::ALL.iter().filter(|kind| !kind.is_later());
         let odds = early.filter(|_| rng.u32(..100) < odd).map(|kind| kind.bit()).sum();
         let mut setting = Self {
             seed,
@@ -271,6 +280,11 @@ impl Setting {
                 setting.odds |= odd.bit();
             }
         }
+        for odd in Odd::NEWEST {
+            if rng.u8(..4) == 0 {
+                setting.odds |= odd.bit();
+            }
+        }
         // When the mock truncates a log, it forgets the producers whose batches compaction removed, too.
         if setting.has(Fault::CrashWithLoss) || setting.has(Fault::HoldReplication) {
             setting = setting.without(Fault::Compaction);
@@ -278,11 +292,11 @@ impl Setting {
         setting
     }
 
-    /// The same setting without the faults and oddities that older versions of the simulator did not have.
-    #[must_use]
-    pub fn as_before(self) -> Self {
-        let setting = Fault::LATER.iter().fold(self, |setting, fault| setting.without(*fault));
-        Odd::LAST.iter().fold(setting, |setting, odd| setting.without_odd(*odd))
+    /// The same setting as each older version of the simulator had it, without faults and oddities that came later.
+    pub fn as_before(&self) -> [Self; 2] {
+        let newest = Odd::NEWEST.iter().fold(self.clone(), |setting, odd| setting.without_odd(*odd));
+        let oldest = Fault::LATER.iter().fold(newest.clone(), |setting, fault| setting.without(*fault));
+        [Odd::LAST.iter().fold(oldest, |setting, odd| setting.without_odd(*odd)), newest]
     }
 
     /// Whether a fault may strike.
