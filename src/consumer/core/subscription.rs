@@ -33,9 +33,15 @@ impl Subscription {
         });
     }
 
-    /// Returns whether it was not named before.
+    /// Names a partition, unless its topic is read whole. Returns whether it is named.
+    ///
+    /// One may be named and not be read: a bounded read leaves out the partitions that were added to a whole topic later.
     pub(super) fn add_partition(&mut self, key: &TopicPartition) -> bool {
-        !self.whole.contains_key(&key.topic) && self.named.entry(key.topic.clone()).or_default().insert(key.partition)
+        let is_named = !self.whole.contains_key(&key.topic);
+        if is_named {
+            self.named.entry(key.topic.clone()).or_default().insert(key.partition);
+        }
+        is_named
     }
 
     /// A topic that was named whole is read in its other partitions, and its later ones are not added any more.

@@ -155,6 +155,15 @@ fn replacing_a_whole_topic_leaves_only_the_named_partitions() {
 }
 
 #[test]
+fn late_partition_that_a_bounded_read_left_out_can_be_assigned() {
+    let mut bench = Bench::new(Config { start: Start::Offset(5), until_end: true, ..Config::default() });
+    bench.run("meta t0=1e5 | assign t | meta t0=1e5 t1=1e5");
+    assert_eq!(bench.core().assignment().map(|key| key.partition).collect::<Vec<_>>(), [0]);
+    bench.run("revoke t0 | assign t1");
+    assert_eq!(bench.core().assignment().map(|key| key.partition).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn memory_of_revoked_partitions_is_released() {
     let mut bench = Bench::new(Config { start: Start::Offset(5), prefetch_bytes: 240, ..Config::default() });
     bench.run(&format!("{TWO} | fetched n1 s7 t0:5+9;hw=99 t1:5+9;hw=99 | revoke t0"));
