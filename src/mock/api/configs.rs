@@ -33,6 +33,7 @@ pub(super) fn describe_configs(
     let whole = request.resources.iter().all(known);
     let results = request.resources.iter().map(|asked| {
         let result = DescribeConfigsResult::default()
+            .with_error_message(Some(text("")))
             .with_resource_type(asked.resource_type)
             .with_resource_name(asked.resource_name.clone());
         // One type that is none spoils the request.
@@ -44,12 +45,10 @@ pub(super) fn describe_configs(
                     keys.is_empty() || keys.contains(&entry.name)
                 };
                 let entries = entries.into_iter().filter(wanted).map(|entry| detailed(call, &request, entry));
-                result.with_error_message(None).with_configs(entries.collect())
+                result.with_configs(entries.collect())
             }
-            // Kafka says no more than the code of a topic that is not there.
-            Err(ResponseError::UnknownTopicOrPartition) => {
-                result.with_error_code(ResponseError::UnknownTopicOrPartition.code()).with_error_message(None)
-            }
+            // Kafka leaves the message empty, rather than null, for a topic that does not exist.
+            Err(error @ ResponseError::UnknownTopicOrPartition) => result.with_error_code(error.code()),
             Err(error) => result.with_error_code(error.code()).with_error_message(Some(text("not described"))),
         }
     });
