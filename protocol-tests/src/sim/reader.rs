@@ -412,7 +412,10 @@ impl Reader {
         if finished && !self.finished {
             ctx.trace.count("bounded read finished");
             ctx.trace.say(ctx.now, || format!("consumer {} is finished", self.number));
-            ctx.places().for_each(|place| ctx.ghost.finished(self.number, place));
+            // A partition that was added since the client's last metadata is not part of a bounded read.
+            let known: Vec<_> = self.core.assignment().cloned().collect();
+            let known = ctx.places().filter(|place| known.contains(&ctx.key(*place))).collect::<Vec<_>>();
+            known.into_iter().for_each(|place| ctx.ghost.finished(self.number, place));
         }
         self.finished |= finished;
     }
