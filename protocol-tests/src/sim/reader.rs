@@ -234,7 +234,10 @@ impl Reader {
         if let Some((taken, revoked)) = self.take_held() {
             return self.read(ctx, taken, revoked);
         }
-        let Some(next) = self.core.next() else { return };
+        let Some(next) = self.core.next() else {
+            // An item may have been dropped, because it was beyond the bound.
+            return self.core.handle_capacity(ctx.instant());
+        };
         self.is_ours(ctx, &next);
         match next {
             Next::Chunk(taken) => {
