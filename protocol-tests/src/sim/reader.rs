@@ -418,7 +418,9 @@ impl Reader {
             // A partition that was added since the client's last metadata is not part of a bounded read.
             let known: Vec<_> = self.core.assignment().cloned().collect();
             let known = ctx.places().filter(|place| known.contains(&ctx.key(*place))).collect::<Vec<_>>();
-            known.into_iter().for_each(|place| ctx.ghost.finished(self.number, place));
+            for place in known {
+                ctx.ghost.finished(self.number, place);
+            }
         }
         self.finished |= finished;
     }
