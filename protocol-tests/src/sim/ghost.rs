@@ -151,6 +151,8 @@ impl Stream {
 #[derive(Debug)]
 struct Flight {
     place: Place,
+    /// The id of the topic that it was sent to, which may be recreated before the response comes.
+    topic: TopicId,
     /// The identity, and the range of sequences.
     stamp: Option<((i64, i16), u32, u32)>,
 }
@@ -530,6 +532,7 @@ impl Ghost {
         if count > IN_FLIGHT_MAX {
             self.fail(|| format!("{count} batches of producer {writer} in flight for {place:?}"));
         }
+        let topic = entry.id;
         let (promise, begin) = self.promises[writer];
         if promise.repeats() && count > 1 {
             self.fail(|| {
@@ -541,13 +544,13 @@ impl Ghost {
                 let identity = entry.stamp.identity;
                 self.fail(|| format!("a batch of producer {writer} ({promise:?}) for {place:?} has {identity:?}"));
             }
-            return self.requests.entry((writer, request)).or_default().push(Flight { place, stamp: None });
+            return self.requests.entry((writer, request)).or_default().push(Flight { place, topic, stamp: None });
         };
         // Counted from where the identity began, so that nothing here wraps.
         let begin = if identity.epoch == 0 { begin } else { Sequence::ZERO };
         let first = since(begin, sequence);
         let end = since(begin, sequence.advance(entry.batch.count()));
-        let flight = Flight { place, stamp: Some(((identity.id, identity.epoch), first, end)) };
+        let flight = Flight { place, topic, stamp: Some(((identity.id, identity.epoch), first, end)) };
         self.requests.entry((writer, request)).or_default().push(flight);
         let print = fingerprint(&entry.batch.to_bytes(&entry.stamp));
         let stream = self.streams.entry((identity.id, identity.epoch, place)).or_default();
@@ -568,10 +571,10 @@ impl Ghost {
     }
 
     /// A request has a response or is lost. The sequences of a batch that was refused as too large may be sent with other bytes.
-    pub(super) fn landed(&mut self, writer: usize, request: u64, too_large: &[Place]) {
-        for Flight { place, stamp } in self.requests.remove(&(writer, request)).unwrap_or_default() {
+    pub(super) fn landed(&mut self, writer: usize, request: u64, is_too_large: impl Fn(Place, TopicId) -> bool) {
+        for Flight { place, topic, stamp } in self.requests.remove(&(writer, request)).unwrap_or_default() {
             *self.in_flight.entry((writer, place)).or_default() -= 1;
-            if let Some((identity, first, end)) = stamp.filter(|_| too_large.contains(&place)) {
+            if let Some((identity, first, end)) = stamp.filter(|_| is_too_large(place, topic)) {
                 let stream = self.streams.entry((identity.0, identity.1, place)).or_default();
                 stream.sent.remove(&first);
                 stream.free.insert(first, end);
@@ -584,7 +587,7 @@ impl Ghost {
         let requests: Vec<u64> =
             self.requests.range((writer, 0)..=(writer, u64::MAX)).map(|((_, request), _)| *request).collect();
         for request in requests {
-            self.landed(writer, request, &[]);
+            self.landed(writer, request, |_, _| false);
         }
     }
 

@@ -23,6 +23,7 @@ use ottla::internals::wire::Response;
 use ottla::internals::wire::message as m;
 use ottla::partitioner::Builtin;
 use ottla::types::Sequence;
+use ottla::types::TopicId;
 
 use super::Context;
 use super::event::Event;
@@ -252,7 +253,9 @@ impl Writer {
     fn answered(&mut self, ctx: &mut Context, peer: &mut Peer, tag: Tag, answer: Result<Response, Error>) {
         match (tag, answer) {
             (Tag::Core(request), Ok(Response::Produce(response))) => {
-                ctx.ghost.landed(self.number, request, &too_large(ctx, peer, &response));
+                let topics = &ctx.topics;
+                ctx.ghost
+                    .landed(self.number, request, |place, id| is_too_large(&response, (&topics[place.0], id), place.1));
                 let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
                 for code in partitions.filter_map(|partition| partition.error) {
                     ctx.trace
@@ -268,7 +271,7 @@ impl Writer {
             }
             (Tag::Core(request), Err(error)) => {
                 ctx.trace.say(ctx.now, || format!("producer {} has no answer to {request}: {error}", self.number));
-                ctx.ghost.landed(self.number, request, &[]);
+                ctx.ghost.landed(self.number, request, |_, _| false);
                 self.core.handle_response(ctx.instant(), request, &Err(error));
             }
             (Tag::Identity, answer) => self.identified(ctx, answer),
@@ -424,17 +427,12 @@ fn settings(ctx: &Context, rng: &mut Rng) -> Settings {
     }
 }
 
-/// The partitions that refused a batch as too large.
-fn too_large(ctx: &Context, peer: &Peer, response: &m::ProduceResponse) -> Vec<Place> {
-    let snapshot = peer.cache.snapshot();
-    let mut places = Vec::new();
-    for topic in &response.topics {
-        let named = snapshot.topic_by_id(topic.id).map_or(&*topic.name, |topic| &*topic.name);
-        let Some(number) = ctx.topics.iter().position(|name| **name == *named) else { continue };
-        let refused = topic.partitions.iter().filter(|partition| partition.error == Some(Code::MessageTooLarge));
-        places.extend(refused.map(|partition| (number, partition.index)));
-    }
-    places
+/// Whether the batch of this partition was refused as too large. A response that names topics by id has the id that the request
+/// had, which metadata has forgotten if the topic was recreated since.
+fn is_too_large(response: &m::ProduceResponse, (name, id): (&str, TopicId), partition: i32) -> bool {
+    let is_it = |topic: &&m::ProducedTopic| if topic.name.is_empty() { topic.id == id } else { *topic.name == *name };
+    let mut answers = response.topics.iter().filter(is_it).flat_map(|topic| &topic.partitions);
+    answers.any(|answer| answer.index == partition && answer.error == Some(Code::MessageTooLarge))
 }
 
 fn refusal(code: Code) -> &'static str {

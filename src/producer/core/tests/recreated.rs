@@ -74,6 +74,24 @@ fn batch_refused_by_old_topic_id_is_retried_at_once() {
     );
 }
 
+#[test]
+fn batch_refused_as_too_large_by_old_topic_id_is_split() {
+    // It was refused before the append, so that its parts may have its sequences, in the new log too.
+    check_on(
+        "put t0 | put t0 2 | answer r2 t0@1 | recreate | meta t0=1e5 t1=1e5 u0=2e5 | answer r3 t0!10 | answer r4 t0@0
+         answer r5 t0@1",
+        "send r2 n1 t0#1+1e0
+         wake
+         done b2 0..1 @1
+         send r3 n1 t0#2+2e0
+         split 2
+         send r4 n1 t0#2+1e0
+         done b3 0..1 @0
+         send r5 n1 t0#3+1e0
+         done b3 1..2 @1",
+    );
+}
+
 fn known(id: u8, epochs: &[i32]) -> Arc<Known> {
     let partition = |epoch: &i32| Partition { leader: Some(1), epoch: LeaderEpoch::from_wire(*epoch) };
     let partitions = epochs.iter().map(partition).collect();
