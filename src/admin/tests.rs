@@ -16,10 +16,6 @@ const DELETE_TOPICS: i16 = 20;
 const DESCRIBE_CLUSTER: i16 = 60;
 const DESCRIBE_CONFIGS: i16 = 32;
 
-const NOT_LEADER: i16 = 6;
-const NOT_CONTROLLER: i16 = 41;
-const THROTTLING_QUOTA_EXCEEDED: i16 = 89;
-
 async fn serve(mock: Mock) -> (Server, Client) {
     let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
     let client = Client::builder([server.bootstrap()]).expect("its addresses are well-formed");
@@ -64,7 +60,7 @@ async fn each_topic_has_an_outcome_in_the_order_named() {
 
 #[tokio::test]
 async fn change_follows_the_controller_and_is_made_once() {
-    for code in [NOT_CONTROLLER, THROTTLING_QUOTA_EXCEEDED] {
+    for code in [Code::NotController, Code::ThrottlingQuotaExceeded] {
         let (server, client) = serve(three()).await;
         server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(code), 3));
         let made = client.admin().create_topics([NewTopic::new("n")]).await.expect("found");
@@ -117,7 +113,7 @@ async fn offsets_come_from_leaders_that_move() {
         producer.send(record).await.expect("it takes it");
     }
     server.with(|mock| {
-        mock.inject(LIST_OFFSETS, Fault::Error(NOT_LEADER), 1);
+        mock.inject(LIST_OFFSETS, Fault::Error(Code::NotLeaderOrFollower), 1);
         mock.inject(LIST_OFFSETS, Fault::CloseBefore, 1);
     });
     let at = |partition, spec| (TopicPartition::new("t", partition), spec);
@@ -150,7 +146,7 @@ async fn call_ends_by_the_api_timeout() {
     let (server, _) = serve(three()).await;
     let client = Client::builder([server.bootstrap()]).expect("well-formed").api_timeout(Duration::from_millis(300));
     let client = client.connect().await.expect("it answers");
-    server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(NOT_CONTROLLER), u32::MAX));
+    server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(Code::NotController), u32::MAX));
     let error = client.admin().create_topics([NewTopic::new("n")]).await.expect_err("there is no controller");
     assert!(error.is_timeout(), "{error}");
 }

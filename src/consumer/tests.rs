@@ -6,6 +6,7 @@ use super::*;
 use crate::client::Client;
 use crate::codec::Compression;
 use crate::config::Properties;
+use crate::error::Code;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
 use crate::mock::Server;
@@ -13,7 +14,6 @@ use crate::producer::Record;
 
 const OFFSET_COMMIT: i16 = 8;
 const OFFSET_FETCH: i16 = 9;
-const GROUP_ID_NOT_FOUND: i16 = 69;
 
 async fn cluster(partitions: i32) -> (Server, Client) {
     let mock = Mock::builder().brokers(3).topic("t", partitions).build();
@@ -76,7 +76,7 @@ async fn next_consumer_starts_at_the_committed_offset() {
     write(&client, Compression::None, 0, 100).await;
     let mut first = client.consumer().group("g").assign(["t"]).until_end().build().unwrap();
     assert_eq!(read_all(&mut first).await.len(), 100);
-    server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(16), 1));
+    server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(Code::NotCoordinator), 1));
     within(first.commit()).await.unwrap();
     let committed = within(first.committed()).await.unwrap();
     assert_eq!(committed.len(), 2);
@@ -244,12 +244,12 @@ async fn unknown_group_has_committed_nothing() {
     let (server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 3).await;
     for times in [1, 2] {
-        server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(GROUP_ID_NOT_FOUND), times));
+        server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(Code::GroupIdNotFound), times));
         let mut consumer = client.consumer().group("nobody").assign(["t"]).build().unwrap();
         assert_eq!(within(consumer.poll()).await.unwrap().unwrap().count(), 3);
     }
     let consumer = client.consumer().group("nobody").assign(["t"]).build().unwrap();
-    server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(GROUP_ID_NOT_FOUND), 2));
+    server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(Code::GroupIdNotFound), 2));
     assert_eq!(within(consumer.committed()).await.unwrap(), [(TopicPartition::new("t", 0), None)]);
 }
 
@@ -347,14 +347,13 @@ async fn poll_reports_a_driver_that_ended_by_itself() {
 
 #[tokio::test]
 async fn dropped_commit_never_overwrites_a_later_one() {
-    const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     let (server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 9).await;
     let key = TopicPartition::new("t", 0);
     let mut consumer = client.consumer().group("g").assign(["t"]).build().unwrap();
     for (dropped, kept) in [(8, 3), (2, 7)] {
         // The first is refused and waits to be retried when its caller gives up.
-        server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(COORDINATOR_LOAD_IN_PROGRESS), 1));
+        server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(Code::CoordinatorLoadInProgress), 1));
         let first = consumer.commit_positions([(key.clone(), Position::from(dropped))]);
         assert!(tokio::time::timeout(Duration::from_millis(50), first).await.is_err());
         within(consumer.commit_positions([(key.clone(), Position::from(kept))])).await.unwrap();
@@ -417,22 +416,19 @@ async fn read_partitions(consumer: &mut Consumer, count: usize) -> Vec<i32> {
 
 #[tokio::test]
 async fn lookup_of_committed_offsets_follows_the_coordinator() {
-    const NOT_COORDINATOR: i16 = 16;
-    const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
-    const GROUP_AUTHORIZATION_FAILED: i16 = 30;
     let (server, client) = cluster(1).await;
     write(&client, Compression::None, 0, 5).await;
     let key = TopicPartition::new("t", 0);
     let mut consumer = client.consumer().group("g").assign(["t"]).build().unwrap();
     within(consumer.commit_positions([(key.clone(), Position::from(3))])).await.unwrap();
-    for code in [NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS] {
+    for code in [Code::NotCoordinator, Code::CoordinatorLoadInProgress] {
         server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(code), 2));
         assert_eq!(within(consumer.committed()).await.unwrap(), [(key.clone(), Some(Position::from(3)))]);
         server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(code), 2));
         let mut next = client.consumer().group("g").assign(["t"]).build().unwrap();
         assert_eq!(within(next.poll()).await.unwrap().unwrap().count(), 2, "it starts where the group stopped");
     }
-    server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(GROUP_AUTHORIZATION_FAILED), 1));
+    server.with(|mock| mock.inject(OFFSET_FETCH, Fault::Error(Code::GroupAuthorizationFailed), 1));
     let error = within(consumer.committed()).await.expect_err("it is final");
-    assert_eq!(error.code().map(crate::error::Code::to_wire), Some(GROUP_AUTHORIZATION_FAILED));
+    assert_eq!(error.code(), Some(Code::GroupAuthorizationFailed));
 }

@@ -20,6 +20,7 @@ use crate::mock::frame;
 use crate::mock::frame::Envelope;
 use crate::mock::seen::Journal;
 use crate::mock::seen::SeenRequest;
+use crate::mock::state::Broker;
 use crate::mock::state::State;
 
 /// The outcome of a request.
@@ -167,6 +168,12 @@ impl Cluster {
             host.clone_into(&mut known.host);
             known.port = port;
         }
+    }
+
+    /// The live broker that clients find at this port.
+    pub(super) fn advertised_at(&self, port: u16) -> Option<i32> {
+        let at = |(id, broker): (&i32, &Broker)| (broker.up && broker.port == port).then_some(*id);
+        self.state.brokers.iter().find_map(at)
     }
 
     /// The ids of all brokers, ascending.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kafka_protocol::error::ResponseError;
 
+use crate::error::Code;
 use crate::mock::seen::SeenRequest;
 use crate::types::TopicName;
 
@@ -13,11 +14,11 @@ use crate::types::TopicName;
 /// # Examples
 ///
 /// ```
+/// use ottla::error::Code;
 /// use ottla::mock::{Cluster, Fault, key};
 ///
 /// let mut cluster = Cluster::builder().topic("events", 1).build();
-/// // The next three fetches are answered with NOT_LEADER_OR_FOLLOWER.
-/// cluster.inject(key::FETCH, Fault::Error(6), 3);
+/// cluster.inject(key::FETCH, Fault::Error(Code::NotLeaderOrFollower), 3);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,7 +44,8 @@ pub enum Fault {
     },
     /// The scope of the script is answered with this error code and has no effect. The scope is the partition or topic that
     /// the script names, otherwise every partition, topic or key of the request, or the whole response where it has one code.
-    Error(i16),
+    /// [`Code::Unknown`] has the number of a code that this library does not know.
+    Error(Code),
     /// The request takes effect, and the response reports this error code for the scope of the script, as in
     /// [`Fault::Error`]. A request that the cluster refuses anyway keeps its own error code.
     ///
@@ -57,13 +59,15 @@ pub enum Fault {
     /// # Examples
     ///
     /// ```
+    /// use ottla::error::Code;
     /// use ottla::mock::{Cluster, Fault, On, key};
     ///
     /// let mut cluster = Cluster::builder().topic("events", 1).build();
     /// // The leader appends the next batch, and then the followers do not respond in time.
-    /// cluster.play(On::api(key::PRODUCE).partition("events", 0).then(Fault::ErrorAfter(7)));
+    /// let late = Fault::ErrorAfter(Code::RequestTimedOut);
+    /// cluster.play(On::api(key::PRODUCE).partition("events", 0).then(late));
     /// ```
-    ErrorAfter(i16),
+    ErrorAfter(Code),
     /// The request is read only after this time, and is applied to the cluster as it is then. Later requests of the
     /// connection wait behind it.
     Hold(Duration),
@@ -84,12 +88,14 @@ pub enum Fault {
 ///
 /// ```
 /// use std::time::Duration;
+/// use ottla::error::Code;
 /// use ottla::mock::{Cluster, Fault, On, key};
 ///
 /// let mut cluster = Cluster::builder().brokers(3).topic("events", 6).build();
 /// // Of the requests that append to events[2], the first passes, the next two are refused, the fourth is applied and then
 /// // its connection is closed.
-/// let script = On::api(key::PRODUCE).partition("events", 2).pass(1).then(Fault::Error(6)).times(2).then(Fault::CloseAfter);
+/// let refused = Fault::Error(Code::NotLeaderOrFollower);
+/// let script = On::api(key::PRODUCE).partition("events", 2).pass(1).then(refused).times(2).then(Fault::CloseAfter);
 /// let script = cluster.play(script);
 /// // Every response of broker 2 is late, forever.
 /// cluster.play(On::any().broker(2).then(Fault::Delay(Duration::from_millis(30))).forever());
@@ -187,11 +193,13 @@ impl On {
 ///
 /// ```
 /// use std::time::Duration;
+/// use ottla::error::Code;
 /// use ottla::mock::{Fault, On, Script, key};
 ///
 /// // The first commit of group g passes; the next two are refused, and late.
 /// let late = Fault::Delay(Duration::from_millis(20));
-/// let script: Script = On::api(key::OFFSET_COMMIT).name("g").pass(1).then(Fault::Error(16)).and(late).times(2);
+/// let refused = Fault::Error(Code::NotCoordinator);
+/// let script: Script = On::api(key::OFFSET_COMMIT).name("g").pass(1).then(refused).and(late).times(2);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "a script does nothing until the cluster plays it"]
@@ -377,8 +385,8 @@ impl Strike {
 pub(super) struct Errors(Vec<(Option<TopicName>, Option<i32>, ResponseError)>);
 
 impl Errors {
-    fn add(&mut self, topic: Option<&TopicName>, partition: Option<i32>, code: i16) {
-        if let Some(error) = ResponseError::try_from_code(code) {
+    fn add(&mut self, topic: Option<&TopicName>, partition: Option<i32>, code: Code) {
+        if let Some(error) = ResponseError::try_from_code(code.to_wire()) {
             self.0.push((topic.cloned(), partition, error));
         }
     }
@@ -447,18 +455,19 @@ mod tests {
     #[test]
     fn scripts_for_different_partitions_apply_together() {
         let mut scripts = Scripts::default();
-        scripts.play(On::api(0).partition("t", 1).then(Fault::Error(6)).and(Fault::Throttle(5)));
-        scripts.play(On::api(0).partition("t", 2).then(Fault::Error(3)));
-        scripts.play(On::api(0).topic("u").then(Fault::Error(29)));
+        scripts
+            .play(On::api(0).partition("t", 1).then(Fault::Error(Code::NotLeaderOrFollower)).and(Fault::Throttle(5)));
+        scripts.play(On::api(0).partition("t", 2).then(Fault::Error(Code::UnknownTopicOrPartition)));
+        scripts.play(On::api(0).topic("u").then(Fault::Error(Code::Unknown(999))));
         let strike = scripts.strike(&seen(1, 0, &[("t", 0), ("t", 1), ("u", 4)]), &[("t".into(), 2)]);
         assert_eq!(strike.throttle_ms, Some(5));
         let code = |error: Option<ResponseError>| error.map(|error| error.code());
         let errors = &strike.errors;
         assert_eq!(
             [("t", 0), ("t", 1), ("t", 2), ("u", 4), ("v", 0)].map(|(t, p)| code(errors.partition(t, p))),
-            [None, Some(6), Some(3), Some(29), None]
+            [None, Some(6), Some(3), Some(999), None]
         );
-        assert_eq!((code(errors.topic("t")), code(errors.topic("u")), errors.whole()), (None, Some(29), None));
+        assert_eq!((code(errors.topic("t")), code(errors.topic("u")), errors.whole()), (None, Some(999), None));
     }
 
     #[test]

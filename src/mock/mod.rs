@@ -1,8 +1,54 @@
 //! A Kafka cluster in this process, for tests and demonstrations (feature `mock`).
 //!
+//! [`Server`] serves it over TCP on this machine, where any Kafka client can connect to it, or in memory to clients of this
+//! crate. A test starts one, passes its address to the code under test, and looks at the logs:
+//!
+//! ```
+//! use ottla::{Client, Record};
+//! use ottla::mock::{Cluster, Server};
+//!
+//! /// The code under test.
+//! async fn place_order(servers: &str) -> Result<(), ottla::Error> {
+//!     let client = Client::connect([servers]).await?;
+//!     let producer = client.producer().build()?;
+//!     producer.send(Record::to("orders").key("7").value("2 chairs")).await?;
+//!     Ok(())
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! // In a #[tokio::test].
+//! let cluster = Cluster::builder().brokers(3).topic("orders", 1).build();
+//! let server = Server::start(cluster, "127.0.0.1:0".parse()?).await?;
+//! place_order(server.bootstrap()).await?;
+//!
+//! let log = server.with(|cluster| cluster.log("orders", 0));
+//! assert_eq!(log[0].value.as_deref(), Some(&b"2 chairs"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Server::with`] also makes it fail: brokers go down and come back, leaders move, and scripts of [`Fault`]s answer requests
+//! with errors, late, or not at all.
+//!
+//! # Time
+//!
+//! Everything follows tokio's clock. With `#[tokio::test(start_paused = true)]` an outage of ten minutes passes at once:
+//! - [`Server::in_memory`] with [`Server::connector`] is made for it. No socket takes part, so the clock moves only when every
+//!   task waits for it, and a deadline of 120 s passes after 120 s of it, to the millisecond.
+//! - Over TCP it works as well, if client and server run in one current-thread runtime: tokio moves the clock only when no
+//!   socket is ready. But on a busy machine the kernel may deliver late, and then the clock moves too far. Test outcomes there,
+//!   not durations.
+//!
+//! Timestamps of records come from the system's clock, which is never paused.
+//!
+//! # The cluster without a server
+//!
 //! [`Cluster`] holds several brokers in one value. It owns no socket, task or clock: the caller passes request frames to
 //! [`Cluster::handle`] and gets responses back, and [`Cluster::poll`] returns those of long polls. A simulator drives it in
-//! virtual time. [`Server`] serves it over TCP on this machine, where any Kafka client can connect to it.
+//! virtual time.
+//!
+//! # Differences from Kafka
 //!
 //! It answers as Apache Kafka does, down to the order of the checks, with these differences:
 //! - the replicas of a partition share one log with one high watermark: records are replicated at once unless a test holds
@@ -34,6 +80,7 @@ mod fault;
 mod frame;
 pub mod key;
 mod log;
+mod memory;
 mod producers;
 mod release;
 mod seen;
@@ -56,6 +103,7 @@ pub use crate::mock::fault::ScriptId;
 pub use crate::mock::frame::FrameError;
 pub use crate::mock::frame::take_frame;
 pub use crate::mock::log::StoredRecord;
+pub use crate::mock::memory::MemoryConnector;
 pub use crate::mock::release::Release;
 pub use crate::mock::seen::SeenPartition;
 pub use crate::mock::seen::SeenRequest;

@@ -1,4 +1,4 @@
-//! Serves a mock cluster over TCP: a listener for each broker, a task for each connection, one task for waiting responses.
+//! Serves a mock cluster: a listener for each broker, a task for each connection, one task for waiting responses.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,12 +18,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use bytes::BytesMut;
+use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
+use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,11 +31,12 @@ use tokio::task::JoinSet;
 use crate::mock::cluster::Cluster;
 use crate::mock::cluster::Outcome;
 use crate::mock::frame::take_frame;
+use crate::mock::memory::MemoryConnector;
 use crate::net::clock;
 use crate::net::clock::Clock;
 use crate::net::clock::Now;
 
-/// A mock cluster that is served over TCP. Dropping it closes every listener and connection.
+/// A mock cluster that is served over TCP, or in memory alone. Dropping it closes every listener and connection.
 ///
 /// # Examples
 ///
@@ -55,8 +56,16 @@ use crate::net::clock::Now;
 pub struct Server {
     shared: Arc<Shared>,
     /// Dropping the set aborts the tasks in it, and with each listener's task the connections it owns.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
     bootstrap: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.over = true;
+        state.connections.clear();
+    }
 }
 
 impl fmt::Debug for Server {
@@ -79,15 +88,58 @@ impl Server {
             cluster.advertise(broker, &host.to_string(), listener.local_addr()?.port());
             listeners.push((broker, listener));
         }
+        let mut server = Self::in_memory(cluster);
+        for (broker, listener) in listeners {
+            server.tasks.spawn(accept(Arc::clone(&server.shared), broker, listener));
+        }
+        Ok(server)
+    }
+
+    /// Serves clients that connect by [`Server::connector`] alone, without a socket, until dropped. Must be called within a
+    /// tokio runtime.
+    ///
+    /// All of it follows tokio's clock, so a test with a paused clock takes milliseconds, however long its timeouts are and
+    /// however busy the machine is: see [Time](crate::mock#time).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use ottla::{Client, Record};
+    /// use ottla::error::Written;
+    /// use ottla::mock::{Cluster, Fault, Server, key};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// // In a #[tokio::test(start_paused = true)].
+    /// let server = Server::in_memory(Cluster::builder().topic("events", 1).build());
+    /// let client = Client::builder([server.bootstrap()])?.connector(server.connector()).connect().await?;
+    /// let producer = client.producer().delivery_timeout(Duration::from_secs(120)).build()?;
+    ///
+    /// // The brokers append records and do not respond. The two minutes of the timeout pass at once.
+    /// server.with(|cluster| cluster.inject(key::PRODUCE, Fault::Lost, u32::MAX));
+    /// let error = producer.send(Record::to("events").value("1")).await.expect_err("no response comes");
+    /// assert_eq!(error.is_written(), Some(Written::Maybe));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn in_memory(cluster: Cluster) -> Self {
         let bootstrap = cluster.bootstrap();
-        let state = Served { cluster, clock: Clock::new(), connections: HashMap::new(), next_connection: 1 };
+        let state =
+            Served { cluster, clock: Clock::new(), connections: HashMap::new(), next_connection: 1, over: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
         let mut tasks = JoinSet::new();
-        for (broker, listener) in listeners {
-            tasks.spawn(accept(Arc::clone(&shared), broker, listener));
-        }
         tasks.spawn(pump(Arc::clone(&shared)));
-        Ok(Self { shared, _tasks: tasks, bootstrap })
+        Self { shared, tasks, bootstrap }
+    }
+
+    /// A transport for clients in this process, which connects them to the brokers without a socket: for
+    /// [`ClientBuilder::connector`](crate::client::ClientBuilder::connector). It works with both kinds of server.
+    ///
+    /// Once the server is dropped, its connections are closed and new ones are refused.
+    pub fn connector(&self) -> MemoryConnector {
+        MemoryConnector::new(Arc::clone(&self.shared))
     }
 
     /// The addresses of the brokers, in the form of `bootstrap.servers`.
@@ -110,13 +162,25 @@ impl Server {
     }
 }
 
-struct Shared {
+pub(super) struct Shared {
     state: Mutex<Served>,
     /// Notified when a response may be due earlier than the pump knows.
     changed: Notify,
 }
 
 impl Shared {
+    /// Connects to the live broker that advertises this port, by a pipe. Its other end is served until one of them is closed.
+    pub(super) fn accept(self: &Arc<Self>, port: u16) -> io::Result<DuplexStream> {
+        let state = self.lock();
+        let broker = state.cluster.advertised_at(port).filter(|_| !state.over);
+        drop(state);
+        let broker = broker.ok_or(io::ErrorKind::ConnectionRefused)?;
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
+        let (reader, writer) = tokio::io::split(far);
+        tokio::spawn(connection(Arc::clone(self), broker, reader, writer));
+        Ok(near)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Served> {
         // A test that panicked inside `with` has reported that already.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,6 +192,8 @@ struct Served {
     clock: Clock,
     connections: HashMap<u64, Connection>,
     next_connection: u64,
+    /// The server was dropped.
+    over: bool,
 }
 
 /// A live connection; dropping it closes the socket once the queued responses are written.
@@ -138,7 +204,7 @@ struct Connection {
 
 impl Served {
     fn open(&mut self, broker: i32, replies: mpsc::UnboundedSender<Bytes>) -> Option<u64> {
-        if !self.cluster.is_up(broker) {
+        if self.over || !self.cluster.is_up(broker) {
             return None;
         }
         let id = self.next_connection;
@@ -178,7 +244,10 @@ async fn accept(shared: Arc<Shared>, broker: i32, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                connections.spawn(connection(Arc::clone(&shared), broker, stream));
+                // Without it the delayed acknowledgements of the loopback cost 40 ms a request. It is optional.
+                let _ = stream.set_nodelay(true);
+                let (reader, writer) = stream.into_split();
+                connections.spawn(connection(Arc::clone(&shared), broker, reader, writer));
             }
             // Probably out of file descriptors: some connection has to end first.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -188,14 +257,11 @@ async fn accept(shared: Arc<Shared>, broker: i32, listener: TcpListener) {
 }
 
 /// Reads and writes one connection until either side ends it.
-async fn connection(shared: Arc<Shared>, broker: i32, stream: TcpStream) {
+async fn connection(shared: Arc<Shared>, broker: i32, reader: impl AsyncRead + Unpin, writer: impl AsyncWrite + Unpin) {
     let (replies, queue) = mpsc::unbounded_channel();
     let Some(id) = shared.lock().open(broker, replies) else { return };
-    // Without it the delayed acknowledgements of the loopback cost 40 ms a request. It is optional.
-    let _ = stream.set_nodelay(true);
-    let (read_half, write_half) = stream.into_split();
-    let mut reading = pin!(read(&shared, broker, id, read_half));
-    let mut writing = pin!(write(write_half, queue));
+    let mut reading = pin!(read(&shared, broker, id, reader));
+    let mut writing = pin!(write(writer, queue));
     let mut done = false;
     poll_fn(|cx| {
         if !done && reading.as_mut().poll(cx).is_ready() {
@@ -210,7 +276,7 @@ async fn connection(shared: Arc<Shared>, broker: i32, stream: TcpStream) {
 }
 
 /// Passes each request to the cluster until either side closes.
-async fn read(shared: &Shared, broker: i32, id: u64, mut half: OwnedReadHalf) {
+async fn read(shared: &Shared, broker: i32, id: u64, mut half: impl AsyncRead + Unpin) {
     let mut stream = BytesMut::new();
     loop {
         loop {
@@ -251,7 +317,7 @@ fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
     open
 }
 
-async fn write(mut half: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Bytes>) {
+async fn write(mut half: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<Bytes>) {
     while let Some(frame) = queue.recv().await {
         if half.write_all(&frame).await.is_err() {
             return;
@@ -284,5 +350,8 @@ const FRAME_BYTES_MAX: usize = 104_857_600;
 const READ_AHEAD: usize = 64 * 1_024;
 /// The smallest capacity that is worth a read.
 const READ_BYTES_MIN: usize = 4 * 1_024;
+
+/// Bytes on their way in one direction of a connection in memory.
+const PIPE_BYTES: usize = 64 * 1_024;
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,5 +1,6 @@
 //! The faults that strike, one after the other until the world heals.
 
+use ottla::error::Code;
 use ottla::internals::wire::Api;
 use ottla::mock;
 
@@ -280,7 +281,7 @@ impl Context {
             self.ghost.lied(times);
         }
         self.trace.say(self.now, || format!("* {} answered with {code} {times} times", api.name()));
-        self.mock.inject(api.key(), mock::Fault::Error(code), times);
+        self.mock.inject(api.key(), mock::Fault::Error(error(code)), times);
     }
 
     fn fail_late(&mut self) {
@@ -288,7 +289,7 @@ impl Context {
         let code = *self.rng.choice(codes).expect("some");
         let times = self.rng.u32(1..8);
         self.trace.say(self.now, || format!("* {} done and answered with {code} {times} times", api.name()));
-        self.mock.inject(api.key(), mock::Fault::ErrorAfter(code), times);
+        self.mock.inject(api.key(), mock::Fault::ErrorAfter(error(code)), times);
     }
 
     fn retain(&mut self, place: (usize, i32)) -> bool {
@@ -345,4 +346,9 @@ impl Context {
         self.observe();
         self.poll_mock();
     }
+}
+
+/// The error of a code that the lists above have.
+fn error(code: i16) -> Code {
+    Code::from_wire(code).expect("no list has zero")
 }

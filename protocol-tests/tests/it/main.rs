@@ -12,6 +12,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod pages;
+mod paused;
 mod proxy;
 mod real;
 mod shapes;

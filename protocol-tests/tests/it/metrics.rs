@@ -5,6 +5,7 @@ use std::time::Duration;
 use ottla::client::Client;
 use ottla::consumer::Consumer;
 use ottla::consumer::Start;
+use ottla::error::Code;
 use ottla::metrics::ConnectionCounters;
 use ottla::metrics::Metrics;
 use ottla::metrics::Purpose;
@@ -18,10 +19,6 @@ const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 const OFFSET_COMMIT: i16 = 8;
-const NOT_ENOUGH_REPLICAS: i16 = 19;
-const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
-const UNKNOWN_MEMBER_ID: i16 = 25;
-const MESSAGE_TOO_LARGE: i16 = 10;
 
 async fn cluster() -> (Server, Client) {
     let mock = Cluster::builder().topic("t", 1).build();
@@ -56,9 +53,9 @@ async fn producer_counts_records_batches_requests_and_outcomes() {
     let send = || producer.send(Record::to("t").key("k").value("v"));
     // Acknowledged at once; acknowledged by a retry; refused.
     send().await.expect("acknowledged");
-    server.with(|mock| mock.inject(PRODUCE, Fault::Error(NOT_ENOUGH_REPLICAS), 1));
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(Code::NotEnoughReplicas), 1));
     send().await.expect("acknowledged");
-    server.with(|mock| mock.inject(PRODUCE, Fault::Error(TOPIC_AUTHORIZATION_FAILED), 1));
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(Code::TopicAuthorizationFailed), 1));
     send().await.expect_err("refused");
     let metrics = client.metrics();
     let counted = &metrics.producers[0];
@@ -87,7 +84,7 @@ async fn queued_records_are_counted_until_they_are_decided() {
     let producer = client.producer().build().expect("the defaults are fine");
     producer.send(Record::to("t").value("v")).await.expect("acknowledged");
     server.with(|mock| mock.inject(PRODUCE, Fault::CloseAfter, 1));
-    server.with(|mock| mock.inject(PRODUCE, Fault::Error(NOT_ENOUGH_REPLICAS), u32::MAX));
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(Code::NotEnoughReplicas), u32::MAX));
     let delivery = producer.enqueue(Record::to("t").value("v")).await.expect("there is capacity");
     let counted = client.metrics().producers.remove(0);
     assert_eq!((counted.records, counted.queued_records, counted.queued_batches), (2, 1, 1));
@@ -110,7 +107,7 @@ async fn consumer_counts_fetches_records_and_commits() {
     let mut consumer = builder.build().expect("the defaults are fine");
     assert_eq!(read_to_end(&mut consumer).await, 3);
     consumer.commit().await.expect("committed");
-    server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(UNKNOWN_MEMBER_ID), 1));
+    server.with(|mock| mock.inject(OFFSET_COMMIT, Fault::Error(Code::UnknownMemberId), 1));
     consumer.commit().await.expect_err("refused");
     let metrics = client.metrics();
     let counted = &metrics.consumers[0];
@@ -165,7 +162,7 @@ async fn metadata_counts_refreshes_and_leader_changes() {
 async fn producer_counts_split_batches() {
     let (server, client) = cluster().await;
     let producer = client.producer().build().expect("the defaults are fine");
-    server.with(|mock| mock.inject(PRODUCE, Fault::Error(MESSAGE_TOO_LARGE), 1));
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(Code::MessageTooLarge), 1));
     let records = (0..8).map(|_| Record::to("t").value("v"));
     for delivery in producer.enqueue_all(records).await.expect("there is capacity") {
         delivery.await.expect("its part is acknowledged");
@@ -180,7 +177,7 @@ async fn producer_counts_expired_records_and_epochs() {
     let timeout = Duration::from_millis(300);
     let producer = client.producer().delivery_timeout(timeout).build().expect("more than zero");
     producer.send(Record::to("t").value("v")).await.expect("acknowledged");
-    server.with(|mock| mock.inject(PRODUCE, Fault::Error(NOT_ENOUGH_REPLICAS), u32::MAX));
+    server.with(|mock| mock.inject(PRODUCE, Fault::Error(Code::NotEnoughReplicas), u32::MAX));
     producer.send(Record::to("t").value("v")).await.expect_err("refused until it expired");
     server.with(Cluster::clear_faults);
     producer.send(Record::to("t").value("v")).await.expect("acknowledged under a new epoch");

@@ -186,7 +186,7 @@ async fn rebootstrap_required_leads_to_the_bootstrap_addresses() {
     let (left, joined) = if asked(&one) > 0 { (one, other) } else { (other, one) };
     assert_eq!(asked(&joined), 0, "the second address is not used when the first answers");
     let before = asked(&left);
-    left.with(|mock| mock.inject(METADATA, Fault::Error(Code::RebootstrapRequired.to_wire()), u32::MAX));
+    left.with(|mock| mock.inject(METADATA, Fault::Error(Code::RebootstrapRequired), u32::MAX));
     joined.with(|mock| mock.create_topic("t", 1));
     let deadline = clock::now() + Duration::from_secs(5);
     let known = client.cluster().known(&[TopicName::from("t")], deadline).await.expect("the other cluster has it");
@@ -201,7 +201,7 @@ async fn coordinator_that_is_not_available_is_looked_up_again() {
     let client = builder.retry_backoff(Duration::from_millis(1), Duration::from_millis(5)).connect().await;
     let client = client.expect("it answers");
     server.with(|mock| {
-        mock.inject(FIND_COORDINATOR, Fault::Error(15), 2);
+        mock.inject(FIND_COORDINATOR, Fault::Error(Code::CoordinatorNotAvailable), 2);
         mock.inject(FIND_COORDINATOR, Fault::CloseBefore, 1);
     });
     let group = m::OffsetFetchGroup { group: "g".into(), member_epoch: -1, topics: Some(vec![]), ..Default::default() };
@@ -223,7 +223,7 @@ async fn coordinator_that_is_not_available_is_looked_up_again() {
 async fn group_authorization_failure_is_returned_at_once() {
     let (server, builder) = serve(Mock::builder().build()).await;
     let client = builder.connect().await.expect("it answers");
-    server.with(|mock| mock.inject(FIND_COORDINATOR, Fault::Error(30), 1));
+    server.with(|mock| mock.inject(FIND_COORDINATOR, Fault::Error(Code::GroupAuthorizationFailed), 1));
     let deadline = clock::now() + Duration::from_secs(10);
     let request = m::OffsetFetchRequest::default();
     let error = client.cluster().call_coordinator(&Coordinated::group("g"), request, deadline).await;

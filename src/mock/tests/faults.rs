@@ -14,6 +14,7 @@ use super::decode;
 use super::fetch;
 use super::name;
 use super::produce;
+use crate::error::Code;
 use crate::mock::Cluster;
 use crate::mock::Fault;
 use crate::mock::On;
@@ -98,7 +99,8 @@ fn held_request_is_applied_to_the_later_state() {
 #[test]
 fn error_for_one_partition_leaves_the_others() {
     let mut rig = rig();
-    let script = On::api(key::PRODUCE).partition("t", 1).then(Fault::Error(6)).and(Fault::Throttle(77));
+    let script =
+        On::api(key::PRODUCE).partition("t", 1).then(Fault::Error(Code::NotLeaderOrFollower)).and(Fault::Throttle(77));
     let script = rig.cluster.play(script);
     let data = |index| {
         PartitionProduceData::default().with_index(index).with_records(Some(Draft::of(&["a"]).by(5, 0, 0).bytes()))
@@ -123,7 +125,7 @@ fn script_selects_partition_of_a_session() {
     let mut rig = rig();
     fetch::append(&mut rig, 0, &["a"]);
     let opened = rig.ask(1, 12, &fetch::request(&[(0, 0), (1, 0)]).with_session_epoch(0));
-    rig.cluster.play(On::api(key::FETCH).partition("t", 1).then(Fault::Error(56)));
+    rig.cluster.play(On::api(key::FETCH).partition("t", 1).then(Fault::Error(Code::KafkaStorageError)));
     let next = fetch::request(&[]).with_session_id(opened.session_id).with_session_epoch(1);
     let response = rig.ask(1, 12, &next);
     let codes: Vec<_> = response.responses.iter().flat_map(|topic| &topic.partitions).map(|p| p.error_code).collect();
@@ -133,7 +135,7 @@ fn script_selects_partition_of_a_session() {
 #[test]
 fn metadata_of_one_partition_can_be_wrong() {
     let mut rig = rig();
-    rig.cluster.play(On::api(key::METADATA).partition("t", 2).then(Fault::Error(5)));
+    rig.cluster.play(On::api(key::METADATA).partition("t", 2).then(Fault::Error(Code::LeaderNotAvailable)));
     let response = rig.ask(1, 9, &ask());
     let leaders: Vec<_> = response.topics[0].partitions.iter().map(|p| (p.error_code, p.leader_id.0)).collect();
     assert_eq!(leaders, [(0, 1), (0, 1), (5, -1)]);
@@ -192,13 +194,14 @@ fn request_log_shows_what_each_partition_is_asked() {
 #[test]
 fn error_after_the_append_leaves_the_batch_in_the_log() {
     let mut rig = rig();
-    rig.cluster.play(On::api(key::PRODUCE).partition("t", 0).then(Fault::ErrorAfter(20)));
+    rig.cluster
+        .play(On::api(key::PRODUCE).partition("t", 0).then(Fault::ErrorAfter(Code::NotEnoughReplicasAfterAppend)));
     let ask = produce::request("t", -1, 0, Draft::of(&["a"]).by(5, 0, 0).bytes());
     let answer = rig.ask(1, 9, &ask).responses.remove(0).partition_responses.remove(0);
     assert_eq!((answer.error_code, answer.base_offset, rig.cluster.log("t", 0).len()), (20, 0, 1));
     let answer = rig.ask(1, 9, &ask).responses.remove(0).partition_responses.remove(0);
     assert_eq!((answer.error_code, answer.base_offset, rig.cluster.log("t", 0).len()), (0, 0, 1), "a duplicate");
-    rig.cluster.play(On::api(key::PRODUCE).then(Fault::ErrorAfter(7)));
+    rig.cluster.play(On::api(key::PRODUCE).then(Fault::ErrorAfter(Code::RequestTimedOut)));
     let ask = produce::request("t", -1, 0, Draft::of(&["b"]).by(5, 0, 7).bytes());
     let answer = rig.ask(1, 9, &ask).responses.remove(0).partition_responses.remove(0);
     assert_eq!(answer.error_code, 45, "what is refused is not appended, and keeps its error");
@@ -207,7 +210,7 @@ fn error_after_the_append_leaves_the_batch_in_the_log() {
 #[test]
 fn error_after_applies_to_read_only_requests_too() {
     let mut rig = rig();
-    rig.cluster.play(On::api(key::METADATA).topic("t").then(Fault::ErrorAfter(3)));
+    rig.cluster.play(On::api(key::METADATA).topic("t").then(Fault::ErrorAfter(Code::UnknownTopicOrPartition)));
     assert_eq!(rig.ask(1, 9, &ask()).topics[0].error_code, 3);
     assert_eq!(rig.ask(1, 9, &ask()).topics[0].error_code, 0);
 }

@@ -11,6 +11,7 @@ use super::Draft;
 use super::Rig;
 use super::name;
 use crate::codec::Compression;
+use crate::error::Code;
 use crate::mock::Cluster;
 use crate::mock::Fault;
 use crate::mock::Outcome;
@@ -182,7 +183,7 @@ fn faults_strike_before_or_after_the_append() {
         assert_eq!(rig.send(1, 9, &ask), outcome, "{fault:?}");
         assert_eq!(rig.cluster.log("t", 0).len(), records, "{fault:?}");
     }
-    rig.cluster.inject(0, Fault::Error(19), 1);
+    rig.cluster.inject(0, Fault::Error(Code::NotEnoughReplicas), 1);
     assert_eq!(rig.ask(1, 9, &ask).responses[0].partition_responses[0].error_code, 19);
     assert_eq!(rig.cluster.log("t", 0).len(), 2);
     assert_eq!(rig.cluster.requests_count(0), 5);

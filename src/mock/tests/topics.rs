@@ -17,6 +17,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::Rig;
 use super::name;
+use crate::error::Code;
 use crate::mock::Cluster;
 use crate::mock::Fault;
 use crate::mock::Outcome;
@@ -187,7 +188,7 @@ fn cluster_describes_itself() {
 fn response_has_injected_error_and_throttle() {
     let mut rig = Rig::new(Cluster::builder().topic("t", 1));
     rig.cluster.set_throttle_ms(123);
-    rig.cluster.inject_at(1, 3, Fault::Error(5), 1);
+    rig.cluster.inject_at(1, 3, Fault::Error(Code::LeaderNotAvailable), 1);
     let response = rig.ask(1, 9, &ask_for("t"));
     assert_eq!((response.throttle_time_ms, response.topics[0].error_code), (123, 5));
     assert_eq!(rig.ask(1, 9, &ask_for("t")).topics[0].error_code, 0);

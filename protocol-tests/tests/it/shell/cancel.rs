@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use ottla::Record;
 use ottla::admin::NewTopic;
+use ottla::error::Code;
 use ottla::mock::Fault;
 use ottla::types::TopicPartition;
 
@@ -111,7 +112,7 @@ async fn attempt(operation: &Operation, polls: usize, moment: Moment, delay: Dur
 
 const OFFSET_COMMIT: i16 = 8;
 const OFFSET_FETCH: i16 = 9;
-const NOT_COORDINATOR: Fault = Fault::Error(16);
+const NOT_COORDINATOR: Fault = Fault::Error(Code::NotCoordinator);
 
 /// More polls than any operation takes.
 const POLLS_MAX: usize = 200;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ottla::Record;
 use ottla::admin::NewTopic;
+use ottla::error::Code;
 use ottla::mock::Fault;
 use tokio::runtime::Handle;
 
@@ -175,7 +176,7 @@ fn bounded(api: i16, fault: Fault) {
 
 /// Every error code, and every way of not answering.
 fn every_failure(api: i16) {
-    for code in (-1..=130).filter(|code| *code != 0) {
+    for code in (-1..=130).filter_map(Code::from_wire) {
         bounded(api, Fault::Error(code));
     }
     for fault in [Fault::CloseBefore, Fault::CloseAfter, Fault::Lost, Fault::Swallowed] {

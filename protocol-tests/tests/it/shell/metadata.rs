@@ -12,6 +12,7 @@ use ottla::admin::NewTopic;
 use ottla::admin::OffsetSpec;
 use ottla::client::Connector;
 use ottla::client::Dialling;
+use ottla::error::Code;
 use ottla::error::Kind;
 use ottla::mock::Cluster;
 use ottla::mock::Fault;
@@ -180,7 +181,7 @@ fn metadata_is_requested_soon_after_a_leader_was_elected() {
         let producer = client.producer().build().expect("the settings are fine");
         soon("send", producer.send(Record::to(OTHER).value("1"))).await.expect("it is acknowledged");
         // The leader is down, and metadata reports that for a while.
-        net.with(|cluster| cluster.inject(METADATA, Fault::Error(5), u32::MAX));
+        net.with(|cluster| cluster.inject(METADATA, Fault::Error(Code::LeaderNotAvailable), u32::MAX));
         net.with(|cluster| cluster.set_down(3));
         let sending = tokio::spawn(async move { producer.send(Record::to(OTHER).value("2")).await });
         tokio::time::sleep(Duration::from_secs(9)).await;

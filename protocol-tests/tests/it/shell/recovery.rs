@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ottla::Record;
+use ottla::error::Code;
 use ottla::mock::Cluster;
 use ottla::mock::Fault;
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ fn partitions_of_a_new_topic_are_written_soon_after_their_broker_is_ready() {
             let net = Net::new(Cluster::builder().brokers(1).topic(TOPIC, PARTITIONS).build());
             let client = soon("connect", net.client().connect()).await.expect("it answers");
             let producer = client.producer().build().expect("the settings are fine");
-            net.with(|cluster| cluster.inject(PRODUCE, Fault::Error(6), u32::MAX));
+            net.with(|cluster| cluster.inject(PRODUCE, Fault::Error(Code::NotLeaderOrFollower), u32::MAX));
             let mut deliveries = Vec::new();
             for partition in 0..PARTITIONS {
                 let record = Record::to(TOPIC).partition(partition).value("1");
