@@ -42,6 +42,8 @@
 //! | to | start at |
 //! |---|---|
 //! | connect, and set timeouts and back-offs | [`Client::builder`], [`client::ClientBuilder`] |
+//! | start before Kafka does | [`Client::connect_lazy`] |
+//! | choose the runtime that the work runs on | [`guide::runtime`] |
 //! | configure by Java's or librdkafka's property names, or by a DSN | [`config`], [`Client::from_properties`] |
 //! | send records and await each one | [`producer::Producer::send`] |
 //! | send many records, await them later | [`producer::Producer::enqueue`], [`producer::Delivery`] |
@@ -98,6 +100,7 @@ pub mod config;
 mod conn;
 pub mod consumer;
 pub mod error;
+pub mod guide;
 #[cfg(feature = "unstable-internals")]
 #[doc(hidden)]
 pub mod internals;

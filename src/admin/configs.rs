@@ -269,7 +269,8 @@ impl Admin {
         for (broker, resources) in groups {
             let request = query.request(&resources);
             let admin = self.clone();
-            requests.spawn(async move { (admin.describe_group(broker, request, deadline).await, resources) });
+            let described = async move { (admin.describe_group(broker, request, deadline).await, resources) };
+            requests.spawn_on(described, self.cluster.runtime().handle());
         }
         while let Some(finished) = requests.join_next().await {
             let Ok((response, resources)) = finished else { continue };

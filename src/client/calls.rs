@@ -69,10 +69,11 @@ impl Cluster {
         deadline: Instant,
     ) -> impl Future<Output = Result<C::Response, Error>> + Send + use<C> {
         let (sender, receiver) = oneshot::channel();
+        let response = self.runtime().timeout_at(deadline, receiver);
         let broker = self.route(target).map(|(_, address)| address.to_string()).unwrap_or_default();
         self.submit(target, request.into(), deadline, Reply::Oneshot(sender));
         async move {
-            let error = match tokio::time::timeout_at(deadline.into(), receiver).await {
+            let error = match response.await {
                 Ok(Ok(Ok(response))) => return C::response(response),
                 Ok(Ok(Err(error))) => error,
                 Ok(Err(_)) => Error::new(Kind::Closed, "the client is closed"),
@@ -107,7 +108,7 @@ impl Cluster {
         }
         let deadline = self.request_deadline(deadline);
         let patience = deadline.saturating_duration_since(clock::now());
-        let mut hedge = Hedge::new(self.downgrade(), request.clone(), deadline).stop_at_failure();
+        let mut hedge = Hedge::new(self, request.clone(), deadline).stop_at_failure();
         let judge = |_: Target, answer: Result<C::Response, Error>| match answer {
             Err(error) if error.is_retriable() => Judged::Rejected(error),
             decided => Judged::Accepted(decided.map_err(of_call::<C>)),

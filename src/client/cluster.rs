@@ -25,6 +25,7 @@ use crate::metadata::Snapshot;
 use crate::net::Connector;
 use crate::net::clock;
 use crate::net::connection;
+use crate::net::runtime::Runtime;
 use crate::types::TopicName;
 use crate::wire::message::Leader;
 use crate::wire::message::Node;
@@ -58,11 +59,35 @@ struct Inner {
 }
 
 impl Cluster {
-    /// Connects to the first bootstrap address that responds, and takes the metadata from it.
-    pub(crate) async fn connect(settings: Settings, connector: Box<dyn Connector>) -> Result<Self, Error> {
+    /// Connects to the first bootstrap address that responds, and takes the metadata from it. Tries again until the set-up timeout.
+    pub(crate) async fn connect(settings: Settings, connector: Box<dyn Connector>, on: Runtime) -> Result<Self, Error> {
+        let deadline = clock::now() + settings.setup_timeout;
+        let cluster = Self::new(settings, connector, on);
+        let mut retry = cluster.retry(deadline);
+        while let Err(error) =
+            refresher::once(&cluster.downgrade(), BTreeSet::new(), AutoCreate::Forbid, deadline).await
+        {
+            if retry.pause(error.clone()).await.is_err() {
+                return Err(error);
+            }
+        }
+        cluster.keep_fresh();
+        Ok(cluster)
+    }
+
+    /// Connects in the background, and tries again until that has worked. Calls wait for it by their own deadlines.
+    pub(crate) fn connect_lazy(settings: Settings, connector: Box<dyn Connector>, on: Runtime) -> Self {
+        let cluster = Self::new(settings, connector, on);
+        cluster.tracking().request();
+        cluster.keep_fresh();
+        cluster
+    }
+
+    fn new(settings: Settings, connector: Box<dyn Connector>, runtime: Runtime) -> Self {
         let connections = connection::Settings {
             client_id: settings.client_id.clone(),
             connector,
+            runtime,
             setup_timeout: settings.setup_timeout,
             setup_timeout_max: settings.setup_timeout_max,
             request_timeout: settings.request_timeout,
@@ -73,7 +98,7 @@ impl Cluster {
             in_flight_max: 64,
         };
         let seed = usize::try_from(clock::seed() >> 33).unwrap_or(0);
-        let cluster = Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             settings,
             connections: Connections::new(connections),
             cache: Mutex::default(),
@@ -83,10 +108,17 @@ impl Cluster {
             turn: AtomicUsize::new(seed),
             readers: AtomicU64::new(0),
             registry: Registry::default(),
-        }));
-        refresher::once(&cluster.downgrade(), BTreeSet::new(), AutoCreate::Forbid).await?;
-        tokio::spawn(refresher::run(cluster.downgrade(), Arc::clone(&cluster.0.tracking)));
-        Ok(cluster)
+        }))
+    }
+
+    /// Starts the task that keeps the metadata fresh.
+    fn keep_fresh(&self) {
+        drop(self.runtime().spawn(refresher::run(self.downgrade(), Arc::clone(&self.0.tracking))));
+    }
+
+    /// The runtime of all tasks of the client.
+    pub(crate) fn runtime(&self) -> &Runtime {
+        self.0.connections.runtime()
     }
 
     pub(super) fn downgrade(&self) -> Weak {

@@ -15,6 +15,7 @@ use crate::metrics::Purpose;
 use crate::net::connection;
 use crate::net::connection::Handle;
 use crate::net::meter::Meter;
+use crate::net::runtime::Runtime;
 use crate::wire::Api;
 use crate::wire::message::Node;
 
@@ -138,6 +139,11 @@ struct Open {
 impl Connections {
     pub(super) fn new(settings: connection::Settings) -> Self {
         Self { settings: Arc::new(settings), open: Mutex::default(), meters: Mutex::default() }
+    }
+
+    /// The runtime of all tasks of the client.
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.settings.runtime
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<(Endpoint, ConnectionKind), Open>> {

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::cluster::Cluster;
 use super::cluster::Weak;
 use super::routing::Target;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::clock;
 use crate::net::connection::Reply;
+use crate::net::runtime::Runtime;
 use crate::wire::Call;
 use crate::wire::Response;
 
@@ -20,9 +22,13 @@ use crate::wire::Response;
 const SILENCE: Duration = Duration::from_millis(500);
 const SILENCE_MAX: Duration = Duration::from_secs(1);
 
+/// A connection reports at the deadline of a request what it waited for. This is the time for that report.
+const REPORT: Duration = Duration::from_millis(50);
+
 /// A request that goes to one broker after another.
 pub(super) struct Hedge<C> {
     cluster: Weak,
+    runtime: Runtime,
     request: C,
     deadline: Instant,
     /// The brokers that the request was sent to. Each response is tagged with the index of its broker.
@@ -50,11 +56,12 @@ pub(super) enum Judged<T> {
 
 impl<C: Call + Clone> Hedge<C> {
     /// A request whose response is awaited until `deadline`.
-    pub(super) fn new(cluster: Weak, request: C, deadline: Instant) -> Self {
+    pub(super) fn new(cluster: &Cluster, request: C, deadline: Instant) -> Self {
         let (sink, responses) = mpsc::unbounded_channel();
         let (tried, address) = (Vec::new(), String::new());
         Self {
-            cluster,
+            cluster: cluster.downgrade(),
+            runtime: cluster.runtime().clone(),
             request,
             deadline,
             tried,
@@ -95,10 +102,14 @@ impl<C: Call + Clone> Hedge<C> {
                 let wait = if targets.len() == 0 { patience } else { self.silence };
                 self.silence = SILENCE_MAX;
                 until = clock::now() + wait;
+                if until >= self.deadline {
+                    until += REPORT;
+                }
             } else if self.silent == 0 {
                 return Ok(None);
             }
-            let Ok(answer) = tokio::time::timeout_at(until.into(), self.responses.recv()).await else {
+            let answer = self.runtime.timeout_at(until, self.responses.recv());
+            let Ok(answer) = answer.await else {
                 let silent = Error::new(Kind::Timeout, "the broker has not responded yet").at_broker(&*self.address);
                 self.error.get_or_insert(silent.in_api(C::API.name()));
                 if targets.len() == 0 {

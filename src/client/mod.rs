@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::config::Properties;
 use crate::config::parse_bootstrap;
 use crate::error::Error;
+use crate::net::runtime::Runtime;
 
 mod calls;
 mod cluster;
@@ -69,17 +70,56 @@ pub struct Client {
 impl Client {
     /// Connects through any of `servers`, each `HOST[:PORT]` or a list of them separated by commas.
     ///
-    /// Returns an error if no server responds as a Kafka broker within the set-up timeout. Its cause is the error of the last
-    /// server.
+    /// Attempts that fail are repeated, after the pauses of [`ClientBuilder::retry_backoff`], until one succeeds or the set-up timeout
+    /// has passed: 10 s by default, set by [`ClientBuilder::setup_timeout`] (`socket.connection.setup.timeout.ms`). A service that
+    /// must start while Kafka is down uses [`Client::connect_lazy`].
+    ///
+    /// # Errors
+    ///
+    /// The cause of each error is the error of the last server.
+    /// - [`Kind::Connect`](crate::error::Kind::Connect): no server has responded as a Kafka broker within the set-up timeout.
+    /// - At once, because a retry cannot help: [`Kind::Authentication`](crate::error::Kind::Authentication) and
+    ///   [`Kind::Tls`](crate::error::Kind::Tls) if a server rejects the client, [`Kind::Protocol`](crate::error::Kind::Protocol) and
+    ///   [`Kind::Unsupported`](crate::error::Kind::Unsupported) if every server speaks another protocol or another version of it.
+    /// - [`Kind::Config`](crate::error::Kind::Config): an address is malformed, or the future is polled outside a tokio runtime and
+    ///   [`ClientBuilder::runtime`] was not called.
     ///
     /// Cancel safety: dropping the future ends all attempts.
     pub async fn connect<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, Error> {
         Self::builder(servers)?.connect().await
     }
 
+    /// Returns a client at once, and connects in the background: for services that start before Kafka does.
+    ///
+    /// Attempts are repeated until one succeeds, as long as the client or a handle made from it lives. Calls wait for the connection,
+    /// each within its own deadline, and then fail with the reason as their cause: [`Producer::send`](crate::producer::Producer::send)
+    /// after the delivery timeout, an admin's call after `default.api.timeout.ms`. A consumer's
+    /// [`poll`](crate::consumer::Consumer::poll) has no deadline and waits as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`](crate::error::Kind::Config): an address is malformed, or the call is made outside a tokio runtime; see
+    /// [`ClientBuilder::connect_lazy`].
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), ottla::Error> {
+    /// use ottla::Client;
+    /// use ottla::Record;
+    ///
+    /// let client = Client::connect_lazy(["localhost:9092"])?;
+    /// let producer = client.producer().build()?;
+    /// // Waits until a broker runs, for the delivery timeout at most.
+    /// producer.send(Record::to("events").value("started")).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn connect_lazy<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<Self, Error> {
+        Self::builder(servers)?.connect_lazy()
+    }
+
     /// Begins a client with other settings than the defaults. See [`ClientBuilder`].
     pub fn builder<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<ClientBuilder, Error> {
-        Ok(ClientBuilder { settings: Settings::new(parse_bootstrap(servers)?), connector: Box::new(Tcp) })
+        let settings = Settings::new(parse_bootstrap(servers)?);
+        Ok(ClientBuilder { settings, connector: Box::new(Tcp), runtime: None })
     }
 
     /// Connects with the settings of a property list, which must have `bootstrap.servers`.
@@ -125,6 +165,7 @@ impl Client {
 pub struct ClientBuilder {
     settings: Settings,
     connector: Box<dyn Connector>,
+    runtime: Option<Runtime>,
 }
 
 impl ClientBuilder {
@@ -238,8 +279,38 @@ impl ClientBuilder {
         self
     }
 
+    /// The runtime that runs the tasks of the client: its connections, the refresh of its metadata, its producers and consumers. The
+    /// default is the runtime on which [`ClientBuilder::connect`] is awaited, or [`ClientBuilder::connect_lazy`] called.
+    ///
+    /// Give one of its own to a program whose tasks block their threads, or whose runtime has one thread: deliveries and fetches go on
+    /// meanwhile. It needs `enable_all`, or `enable_io` and `enable_time`, and must live as long as the client is used. What runs where:
+    /// [`guide::runtime`](crate::guide::runtime).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ottla::Client;
+    ///
+    /// let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    /// let client = Client::builder(["localhost:9092"])?.runtime(runtime.handle().clone()).connect_lazy()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn runtime(mut self, runtime: tokio::runtime::Handle) -> Self {
+        self.runtime = Some(Runtime::from(runtime));
+        self
+    }
+
     /// Connects. See [`Client::connect`].
     pub async fn connect(self) -> Result<Client, Error> {
-        Ok(Client { cluster: Cluster::connect(self.settings.bounded(), self.connector).await? })
+        let runtime = self.runtime.map_or_else(Runtime::current, Ok)?;
+        Ok(Client { cluster: Cluster::connect(self.settings.bounded(), self.connector, runtime).await? })
+    }
+
+    /// Connects in the background. See [`Client::connect_lazy`].
+    ///
+    /// Outside a tokio runtime it returns an error of [`Kind::Config`](crate::error::Kind::Config), unless [`ClientBuilder::runtime`]
+    /// was called.
+    pub fn connect_lazy(self) -> Result<Client, Error> {
+        let runtime = self.runtime.map_or_else(Runtime::current, Ok)?;
+        Ok(Client { cluster: Cluster::connect_lazy(self.settings.bounded(), self.connector, runtime) })
     }
 }

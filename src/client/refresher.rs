@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use fastrand::Rng;
 
@@ -84,25 +87,28 @@ pub(super) async fn run(cluster: Weak, tracking: Arc<Tracking>) {
 
 /// Asks for all that is kept fresh, and forgets the rest.
 async fn refresh(cluster: &Weak, tracking: &Tracking) -> Result<Refreshed, Error> {
-    let Plan { topics, to_create, expired } = {
+    let (Plan { topics, to_create, expired }, timeout) = {
         let cluster = strong(cluster)?;
         let plan = tracking.plan(&cluster.snapshot());
         if !plan.expired.is_empty() {
             cluster.edit(|cache| cache.remove_topics(&plan.expired));
         }
-        plan
+        (plan, cluster.settings().request_timeout)
     };
     for topic in &expired {
         tracing::debug!(target: "ottla::metadata", %topic, "topic not used any more");
     }
     let mut refreshed = Refreshed::Unchanged;
     if to_create.is_empty() || !topics.is_empty() {
-        refreshed = once(cluster, topics, AutoCreate::Forbid).await?;
+        refreshed = once(cluster, topics, AutoCreate::Forbid, clock::now() + timeout).await?;
     }
-    if !to_create.is_empty() && once(cluster, to_create, AutoCreate::Allow).await? == Refreshed::Changed {
-        refreshed = Refreshed::Changed;
+    if to_create.is_empty() {
+        return Ok(refreshed);
     }
-    Ok(refreshed)
+    match once(cluster, to_create, AutoCreate::Allow, clock::now() + timeout).await? {
+        Refreshed::Changed => Ok(Refreshed::Changed),
+        Refreshed::Unchanged => Ok(refreshed),
+    }
 }
 
 /// Whether a refresh changed the metadata.
@@ -112,12 +118,17 @@ pub(super) enum Refreshed {
     Unchanged,
 }
 
-/// Asks about `topics`: brokers that are known, then the bootstrap addresses (KIP-899).
+/// Asks about `topics` until `deadline`: brokers that are known, then the bootstrap addresses (KIP-899).
 ///
 /// A known broker that reports another cluster id is ignored, since its address was given to another cluster. The cluster at the
 /// bootstrap addresses is always accepted. A client that may not go back to them accepts every cluster.
-pub(super) async fn once(cluster: &Weak, topics: BTreeSet<TopicName>, create: AutoCreate) -> Result<Refreshed, Error> {
-    let found = request_metadata(cluster, &topics, create).await;
+pub(super) async fn once(
+    cluster: &Weak,
+    topics: BTreeSet<TopicName>,
+    create: AutoCreate,
+    deadline: Instant,
+) -> Result<Refreshed, Error> {
+    let found = request_metadata(cluster, &topics, create, deadline).await;
     let cluster = strong(cluster)?;
     let failure = found.as_ref().err();
     cluster.tracking().set_failure(failure.cloned(), failure.is_some_and(is_fatal));
@@ -141,22 +152,24 @@ async fn request_metadata(
     cluster: &Weak,
     topics: &BTreeSet<TopicName>,
     create: AutoCreate,
+    deadline: Instant,
 ) -> Result<(Target, MetadataResponse), Error> {
-    let (known, bootstrap, deadline, patience, rebootstrap) = {
+    let allow_auto_create = create == AutoCreate::Allow;
+    let request = MetadataRequest { topics: Some(topics.iter().cloned().collect()), allow_auto_create };
+    let (known, bootstrap, mut hedge, patience, rebootstrap) = {
         let cluster = strong(cluster)?;
+        let hedge = Hedge::new(&cluster, request, deadline);
         let settings = cluster.settings();
-        let deadline = clock::now() + settings.request_timeout;
         let rebootstrap = settings.rebootstrap;
         // Brokers that do not respond within the set-up timeout may have been removed.
         let patience = if rebootstrap { settings.setup_timeout } else { settings.request_timeout };
-        (cluster.known_brokers(), cluster.bootstrap_addresses(), deadline, patience, rebootstrap)
+        (cluster.known_brokers(), cluster.bootstrap_addresses(), hedge, patience, rebootstrap)
     };
-    let allow_auto_create = create == AutoCreate::Allow;
-    let request = MetadataRequest { topics: Some(topics.iter().cloned().collect()), allow_auto_create };
-    let mut hedge = Hedge::new(cluster.clone(), request, deadline);
     let are_known = !known.is_empty();
     let failed = Mutex::new(Vec::new());
+    let may_pass = AtomicBool::new(false);
     let rejected = |error: Error| {
+        may_pass.fetch_or(error.is_retriable(), Ordering::Relaxed);
         if let Some(cluster) = cluster.upgrade() {
             cluster.tracking().set_failure(Some(error.clone()), false);
         }
@@ -195,7 +208,7 @@ async fn request_metadata(
             return Ok(found);
         }
     }
-    Err(unreachable_cluster(&strong(cluster)?, hedge.error()))
+    Err(unreachable_cluster(&strong(cluster)?, hedge.error(), may_pass.into_inner()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -225,9 +238,11 @@ fn strong(cluster: &Weak) -> Result<Cluster, Error> {
     cluster.upgrade().ok_or_else(|| Error::new(Kind::Closed, "the client is closed"))
 }
 
-fn unreachable_cluster(cluster: &Cluster, last: Option<Error>) -> Error {
+/// The error when no broker responded. If no failure may pass, it has the kind of the last one, and a retry cannot help.
+fn unreachable_cluster(cluster: &Cluster, last: Option<Error>, may_pass: bool) -> Error {
     let servers: Vec<String> = cluster.settings().bootstrap.iter().map(ToString::to_string).collect();
-    let error = Error::new(Kind::Connect, format!("no broker of {} responded", servers.join(", ")));
+    let lasting = last.as_ref().filter(|last| !may_pass && !last.is_retriable()).map(Error::kind);
+    let error = Error::new(lasting.unwrap_or(Kind::Connect), format!("no broker of {} responded", servers.join(", ")));
     match last {
         Some(last) => error.caused_by(last),
         None => error,

@@ -8,6 +8,7 @@ use super::cluster::Cluster;
 use crate::conn::backoff::Backoff;
 use crate::error::Error;
 use crate::net::clock;
+use crate::net::runtime::Runtime;
 
 /// The retries of one call. Every loop that repeats requests uses it.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) struct Retry {
     backoff: Backoff,
     rng: Rng,
     deadline: Instant,
+    runtime: Runtime,
     may_help: fn(&Error) -> bool,
 }
 
@@ -22,7 +24,7 @@ impl Cluster {
     /// Retries until `deadline`, as `retry.backoff.ms` says.
     pub(crate) fn retry(&self, deadline: Instant) -> Retry {
         let (backoff, rng) = (self.retry_backoff(), Rng::with_seed(clock::seed()));
-        Retry { backoff, rng, deadline, may_help: Error::is_retriable }
+        Retry { backoff, rng, deadline, runtime: self.runtime().clone(), may_help: Error::is_retriable }
     }
 
     pub(super) fn retry_backoff(&self) -> Backoff {
@@ -49,7 +51,7 @@ impl Retry {
         if until >= self.deadline {
             return Err(error.out_of_time("the deadline passed before an attempt succeeded"));
         }
-        tokio::time::sleep_until(until.into()).await;
+        self.runtime.sleep_until(until).await;
         Ok(())
     }
 }
@@ -68,6 +70,7 @@ mod tests {
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
             rng: Rng::with_seed(1),
             deadline: clock::now() + deadline,
+            runtime: Runtime::current().expect("tests have a runtime"),
             may_help: Error::is_retriable,
         }
     }

@@ -143,7 +143,7 @@ impl Cluster {
                 Poll::Ready(error) => Poll::Ready(Some(error)),
                 Poll::Pending => changed.as_mut().poll(cx).map(|_| None),
             });
-            let event = tokio::time::timeout_at(deadline.into(), event).await;
+            let event = self.runtime().timeout_at(deadline, event).await;
             if let Ok(Some(error)) = event {
                 return Err(error);
             }

@@ -102,7 +102,8 @@ pub(super) fn act(
     match action {
         CommitAction::Commit { tag, deadline, request } => {
             let (shared, cluster, group) = (Arc::clone(shared), cluster.clone(), group.clone());
-            tokio::spawn(async move {
+            let runtime = cluster.runtime().clone();
+            drop(runtime.spawn(async move {
                 let call = cluster.call_coordinator(&group, request, deadline);
                 let (mut call, mut ended) = (pin!(call), pin!(ended));
                 let response = poll_fn(|cx| match call.as_mut().poll(cx) {
@@ -115,7 +116,7 @@ pub(super) fn act(
                     commits.deliver();
                 }
                 shared.work.notify_one();
-            });
+            }));
         }
         CommitAction::ForgetCoordinator => cluster.forget_coordinator(group),
         CommitAction::RefreshMetadata { topics } => cluster.refresh(&topics),

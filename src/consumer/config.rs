@@ -244,7 +244,7 @@ impl ConsumerBuilder {
         Ok(self)
     }
 
-    /// Starts the consumer. Must be called within a tokio runtime.
+    /// Starts the consumer. Its task runs on the runtime of the client, and this may be called on any thread.
     pub fn build(mut self) -> Result<Consumer, Error> {
         self.core.start = self.starting();
         self.check()?;

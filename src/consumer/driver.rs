@@ -200,7 +200,8 @@ impl Driver {
             Action::OffsetFetch { tag, request } => {
                 let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
                 let (cluster, sink) = (self.cluster.clone(), self.sink.clone());
-                tokio::spawn(async move {
+                let runtime = cluster.runtime().clone();
+                drop(runtime.spawn(async move {
                     let call = offsets::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
                     let (mut call, mut ended) = (pin!(call), pin!(sink.closed()));
                     let response = poll_fn(|cx| match call.as_mut().poll(cx) {
@@ -211,7 +212,7 @@ impl Driver {
                     if let Some(response) = response.await {
                         let _ = sink.send((tag, response.map(Response::OffsetFetch)));
                     }
-                });
+                }));
             }
             Action::RefreshMetadata { topics } => self.cluster.refresh(&topics),
         }

@@ -135,6 +135,7 @@ impl Consumer {
         let weak = Arc::downgrade(&shared);
         cluster.register(weak);
         let driver = Driver::new(Arc::clone(&shared), cluster.clone(), &settings);
+        let task = cluster.runtime().spawn(driver.run());
         Self {
             shared,
             cluster,
@@ -147,7 +148,7 @@ impl Consumer {
             busy: false,
             interest,
             auto_create,
-            driver: Some(tokio::spawn(driver.run())),
+            driver: Some(task),
         }
     }
 
@@ -494,7 +495,8 @@ impl Consumer {
         self.shared.stop();
         if let Some(driver) = self.driver.take() {
             // If the driver takes longer, it ends in the background.
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, driver).await;
+            let deadline = clock::now() + CLOSE_TIMEOUT;
+            let _ = self.cluster.runtime().timeout_at(deadline, driver).await;
         }
         Ok(())
     }

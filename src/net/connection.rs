@@ -73,8 +73,16 @@ impl Handle {
 pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle {
     let (sender, receiver) = mpsc::unbounded_channel();
     let backoff = Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max);
+    let runtime = settings.runtime.clone();
     let peer = address.to_string();
-    let queue = Queue { receiver, waiting: VecDeque::new(), peer: peer.clone(), meter: meter.clone() };
+    let queue = Queue {
+        receiver,
+        waiting: VecDeque::new(),
+        peer: peer.clone(),
+        meter: meter.clone(),
+        wait: Wait::Pause,
+        failure: None,
+    };
     let health = Arc::new(AtomicBool::new(true));
     let task = Task {
         settings,
@@ -88,7 +96,7 @@ pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle
         health: Arc::clone(&health),
         meter,
     };
-    tokio::spawn(task.run());
+    drop(runtime.spawn(task.run()));
     Handle { sender, health }
 }
 
@@ -117,7 +125,7 @@ impl Task {
                 continue;
             }
             if let Some(until) = self.not_before.take() {
-                if self.queue.meanwhile(tokio::time::sleep_until(until.into())).await.is_none() {
+                if self.queue.meanwhile(Wait::Pause, tokio::time::sleep_until(until.into())).await.is_none() {
                     break;
                 }
                 if self.queue.waiting.is_empty() {
@@ -140,7 +148,7 @@ impl Task {
         let doubled = self.settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
         let timeout = doubled.min(self.settings.setup_timeout_max).mul_f64(0.8 + 0.4 * self.rng.f64());
         let establishing = establish(&self.settings, &self.address, &self.meter);
-        let established = self.queue.meanwhile(tokio::time::timeout(timeout, establishing)).await?;
+        let established = self.queue.meanwhile(Wait::SetUp, tokio::time::timeout(timeout, establishing)).await?;
         let silent = |_| {
             let text = format!(
                 "no Kafka broker responded within {} ms: check that the port is a Kafka listener",
@@ -166,6 +174,7 @@ impl Task {
             tracing::debug!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
         }
         self.queue.refuse(error);
+        self.queue.failure = Some(error.clone());
     }
 
     /// Notes a failure: for how long not to dial again, or not even to try.
@@ -185,6 +194,7 @@ impl Task {
     async fn serve(&mut self, established: Established) {
         self.backoff.reset();
         self.rejection = None;
+        self.queue.failure = None;
         self.health.store(true, Ordering::Relaxed);
         self.meter.count(|counters| counters.connects += 1);
         let Established { stream, versions, throttle } = established;
@@ -204,7 +214,9 @@ impl Task {
         self.ended(&end);
         match end {
             End::Failed(_) => {}
-            End::Idle | End::IdlePeer => drop(self.queue.meanwhile(shut_down(link.stream)).await),
+            End::Idle | End::IdlePeer => {
+                self.queue.meanwhile(Wait::Pause, shut_down(link.stream)).await;
+            }
             End::Unused => shut_down(link.stream).await,
         }
     }
@@ -242,6 +254,28 @@ struct Queue {
     /// The broker's address, for errors.
     peer: String,
     meter: Meter,
+    wait: Wait,
+    /// Why the last attempt to connect failed, if it did.
+    failure: Option<Error>,
+}
+
+/// The reason why requests wait.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    /// A pause between attempts, or before the first one.
+    Pause,
+    /// A connection is being set up.
+    SetUp,
+}
+
+impl Wait {
+    /// The message of a request that waited in vain.
+    fn expired(self) -> &'static str {
+        match self {
+            Self::Pause => "no connection could be established by the deadline",
+            Self::SetUp => "no Kafka broker responded by the deadline: check that the port is a Kafka listener",
+        }
+    }
 }
 
 impl Queue {
@@ -256,7 +290,8 @@ impl Queue {
 
     /// Awaits a future, takes requests meanwhile and fails those whose deadline passes. `None` when no handle is held any
     /// more.
-    async fn meanwhile<F: Future>(&mut self, future: F) -> Option<F::Output> {
+    async fn meanwhile<F: Future>(&mut self, wait: Wait, future: F) -> Option<F::Output> {
+        self.wait = wait;
         let mut future = pin!(future);
         let mut timer = pin!(tokio::time::sleep_until(clock::now().into()));
         poll_fn(|cx| {
@@ -287,8 +322,11 @@ impl Queue {
             let Some(outgoing) = self.waiting.pop_front() else { return };
             if outgoing.deadline <= now {
                 self.meter.count(|counters| counters.timeouts += 1);
-                let error = Error::new(Kind::Timeout, "no connection could be established by the deadline");
-                outgoing.refuse(error.at_broker(self.peer.as_str()));
+                let error = Error::new(Kind::Timeout, self.wait.expired()).at_broker(self.peer.as_str());
+                outgoing.refuse(match &self.failure {
+                    Some(failure) => error.caused_by(failure.clone()),
+                    None => error,
+                });
             } else {
                 self.waiting.push_back(outgoing);
             }

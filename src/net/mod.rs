@@ -7,7 +7,7 @@
 //!     │           │  └──→ outgoing
 //!     │           ↓
 //!     └──→ establish ──→ settings ──→ dial ──→ clock
-//!                 └──→ meter
+//!                 └──→ meter   └──→ runtime
 //! ```
 
 pub mod clock;
@@ -18,6 +18,7 @@ mod link;
 pub mod meter;
 mod outbox;
 mod outgoing;
+pub mod runtime;
 mod settings;
 
 pub use self::dial::Connector;

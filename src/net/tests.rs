@@ -36,6 +36,7 @@ use crate::net::Dialling;
 use crate::net::Stream;
 use crate::net::clock;
 use crate::net::meter::Meter;
+use crate::net::runtime::Runtime;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message::ApiVersionsRequest;
@@ -144,6 +145,7 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
     let mut settings = Settings {
         client_id: "test".into(),
         connector: Box::new(pipes),
+        runtime: Runtime::current().expect("tests have a runtime"),
         setup_timeout: 10 * SECOND,
         setup_timeout_max: 30 * SECOND,
         request_timeout: 30 * SECOND,

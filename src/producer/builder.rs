@@ -224,7 +224,7 @@ impl ProducerBuilder {
         Ok(self)
     }
 
-    /// Starts the producer. Must be called within a tokio runtime.
+    /// Starts the producer. Its task runs on the runtime of the client, and this may be called on any thread.
     pub fn build(self) -> Result<Producer, Error> {
         if self.buffer_bytes < self.request_bytes_max {
             return Err(Error::config(
@@ -271,7 +271,8 @@ impl ProducerBuilder {
         let shared = Arc::new(Shared::new(self.cluster, self.auto_create, settings, core, custom, self.buffer_bytes));
         let weak = Arc::downgrade(&shared);
         shared.cluster().register(weak);
-        tokio::spawn(Driver::new(Arc::clone(&shared), codec, self.codecs).run());
+        let driver = Driver::new(Arc::clone(&shared), codec, self.codecs);
+        drop(shared.cluster().runtime().spawn(driver.run()));
         Ok(Producer { inner: Arc::new(Handle { shared }) })
     }
 }

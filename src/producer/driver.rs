@@ -247,10 +247,10 @@ impl Driver {
             };
             self.compressing += 1;
             let job = Job { key, id, sink: self.sealed_sink.clone(), sealed: None };
-            drop(tokio::task::spawn_blocking(move || {
+            self.shared.cluster().runtime().spawn_blocking(move || {
                 let mut job = job;
                 job.sealed = Some(closed.seal(Some(&*codec)));
-            }));
+            });
         }
     }
 
@@ -258,7 +258,8 @@ impl Driver {
         let request = m::InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: -1, current: None };
         let (cluster, sink) = (self.shared.cluster().clone(), self.answer_sink.clone());
         let deadline = clock::now() + cluster.settings().request_timeout;
-        tokio::spawn(async move {
+        let runtime = cluster.runtime().clone();
+        drop(runtime.spawn(async move {
             let (mut asked, mut ended) = (pin!(cluster.call_any_once(&request, deadline)), pin!(sink.closed()));
             let answer = poll_fn(|cx| match asked.as_mut().poll(cx) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -268,7 +269,7 @@ impl Driver {
             if let Some(answer) = answer.await {
                 let _ = sink.send((IDENTITY, answer.map(Response::InitProducerId)));
             }
-        });
+        }));
     }
 
     fn send(&mut self, broker: i32, tag: u64, entries: Vec<Entry>) {

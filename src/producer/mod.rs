@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
 use crate::net::clock;
+use crate::types::bounded;
 
 mod budget;
 mod builder;
@@ -200,7 +201,8 @@ impl Producer {
     ///
     /// Cancel safety: until `patience` is over, dropping the future leaves the producer open.
     pub async fn close(&self, patience: Duration) -> Result<(), Error> {
-        let flushed = tokio::time::timeout(patience, self.flush()).await;
+        let deadline = clock::now() + bounded(patience);
+        let flushed = self.shared().cluster().runtime().timeout_at(deadline, self.flush()).await;
         self.shared().stop();
         self.shared().ended().await;
         flushed.map_err(|_| Error::new(Kind::Timeout, "the producer was closed with records not acknowledged"))

@@ -116,7 +116,8 @@ pub(super) struct Reservation<'a> {
 impl Reservation<'_> {
     /// Waits in turn for the capacity.
     pub(super) async fn granted(&mut self, deadline: Instant) -> Result<(), Error> {
-        match tokio::time::timeout_at(deadline.into(), &mut self.receiver).await {
+        let receiver = &mut self.receiver;
+        match self.shared.cluster.runtime().timeout_at(deadline, receiver).await {
             Ok(_) => Ok(()),
             Err(_) => Err(Error::new(Kind::Timeout, "the producer's buffer had no capacity by the deadline")),
         }

@@ -21,6 +21,7 @@ use crate::net::clock;
 use crate::net::connection;
 use crate::net::connection::Outgoing;
 use crate::net::connection::Reply;
+use crate::net::runtime::Runtime;
 use crate::types::TopicName;
 use crate::wire::Request;
 use crate::wire::message as m;
@@ -44,6 +45,7 @@ fn connections(connector: &Refusing) -> Connections {
     Connections::new(connection::Settings {
         client_id: "test".into(),
         connector: Box::new(connector.clone()),
+        runtime: Runtime::current().expect("tests have a runtime"),
         setup_timeout: second,
         setup_timeout_max: second,
         request_timeout: Duration::from_secs(30),

@@ -18,8 +18,12 @@ impl ConsumerCore {
         let missing = self.subscription.missing(&self.snapshot).into_iter();
         let missing = missing.map(|topic| {
             let retry = before.remove(&topic);
-            let retry =
+            let mut retry =
                 retry.unwrap_or_else(|| RetryState::new(self.config.retry_backoff, self.config.retry_backoff_max));
+            // The first description of the topic has just arrived.
+            if self.snapshot.topic(&topic).is_some() && !retry.has_failed() {
+                retry.retry_now();
+            }
             (topic, retry)
         });
         self.missing = missing.collect::<BTreeMap<_, _>>();
@@ -30,8 +34,13 @@ impl ConsumerCore {
     pub(super) fn request_missing(&mut self, now: Instant) {
         let mut reports = Vec::new();
         for (topic, retry) in self.missing.iter_mut().filter(|(_, retry)| !retry.is_waiting()) {
-            let code = self.snapshot.topic(topic).and_then(|topic| topic.error);
-            let code = code.unwrap_or(Code::UnknownTopicOrPartition);
+            self.stale.insert(topic.clone());
+            let Some(known) = self.snapshot.topic(topic) else {
+                // No broker has described it yet, which is no failure: brokers may be down.
+                retry.wait(now + self.config.retry_backoff_max);
+                continue;
+            };
+            let code = known.error.unwrap_or(Code::UnknownTopicOrPartition);
             let is_unknown = matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
             let may_appear = is_unknown || code.is_retriable();
             let patience = if may_appear { self.config.topic_patience } else { Duration::ZERO };
@@ -44,7 +53,6 @@ impl ConsumerCore {
                 };
                 reports.push(Error::broker(code, message).in_topic(topic));
             }
-            self.stale.insert(topic.clone());
         }
         for error in reports {
             self.report(error);

@@ -13,7 +13,9 @@ mod moves;
 mod net;
 mod overdue;
 mod recovery;
+mod runtimes;
 mod shutdown;
+mod starting;
 mod streams;
 mod world;
 

@@ -425,11 +425,21 @@ fn partitions_added_later_are_read_from_their_beginning() {
 #[test]
 fn unknown_topic_is_requested_and_then_reported() {
     check(
-        "assign t | wait 200 | wait 5000 | take",
+        "assign t | meta error=3 | wait 200 | wait 5000 | take",
         "refresh t
          refresh t
          refresh t
          error - UnknownTopic @None",
+    );
+}
+
+#[test]
+fn topic_that_no_broker_has_described_is_not_reported_as_missing() {
+    check(
+        "assign t | wait 200 | wait 60000 | take | meta t0=1e5 | take",
+        "refresh t
+         refresh t
+         fetch n1 s0/0 t0@5",
     );
 }
 
