@@ -51,7 +51,15 @@ impl Cluster {
         self.connections().release(reader);
     }
 
-    fn submit_over(&self, kind: ConnectionKind, target: Target, request: Request, deadline: Instant, reply: Reply) {
+    /// As [`Self::submit`], over a connection of this kind.
+    pub(super) fn submit_over(
+        &self,
+        kind: ConnectionKind,
+        target: Target,
+        request: Request,
+        deadline: Instant,
+        reply: Reply,
+    ) {
         match self.route(target) {
             Ok((endpoint, address)) => {
                 let handle = self.connections().handle(endpoint, kind, address);

@@ -7,6 +7,7 @@
 //! | `connections.rs` | one connection for each broker and kind of request |
 //! | `routing.rs` | the broker that a request goes to |
 //! | `calls.rs`, `hedge.rs`, `retry.rs` | requests that return the type of their response, hedging over brokers, retries |
+//! | `leaders.rs` | connections to leaders before they are needed |
 //! | `coordinators.rs` | the coordinators of groups and transactions |
 //! | `topics.rs`, `tracking.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
 //! | `events.rs`, `metrics.rs` | log events about metadata, and counters |
@@ -24,6 +25,7 @@ mod connections;
 mod coordinators;
 mod events;
 mod hedge;
+mod leaders;
 mod metrics;
 mod refresher;
 mod retry;

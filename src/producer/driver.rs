@@ -160,6 +160,7 @@ impl Driver {
             news.sealed.push(sealed);
         }
         let heard: Vec<_> = news.answers.drain(..).map(|(tag, answer)| (tag, understand(tag, answer))).collect();
+        let is_identified = heard.iter().any(|(_, heard)| matches!(heard, Heard::Identity(_)));
         let mut guard = self.shared.lock();
         let state = &mut *guard;
         if !Arc::ptr_eq(&snapshot, &self.known) {
@@ -197,6 +198,9 @@ impl Driver {
         let granted = state.take_granted();
         drop(guard);
         granted.wake();
+        if is_identified {
+            self.shared.news.notify_waiters();
+        }
         // Its buffers are reused.
         self.news = news;
         turn

@@ -26,6 +26,7 @@ mod shared;
 mod tests;
 mod times;
 mod unknown;
+mod warm;
 
 pub use self::builder::Guarantee;
 pub use self::builder::ProducerBuilder;

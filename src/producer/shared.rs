@@ -50,7 +50,8 @@ pub(super) struct Shared {
     pub(super) work: Notify,
     /// The oldest batch whose outcome is not reported, and the notification when that changes.
     settled: AtomicU64,
-    news: Notify,
+    /// Also notified of the response to a request for an identity.
+    pub(super) news: Notify,
     /// Topics and partitions that `try_enqueue` was called for and that are not known.
     doubts: Mutex<Doubts>,
     /// The custom partitioner, if there is one.

@@ -92,6 +92,10 @@ pub struct ProducerCore<T> {
     /// The driver calls `handle_timeout` at this time, as `poll_timeout` said.
     looks_again: Option<Instant>,
     fatal: Option<Error>,
+    /// The identity is requested although no batch needs it yet.
+    warming: bool,
+    /// Why the last request for an identity failed, until one succeeds.
+    identity_problem: Option<Error>,
 }
 
 impl<T> std::fmt::Debug for ProducerCore<T> {
@@ -125,6 +129,8 @@ impl<T: Clone> ProducerCore<T> {
             work: false,
             looks_again: None,
             fatal: None,
+            warming: false,
+            identity_problem: None,
         }
     }
 
@@ -220,6 +226,9 @@ impl<T: Clone> ProducerCore<T> {
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.identity.handle_timeout(now) {
             self.service_all(now);
+            if self.warming {
+                self.known(Identity::current);
+            }
         }
         while self.timers.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, key)) = self.timers.pop_first() else { break };

@@ -327,11 +327,13 @@ impl<T: Clone> ProducerCore<T> {
             Ok(identity) => {
                 tracing::info!(target: "ottla::producer", id = identity.id, epoch = identity.epoch, "producer id acquired");
                 self.identity.acquired(identity);
+                (self.warming, self.identity_problem) = (false, None);
             }
             Err(error) if error.code().map_or_else(|| may_repeat(&error), may_identify) => {
                 tracing::debug!(target: "ottla::producer", error = %error.chain(), "producer id not acquired");
                 let (settings, rng) = (&self.settings, &mut self.rng);
                 self.identity.failed(now, |failures| settings.back_off(failures, rng));
+                self.identity_problem = Some(error);
             }
             Err(error) => return self.abort(&error),
         }

@@ -12,6 +12,8 @@ use super::batch::Fate;
 use super::identity::Current;
 use super::identity::Identity;
 use super::partition::Stamping;
+use super::settings::Mode;
+use crate::error::Error;
 use crate::record::SealedBatch;
 use crate::record::Stamp;
 use crate::types::ProducerIdentity;
@@ -190,8 +192,22 @@ impl<T: Clone> ProducerCore<T> {
         }
     }
 
+    /// Requests the identity before a batch needs it, and again after failures. Returns whether there is none to wait for.
+    pub fn warm(&mut self) -> Result<bool, Error> {
+        if let Some(fatal) = &self.fatal {
+            return Err(fatal.clone());
+        }
+        self.warming = self.mode == Mode::Idempotent && self.known(Identity::current).is_none();
+        Ok(!self.warming)
+    }
+
+    /// Why the last request for an identity failed, if none has succeeded since.
+    pub fn identity_problem(&self) -> Option<Error> {
+        self.identity_problem.clone()
+    }
+
     /// The identity that `ask` gets from the machine; requests one where the machine says so.
-    fn known(&mut self, ask: impl FnOnce(&mut Identity) -> Current) -> Option<ProducerIdentity> {
+    pub(super) fn known(&mut self, ask: impl FnOnce(&mut Identity) -> Current) -> Option<ProducerIdentity> {
         match ask(&mut self.identity) {
             Current::Known(identity) => Some(identity),
             Current::Request => {

@@ -17,6 +17,7 @@ mod runtimes;
 mod shutdown;
 mod starting;
 mod streams;
+mod warming;
 mod world;
 
 use std::future::Future;

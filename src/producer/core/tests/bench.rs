@@ -150,6 +150,10 @@ impl Bench {
             "put" => self.put(key_of(words[0]), words.get(1).copied().unwrap_or("1")),
             "seal" => self.seal(),
             "sequence" => self.sequence(words[0], words[1]),
+            "warm" => {
+                let warm = self.core.warm().map_err(|error| error.kind());
+                say!(self, "warm {warm:?}");
+            }
             "wait" => {
                 self.now += Duration::from_millis(words[0].parse().expect("milliseconds"));
                 // As the driver does, which sleeps until its timer or a wake-up.

@@ -145,3 +145,19 @@ fn counters_tell_what_became_of_every_record() {
          expired 2, queued 0 in 0 batches",
     );
 }
+
+#[test]
+fn identity_is_requested_before_a_batch_needs_it_and_again_after_failures() {
+    check(
+        "warm | warm | id !14 | warm | wait 200 | id 7 | warm | meta t0=1e5 | put t0",
+        "warm Ok(false)
+         id?
+         warm Ok(false)
+         warm Ok(false)
+         id?
+         warm Ok(true)
+         send r1 n1 t0#0+1e0",
+    );
+    check("warm | id !31 | warm", "warm Ok(false)\nid?\nwarm Err(Broker)");
+    check_with(Settings { idempotent: false, ..settings() }, "warm", "warm Ok(true)");
+}
