@@ -128,7 +128,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// The reaction to a position that is not in the log. The default is to go on with the oldest record.
+    /// The reaction to a position that the log does not have (`auto.offset.reset`): see [`ResetPolicy`]. The default is
+    /// [`ResetPolicy::Earliest`], which continues with the oldest record.
     pub fn reset(mut self, policy: ResetPolicy) -> Self {
         self.core.reset = policy;
         self

@@ -152,29 +152,67 @@ impl Consumer {
         }
     }
 
-    /// Waits for records, or for another event of a partition: see [`Records`].
+    /// Waits for records or for another event of a partition, without a limit of time.
+    ///
+    /// The [`Records`] have records, [ends](Records::ends) of partitions that were reached and [resets](Records::resets) of
+    /// positions; there may be no record among them. Records before an error are returned first, and the error by the next poll.
     ///
     /// Returns `None` when a bounded read ([`ConsumerBuilder::until_end`]) has returned everything, or when the consumer was
     /// closed.
     ///
+    /// Cancel safety: dropping the future before it is ready loses nothing.
+    ///
     /// # Errors
     ///
-    /// An error is about the topic or partition that it names. The next poll continues with the others.
-    /// - [`Kind::Corrupt`]: a batch cannot be read. The error has its last offset. The position stays before the batch, which is
-    ///   fetched again. To skip it, seek to the offset after it.
-    /// - [`Kind::Truncated`], [`Kind::NoOffset`]: the partition has no position, and waits for a [seek](Self::seek).
-    /// - [`Kind::Closed`]: the background task of the consumer has ended although the consumer was not closed. Build a new one.
+    /// No error but [`Kind::Closed`] ends the consumer, and none moves a position: log it and poll again. It is about the
+    /// partition, topic or broker that it names. All others are read meanwhile.
     ///
-    /// Cancel safety: dropping the future before it is ready loses nothing.
+    /// | [kind](crate::error::Error::kind) | its partitions | what to do |
+    /// |---|---|---|
+    /// | [`Truncated`](Kind::Truncated), [`NoOffset`](Kind::NoOffset) | are not read, because they have no position. Reported once | [seek](Self::seek) |
+    /// | [`Corrupt`](Kind::Corrupt) | stay before the batch. It is fetched again after a pause, and reported again | to skip the batch, seek to the offset after [`Error::offset`], which is the last one of the batch |
+    /// | [`UnknownTopic`](Kind::UnknownTopic) | are read when they exist. A missing partition is reported once, after 5 s, a missing topic every 5 s | check the name |
+    /// | [`Authentication`](Kind::Authentication), [`Tls`](Kind::Tls), [`Unsupported`](Kind::Unsupported) | are not read. Tried again after a pause, and reported again | stop, and change the settings or the features |
+    /// | [`Broker`](Kind::Broker), [`Connect`](Kind::Connect), [`Timeout`](Kind::Timeout) and the others | are tried again after a pause of at most 1 s (`retry.backoff.max.ms`). A failure that may pass is reported when it has lasted for 30 s (`request.timeout.ms`), and every 30 s | nothing, unless it lasts |
+    /// | [`Closed`](Kind::Closed) | are not read: the background task ended by a panic or with its runtime | build a new consumer |
+    ///
+    /// # Example
+    ///
+    /// Each record is processed at least once: its offset is committed afterwards.
     ///
     /// ```no_run
     /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// use ottla::consumer::Start;
+    /// use ottla::error::Kind;
+    /// use ottla::types::TopicPartition;
+    ///
     /// loop {
     ///     match consumer.poll().await {
-    ///         Ok(Some(records)) => println!("{} records", records.count()),
+    ///         Ok(Some(records)) => {
+    ///             for reset in records.resets() {
+    ///                 eprintln!("{}[{}]: {}, read from {}", reset.topic, reset.partition, reset.reason, reset.to);
+    ///             }
+    ///             for record in &records {
+    ///                 println!("{}[{}] {}: {:?}", record.topic, record.partition, record.offset, record.value);
+    ///             }
+    ///             // It was retried for a minute. The next commit covers these records too.
+    ///             if let Err(error) = consumer.commit().await {
+    ///                 eprintln!("{error:#}");
+    ///             }
+    ///         }
+    ///         // The consumer was closed, or a bounded read is over.
     ///         Ok(None) => break,
-    ///         Err(error) if error.kind() == ottla::error::Kind::Closed => return Err(error),
-    ///         Err(error) => eprintln!("{error}"),
+    ///         Err(error) => {
+    ///             eprintln!("{error:#}");
+    ///             match (error.kind(), error.topic(), error.partition(), error.offset()) {
+    ///                 (Kind::Closed | Kind::Authentication | Kind::Tls, ..) => return Err(error),
+    ///                 // This program prefers the records after the corrupt batch to waiting for its repair.
+    ///                 (Kind::Corrupt, Some(topic), Some(partition), Some(last)) => {
+    ///                     consumer.seek(&TopicPartition::new(topic, partition), Start::Offset(last + 1))?;
+    ///                 }
+    ///                 _ => {}
+    ///             }
+    ///         }
     ///     }
     /// }
     /// # Ok(()) }
@@ -344,6 +382,28 @@ impl Consumer {
 
     /// Moves the position of a partition. Records that were fetched from the old position are dropped.
     ///
+    /// It sends no request itself: with [`Start::Offset`] the new [position](Self::position) is known at once, otherwise when the
+    /// group's coordinator or the leader has responded.
+    ///
+    /// # An offset that the log does not have
+    ///
+    /// - The end is in range: the next record that is written will be read. Nothing is reset.
+    /// - An offset past the end, or before the first record, is refused by the leader. Then the
+    ///   [reset policy](ConsumerBuilder::reset) decides. By default reading **starts over with the oldest record**, with
+    ///   [`ResetPolicy::Latest`] it continues at the end, and [`Records::resets`] of the next poll says so. With
+    ///   [`ResetPolicy::None`] the next poll returns an error of kind [`Truncated`](Kind::Truncated), which names the range of the
+    ///   log, and the partition waits for another seek.
+    /// - Until that poll the position is the offset that was sought, and [`Consumer::commit`] commits it.
+    /// - In a bounded read ([`ConsumerBuilder::until_end`]) an offset at its end or past it ends the read of the partition, and
+    ///   nothing is reset.
+    ///
+    /// [`Consumer::beginning_offsets`] and [`Consumer::end_offsets`] return the range.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`] if the partition is not assigned, the offset or timestamp is negative, or [`Start::Stored`] is given
+    /// without a group.
+    ///
     /// ```no_run
     /// # fn run(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
     /// use ottla::consumer::Start;
@@ -422,7 +482,8 @@ impl Consumer {
     }
 
     /// Commits positions for the group. Each is the position of the next record to read, as [`ConsumedRecord::next_position`]
-    /// returns it. This is for callers who stop in the middle of the records of a poll.
+    /// returns it. This is for callers who stop in the middle of the records of a poll. Of several positions of a partition the last
+    /// one counts.
     ///
     /// ```no_run
     /// # async fn run(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {

@@ -81,7 +81,9 @@ pub enum Kind {
     Corrupt,
     /// The buffer of the producer is full. Only `try_enqueue` returns it.
     Full,
-    /// The group has committed no offset, and no policy says where to start instead.
+    /// The group has committed no offset, and no policy says where to start instead
+    /// ([`Start::StoredOnly`](crate::consumer::Start::StoredOnly)). The partition is not read until a
+    /// [seek](crate::consumer::Consumer::seek).
     NoOffset,
     /// A response could not be decoded, or it was not the one that was due.
     Protocol,
@@ -91,7 +93,9 @@ pub enum Kind {
     Timeout,
     /// A TLS handshake failed, because of a certificate for example. Not retried.
     Tls,
-    /// The log does not hold the position any more, or was truncated below it.
+    /// The log does not have the position of a consumer: it is out of range, the log was truncated below it, or the topic was
+    /// deleted and created again. Only [`ResetPolicy::None`](crate::consumer::ResetPolicy::None) reports it. [`Error::offset`] is
+    /// the position. The partition is not read until a [seek](crate::consumer::Consumer::seek).
     Truncated,
     /// The topic or the partition does not exist.
     UnknownTopic,
@@ -243,7 +247,8 @@ impl Error {
         self.0.place.partition
     }
 
-    /// The offset of the batch or record that could not be read, if the error is about one.
+    /// The offset that the error is about, if it is about one: the last offset of a batch that could not be read, or the position
+    /// that the log does not have.
     pub fn offset(&self) -> Option<i64> {
         self.0.place.offset
     }

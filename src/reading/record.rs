@@ -111,10 +111,16 @@ impl fmt::Debug for ConsumedRecord<'_> {
 /// ```no_run
 /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
 /// use ottla::consumer::OwnedRecord;
+/// use ottla::types::TopicPartition;
 ///
 /// let Some(records) = consumer.poll().await? else { return Ok(()) };
 /// let owned: Vec<OwnedRecord> = records.iter().map(|record| record.to_owned()).collect();
-/// tokio::spawn(async move { println!("{} records", owned.len()) });
+/// // Another task processes them, and returns them to be committed.
+/// let processed = tokio::spawn(async move { owned }).await.expect("the task does not panic");
+/// let positions = processed.iter().map(|record| {
+///     (TopicPartition::new(record.topic.clone(), record.partition), record.next_position())
+/// });
+/// consumer.commit_positions(positions).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,4 +143,11 @@ pub struct OwnedRecord {
     pub leader_epoch: Option<LeaderEpoch>,
     /// The headers, as keys and values.
     pub headers: Vec<(Bytes, Option<Bytes>)>,
+}
+
+impl OwnedRecord {
+    /// The position after it: the one to commit once the record is processed, as with [`ConsumedRecord::next_position`].
+    pub fn next_position(&self) -> Position {
+        Position { offset: self.offset + 1, epoch: self.leader_epoch }
+    }
 }

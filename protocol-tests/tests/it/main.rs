@@ -14,6 +14,7 @@ mod metrics;
 mod pages;
 mod paused;
 mod proxy;
+mod reading;
 mod real;
 mod shapes;
 mod shell;

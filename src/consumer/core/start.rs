@@ -21,7 +21,8 @@ pub enum Start {
     FromEnd(i64),
     /// With the first record written from now on.
     Latest,
-    /// At an offset. One that is out of range is treated as the reset policy says.
+    /// At an offset. The end is in range. For an offset past it, or before the first record, the reset policy decides: by default
+    /// reading starts with the oldest record. See [`Consumer::seek`](crate::consumer::Consumer::seek).
     Offset(i64),
     /// At the offset that the group committed, or elsewhere where it has committed none.
     Stored {
@@ -35,7 +36,19 @@ pub enum Start {
     Timestamp(i64),
 }
 
-/// The policy for a position that is no longer in the log, or never was.
+/// The policy for a position that the log does not have: retention has deleted its record, it is past the end, the log was
+/// truncated below it, or the topic was deleted and created again.
+///
+/// A reset moves the position of one partition, once:
+/// - Records that were fetched from before are returned first.
+/// - Then [`Records::resets`](crate::consumer::Records::resets) of one poll reports the move, and a warning is logged
+///   (`position reset`).
+/// - From then on [`Consumer::position`](crate::consumer::Consumer::position) is the new offset, and
+///   [`Consumer::commit`](crate::consumer::Consumer::commit) commits it, although it may be lower than the one committed before.
+/// - A bounded read ends at the end that it had, or at the log's current end, if that is lower.
+///
+/// If the log was truncated and the leader says where, reading continues there with both policies that move: no record that still
+/// exists is skipped or repeated.
 ///
 /// ```no_run
 /// # async fn read(client: &ottla::Client) -> Result<(), ottla::Error> {
@@ -51,13 +64,15 @@ pub enum ResetPolicy {
     /// Go on with the oldest record there is. Nothing that still exists is skipped.
     #[default]
     Earliest,
-    /// Skip to the end.
+    /// Skip to the end: records that were written meanwhile are not read.
     Latest,
-    /// Report an error of kind `Truncated` and wait for a seek.
+    /// Move nothing: [`Consumer::poll`](crate::consumer::Consumer::poll) returns an error of kind
+    /// [`Truncated`](crate::error::Kind::Truncated) once, and the partition waits for a
+    /// [seek](crate::consumer::Consumer::seek). Other partitions are read meanwhile.
     None,
 }
 
-/// A position that was moved by the reset policy.
+/// A position that was moved by the [reset policy](ResetPolicy).
 ///
 /// ```no_run
 /// # async fn read(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
@@ -77,8 +92,8 @@ pub struct Reset {
     pub partition: i32,
     /// The position that was given up.
     pub from: i64,
-    /// The offset at which reading continues.
+    /// The offset at which reading continues. Below `from` records may be returned again; above it records were skipped.
     pub to: i64,
-    /// Why.
+    /// The reason, in a few words: the position is out of range, the log was truncated, or the topic was recreated.
     pub reason: &'static str,
 }
