@@ -33,6 +33,7 @@ use crate::reading::PartitionBatch;
 use crate::reading::buffers::Buffers;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::bounded;
 
 mod commits;
 mod config;
@@ -472,13 +473,33 @@ impl Consumer {
     /// Commits the positions after all records that [`Consumer::poll`] has returned, for the group.
     ///
     /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
-    /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
+    /// Errors that may pass are retried, for the partitions they concern, until [`ConsumerBuilder::timeout`]
+    /// (`default.api.timeout.ms`, 60 s) has passed. A program that ends has less time: see [`Consumer::commit_within`].
     ///
     /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
     pub async fn commit(&mut self) -> Result<(), Error> {
+        self.commit_within(self.limits.timeout).await
+    }
+
+    /// As [`Consumer::commit`], until `timeout` has passed instead of the consumer's own.
+    ///
+    /// The error at the deadline is of kind [`Kind::Timeout`]. Its cause is the last failure, if there was one. The offsets may or may
+    /// not be committed.
+    ///
+    /// ```no_run
+    /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// use std::time::Duration;
+    ///
+    /// // The last commit of a program that has three seconds left.
+    /// if let Err(error) = consumer.commit_within(Duration::from_secs(3)).await {
+    ///     eprintln!("some records will be read again: {error}");
+    /// }
+    /// consumer.close().await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn commit_within(&mut self, timeout: Duration) -> Result<(), Error> {
         let positions = self.shared.lock().core.positions();
-        let deadline = clock::now() + self.limits.timeout;
-        self.commit_by(positions, deadline).await
+        self.commit_by(positions, clock::now() + bounded(timeout)).await
     }
 
     /// Commits positions for the group. Each is the position of the next record to read, as [`ConsumedRecord::next_position`]
@@ -497,15 +518,25 @@ impl Consumer {
     /// ```
     ///
     /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
-    /// Errors that may pass are retried, for the partitions they concern, until `default.api.timeout.ms` have passed.
+    /// Errors that may pass are retried, for the partitions they concern, until [`ConsumerBuilder::timeout`]
+    /// (`default.api.timeout.ms`, 60 s) has passed.
     ///
     /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
     pub async fn commit_positions(
         &mut self,
         positions: impl IntoIterator<Item = (TopicPartition, Position)>,
     ) -> Result<(), Error> {
-        let deadline = clock::now() + self.limits.timeout;
-        self.commit_by(positions.into_iter().collect(), deadline).await
+        self.commit_positions_within(positions, self.limits.timeout).await
+    }
+
+    /// As [`Consumer::commit_positions`], until `timeout` has passed instead of the consumer's own. Errors are those of
+    /// [`Consumer::commit_within`].
+    pub async fn commit_positions_within(
+        &mut self,
+        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        self.commit_by(positions.into_iter().collect(), clock::now() + bounded(timeout)).await
     }
 
     async fn commit_by(&self, positions: Vec<(TopicPartition, Position)>, deadline: Instant) -> Result<(), Error> {

@@ -3,5 +3,7 @@
 //! | page | answers |
 //! |---|---|
 //! | [`runtime`] | Which work runs on which runtime? What does a task that blocks do to deliveries? |
+//! | [`shutdown`] | In which order does a program end, and how long does each step take at most? |
 
 pub mod runtime;
+pub mod shutdown;

@@ -139,6 +139,32 @@ fn consumer_closes_within_seconds_under_any_broker_failure() {
 }
 
 #[test]
+fn last_commit_takes_no_longer_than_its_caller_allows() {
+    for (mood, before) in Mood::ALL.into_iter().flat_map(|mood| BEFORE.map(|before| (mood, before))) {
+        run(async {
+            let what = format!("{mood:?}, {before}");
+            let mut world = world(before).await;
+            world.background(1).await;
+            soon("flush", world.producer.flush()).await;
+            world.read_all().await;
+            mood.impose(&world.net);
+            let limit = Duration::from_secs(3);
+            // An earlier commit that nobody awaits any more does not make it longer.
+            drop(tokio::time::timeout(Duration::from_millis(100), world.consumer.commit()).await);
+            for _ in 0..2 {
+                let asked = Instant::now();
+                let committed = world.consumer.commit_within(limit).await;
+                assert!(asked.elapsed() <= limit + Duration::from_millis(50), "{what}: {:?}", asked.elapsed());
+                match committed {
+                    Ok(()) => assert!(matches!(mood, Mood::Well | Mood::HangingUp), "{what}"),
+                    Err(error) => assert!(mood != Mood::Well && error.is_timeout(), "{what}: {error}"),
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn handles_dropped_in_any_order_leave_no_task_and_no_open_record() {
     let moments = [0, 1, 30, 300, 2_000, 11_000].map(Duration::from_millis);
     for (mood, before) in Mood::ALL.into_iter().flat_map(|mood| BEFORE.map(|before| (mood, before))) {
