@@ -76,9 +76,12 @@ pub(crate) struct Produce {
     pub(crate) topic: String,
     /// Files to read, one record a line; standard input if none
     pub(crate) files: Vec<PathBuf>,
-    /// Delimiter between key and value in each line
+    /// Delimiter between key and value in each line, with kcat's escapes: \n \r \t \0 \\ \xNN
     #[arg(short = 'K', value_name = "DELIM")]
     pub(crate) key_delimiter: Option<String>,
+    /// Refuse lines without the key delimiter; otherwise they are sent without a key, and counted on standard error
+    #[arg(long, requires = "key_delimiter")]
+    pub(crate) strict: bool,
     /// Partition to write to, instead of the partitioner's choice
     #[arg(short, long)]
     pub(crate) partition: Option<i32>,
@@ -122,7 +125,7 @@ pub(crate) struct Consume {
     /// read_uncommitted or read_committed
     #[arg(long)]
     pub(crate) isolation: Option<String>,
-    /// kcat's letters: %t %p %o %k %s %S %K %T %h \n
+    /// kcat's letters %t %p %o %k %s %S %K %T %h %% and its escapes \n \r \t \0 \\ \xNN
     #[arg(short, long)]
     pub(crate) format: Option<String>,
 }

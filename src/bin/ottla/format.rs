@@ -4,8 +4,12 @@ use std::io;
 use std::io::Write;
 
 use ottla::consumer::ConsumedRecord;
+use serde_json::Map;
+use serde_json::Value;
 
 use crate::Failure;
+use crate::base64;
+use crate::escape;
 
 /// A compiled `-f` string.
 pub(crate) struct Format(Vec<Piece>);
@@ -41,8 +45,8 @@ impl Format {
                     }
                     pieces.push(piece(name)?);
                 }
-                '\\' => literal.extend_from_slice(escape(letters.next())?),
-                other => literal.extend_from_slice(other.encode_utf8(&mut [0; 4]).as_bytes()),
+                '\\' => literal.push(escape::byte("-f", &mut letters)?),
+                other => escape::push(other, &mut literal),
             }
         }
         if !literal.is_empty() {
@@ -88,17 +92,6 @@ fn piece(letter: Option<char>) -> Result<Piece, Failure> {
     })
 }
 
-fn escape(letter: Option<char>) -> Result<&'static [u8], Failure> {
-    match letter {
-        Some('n') => Ok(b"\n"),
-        Some('t') => Ok(b"\t"),
-        Some('r') => Ok(b"\r"),
-        Some('0') => Ok(b"\0"),
-        Some('\\') => Ok(b"\\"),
-        _ => Err(Failure::Usage("-f: a \\ needs n, t, r, 0 or \\ after it".to_owned())),
-    }
-}
-
 /// A null has length −1, as in kcat.
 fn write_length(bytes: Option<&[u8]>, out: &mut impl Write) -> io::Result<()> {
     match bytes {
@@ -119,21 +112,31 @@ fn write_headers(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Resul
     Ok(())
 }
 
-/// Writes one JSON object for a record. Invalid UTF-8 is replaced.
+/// Writes one JSON object for a record. Nothing is lost: bytes that are not UTF-8 are in base64 under another name, and null is
+/// not the empty string.
 pub(crate) fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
-    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    let headers: Vec<_> = record
-        .headers()
-        .map(|header| serde_json::json!([String::from_utf8_lossy(header.key), text(header.value)]))
-        .collect();
-    let object = serde_json::json!({
-        "topic": &**record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "timestamp": record.timestamp,
-        "key": text(record.key),
-        "value": text(record.value),
-        "headers": headers,
+    let mut object = Map::new();
+    object.insert("topic".to_owned(), (&**record.topic).into());
+    object.insert("partition".to_owned(), record.partition.into());
+    object.insert("offset".to_owned(), record.offset.into());
+    object.insert("timestamp".to_owned(), record.timestamp.into());
+    insert("key", record.key, &mut object);
+    insert("value", record.value, &mut object);
+    let headers = record.headers().map(|header| {
+        let mut object = Map::new();
+        insert("key", Some(header.key), &mut object);
+        insert("value", header.value, &mut object);
+        Value::Object(object)
     });
-    writeln!(out, "{object}")
+    object.insert("headers".to_owned(), headers.collect());
+    writeln!(out, "{}", Value::Object(object))
+}
+
+/// Inserts bytes as text, null, or base64 under `NAME_base64`.
+fn insert(name: &str, bytes: Option<&[u8]>, object: &mut Map<String, Value>) {
+    match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
+        None => object.insert(name.to_owned(), Value::Null),
+        Some(Ok(text)) => object.insert(name.to_owned(), text.into()),
+        Some(Err(bytes)) => object.insert(format!("{name}_base64"), base64::encode(bytes).into()),
+    };
 }

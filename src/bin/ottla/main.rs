@@ -3,10 +3,12 @@
 //! The exit status is 0 only if all of it worked, 1 for a failure, 2 for wrong usage.
 
 mod args;
+mod base64;
 mod cluster;
 mod connect;
 mod consume;
 mod demo;
+mod escape;
 mod format;
 mod mock;
 mod perf;

@@ -25,6 +25,7 @@ use crate::Outcome;
 use crate::args::Common;
 use crate::args::Produce;
 use crate::connect;
+use crate::escape;
 
 /// Pending deliveries. With more, the oldest is awaited before another line is read.
 const PENDING_MAX: usize = 100_000;
@@ -43,22 +44,30 @@ pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     if let Some(acks) = &options.acks {
         properties.set("acks", acks)?;
     }
-    if options.key_delimiter.as_deref() == Some("") {
-        return Err(Failure::Usage("-K: an empty delimiter splits nothing; give one or more characters".to_owned()));
-    }
+    let key_delimiter = options.key_delimiter.as_deref().map(key_delimiter).transpose()?;
     if let Some(partition) = options.partition.filter(|partition| *partition < 0) {
         return Err(Failure::Usage(format!("-p {partition}: partitions are numbered from 0")));
     }
     let inputs = open(&options.files)?;
     let client = connect::client(&properties).await?;
     let producer = client.producer().properties(&properties)?.build()?;
-    let mut run = Run::new(&producer, &options)?;
+    let mut run = Run::new(&producer, &options, key_delimiter)?;
     // However reading ends, every line that was read is accounted for.
     let ended = run.inputs(inputs).await;
     run.finish().await?;
     // Every delivery is decided, so closing does not wait.
     drop(producer.close(Duration::from_secs(30)).await);
+    run.report_keyless();
     run.outcome(ended)
+}
+
+fn key_delimiter(text: &str) -> Result<Vec<u8>, Failure> {
+    match escape::delimiter("-K", text)? {
+        empty if empty.is_empty() => {
+            Err(Failure::Usage("-K: an empty delimiter splits nothing; give one or more characters".to_owned()))
+        }
+        delimiter => Ok(delimiter),
+    }
 }
 
 struct Input {
@@ -116,6 +125,7 @@ fn chunks(mut input: BufReader<Box<dyn Read + Send>>) -> mpsc::Receiver<io::Resu
 struct Run<'a> {
     producer: &'a Producer,
     options: &'a Produce,
+    key_delimiter: Option<Vec<u8>>,
     headers: Vec<(&'a str, &'a str)>,
     /// Deliveries in the order of their lines.
     pending: VecDeque<(Line, Delivery)>,
@@ -125,6 +135,9 @@ struct Run<'a> {
     lines: u64,
     acknowledged: u64,
     failed: u64,
+    /// Lines without the key delimiter that were sent.
+    keyless: u64,
+    first_keyless: Option<Line>,
     report: Option<io::BufWriter<io::Stdout>>,
 }
 
@@ -136,12 +149,13 @@ struct Line {
 }
 
 impl<'a> Run<'a> {
-    fn new(producer: &'a Producer, options: &'a Produce) -> Result<Self, Failure> {
+    fn new(producer: &'a Producer, options: &'a Produce, key_delimiter: Option<Vec<u8>>) -> Result<Self, Failure> {
         let headers =
             options.headers.iter().map(|header| connect::pair("-H", header)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             producer,
             options,
+            key_delimiter,
             headers,
             pending: VecDeque::new(),
             name: "".into(),
@@ -149,6 +163,8 @@ impl<'a> Run<'a> {
             lines: 0,
             acknowledged: 0,
             failed: 0,
+            keyless: 0,
+            first_keyless: None,
             report: options.report.then(|| io::BufWriter::new(io::stdout())),
         })
     }
@@ -195,7 +211,19 @@ impl<'a> Run<'a> {
     }
 
     async fn send(&mut self, line: &[u8]) {
-        let (key, value) = self.split(line);
+        let origin = Line { name: Arc::clone(&self.name), number: self.line };
+        let (key, value) = match self.split(line) {
+            Some((key, value)) => (Some(key), value),
+            None if self.options.strict => {
+                let delimiter = self.options.key_delimiter.as_deref().unwrap_or_default();
+                return self.fail(&origin, format!("no key delimiter '{delimiter}'; not sent (--strict)"));
+            }
+            None => (None, line),
+        };
+        if key.is_none() && self.key_delimiter.is_some() {
+            self.keyless += 1;
+            self.first_keyless.get_or_insert_with(|| origin.clone());
+        }
         let mut record = Record::to(&self.options.topic);
         if let Some(key) = key {
             record = record.key(key);
@@ -209,7 +237,6 @@ impl<'a> Run<'a> {
         if let Some(partition) = self.options.partition {
             record = record.partition(partition);
         }
-        let origin = Line { name: Arc::clone(&self.name), number: self.line };
         match self.producer.enqueue(record).await {
             Ok(delivery) => self.pending.push_back((origin, delivery)),
             Err(error) => self.decided(&origin, Err(error)),
@@ -219,14 +246,11 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn split<'l>(&self, line: &'l [u8]) -> (Option<&'l [u8]>, &'l [u8]) {
-        let Some(delimiter) = self.options.key_delimiter.as_deref().map(str::as_bytes) else {
-            return (None, line);
-        };
-        match line.windows(delimiter.len().max(1)).position(|window| window == delimiter) {
-            Some(at) => (Some(&line[..at]), &line[at + delimiter.len()..]),
-            None => (None, line),
-        }
+    /// Splits a line at its first key delimiter.
+    fn split<'l>(&self, line: &'l [u8]) -> Option<(&'l [u8], &'l [u8])> {
+        let delimiter = self.key_delimiter.as_deref()?;
+        let at = line.windows(delimiter.len()).position(|window| window == delimiter)?;
+        Some((&line[..at], &line[at + delimiter.len()..]))
     }
 
     /// Cancel safe: a delivery that is still pending stays the oldest.
@@ -271,26 +295,42 @@ impl<'a> Run<'a> {
     }
 
     fn decided(&mut self, origin: &Line, outcome: Result<Receipt, ottla::Error>) {
-        let Line { name, number } = origin;
         match outcome {
             Ok(receipt) => {
                 self.acknowledged += 1;
                 if self.report.is_some() {
-                    let Receipt { partition, offset, .. } = receipt;
+                    let (Receipt { partition, offset, .. }, Line { name, number }) = (receipt, origin);
                     self.write_report(
                         &json!({ "file": &**name, "line": number, "partition": partition, "offset": offset }),
                     );
                 }
             }
             Err(error) => {
-                self.failed += 1;
                 let (Failure::Failed(text) | Failure::Usage(text)) = Failure::from(error) else { return };
-                self.write_report(&json!({ "file": &**name, "line": number, "error": text }));
-                if self.failed <= FAILURES_SHOWN {
-                    eprintln!("ottla: {name}, line {number}: {text}");
-                }
+                self.fail(origin, text);
             }
         }
+    }
+
+    /// Counts and reports a record that was not acknowledged.
+    fn fail(&mut self, origin: &Line, text: String) {
+        let Line { name, number } = origin;
+        self.failed += 1;
+        if self.failed <= FAILURES_SHOWN {
+            eprintln!("ottla: {name}, line {number}: {text}");
+        }
+        self.write_report(&json!({ "file": &**name, "line": number, "error": text }));
+    }
+
+    /// Reports the lines that had no key delimiter, once for all of them.
+    fn report_keyless(&self) {
+        let Some(Line { name, number }) = &self.first_keyless else { return };
+        let delimiter = self.options.key_delimiter.as_deref().unwrap_or_default();
+        let count = self.keyless;
+        eprintln!(
+            "ottla: lines without the key delimiter '{delimiter}', sent without a key: {count}, the first is {name}, line {number}; \
+             --strict refuses them"
+        );
     }
 
     fn outcome(&self, ended: Outcome) -> Outcome {
