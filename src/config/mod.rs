@@ -13,6 +13,7 @@ mod keys;
 pub use self::bootstrap::HostPort;
 pub use self::bootstrap::parse_bootstrap;
 pub use self::dsn::Config;
+pub use self::keys::Defaults;
 pub use self::keys::Family;
 pub use self::keys::Key;
 pub use self::keys::families;
@@ -158,7 +159,7 @@ mod tests {
         text += "\n## Settings with an effect\n\n| property | takes | also | effect |\n|---|---|---|---|\n";
         for key in keys() {
             let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
-            let (takes, also) = (key.kind.describe(), aliases.join(" "));
+            let (takes, also) = (key.takes(), aliases.join(" "));
             text += &format!("| `{}` | {takes} | {also} | {} |\n", key.name, key.about);
         }
         for accepted in [true, false] {

@@ -19,7 +19,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+mod consume;
 mod delimiters;
+mod inputs;
+mod options;
 
 /// The tool, built from this tree.
 fn tool() -> &'static PathBuf {
@@ -103,13 +106,23 @@ impl Done {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn spawn(arguments: &[&str]) -> Child {
-    let mut command = Command::new(tool());
-    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().expect("the tool")
+    start(Command::new(tool()).args(arguments).env_remove("KAFKA_BROKERS"))
+}
+
+fn start(command: &mut Command) -> Child {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the tool")
 }
 
 fn run(arguments: &[&str], input: impl AsRef<[u8]>) -> Done {
-    let mut child = spawn(arguments);
+    feed(spawn(arguments), input)
+}
+
+/// Runs it with variables of the environment.
+fn run_with(variables: &[(&str, &str)], arguments: &[&str]) -> Done {
+    feed(start(Command::new(tool()).args(arguments).envs(variables.iter().copied())), "")
+}
+
+fn feed(mut child: Child, input: impl AsRef<[u8]>) -> Done {
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.as_ref().to_owned();
     // A command that fails at once does not read its input.
@@ -322,7 +335,7 @@ fn every_unacknowledged_record_is_reported() {
         assert!(done.err.contains(part), "{done:?}");
     }
     let done = mock.run(&["produce", "-t", "t", "-p", "9"], "a\n");
-    assert!(done.err.contains("there is no partition 9") && done.status == Some(1), "{done:?}");
+    done.failed(1, &["-p 9", "topic t has 3 partitions, numbered from 0"]);
 
     // Between two that fit, one larger than a request, and one larger than the topic takes.
     let large = "x".repeat(2_000_000);

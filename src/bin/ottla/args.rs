@@ -3,31 +3,80 @@
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use clap::CommandFactory;
+use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 
 /// A Kafka tool without C: produce, consume, manage topics, measure, and serve a mock cluster.
+///
+/// Data goes to standard output, everything else to standard error. The exit status is 0 if all of it worked, 1 for a failure, 2
+/// for wrong usage.
 #[derive(Debug, Parser)]
-#[command(name = "ottla", version)]
+#[command(name = "ottla", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    pub(crate) common: Common,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
+impl Args {
+    /// Reads the command line, or prints its error and exits. The common options may stand before and after the name of a command;
+    /// those of a list add up. (clap's own `global` options drop the ones before the name.)
+    pub(crate) fn read() -> (Common, Option<Command>) {
+        let matches = with_common(Self::command()).get_matches();
+        let mut common = Common::default();
+        let mut level = Some(&matches);
+        while let Some(matches) = level {
+            common.add(Common::from_arg_matches(matches).unwrap_or_else(|error| error.exit()));
+            level = matches.subcommand().map(|(_, matches)| matches);
+        }
+        let Self { command } = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        (common, command)
+    }
+}
+
+/// Adds the common options to a command and to all commands below it.
+fn with_common(command: clap::Command) -> clap::Command {
+    Common::augment_args(command).mut_subcommands(with_common)
+}
+
+const EXAMPLES: &str = r"Examples:
+  ottla produce -b localhost:9092 -t events access.log
+  ottla consume -b localhost:9092 -t events -o -10
+  ottla -X list | grep linger
+`ottla COMMAND --help` has more.";
+
 /// Options of every command.
-#[derive(Clone, Debug, ClapArgs)]
+#[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Common {
-    /// Brokers for the first connection, as HOST:PORT[,HOST:PORT…]
-    #[arg(short = 'b', long, global = true, value_name = "LIST")]
+    /// Brokers for the first connection, as HOST:PORT[,HOST:PORT…]; env: takes them from KAFKA_BROKERS
+    #[arg(short = 'b', long, value_name = "LIST")]
     pub(crate) brokers: Option<String>,
-    /// A property by its Java or librdkafka name, repeatable
-    #[arg(short = 'X', global = true, value_name = "KEY=VALUE")]
+    /// A property by its Java or librdkafka name, repeatable; list prints all of them, dump the values in effect
+    #[arg(short = 'X', value_name = "KEY=VALUE|list|dump")]
     pub(crate) properties: Vec<String>,
+    /// Print logs of admin, config, connection, consumer, metadata, producer or all, also as NAME=LEVEL; the level is debug if
+    /// not given
+    #[arg(short = 'd', long = "debug", value_name = "TARGETS", value_delimiter = ',')]
+    pub(crate) debug: Vec<String>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(short = 'J', long)]
     pub(crate) json: bool,
+}
+
+impl Common {
+    /// Adds the options that stand after those here.
+    fn add(&mut self, later: Self) {
+        self.brokers = later.brokers.or(self.brokers.take());
+        self.properties.extend(later.properties);
+        self.debug.extend(later.debug);
+        self.json |= later.json;
+    }
+
+    /// Whether `-X WORD` was given.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        self.properties.iter().any(|property| property == word)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,6 +89,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Serve an in-memory cluster for any Kafka client
     Mock(Mock),
+    /// Look up offsets, by timestamp too
+    Offsets(Offsets),
     /// Measure
     Perf(Perf),
     /// Write records, one a line
@@ -47,6 +98,21 @@ pub(crate) enum Command {
     /// List, describe, create and delete topics
     Topics(Topics),
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = OFFSETS_EXAMPLES)]
+pub(crate) struct Offsets {
+    /// TOPIC, TOPIC:PARTITION or TOPIC:PARTITION:WHEN, where WHEN is a timestamp in milliseconds since 1970, beginning or end;
+    /// all partitions and the end if not given
+    #[arg(required = true, value_name = "PLACE")]
+    pub(crate) places: Vec<String>,
+}
+
+const OFFSETS_EXAMPLES: &str = r"Examples:
+  the ends of all partitions:
+    ottla offsets -b localhost:9092 events
+  the first record of 2026 in partition 0; -1 if there is none:
+    ottla offsets -b localhost:9092 events:0:1767225600000";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Demo {
@@ -70,20 +136,34 @@ pub(crate) struct Mock {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = PRODUCE_EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct Produce {
     /// Topic to write to
     #[arg(short, long)]
     pub(crate) topic: String,
-    /// Files to read, one record a line; standard input if none
+    /// Files to read, one record a line; standard input if none. (kcat sends each file whole unless -l is given: see --whole)
     pub(crate) files: Vec<PathBuf>,
-    /// Delimiter between key and value in each line, with kcat's escapes: \n \r \t \0 \\ \xNN
-    #[arg(short = 'K', value_name = "DELIM")]
+    /// Delimiter between records, a new line by default; escapes: \n \r \t \0 \\ \xNN
+    #[arg(short = 'D', value_name = "DELIM", allow_hyphen_values = true)]
+    pub(crate) delimiter: Option<String>,
+    /// Send each file, or all of standard input, as one record
+    #[arg(long, conflicts_with_all = ["delimiter", "key_delimiter", "lines"])]
+    pub(crate) whole: bool,
+    /// Send one record a line, which is the default; kcat needs this option for files
+    #[arg(short, long)]
+    pub(crate) lines: bool,
+    /// Delimiter between key and value in each line; escapes as for -D
+    #[arg(short = 'K', value_name = "DELIM", allow_hyphen_values = true)]
     pub(crate) key_delimiter: Option<String>,
+    /// Key of every record; with -K, of lines without the key delimiter
+    #[arg(short, long, allow_hyphen_values = true)]
+    pub(crate) key: Option<String>,
     /// Refuse lines without the key delimiter; otherwise they are sent without a key, and counted on standard error
-    #[arg(long, requires = "key_delimiter")]
+    #[arg(long, requires = "key_delimiter", conflicts_with = "key")]
     pub(crate) strict: bool,
     /// Partition to write to, instead of the partitioner's choice
-    #[arg(short, long)]
+    #[arg(short, long, allow_hyphen_values = true)]
     pub(crate) partition: Option<i32>,
     /// A header for every record, repeatable
     #[arg(short = 'H', value_name = "NAME=VALUE")]
@@ -94,24 +174,34 @@ pub(crate) struct Produce {
     /// all, 1 or 0
     #[arg(long)]
     pub(crate) acks: Option<String>,
-    /// Send an empty value as null
-    #[arg(long)]
+    /// Send an empty value, and an empty key before -K's delimiter, as null
+    #[arg(short = 'Z', long)]
     pub(crate) tombstones: bool,
     /// Print a JSON line for each record: partition and offset, or the error
     #[arg(long)]
     pub(crate) report: bool,
 }
 
+const PRODUCE_EXAMPLES: &str = r"Examples:
+  lines of key, tab and value; lines without a tab are refused:
+    ottla produce -b localhost:9092 -t events -K '\t' --strict events.tsv
+  one picture, under its name:
+    ottla produce -b localhost:9092 -t pictures -k cat.png --whole cat.png
+  file names that end with a zero byte:
+    find . -print0 | ottla produce -b localhost:9092 -t files -D '\0'";
+
 #[derive(Debug, ClapArgs)]
+#[command(after_help = CONSUME_EXAMPLES)]
 pub(crate) struct Consume {
-    /// Topic to read
-    #[arg(short, long)]
-    pub(crate) topic: String,
-    /// beginning, end, an offset, -N (the last N), s@TIMESTAMP_MS or stored; by default stored with -g, else beginning
+    /// Topics to read, as a,b or repeated
+    #[arg(short, long, required = true, value_delimiter = ',')]
+    pub(crate) topic: Vec<String>,
+    /// beginning, end, an offset, -N (the last N), s@TIMESTAMP_MS or stored; by default stored with -g, else beginning; a second
+    /// one, e@TIMESTAMP_MS, stops each partition before the first record with that timestamp or a later one
     #[arg(short, long, allow_hyphen_values = true)]
-    pub(crate) offset: Option<String>,
+    pub(crate) offset: Vec<String>,
     /// Partitions to read, as 0,1,2; all if not given
-    #[arg(short, long, value_delimiter = ',')]
+    #[arg(short, long, value_delimiter = ',', allow_hyphen_values = true)]
     pub(crate) partitions: Vec<i32>,
     /// Exit after so many records
     #[arg(short, long)]
@@ -125,10 +215,27 @@ pub(crate) struct Consume {
     /// read_uncommitted or read_committed
     #[arg(long)]
     pub(crate) isolation: Option<String>,
-    /// kcat's letters %t %p %o %k %s %S %K %T %h %% and its escapes \n \r \t \0 \\ \xNN
+    /// kcat's letters %t %p %o %k %s %S %R %K %T %h %% and its escapes \n \r \t \0 \\ \xNN
     #[arg(short, long)]
     pub(crate) format: Option<String>,
+    /// Print the key and this delimiter before each value
+    #[arg(short = 'K', value_name = "DELIM", allow_hyphen_values = true)]
+    pub(crate) key_delimiter: Option<String>,
+    /// Delimiter after each record, a new line by default
+    #[arg(short = 'D', value_name = "DELIM", allow_hyphen_values = true)]
+    pub(crate) delimiter: Option<String>,
+    /// Print a null key or value as NULL
+    #[arg(short = 'Z', long)]
+    pub(crate) nulls: bool,
 }
+
+const CONSUME_EXAMPLES: &str = r"Examples:
+  all records that there are now, as key and value:
+    ottla consume -b localhost:9092 -t events -e -K '\t'
+  the last ten of each partition, then those that follow, as JSON:
+    ottla consume -b localhost:9092 -t events -o -10 --json
+  one day of two topics:
+    ottla consume -b localhost:9092 -t a,b -o s@1767225600000 -o e@1767312000000 -e";
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Topics {

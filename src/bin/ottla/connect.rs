@@ -2,6 +2,7 @@
 
 use ottla::client::Client;
 use ottla::config::Properties;
+use ottla::config::keys;
 
 use crate::Failure;
 use crate::args::Common;
@@ -9,28 +10,43 @@ use crate::args::Common;
 /// The properties given with `-X`, and the brokers given with `-b`.
 pub(crate) fn properties(common: &Common) -> Result<Properties, Failure> {
     let mut properties = Properties::new();
-    for pair in &common.properties {
+    for pair in common.properties.iter().filter(|pair| *pair != "dump") {
         let (key, value) = pair.split_once('=').ok_or_else(|| no_value(pair))?;
         properties.set(key.trim(), value.trim())?;
     }
-    if let Some(brokers) = &common.brokers {
-        properties.set("bootstrap.servers", brokers)?;
+    match common.brokers.as_deref() {
+        Some("env:") => properties.set("bootstrap.servers", &brokers_of_environment()?)?,
+        Some(brokers) => properties.set("bootstrap.servers", brokers)?,
+        None => {}
     }
     Ok(properties)
+}
+
+/// The environment names brokers only where the user says so: a variable that somebody forgot sends no record anywhere.
+fn brokers_of_environment() -> Result<String, Failure> {
+    let brokers = std::env::var("KAFKA_BROKERS").ok().filter(|brokers| !brokers.trim().is_empty());
+    brokers.ok_or_else(|| Failure::Usage("-b env: KAFKA_BROKERS is not set: export it as HOST:PORT".to_owned()))
 }
 
 /// Shows only the part that looks like a name: the rest may be a password.
 fn no_value(pair: &str) -> Failure {
     let name: String = pair.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')).collect();
-    Failure::Usage(format!("-X {name}: write it as KEY=VALUE"))
+    Failure::Usage(format!("-X {name}: write it as KEY=VALUE; -X list prints all keys"))
 }
 
 /// Connects to the brokers named by `-b` or `-X bootstrap.servers=…`.
 pub(crate) async fn client(properties: &Properties) -> Result<Client, Failure> {
     if properties.get("bootstrap.servers").is_none() {
-        return Err(Failure::Usage("no brokers: name them with -b HOST:PORT".to_owned()));
+        return Err(Failure::Usage(
+            "no brokers: name them with -b HOST:PORT, or with -b env: in KAFKA_BROKERS".to_owned(),
+        ));
     }
     Ok(Client::from_properties(properties).await?)
+}
+
+/// The value of a property: the one that was set, or the default.
+pub(crate) fn value<'p>(properties: &'p Properties, name: &str) -> Option<&'p str> {
+    properties.get(name).or_else(|| keys().find(|key| key.name == name)?.defaults().here)
 }
 
 /// Splits `NAME=VALUE` as `-H` and `--config` take it.

@@ -1,12 +1,17 @@
 //! `ottla consume`: prints records to standard output.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::io::Write;
+use std::pin::pin;
 
-use ottla::client::Client;
-use ottla::consumer::ConsumedRecord;
+use ottla::config::Properties;
+use ottla::consumer::Consumer;
 use ottla::consumer::ConsumerBuilder;
+use ottla::consumer::PartitionRecords;
+use ottla::consumer::Position;
+use ottla::consumer::Records;
 use ottla::consumer::Start;
 use ottla::types::TopicPartition;
 
@@ -15,10 +20,15 @@ use crate::Outcome;
 use crate::args::Common;
 use crate::args::Consume;
 use crate::connect;
-use crate::format;
-use crate::format::Format;
+use crate::describe;
+use crate::format::Printer;
+use crate::partitions;
+use crate::range::Range;
+use crate::signals;
+use crate::terminal;
 
-pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
+/// The properties of `-X`, and those of the command's own options.
+pub(crate) fn properties(common: &Common, options: &Consume) -> Result<Properties, Failure> {
     let mut properties = connect::properties(common)?;
     if let Some(isolation) = &options.isolation {
         properties.set("isolation.level", isolation)?;
@@ -26,10 +36,15 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     if let Some(group) = &options.group {
         properties.set("group.id", group)?;
     }
-    let printer = printer(common, &options)?;
-    let start = options.offset.as_deref().map(start).transpose()?;
+    Ok(properties)
+}
+
+pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
+    let properties = properties(common, &options)?;
+    let printer = Printer::new(common, &options)?;
+    let Range { start, until } = Range::parse(&options.offset)?;
     let client = connect::client(&properties).await?;
-    check_partitions(&client, &options).await?;
+    partitions::check(&client, &options.topic, &options.partitions).await?;
     let builder = client.consumer().properties(&properties)?;
     let builder = match start {
         // The default of a group: the reset policy says where to start without a committed offset.
@@ -37,106 +52,150 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
         Some(start) => builder.start(start),
         None => builder,
     };
-    let mut consumer = assign(builder, &options).build()?;
-    let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout());
-    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
-    let limit = options.count.unwrap_or(u64::MAX);
-    let mut read = 0;
-    while read < limit {
-        // Printed records are committed before the next poll, so that an interruption loses nothing.
-        let records = tokio::select! {
-            records = consumer.poll() => records?,
-            _ = &mut interrupted => {
-                eprintln!("interrupted after {read} records");
-                break;
-            }
-        };
-        let Some(records) = records else { break };
-        let mut printed = BTreeMap::new();
-        for record in records.iter().take(usize::try_from(limit - read).unwrap_or(usize::MAX)) {
-            printer.print(&record, &mut out)?;
-            read += 1;
-            if options.group.is_some() {
-                printed.insert(record.partition, record.next_position());
-            }
-        }
-        out.flush()?;
-        if !printed.is_empty() {
-            let place = |partition| TopicPartition::new(options.topic.as_str(), partition);
-            consumer.commit_positions(printed.into_iter().map(|(partition, next)| (place(partition), next))).await?;
-        }
+    let mut reading = Reading {
+        consumer: assign(builder, &options).build()?,
+        printer,
+        out: io::BufWriter::with_capacity(1 << 16, io::stdout()),
+        left: BTreeSet::new(),
+        failed: BTreeSet::new(),
+        read: 0,
+        until,
+        options,
+    };
+    let outcome = reading.run().await;
+    if outcome.is_ok() {
+        reading.consumer.close().await?;
     }
-    consumer.close().await?;
-    Ok(())
-}
-
-/// Fails for a partition that does not exist, at once and with the number that exist.
-async fn check_partitions(client: &Client, options: &Consume) -> Outcome {
-    if options.partitions.is_empty() {
-        return Ok(());
-    }
-    let described = client.admin().describe_topics([options.topic.as_str()]).await?;
-    // Reading reports a topic that could not be described.
-    let Some(topic) = described.first().filter(|topic| topic.error.is_none()) else { return Ok(()) };
-    let there = |wanted: &&i32| !topic.partitions.iter().any(|partition| partition.index == **wanted);
-    match options.partitions.iter().find(there) {
-        Some(missing) => {
-            let count = topic.partitions.len();
-            Err(Failure::Failed(format!("-p {missing}: topic {} has {count} partitions, from 0 on", options.topic)))
-        }
-        None => Ok(()),
-    }
+    outcome
 }
 
 fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {
+    let topics = options.topic.iter().map(String::as_str);
     let builder = if options.partitions.is_empty() {
-        builder.assign([options.topic.as_str()])
+        builder.assign(topics)
     } else {
-        builder.assign_partitions(options.partitions.iter().map(|partition| (options.topic.as_str(), *partition)))
+        builder.assign_partitions(
+            topics.flat_map(|topic| options.partitions.iter().map(move |partition| (topic, *partition))),
+        )
     };
     if options.exit { builder.until_end() } else { builder }
 }
 
-/// Reads `-o`: beginning, end, OFFSET, -N, s@TIMESTAMP_MS or stored.
-fn start(text: &str) -> Result<Start, Failure> {
-    let wrong = || Failure::Usage(format!("-o {text}: give beginning, end, an offset, -N, s@TIMESTAMP_MS or stored"));
-    match text {
-        "beginning" => Ok(Start::Earliest),
-        "end" => Ok(Start::Latest),
-        "stored" => Ok(Start::StoredOnly),
-        _ => {
-            if let Some(timestamp) = text.strip_prefix("s@") {
-                return timestamp.parse().map(Start::Timestamp).map_err(|_| wrong());
+struct Reading {
+    consumer: Consumer,
+    printer: Printer,
+    out: io::BufWriter<io::Stdout>,
+    options: Consume,
+    /// The timestamp at which a partition is left.
+    until: Option<i64>,
+    /// Partitions that are no longer read, because they reached that timestamp or failed.
+    left: BTreeSet<TopicPartition>,
+    failed: BTreeSet<TopicPartition>,
+    read: u64,
+}
+
+impl Reading {
+    async fn run(&mut self) -> Outcome {
+        let mut interrupted = pin!(signals::interrupted());
+        while self.read < self.limit() && !self.is_over() {
+            // Printed records are committed before the next poll, so that an interruption loses nothing.
+            let polled = tokio::select! {
+                polled = self.consumer.poll() => polled,
+                _ = &mut interrupted => {
+                    terminal::note(format_args!("interrupted after {} records", self.read));
+                    break;
+                }
+            };
+            match polled {
+                Ok(Some(records)) => self.take(&records).await?,
+                Ok(None) => break,
+                Err(error) => self.report(error)?,
             }
-            let number: i64 = text.parse().map_err(|_| wrong())?;
-            Ok(if text.starts_with('-') {
-                Start::FromEnd(number.checked_neg().ok_or_else(wrong)?)
-            } else {
-                Start::Offset(number)
-            })
         }
-    }
-}
-
-enum Printer {
-    Format(Format),
-    Json,
-}
-
-impl Printer {
-    fn print(&self, record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
-        match self {
-            Self::Format(format) => format.write(record, out),
-            Self::Json => format::write_json(record, out),
+        if self.failed.is_empty() {
+            return Ok(());
         }
+        let failed: Vec<String> = self.failed.iter().map(ToString::to_string).collect();
+        Err(Failure::Failed(format!("not all was read, because of errors of {}", failed.join(", "))))
     }
-}
 
-fn printer(common: &Common, options: &Consume) -> Result<Printer, Failure> {
-    match (&options.format, common.json) {
-        (Some(_), true) => Err(Failure::Usage("-f and --json exclude each other".to_owned())),
-        (Some(format), false) => Format::parse(format).map(Printer::Format),
-        (None, true) => Ok(Printer::Json),
-        (None, false) => Format::parse("%s\\n").map(Printer::Format),
+    fn limit(&self) -> u64 {
+        self.options.count.unwrap_or(u64::MAX)
+    }
+
+    /// Whether every partition was left.
+    fn is_over(&self) -> bool {
+        let has_left = |topic: &String| self.left.iter().any(|left| *left.topic == **topic);
+        // The partitions of a topic are missing in the assignment until the metadata has them.
+        !self.left.is_empty() && self.options.topic.iter().all(has_left) && self.consumer.assignment().is_empty()
+    }
+
+    /// Prints the records of a poll, commits their positions, and reports resets.
+    async fn take(&mut self, records: &Records) -> Outcome {
+        let mut printed = BTreeMap::new();
+        let mut reached = Vec::new();
+        for of_partition in records.by_partition() {
+            let partition = TopicPartition::new(of_partition.topic().clone(), of_partition.partition());
+            if self.left.contains(&partition) || reached.contains(&partition) {
+                continue;
+            }
+            let (position, is_at_end) = self.print(of_partition)?;
+            if let Some(position) = position.filter(|_| self.options.group.is_some()) {
+                printed.insert(partition.clone(), position);
+            }
+            if is_at_end {
+                reached.push(partition);
+            }
+        }
+        self.out.flush()?;
+        if !printed.is_empty() {
+            self.consumer.commit_positions(printed).await?;
+        }
+        for reset in records.resets() {
+            let (topic, partition, from, to) = (&reset.topic, reset.partition, reset.from, reset.to);
+            let reason = reset.reason;
+            terminal::warn(format_args!("position of {topic}[{partition}] reset from {from} to {to}: {reason}"));
+        }
+        for partition in reached {
+            self.leave(partition);
+        }
+        Ok(())
+    }
+
+    /// Prints records of one partition. Returns the position after the last one, and whether the timestamp to stop at was reached.
+    fn print(&mut self, records: PartitionRecords<'_>) -> io::Result<(Option<Position>, bool)> {
+        let mut position = None;
+        for record in records {
+            if self.read == self.limit() {
+                break;
+            }
+            if self.until.is_some_and(|until| record.timestamp >= until) {
+                return Ok((position, true));
+            }
+            self.printer.print(&record, &mut self.out)?;
+            self.read += 1;
+            position = Some(record.next_position());
+        }
+        Ok((position, false))
+    }
+
+    /// Prints an error of one partition and goes on with the others. The library goes on by itself after an error that may pass;
+    /// otherwise the partition is left.
+    fn report(&mut self, error: ottla::Error) -> Outcome {
+        let place = error.topic().zip(error.partition());
+        let Some(place) = place.map(|(topic, partition)| TopicPartition::new(topic, partition)) else {
+            return Err(error.into());
+        };
+        terminal::warn(describe(&error));
+        if !error.is_retriable() {
+            self.failed.insert(place.clone());
+            self.leave(place);
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, partition: TopicPartition) {
+        self.consumer.unassign_partitions([&partition]);
+        self.left.insert(partition);
     }
 }

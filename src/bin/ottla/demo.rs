@@ -25,9 +25,9 @@ use crate::args::Common;
 use crate::args::Demo;
 use crate::connect;
 use crate::perf::check_size;
-use crate::perf::progress;
 use crate::perf::values;
 use crate::say;
+use crate::terminal;
 
 const PARTITIONS: i32 = 4;
 const WINDOW: usize = 100_000;
@@ -40,7 +40,7 @@ pub(crate) async fn run(common: &Common, options: Demo) -> Outcome {
     let mut server = None;
     if properties.get("bootstrap.servers").is_none() {
         let started = Server::start(Cluster::builder().brokers(3).build(), ([127, 0, 0, 1], 0).into()).await?;
-        eprintln!("mock cluster of 3 brokers on {}", started.bootstrap());
+        terminal::note(format_args!("mock cluster of 3 brokers on {}", started.bootstrap()));
         properties.set("bootstrap.servers", started.bootstrap())?;
         server = Some(started);
     }
@@ -90,7 +90,7 @@ type Sent = Vec<(i32, i64)>;
 
 async fn produce(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>]) -> Result<Sent, Failure> {
     let producer = client.producer().build()?;
-    let bar = progress(options.records);
+    let bar = terminal::records_bar(options.records);
     let mut pending: VecDeque<Delivery> = VecDeque::with_capacity(WINDOW);
     let mut sent = Sent::new();
     let mut value = Vec::new();
@@ -120,7 +120,7 @@ async fn settle(pending: &mut VecDeque<Delivery>, sent: &mut Sent, left: usize) 
 
 async fn verify(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>], sent: &Sent) -> Result<u64, Failure> {
     let mut consumer = client.consumer().group(GROUP).assign([topic]).start(Start::Earliest).until_end().build()?;
-    let bar = progress(options.records);
+    let bar = terminal::records_bar(options.records);
     let mut expected = Vec::new();
     let mut last: HashMap<i32, u64> = HashMap::new();
     let mut verified = 0;

@@ -8,11 +8,56 @@ use serde_json::Map;
 use serde_json::Value;
 
 use crate::Failure;
+use crate::args::Common;
+use crate::args::Consume;
 use crate::base64;
 use crate::escape;
 
+/// The output for each record, as the options of `ottla consume` say.
+pub(crate) enum Printer {
+    Format(Format),
+    /// A JSON object, then a delimiter.
+    Json(Vec<u8>),
+}
+
+impl Printer {
+    pub(crate) fn new(common: &Common, options: &Consume) -> Result<Self, Failure> {
+        let Consume { format, key_delimiter, delimiter, nulls, .. } = options;
+        if format.is_some() && (key_delimiter.is_some() || delimiter.is_some()) {
+            return Err(Failure::Usage("-f has all delimiters itself: leave out -K and -D".to_owned()));
+        }
+        let delimiter = escape::delimiter("-D", delimiter.as_deref().unwrap_or(r"\n"))?;
+        if !common.json {
+            let pieces = match format {
+                Some(format) => parse(format)?,
+                None => delimited(key_delimiter.as_deref(), delimiter)?,
+            };
+            return Ok(Self::Format(Format { pieces, null: if *nulls { b"NULL" } else { b"" } }));
+        }
+        let given = [("-f", format.is_some()), ("-K", key_delimiter.is_some()), ("-Z", *nulls)];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((option, _)) => Err(Failure::Usage(format!("{option} and --json exclude each other"))),
+            None => Ok(Self::Json(delimiter)),
+        }
+    }
+
+    pub(crate) fn print(&self, record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Format(format) => format.write(record, out),
+            Self::Json(delimiter) => {
+                write_json(record, out)?;
+                out.write_all(delimiter)
+            }
+        }
+    }
+}
+
 /// A compiled `-f` string.
-pub(crate) struct Format(Vec<Piece>);
+pub(crate) struct Format {
+    pieces: Vec<Piece>,
+    /// The text of a null key or value.
+    null: &'static [u8],
+}
 
 enum Piece {
     Headers,
@@ -25,53 +70,69 @@ enum Piece {
     Topic,
     Value,
     ValueLength,
+    ValueLengthBinary,
 }
 
 impl Format {
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        let mut pieces = Vec::new();
-        let mut literal = Vec::new();
-        let mut letters = text.chars();
-        while let Some(letter) = letters.next() {
-            match letter {
-                '%' => {
-                    let name = letters.next();
-                    if name == Some('%') {
-                        literal.push(b'%');
-                        continue;
-                    }
-                    if !literal.is_empty() {
-                        pieces.push(Piece::Literal(std::mem::take(&mut literal)));
-                    }
-                    pieces.push(piece(name)?);
-                }
-                '\\' => literal.push(escape::byte("-f", &mut letters)?),
-                other => escape::push(other, &mut literal),
-            }
-        }
-        if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
-        }
-        Ok(Self(pieces))
-    }
-
-    pub(crate) fn write(&self, record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
-        for piece in &self.0 {
+    fn write(&self, record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
+        for piece in &self.pieces {
             match piece {
                 Piece::Headers => write_headers(record, out)?,
-                Piece::Key => out.write_all(record.key.unwrap_or_default())?,
+                Piece::Key => out.write_all(record.key.unwrap_or(self.null))?,
                 Piece::KeyLength => write_length(record.key, out)?,
                 Piece::Literal(bytes) => out.write_all(bytes)?,
                 Piece::Offset => write!(out, "{}", record.offset)?,
                 Piece::Partition => write!(out, "{}", record.partition)?,
                 Piece::Timestamp => write!(out, "{}", record.timestamp)?,
                 Piece::Topic => out.write_all(record.topic.as_bytes())?,
-                Piece::Value => out.write_all(record.value.unwrap_or_default())?,
+                Piece::Value => out.write_all(record.value.unwrap_or(self.null))?,
+                Piece::ValueLengthBinary => {
+                    let length = record.value.map_or(Ok(-1), |value| i32::try_from(value.len()));
+                    out.write_all(&length.unwrap_or(i32::MAX).to_be_bytes())?;
+                }
                 Piece::ValueLength => write_length(record.value, out)?,
             }
         }
         Ok(())
     }
+}
+
+/// The key and its delimiter if there is one, the value, and the delimiter of records.
+fn delimited(key_delimiter: Option<&str>, delimiter: Vec<u8>) -> Result<Vec<Piece>, Failure> {
+    let mut pieces = Vec::new();
+    if let Some(text) = key_delimiter {
+        pieces.extend([Piece::Key, Piece::Literal(escape::delimiter("-K", text)?)]);
+    }
+    pieces.extend([Piece::Value, Piece::Literal(delimiter)]);
+    Ok(pieces)
+}
+
+/// Reads a `-f` string.
+fn parse(text: &str) -> Result<Vec<Piece>, Failure> {
+    let mut pieces = Vec::new();
+    let mut literal = Vec::new();
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '%' => {
+                let name = letters.next();
+                if name == Some('%') {
+                    literal.push(b'%');
+                    continue;
+                }
+                if !literal.is_empty() {
+                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                }
+                pieces.push(piece(name)?);
+            }
+            '\\' => literal.push(escape::byte("-f", &mut letters)?),
+            other => escape::push(other, &mut literal),
+        }
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal));
+    }
+    Ok(pieces)
 }
 
 fn piece(letter: Option<char>) -> Result<Piece, Failure> {
@@ -82,11 +143,12 @@ fn piece(letter: Option<char>) -> Result<Piece, Failure> {
         Some('o') => Piece::Offset,
         Some('p') => Piece::Partition,
         Some('s') => Piece::Value,
+        Some('R') => Piece::ValueLengthBinary,
         Some('S') => Piece::ValueLength,
         Some('t') => Piece::Topic,
         Some('T') => Piece::Timestamp,
         Some(other) => {
-            return Err(Failure::Usage(format!("-f: no %{other}; there are %t %p %o %k %s %S %K %T %h and %%")));
+            return Err(Failure::Usage(format!("-f: no %{other}; there are %t %p %o %k %s %S %R %K %T %h and %%")));
         }
         None => return Err(Failure::Usage("-f: a % at the end; write %% for a percent sign".to_owned())),
     })
@@ -114,7 +176,7 @@ fn write_headers(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Resul
 
 /// Writes one JSON object for a record. Nothing is lost: bytes that are not UTF-8 are in base64 under another name, and null is
 /// not the empty string.
-pub(crate) fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
+fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
     let mut object = Map::new();
     object.insert("topic".to_owned(), (&**record.topic).into());
     object.insert("partition".to_owned(), record.partition.into());
@@ -129,7 +191,7 @@ pub(crate) fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> i
         Value::Object(object)
     });
     object.insert("headers".to_owned(), headers.collect());
-    writeln!(out, "{}", Value::Object(object))
+    write!(out, "{}", Value::Object(object))
 }
 
 /// Inserts bytes as text, null, or base64 under `NAME_base64`.

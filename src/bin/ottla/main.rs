@@ -10,18 +10,30 @@ mod consume;
 mod demo;
 mod escape;
 mod format;
+mod input;
+mod logs;
 mod mock;
+mod offsets;
+mod partitions;
 mod perf;
 mod produce;
+mod range;
+mod settings;
+mod signals;
+mod split;
+mod terminal;
 mod topics;
 mod usage;
 
 use std::error::Error as _;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::CommandFactory;
+use clap::error::ErrorKind;
 
-use crate::args::{Args, Command};
+use crate::args::Args;
+use crate::args::Command;
+use crate::args::Common;
 
 /// The end of a command: success, or one line for standard error.
 type Outcome = Result<(), Failure>;
@@ -39,18 +51,24 @@ enum Failure {
 
 impl From<ottla::Error> for Failure {
     fn from(error: ottla::Error) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        if !text.contains("check its name") {
-            text.push_str(remedy(&error));
-        }
+        let text = describe(&error);
         if error.kind() == ottla::error::Kind::Config { Self::Usage(text) } else { Self::Failed(text) }
     }
+}
+
+/// The error with all its causes, and the remedy.
+fn describe(error: &ottla::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    if !text.contains("check its name") {
+        text.push_str(remedy(error));
+    }
+    text
 }
 
 impl From<std::io::Error> for Failure {
@@ -77,26 +95,52 @@ fn say(line: impl std::fmt::Display) -> std::io::Result<()> {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return report(&Failure::Failed(format!("could not start the runtime: {error}"))),
+    let (common, command) = Args::read();
+    let outcome = match prepare(&common, command) {
+        Ok(Some(command)) => start(common, command),
+        Ok(None) => Ok(()),
+        Err(failure) => Err(failure),
     };
-    let outcome = runtime.block_on(run(args));
-    runtime.shutdown_background();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report(&failure),
     }
 }
 
-async fn run(args: Args) -> Outcome {
-    let Args { common, command } = args;
+/// Starts logs, and answers `-X list` and `-X dump`. Returns the command unless there is nothing left to do.
+fn prepare(common: &Common, command: Option<Command>) -> Result<Option<Command>, Failure> {
+    logs::start(&common.debug)?;
+    if common.has("list") || common.has("help") {
+        return settings::list(common.json).map(|()| None);
+    }
+    if common.has("dump") {
+        let properties = match &command {
+            Some(Command::Consume(options)) => consume::properties(common, options)?,
+            Some(Command::Perf(options)) => perf::properties(common, options)?,
+            Some(Command::Produce(options)) => produce::properties(common, options)?,
+            _ => connect::properties(common)?,
+        };
+        return settings::dump(&properties, common.json).map(|()| None);
+    }
+    let missing = || Args::command().error(ErrorKind::MissingSubcommand, "give a command, or see --help");
+    Ok(Some(command.unwrap_or_else(|| missing().exit())))
+}
+
+fn start(common: Common, command: Command) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("could not start the runtime: {error}")))?;
+    let outcome = runtime.block_on(run(common, command));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(common: Common, command: Command) -> Outcome {
     match command {
         Command::Cluster => cluster::run(&common).await,
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,
         Command::Mock(options) => mock::run(&common, options).await,
+        Command::Offsets(options) => offsets::run(&common, options).await,
         Command::Perf(options) => perf::run(&common, options).await,
         Command::Produce(options) => produce::run(&common, options).await,
         Command::Topics(options) => topics::run(&common, options).await,
@@ -106,12 +150,12 @@ async fn run(args: Args) -> Outcome {
 fn report(failure: &Failure) -> ExitCode {
     match failure {
         Failure::Failed(text) => {
-            eprintln!("ottla: {text}");
+            terminal::warn(text);
             ExitCode::from(1)
         }
         Failure::Quiet => ExitCode::SUCCESS,
         Failure::Usage(text) => {
-            eprintln!("ottla: {text}");
+            terminal::warn(text);
             ExitCode::from(2)
         }
     }

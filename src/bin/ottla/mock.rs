@@ -8,6 +8,8 @@ use crate::Failure;
 use crate::Outcome;
 use crate::args::Common;
 use crate::args::Mock;
+use crate::signals;
+use crate::terminal;
 
 /// The most partitions of one topic: the limit of the mock cluster itself.
 const PARTITIONS_MAX: i32 = 100_000;
@@ -41,7 +43,7 @@ pub(crate) async fn run(common: &Common, options: Mock) -> Outcome {
     let server = Server::start(builder.build(), listen).await.map_err(|error| {
         Failure::Failed(format!("could not listen on {}: {error}; choose another port with --listen", options.listen))
     })?;
-    eprintln!("serving on {}; interrupt to stop", server.bootstrap());
-    tokio::signal::ctrl_c().await?;
+    terminal::note(format_args!("serving on {}; interrupt to stop", server.bootstrap()));
+    signals::interrupted().await?;
     Ok(())
 }

@@ -28,6 +28,7 @@ use crate::args::PerfOptions;
 use crate::args::PerfWhat;
 use crate::connect;
 use crate::say;
+use crate::terminal;
 use crate::usage::Usage;
 
 /// Deliveries that may be pending.
@@ -38,16 +39,18 @@ const CHUNK: usize = 1_000;
 const WARM_UP: u64 = 20_000;
 
 pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
-    let summary = match perf.what {
-        PerfWhat::Produce(options) => produce(common, &options).await?,
-        PerfWhat::Consume(options) => consume(common, &options).await?,
-        PerfWhat::Latency(options) => latency(common, &options).await?,
+    let properties = properties(common, &perf)?;
+    let summary = match &perf.what {
+        PerfWhat::Produce(options) => produce(&properties, options).await?,
+        PerfWhat::Consume(options) => consume(&properties, options).await?,
+        PerfWhat::Latency(options) => latency(&properties, options).await?,
     };
     Ok(summary.print(common.json)?)
 }
 
-/// Adds the settings of `perf`'s own options to the properties.
-fn properties(common: &Common, options: &PerfOptions) -> Result<Properties, Failure> {
+/// The properties of `-X`, and those of the command's own options.
+pub(crate) fn properties(common: &Common, perf: &Perf) -> Result<Properties, Failure> {
+    let (PerfWhat::Produce(options) | PerfWhat::Consume(options) | PerfWhat::Latency(options)) = &perf.what;
     let mut properties = connect::properties(common)?;
     check_size(options.size)?;
     if let Some(bytes) = options.batch_bytes {
@@ -98,13 +101,12 @@ fn fastrand_like(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-async fn produce(common: &Common, options: &PerfOptions) -> Result<Summary, Failure> {
-    let properties = properties(common, options)?;
-    let client = connect::client(&properties).await?;
-    let producer = client.producer().properties(&properties)?.build()?;
+async fn produce(properties: &Properties, options: &PerfOptions) -> Result<Summary, Failure> {
+    let client = connect::client(properties).await?;
+    let producer = client.producer().properties(properties)?.build()?;
     let values = values(options.size, 7);
     send_all(&producer, options, &values, WARM_UP.min(options.records), &ProgressBar::hidden()).await?;
-    let bar = progress(options.records);
+    let bar = terminal::records_bar(options.records);
     let (started, before) = (Instant::now(), Usage::now());
     let acked = send_all(&producer, options, &values, options.records, &bar).await?;
     let summary = Summary::measured(options, acked, started, before);
@@ -153,14 +155,13 @@ async fn await_oldest(pending: &mut VecDeque<Delivery>) -> Result<u64, Failure> 
     Ok(1)
 }
 
-async fn consume(common: &Common, options: &PerfOptions) -> Result<Summary, Failure> {
-    let properties = properties(common, options)?;
-    let bar = progress(options.records);
+async fn consume(properties: &Properties, options: &PerfOptions) -> Result<Summary, Failure> {
+    let bar = terminal::records_bar(options.records);
     let (started, before) = (Instant::now(), Usage::now());
-    let client = connect::client(&properties).await?;
+    let client = connect::client(properties).await?;
     let mut consumer = client
         .consumer()
-        .properties(&properties)?
+        .properties(properties)?
         .assign([options.topic.as_str()])
         .start(Start::Earliest)
         .until_end()
@@ -188,10 +189,9 @@ async fn consume(common: &Common, options: &PerfOptions) -> Result<Summary, Fail
 }
 
 /// Measures from the intended time of each send, so that a stall counts for every record it delays.
-async fn latency(common: &Common, options: &PerfOptions) -> Result<Summary, Failure> {
-    let properties = properties(common, options)?;
-    let client = connect::client(&properties).await?;
-    let producer = client.producer().properties(&properties)?.build()?;
+async fn latency(properties: &Properties, options: &PerfOptions) -> Result<Summary, Failure> {
+    let client = connect::client(properties).await?;
+    let producer = client.producer().properties(properties)?.build()?;
     let values = values(options.size, 7);
     send_all(&producer, &PerfOptions { rate: None, ..options.clone() }, &values, 1_000, &ProgressBar::hidden()).await?;
     let gap = Duration::from_nanos(1_000_000_000 / options.rate.unwrap_or(1_000).max(1));
@@ -217,10 +217,6 @@ async fn latency(common: &Common, options: &PerfOptions) -> Result<Summary, Fail
 fn percentile(sorted: &[Duration], share: f64) -> f64 {
     let index = ((sorted.len() as f64 * share).ceil() as usize).saturating_sub(1);
     sorted.get(index).map_or(0.0, |taken| taken.as_secs_f64() * 1_000.0)
-}
-
-pub(crate) fn progress(records: u64) -> ProgressBar {
-    if io::IsTerminal::is_terminal(&io::stderr()) { ProgressBar::new(records) } else { ProgressBar::hidden() }
 }
 
 struct Summary {

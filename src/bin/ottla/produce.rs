@@ -1,42 +1,47 @@
 //! `ottla produce`: sends one record for each line and accounts for every one of them.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::io::BufRead;
-use std::io::BufReader;
-use std::io::Read;
+use std::io::IsTerminal;
 use std::io::Write;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indicatif::ProgressBar;
+use ottla::config::Properties;
 use ottla::producer::Delivery;
 use ottla::producer::Producer;
 use ottla::producer::Receipt;
 use ottla::producer::Record;
 use serde_json::Value;
 use serde_json::json;
-use tokio::sync::mpsc;
 
 use crate::Failure;
 use crate::Outcome;
 use crate::args::Common;
 use crate::args::Produce;
 use crate::connect;
+use crate::describe;
 use crate::escape;
+use crate::input;
+use crate::input::Input;
+use crate::partitions;
+use crate::signals;
+use crate::split;
+use crate::split::Chunk;
+use crate::split::Piece;
+use crate::split::Splitting;
+use crate::terminal;
 
 /// Pending deliveries. With more, the oldest is awaited before another line is read.
 const PENDING_MAX: usize = 100_000;
 
-/// Bytes of lines that are sent at once.
-const CHUNK: usize = 1 << 16;
-
 /// Failures that are printed one by one; the rest is only counted.
 const FAILURES_SHOWN: u64 = 20;
 
-pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
+/// The properties of `-X`, and those of the command's own options.
+pub(crate) fn properties(common: &Common, options: &Produce) -> Result<Properties, Failure> {
     let mut properties = connect::properties(common)?;
     if let Some(codec) = &options.compression {
         properties.set("compression.type", codec)?;
@@ -44,17 +49,24 @@ pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     if let Some(acks) = &options.acks {
         properties.set("acks", acks)?;
     }
+    Ok(properties)
+}
+
+pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
+    let properties = properties(common, &options)?;
     let key_delimiter = options.key_delimiter.as_deref().map(key_delimiter).transpose()?;
-    if let Some(partition) = options.partition.filter(|partition| *partition < 0) {
-        return Err(Failure::Usage(format!("-p {partition}: partitions are numbered from 0")));
-    }
-    let inputs = open(&options.files)?;
+    let splitting = splitting(&properties, &options)?;
+    let inputs = input::open(&options.files)?;
     let client = connect::client(&properties).await?;
+    partitions::check(&client, std::slice::from_ref(&options.topic), options.partition.as_slice()).await?;
     let producer = client.producer().properties(&properties)?.build()?;
-    let mut run = Run::new(&producer, &options, key_delimiter)?;
+    let bar = bar(&inputs, &options);
+    let mut run = Run::new(&producer, &options, key_delimiter, bar)?;
     // However reading ends, every line that was read is accounted for.
-    let ended = run.inputs(inputs).await;
-    run.finish().await?;
+    let ended = run.inputs(inputs, splitting).await;
+    let finished = run.finish().await;
+    run.bar.finish_and_clear();
+    finished?;
     // Every delivery is decided, so closing does not wait.
     drop(producer.close(Duration::from_secs(30)).await);
     run.report_keyless();
@@ -70,56 +82,24 @@ fn key_delimiter(text: &str) -> Result<Vec<u8>, Failure> {
     }
 }
 
-struct Input {
-    name: Arc<str>,
-    reader: BufReader<Box<dyn Read + Send>>,
-}
-
-/// Opens every file before the first record is sent.
-fn open(files: &[impl AsRef<Path>]) -> Result<Vec<Input>, Failure> {
-    let input = |name: &str, reader| Input { name: name.into(), reader: BufReader::with_capacity(CHUNK, reader) };
-    if files.is_empty() {
-        return Ok(vec![input("standard input", Box::new(io::stdin()))]);
+fn splitting(properties: &Properties, options: &Produce) -> Result<Splitting, Failure> {
+    let delimiter = escape::delimiter("-D", options.delimiter.as_deref().unwrap_or(r"\n"))?;
+    if delimiter.is_empty() {
+        let text = "-D: an empty delimiter splits nothing; --whole sends each file as one record";
+        return Err(Failure::Usage(text.to_owned()));
     }
-    let open = |path: &Path| -> Result<Input, Failure> {
-        let name = path.display().to_string();
-        let failed = |why: String| Failure::Failed(format!("could not open {name}: {why}"));
-        let file = File::open(path).map_err(|error| failed(error.to_string()))?;
-        if file.metadata().is_ok_and(|about| about.is_dir()) {
-            return Err(failed("it is a directory; name files".to_owned()));
-        }
-        Ok(input(&name, Box::new(file)))
-    };
-    files.iter().map(|path| open(path.as_ref())).collect()
+    let delimiter = Some(delimiter).filter(|_| !options.whole);
+    let record_max = connect::value(properties, "max.request.size").and_then(|bytes| bytes.parse().ok());
+    Ok(Splitting { delimiter, record_max: record_max.unwrap_or(usize::MAX) })
 }
 
-/// Reads an input on its own thread, because reading a terminal or a pipe blocks. Each chunk has whole lines, as many as are there at
-/// once.
-fn chunks(mut input: BufReader<Box<dyn Read + Send>>) -> mpsc::Receiver<io::Result<Vec<u8>>> {
-    let (sender, receiver) = mpsc::channel(2);
-    std::thread::spawn(move || {
-        loop {
-            let mut chunk = Vec::with_capacity(CHUNK);
-            let read = loop {
-                match input.read_until(b'\n', &mut chunk) {
-                    Ok(0) => break Ok(()),
-                    Ok(_) if chunk.len() < CHUNK && input.buffer().contains(&b'\n') => {}
-                    Ok(_) => break Ok(()),
-                    Err(error) => break Err(error),
-                }
-            };
-            let is_end = chunk.is_empty() || read.is_err();
-            let sent = chunk.is_empty() || sender.blocking_send(Ok(chunk)).is_ok();
-            if let Err(error) = read {
-                // The receiver may be gone.
-                let _ = sender.blocking_send(Err(error));
-            }
-            if is_end || !sent {
-                return;
-            }
-        }
-    });
-    receiver
+/// A bar of the bytes of all files, if each has a length, and if no report is printed between.
+fn bar(inputs: &[Input], options: &Produce) -> ProgressBar {
+    let is_mixed = options.report && io::stdout().is_terminal();
+    match inputs.iter().map(|input| input.length).sum::<Option<u64>>() {
+        Some(bytes) if !is_mixed => terminal::bytes_bar(bytes),
+        _ => ProgressBar::hidden(),
+    }
 }
 
 struct Run<'a> {
@@ -127,6 +107,7 @@ struct Run<'a> {
     options: &'a Produce,
     key_delimiter: Option<Vec<u8>>,
     headers: Vec<(&'a str, &'a str)>,
+    bar: ProgressBar,
     /// Deliveries in the order of their lines.
     pending: VecDeque<(Line, Delivery)>,
     name: Arc<str>,
@@ -149,7 +130,12 @@ struct Line {
 }
 
 impl<'a> Run<'a> {
-    fn new(producer: &'a Producer, options: &'a Produce, key_delimiter: Option<Vec<u8>>) -> Result<Self, Failure> {
+    fn new(
+        producer: &'a Producer,
+        options: &'a Produce,
+        key_delimiter: Option<Vec<u8>>,
+        bar: ProgressBar,
+    ) -> Result<Self, Failure> {
         let headers =
             options.headers.iter().map(|header| connect::pair("-H", header)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -157,6 +143,7 @@ impl<'a> Run<'a> {
             options,
             key_delimiter,
             headers,
+            bar,
             pending: VecDeque::new(),
             name: "".into(),
             line: 0,
@@ -170,11 +157,11 @@ impl<'a> Run<'a> {
     }
 
     /// Sends every line of every input, until all are read or the user interrupts.
-    async fn inputs(&mut self, inputs: Vec<Input>) -> Outcome {
-        let mut interrupted = pin!(tokio::signal::ctrl_c());
-        for Input { name, reader } in inputs {
-            (self.name, self.line) = (name, 0);
-            let mut chunks = chunks(reader);
+    async fn inputs(&mut self, inputs: Vec<Input>, splitting: Splitting) -> Outcome {
+        let mut interrupted = pin!(signals::interrupted());
+        for input in inputs {
+            (self.name, self.line) = (Arc::clone(&input.name), 0);
+            let mut chunks = input.chunks(splitting.clone());
             loop {
                 let chunk = tokio::select! {
                     chunk = chunks.recv() => chunk,
@@ -202,33 +189,43 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn send_all(&mut self, chunk: &[u8]) {
-        for line in chunk.split_inclusive(|byte| *byte == b'\n') {
+    async fn send_all(&mut self, chunk: &Chunk) {
+        for piece in &chunk.pieces {
             self.line += 1;
             self.lines += 1;
-            self.send(line.strip_suffix(b"\n").unwrap_or(line)).await;
+            let origin = Line { name: Arc::clone(&self.name), number: self.line };
+            match piece {
+                Piece::Record(range) => self.send(origin, &chunk.bytes[range.clone()]).await,
+                Piece::TooLong => {
+                    self.fail(&origin, "it is longer than a request may be: raise max.request.size (not written)");
+                }
+            }
         }
+        self.bar.inc(u64::try_from(chunk.read).unwrap_or(0));
     }
 
-    async fn send(&mut self, line: &[u8]) {
-        let origin = Line { name: Arc::clone(&self.name), number: self.line };
+    async fn send(&mut self, origin: Line, line: &[u8]) {
+        let is_null = |bytes: &[u8]| bytes.is_empty() && self.options.tombstones;
         let (key, value) = match self.split(line) {
-            Some((key, value)) => (Some(key), value),
+            Some((key, value)) => (Some(key).filter(|key| !is_null(key)), value),
+            None if self.options.key.is_some() || self.key_delimiter.is_none() => {
+                (self.options.key.as_deref().map(str::as_bytes), line)
+            }
             None if self.options.strict => {
                 let delimiter = self.options.key_delimiter.as_deref().unwrap_or_default();
-                return self.fail(&origin, format!("no key delimiter '{delimiter}'; not sent (--strict)"));
+                return self.fail(&origin, &format!("no key delimiter '{delimiter}'; not sent (--strict)"));
             }
-            None => (None, line),
+            None => {
+                self.keyless += 1;
+                self.first_keyless.get_or_insert_with(|| origin.clone());
+                (None, line)
+            }
         };
-        if key.is_none() && self.key_delimiter.is_some() {
-            self.keyless += 1;
-            self.first_keyless.get_or_insert_with(|| origin.clone());
-        }
         let mut record = Record::to(&self.options.topic);
         if let Some(key) = key {
             record = record.key(key);
         }
-        if !(value.is_empty() && self.options.tombstones) {
+        if !is_null(value) {
             record = record.value(value);
         }
         for (name, value) in &self.headers {
@@ -249,7 +246,7 @@ impl<'a> Run<'a> {
     /// Splits a line at its first key delimiter.
     fn split<'l>(&self, line: &'l [u8]) -> Option<(&'l [u8], &'l [u8])> {
         let delimiter = self.key_delimiter.as_deref()?;
-        let at = line.windows(delimiter.len()).position(|window| window == delimiter)?;
+        let at = split::find(line, delimiter)?;
         Some((&line[..at], &line[at + delimiter.len()..]))
     }
 
@@ -267,7 +264,7 @@ impl<'a> Run<'a> {
 
     /// Awaits the pending deliveries, unless the user interrupts once more.
     async fn finish(&mut self) -> Outcome {
-        let mut interrupted = pin!(tokio::signal::ctrl_c());
+        let mut interrupted = pin!(signals::interrupted());
         while !self.pending.is_empty() {
             tokio::select! {
                 () = self.await_oldest() => {}
@@ -306,18 +303,17 @@ impl<'a> Run<'a> {
                 }
             }
             Err(error) => {
-                let (Failure::Failed(text) | Failure::Usage(text)) = Failure::from(error) else { return };
-                self.fail(origin, text);
+                self.fail(origin, &describe(&error));
             }
         }
     }
 
     /// Counts and reports a record that was not acknowledged.
-    fn fail(&mut self, origin: &Line, text: String) {
+    fn fail(&mut self, origin: &Line, text: &str) {
         let Line { name, number } = origin;
         self.failed += 1;
         if self.failed <= FAILURES_SHOWN {
-            eprintln!("ottla: {name}, line {number}: {text}");
+            self.bar.suspend(|| terminal::warn(format_args!("{name}, line {number}: {text}")));
         }
         self.write_report(&json!({ "file": &**name, "line": number, "error": text }));
     }
@@ -327,10 +323,10 @@ impl<'a> Run<'a> {
         let Some(Line { name, number }) = &self.first_keyless else { return };
         let delimiter = self.options.key_delimiter.as_deref().unwrap_or_default();
         let count = self.keyless;
-        eprintln!(
-            "ottla: lines without the key delimiter '{delimiter}', sent without a key: {count}, the first is {name}, line {number}; \
+        terminal::warn(format_args!(
+            "lines without the key delimiter '{delimiter}', sent without a key: {count}, the first is {name}, line {number}; \
              --strict refuses them"
-        );
+        ));
     }
 
     fn outcome(&self, ended: Outcome) -> Outcome {
@@ -338,7 +334,7 @@ impl<'a> Run<'a> {
         let unacknowledged = (*failed > 0).then(|| format!("{failed} of {lines} records were not acknowledged"));
         match (ended, unacknowledged) {
             (Ok(()), None) => {
-                eprintln!("{acknowledged} records acknowledged");
+                terminal::note(format_args!("{acknowledged} records acknowledged"));
                 Ok(())
             }
             (Ok(()), Some(text)) => Err(Failure::Failed(text)),

@@ -10,6 +10,7 @@ use crate::args::Topics;
 use crate::args::TopicsVerb;
 use crate::connect;
 use crate::say;
+use crate::terminal;
 
 pub(crate) async fn run(common: &Common, options: Topics) -> Outcome {
     let client = connect::client(&connect::properties(common)?).await?;
@@ -77,7 +78,7 @@ fn report(done: &str, outcomes: Vec<(ottla::types::TopicName, Result<(), ottla::
     let mut failed = Vec::new();
     for (name, outcome) in outcomes {
         match outcome {
-            Ok(()) => eprintln!("{done} {name}"),
+            Ok(()) => terminal::note(format_args!("{done} {name}")),
             Err(error) => failed.push(error.to_string()),
         }
     }

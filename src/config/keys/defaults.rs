@@ -1,4 +1,4 @@
-//! Every default, beside Java's and librdkafka's, with a reason where they differ. Only the documentation needs it.
+//! Every default, beside Java's and librdkafka's, with a reason where they differ.
 
 /// The default of one setting: here, in Java's clients (4.x) and in librdkafka (2.x).
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,8 @@ const fn same(name: &'static str, here: &'static str) -> Default {
     Default { name, here, java: here, librdkafka: here, why: "" }
 }
 
-const NONE: &str = "—";
+/// No default, or no such setting.
+pub(super) const NONE: &str = "—";
 
 #[rustfmt::skip]
 pub(in crate::config) const DEFAULTS: &[Default] = &[

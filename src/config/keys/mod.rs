@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 
-#[cfg(test)]
 pub(super) mod defaults;
 mod implemented;
 mod others;
@@ -20,6 +19,49 @@ pub struct Key {
     pub(super) kind: Kind,
     /// Its effect.
     pub about: &'static str,
+}
+
+impl Key {
+    /// Its default, beside those of Java and librdkafka.
+    ///
+    /// ```
+    /// let batch = ottla::config::keys().find(|key| key.name == "batch.size").unwrap();
+    /// assert_eq!((batch.defaults().here, batch.defaults().java), (Some("262144"), Some("16384")));
+    /// ```
+    pub fn defaults(&self) -> Defaults {
+        let row = defaults::DEFAULTS.iter().find(|default| default.name == self.name);
+        let known = |text: &'static str| Some(text).filter(|text| *text != defaults::NONE);
+        row.map_or_else(Defaults::default, |row| Defaults {
+            here: known(row.here),
+            java: known(row.java),
+            librdkafka: known(row.librdkafka),
+            why: row.why,
+        })
+    }
+
+    /// The values that it takes, in words.
+    ///
+    /// ```
+    /// let linger = ottla::config::keys().find(|key| key.name == "linger.ms").unwrap();
+    /// assert_eq!(linger.takes(), "ms");
+    /// ```
+    pub fn takes(&self) -> String {
+        self.kind.describe()
+    }
+}
+
+/// The defaults of a setting. Made by [`Key::defaults`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Defaults {
+    /// The default here, in the form that [`Properties::set`](super::Properties::set) takes; `None` if there is none.
+    pub here: Option<&'static str>,
+    /// The default of Java's clients (4.x), with a note where it needs one; `None` if they have no such setting or no default.
+    pub java: Option<&'static str>,
+    /// The default of librdkafka (2.x), like that of Java.
+    pub librdkafka: Option<&'static str>,
+    /// The reason for a difference; empty where there is none.
+    pub why: &'static str,
 }
 
 /// The values that a setting takes.
@@ -140,10 +182,8 @@ fn millis(value: &str) -> Option<String> {
     (0.0..=f64::from(u32::MAX)).contains(&millis).then(|| (millis + 0.0).to_string())
 }
 
-#[cfg(test)]
 impl Kind {
-    /// The documentation's column `takes`.
-    pub(super) fn describe(self) -> String {
+    fn describe(self) -> String {
         match self {
             Self::Bytes => "bytes".to_owned(),
             Self::From(low, high) => format!("{low} to {high}"),
