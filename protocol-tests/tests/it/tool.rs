@@ -23,6 +23,7 @@ mod consume;
 mod delimiters;
 mod inputs;
 mod options;
+mod peers;
 
 /// The tool, built from this tree.
 fn tool() -> &'static PathBuf {
