@@ -541,6 +541,32 @@ fn interrupted_produce_reports_acknowledged_records() {
 }
 
 #[test]
+fn termination_is_an_interruption() {
+    let mock = Mock::serve(&["--topic", "t:1"]);
+    let mut child = spawn(&["-b", &mock.brokers, "produce", "-t", "t", "--report"]);
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
+    say(&mut stdin, "a\n");
+    out.read_line(&mut String::new()).expect("a report");
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    child.stdout = Some(tempfile_pipe());
+    let done = end(child);
+    drop(stdin);
+    assert_eq!(done.status, Some(1), "{done:?}");
+    assert!(done.err.contains("interrupted; 1 records were acknowledged, all that were read"), "{done:?}");
+}
+
+#[test]
+fn closed_standard_error_is_no_panic() {
+    let mut child = spawn(&["-b", "a", "-X", "linger.ms=soon", "cluster"]);
+    // The reader of the pipe has closed it before anything is written.
+    drop(child.stderr.take());
+    let status = child.wait().expect("an end");
+    assert_eq!(status.code(), Some(2), "a panic has status 101");
+}
+
+#[test]
 fn taken_port_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();

@@ -46,7 +46,7 @@ const EXAMPLES: &str = r"Examples:
   ottla -X list | grep linger
 `ottla COMMAND --help` has more.";
 
-/// Options of every command.
+// Options of every command. A doc comment would replace the description of each.
 #[derive(Clone, Debug, Default, ClapArgs)]
 pub(crate) struct Common {
     /// Brokers for the first connection, as HOST:PORT[,HOST:PORT…]; env: takes them from KAFKA_BROKERS
@@ -82,6 +82,7 @@ impl Common {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the cluster's brokers
+    #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster,
     /// Read records
     Consume(Consume),
@@ -114,7 +115,12 @@ const OFFSETS_EXAMPLES: &str = r"Examples:
   the first record of 2026 in partition 0; -1 if there is none:
     ottla offsets -b localhost:9092 events:0:1767225600000";
 
+const CLUSTER_EXAMPLES: &str = r"Examples:
+  ottla cluster -b localhost:9092
+  ottla cluster -b localhost:9092 --json | jq -r 'select(.controller) | .host'";
+
 #[derive(Debug, ClapArgs)]
+#[command(after_help = DEMO_EXAMPLES)]
 pub(crate) struct Demo {
     /// Number of records
     #[arg(long, default_value_t = 1_000_000)]
@@ -124,7 +130,14 @@ pub(crate) struct Demo {
     pub(crate) size: usize,
 }
 
+const DEMO_EXAMPLES: &str = r"Examples:
+  on a mock cluster in this process:
+    ottla demo
+  on real brokers, on a topic that is deleted afterwards:
+    ottla demo -b localhost:9092 --records 100000";
+
 #[derive(Debug, ClapArgs)]
+#[command(after_help = MOCK_EXAMPLES)]
 pub(crate) struct Mock {
     /// Address of the first broker; the others take the next ports, or free ones if the port is 0;
     /// `--brokers N` sets their number
@@ -134,6 +147,12 @@ pub(crate) struct Mock {
     #[arg(short, long)]
     pub(crate) topic: Vec<String>,
 }
+
+const MOCK_EXAMPLES: &str = r"Examples:
+  three brokers from port 9092 on, and two topics:
+    ottla mock --brokers 3 -t events:6 -t alerts
+  a free port, which is printed:
+    ottla mock --listen 127.0.0.1:0";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = PRODUCE_EXAMPLES)]
@@ -238,10 +257,16 @@ const CONSUME_EXAMPLES: &str = r"Examples:
     ottla consume -b localhost:9092 -t a,b -o s@1767225600000 -o e@1767312000000 -e";
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = TOPICS_EXAMPLES)]
 pub(crate) struct Topics {
     #[command(subcommand)]
     pub(crate) verb: TopicsVerb,
 }
+
+const TOPICS_EXAMPLES: &str = r"Examples:
+  ottla topics -b localhost:9092 list
+  ottla topics -b localhost:9092 create events -p 6 -r 3 -c retention.ms=86400000
+  ottla topics -b localhost:9092 describe events --json";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicsVerb {
@@ -271,10 +296,15 @@ pub(crate) enum TopicsVerb {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = PERF_EXAMPLES)]
 pub(crate) struct Perf {
     #[command(subcommand)]
     pub(crate) what: PerfWhat,
 }
+
+const PERF_EXAMPLES: &str = r"Examples:
+  ottla perf produce -b localhost:9092 -t bench --records 1000000 --size 100 -z lz4
+  ottla perf latency -b localhost:9092 -t bench --rate 1000 --records 60000 --json";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PerfWhat {

@@ -44,7 +44,7 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     let printer = Printer::new(common, &options)?;
     let Range { start, until } = Range::parse(&options.offset)?;
     let client = connect::client(&properties).await?;
-    partitions::check(&client, &options.topic, &options.partitions).await?;
+    partitions::check(&client, &options.topic, "-p", &options.partitions).await?;
     let builder = client.consumer().properties(&properties)?;
     let builder = match start {
         // The default of a group: the reset policy says where to start without a committed offset.

@@ -1,6 +1,9 @@
 //! `ottla offsets`: the offset of a timestamp, of the beginning or of the end of partitions, as kcat's `-Q` prints it.
 
+use std::io;
+
 use ottla::admin::Admin;
+use ottla::admin::ListedOffset;
 use ottla::admin::OffsetSpec;
 use ottla::types::TopicPartition;
 use serde_json::json;
@@ -11,6 +14,7 @@ use crate::args::Common;
 use crate::args::Offsets;
 use crate::connect;
 use crate::describe;
+use crate::partitions;
 use crate::say;
 
 /// A place as the user writes it: TOPIC, TOPIC:PARTITION or TOPIC:PARTITION:WHEN.
@@ -48,30 +52,38 @@ pub(crate) async fn run(common: &Common, options: Offsets) -> Outcome {
     let places = options.places.iter().map(|text| Place::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let client = connect::client(&connect::properties(common)?).await?;
     let admin = client.admin();
-    let mut wanted = Vec::with_capacity(places.len());
+    let mut failed = Vec::new();
+    // One after the other: several may name the same partition.
     for Place { topic, partition, at } in places {
         let partitions = match partition {
-            Some(partition) => vec![partition],
+            Some(partition) => {
+                partitions::check(&client, &[topic], "partition", &[partition]).await?;
+                vec![partition]
+            }
             None => partitions_of(&admin, topic).await?,
         };
-        wanted.extend(partitions.into_iter().map(|partition| (TopicPartition::new(topic, partition), at)));
-    }
-    wanted.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut failed = Vec::new();
-    for (TopicPartition { topic, partition }, listed) in admin.list_offsets(wanted).await {
-        match listed {
-            // No record is so late: −1, as in kcat.
-            Ok(listed) if !common.json => {
-                say(format_args!("{topic} [{partition}] offset {}", listed.offset.unwrap_or(-1)))?;
+        let wanted = partitions.into_iter().map(|partition| (TopicPartition::new(topic, partition), at));
+        for (partition, listed) in admin.list_offsets(wanted).await {
+            match listed {
+                Ok(listed) => print(common, &partition, &listed)?,
+                Err(error) => failed.push(describe(&error)),
             }
-            Ok(listed) => {
-                let (offset, timestamp) = (listed.offset, listed.timestamp);
-                say(json!({ "topic": &*topic, "partition": partition, "offset": offset, "timestamp": timestamp }))?;
-            }
-            Err(error) => failed.push(describe(&error)),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Failed(failed.join("; "))) }
+}
+
+fn print(
+    common: &Common,
+    TopicPartition { topic, partition }: &TopicPartition,
+    listed: &ListedOffset,
+) -> io::Result<()> {
+    let ListedOffset { offset, timestamp, .. } = *listed;
+    if common.json {
+        return say(json!({ "topic": &**topic, "partition": partition, "offset": offset, "timestamp": timestamp }));
+    }
+    // No record is so late: −1, as in kcat.
+    say(format_args!("{topic} [{partition}] offset {}", offset.unwrap_or(-1)))
 }
 
 async fn partitions_of(admin: &Admin, topic: &str) -> Result<Vec<i32>, Failure> {

@@ -58,7 +58,7 @@ pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     let splitting = splitting(&properties, &options)?;
     let inputs = input::open(&options.files)?;
     let client = connect::client(&properties).await?;
-    partitions::check(&client, std::slice::from_ref(&options.topic), options.partition.as_slice()).await?;
+    partitions::check(&client, &[&options.topic], "-p", options.partition.as_slice()).await?;
     let producer = client.producer().properties(&properties)?.build()?;
     let bar = bar(&inputs, &options);
     let mut run = Run::new(&producer, &options, key_delimiter, bar)?;

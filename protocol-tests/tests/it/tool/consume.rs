@@ -98,6 +98,30 @@ async fn range_of_timestamps_ends_before_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn offsets_are_found_by_place_and_time() {
+    let mut cluster = Cluster::builder().topic("t", 2).topic("u", 1).build();
+    append(&mut cluster, "t", 1, &["a", "b", "c"]);
+    cluster.delete_before("t", 1, 1).expect("the partition exists");
+    let server = served(cluster).await;
+    let offsets = |arguments: &[&str]| run(&[&["-b", server.bootstrap(), "offsets"], arguments].concat(), "");
+    for (places, expected) in [
+        (&["t"][..], &["t [0] offset 0", "t [1] offset 3"][..]),
+        (&["t:1:beginning", "t:1:end", "u"], &["t [1] offset 1", "t [1] offset 3", "u [0] offset 0"]),
+        (&["t:1:2500"], &["t [1] offset 2"]),
+        (&["t:1:9000"], &["t [1] offset -1"]),
+    ] {
+        assert_eq!(offsets(places).lines(), expected);
+    }
+    let late = r#"{"topic":"t","partition":1,"offset":null,"timestamp":null}"#;
+    assert_eq!(offsets(&["t:1:9000", "--json"]).lines(), [late]);
+    for wrong in ["t:x", "t:-1", ":0", "t:0:soon", "t:0:-5"] {
+        offsets(&[wrong]).failed(2, &[wrong, "TOPIC:PARTITION:WHEN", "beginning or end"]);
+    }
+    offsets(&["nosuch"]).failed(1, &["nosuch", "UNKNOWN_TOPIC_OR_PARTITION", "ottla topics list"]);
+    offsets(&["t:7"]).failed(1, &["partition 7: topic t has 2 partitions, numbered from 0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delimiters_and_nulls_print_as_kcat_does() {
     let mut cluster = Cluster::builder().topic("t", 1).build();
     let records = [(Some("k"), Some("v")), (None, Some("")), (Some(""), None)];

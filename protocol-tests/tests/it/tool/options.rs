@@ -67,6 +67,41 @@ fn dump_has_the_values_in_effect_and_no_secret() {
 }
 
 #[test]
+fn common_options_before_and_after_the_command_add_up() {
+    let done = run(
+        &["-X", "linger.ms=7", "-b", "a:1", "perf", "-X", "acks=1", "produce", "-t", "t", "-X", "dump", "-b", "b:1"],
+        "",
+    );
+    for line in ["linger.ms = 7", "acks = 1", "bootstrap.servers = b:1"] {
+        assert!(done.lines().contains(&line), "{line} is not in {done:?}");
+    }
+}
+
+#[test]
+fn help_of_each_command_has_examples_that_are_valid() {
+    let commands = ["", "cluster", "consume", "demo", "mock", "offsets", "perf", "produce", "topics"];
+    let mut examples = 0;
+    for command in commands {
+        let words: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let done = run(&words, "");
+        assert!(!done.lines()[0].is_empty() && !done.out.starts_with("Usage"), "{command} is described: {done:?}");
+        let (_, text) = done.out.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples"));
+        for example in text.lines().filter_map(|line| line.split_once("ottla ").map(|(_, rest)| rest)) {
+            // Dumping the settings reads the whole command line and does nothing else.
+            let example = example.split(" | ").next().unwrap_or_default().replace("-X list", "");
+            if example.ends_with("--help` has more.") {
+                continue;
+            }
+            let shell = format!("{} {example} -X dump", tool().display());
+            let done = Command::new("sh").args(["-c", &shell]).output().expect("sh");
+            assert!(done.status.success(), "{shell}: {}", String::from_utf8_lossy(&done.stderr));
+            examples += 1;
+        }
+    }
+    assert!(examples > 15, "{examples}");
+}
+
+#[test]
 fn environment_names_brokers_only_when_asked() {
     let mock = Mock::serve(&["--topic", "t:1"]);
     let variables = [("KAFKA_BROKERS", mock.brokers.as_str())];
