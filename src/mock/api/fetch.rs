@@ -186,6 +186,10 @@ fn look(state: &State, plan: &Plan, wanted: &Wanted) -> Result<Look, ResponseErr
     if wanted.topic.is_empty() {
         return Err(ResponseError::UnknownTopicId);
     }
+    // A waiting fetch ends when its topic is deleted, even if there is another of that name at once (Kafka 3.9.1 and 4.3.1).
+    if !wanted.id.is_zero() && state.name_of(wanted.id).is_none() {
+        return Err(ResponseError::UnknownTopicOrPartition);
+    }
     let (broker, version) = (plan.call.broker, plan.call.version);
     let found = state.fenced(&wanted.topic, wanted.partition, wanted.leader_epoch)?;
     let leads = found.placement.leader == Some(broker);

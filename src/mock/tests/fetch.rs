@@ -123,6 +123,20 @@ fn leader_change_ends_a_long_poll() {
     assert_eq!(rig.cluster.poll(rig.now), None, "without an epoch a client may read from a follower");
 }
 
+#[test]
+fn waiting_fetch_ends_when_its_topic_is_recreated() {
+    let mut rig = rig();
+    append(&mut rig, 0, &["a"]);
+    let ask = by_id(&rig, request(&[(0, 1)]));
+    assert_eq!(rig.send_on(7, 1, 13, &ask), Outcome::Wait);
+    rig.cluster.create_topic("t", 1);
+    let Some((7, Outcome::Reply(frame))) = rig.cluster.poll(rig.now) else { panic!("it should not wait") };
+    let code = decode::<FetchRequest>(13, frame).responses[0].partitions[0].error_code;
+    assert_eq!(code, ResponseError::UnknownTopicOrPartition.code(), "the new log has nothing to do with it");
+    let later = rig.ask(1, 13, &ask).responses[0].partitions[0].error_code;
+    assert_eq!(later, ResponseError::UnknownTopicId.code());
+}
+
 fn by_id(rig: &Rig, mut request: FetchRequest) -> FetchRequest {
     request.topics[0].topic = name("");
     request.topics[0].topic_id = wire_id(rig.cluster.topic_id("t").expect("it was made"));

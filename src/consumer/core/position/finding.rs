@@ -181,6 +181,15 @@ impl Partition {
         }
     }
 
+    /// The leader has changed: the position is fetched from the new one before it is given up as out of range.
+    ///
+    /// A fetch without a leader epoch is not fenced, so a broker that led before answers it as a follower, which may be behind.
+    pub(super) fn doubt_range(&mut self) {
+        if matches!(self.state, State::AwaitReset { reset: Some((_, OUT_OF_RANGE)), .. }) {
+            self.proceed();
+        }
+    }
+
     /// The position is not in the log. Follows the policy, or reports it once and waits for a seek.
     pub(super) fn lost(&mut self, policy: ResetPolicy, reason: &'static str) {
         self.forget_bound();

@@ -59,6 +59,7 @@ impl Partition {
         self.awaited_epoch = self.awaited_epoch.filter(|awaited| epoch.is_some_and(|epoch| epoch < *awaited));
         (self.leader, self.leader_epoch) = (leader, epoch);
         self.retry.retry_now();
+        self.doubt_range();
         if is_new && !self.is_done() {
             self.forget_bound();
         }

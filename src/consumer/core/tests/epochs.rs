@@ -63,18 +63,46 @@ fn position_in_range_after_all_is_validated_by_the_new_leader() {
     check_with(
         Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() },
         &format!(
-            "{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | fetched n1 s7 t0:!1 | take | meta t0=2e6 | list t0=0e5 | list t0=0e5
-             list t0=90e6 | epoch t0=6e5 | take"
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | fetched n1 s7 t0:!1 | take | meta t0=2e6 | list t0=0e5 | epoch t0=6e5 | take"
         ),
         "fetch n1 s0/0 t0@5
          fetch n1 s7/1 t0@8
          list n1 t0=-2
          t0 5 6 7
-         list n2 t0=-2
-         list n2 t0=-1
          epoch n2 t0@e5
          error t0 Truncated @Some(8)",
     );
+}
+
+#[test]
+fn position_in_range_after_all_is_validated() {
+    check_with(
+        Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() },
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | fetched n1 s7 t0:!1 | take | list t0=0e5 | list t0=90e5 | epoch t0=90e5"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         list n1 t0=-2
+         t0 5 6 7
+         list n1 t0=-1
+         epoch n1 t0@e5
+         fetch n1 s7/2",
+    );
+}
+
+#[test]
+fn out_of_range_of_a_former_leader_moves_nothing() {
+    // Seed 38615: it was a follower by then, and behind. Without an epoch the fetch could not be fenced.
+    for reset in [ResetPolicy::Earliest, ResetPolicy::Latest, ResetPolicy::None] {
+        let mut bench = bench::Bench::new(Config { start: Start::Offset(5), reset, ..Config::default() });
+        bench.run(
+            "meta t0=1e-1 | assign t0 | fetched n1 s7 t0:!1 | list t0=!6 | meta t0=2e-1 | fetched n2 s8 t0:5+3;hw=8 | take
+             position t0",
+        );
+        assert!(bench.log().ends_with("\nt0 5 6 7 end @8\nposition Some(8)\n"), "{reset:?}: {}", bench.log());
+        assert!(bench.log().contains("\nrefresh t\nfetch n2 s0/0 t0@5\n"), "{reset:?}: {}", bench.log());
+    }
 }
 
 #[test]
