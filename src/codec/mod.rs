@@ -38,6 +38,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::error::Error;
+use crate::error::Kind;
+
 #[cfg(feature = "gzip")]
 mod gzip;
 #[cfg(feature = "lz4")]
@@ -161,7 +164,11 @@ impl fmt::Display for CodecError {
                 write!(f, "{compression} has no level {level}; give one from {low} to {high}")
             }
             Self::Missing(compression) => {
-                write!(f, "no codec for {compression}: turn on the feature {compression} or register one")
+                write!(
+                    f,
+                    "there is no codec for {compression}: turn on the cargo feature `{compression}` of ottla, \
+                     or register a codec (`Codecs::register`)"
+                )
             }
             Self::TooLarge { limit } => write!(f, "the decompressed bytes exceed the limit of {limit} bytes"),
             Self::UnknownName(name) => {
@@ -172,6 +179,20 @@ impl fmt::Display for CodecError {
 }
 
 impl std::error::Error for CodecError {}
+
+impl From<CodecError> for Error {
+    /// Only [`CodecError::Corrupt`] says something against the data. A codec that is missing is [`Kind::Unsupported`], a limit that
+    /// is too low [`Kind::RecordTooLarge`].
+    fn from(error: CodecError) -> Self {
+        let kind = match error {
+            CodecError::Corrupt(_) => Kind::Corrupt,
+            CodecError::Level { .. } | CodecError::UnknownName(_) => Kind::Config,
+            CodecError::Missing(_) => Kind::Unsupported,
+            CodecError::TooLarge { .. } => Kind::RecordTooLarge,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
 
 /// Compresses and decompresses the records of a batch. The module's [example](self) implements one.
 ///
@@ -206,6 +227,18 @@ impl Default for Codecs {
 }
 
 impl Codecs {
+    /// No codecs, so that only those are used that are registered.
+    ///
+    /// ```
+    /// use ottla::codec::{CodecError, Codecs, Compression};
+    ///
+    /// let read = Codecs::empty().decompress(Compression::Zstd, b"", 1024, &mut Vec::new());
+    /// assert_eq!(read, Err(CodecError::Missing(Compression::Zstd)));
+    /// ```
+    pub fn empty() -> Self {
+        Self(Default::default())
+    }
+
     /// The codec for a compression; there is none for [`Compression::None`].
     pub fn get(&self, compression: Compression) -> Option<&Arc<dyn Codec>> {
         self.0[usize::from(compression.id())].as_ref()

@@ -409,7 +409,10 @@ fn elapsed(timer: &mut Pin<Box<Sleep>>, cx: &mut Context<'_>) -> bool {
 }
 
 fn seal_failed(error: CodecError) -> Error {
-    Error::new(Kind::Config, "could not compress a batch").caused_by(error)
+    match error {
+        CodecError::Missing(_) => error.into(),
+        error => Error::new(Kind::Config, "could not compress a batch").caused_by(error),
+    }
 }
 
 /// A response, by its request.

@@ -144,7 +144,41 @@ impl From<CodecError> for RecordError {
 }
 
 impl From<RecordError> for Error {
+    /// A batch is [`Kind::Corrupt`] if its bytes are wrong, and not if this client lacks the codec or allows too few bytes.
     fn from(error: RecordError) -> Self {
-        Self::new(Kind::Corrupt, "could not read a record batch").caused_by(error)
+        match error {
+            RecordError::Codec(missing @ CodecError::Missing(_)) => {
+                Self::new(Kind::Unsupported, format!("could not decompress a record batch: {missing}"))
+            }
+            RecordError::Codec(CodecError::TooLarge { limit }) => {
+                let text = format!(
+                    "a record batch has more than {limit} bytes when decompressed: raise batch_bytes_max of the consumer"
+                );
+                Self::new(Kind::RecordTooLarge, text)
+            }
+            error => Self::new(Kind::Corrupt, "could not read a record batch").caused_by(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Compression;
+
+    #[test]
+    fn only_wrong_bytes_are_corrupt() {
+        let missing = Error::from(RecordError::from(CodecError::Missing(Compression::Snappy)));
+        assert_eq!(missing.kind(), Kind::Unsupported);
+        assert!(missing.to_string().contains("cargo feature `snappy`"), "{missing}");
+        let limited = Error::from(RecordError::from(CodecError::TooLarge { limit: 7 }));
+        assert_eq!(limited.kind(), Kind::RecordTooLarge);
+        assert!(limited.to_string().contains("more than 7 bytes") && limited.to_string().contains("batch_bytes_max"));
+        // Kafka has numbered no fifth codec. Java's `CompressionType.forId` throws, so that its consumer stops there, too.
+        for wrong in
+            [RecordError::from(CodecError::Corrupt("x".into())), RecordError::Attributes(5), RecordError::Varint]
+        {
+            assert_eq!(Error::from(wrong).kind(), Kind::Corrupt);
+        }
     }
 }

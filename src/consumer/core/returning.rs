@@ -7,7 +7,6 @@ use super::position::Fetched;
 use super::position::Item;
 use super::start::Reset;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::reading::Chunk;
 use crate::reading::Unreadable;
 use crate::types::TopicName;
@@ -115,8 +114,7 @@ impl ConsumerCore {
         let partition = self.slots.get_mut(taken.slot)?;
         partition.cannot_read(&taken.chunk, taken.generation, generation).ok()?;
         partition.retry.failed(now, &mut self.rng, patience);
-        let error = Error::new(Kind::Corrupt, "could not read a record batch").caused_by(unreadable.error);
-        let error = partition.place(error).at_offset(unreadable.offset);
+        let error = partition.place(unreadable.error.into()).at_offset(unreadable.offset);
         self.counters.corrupt += 1;
         self.reindex();
         Some(error)
