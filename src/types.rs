@@ -8,6 +8,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 /// The longest time that anything is waited for, ten years: some clocks cannot express a moment that is further off.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -15,6 +16,54 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// A duration as a user gives it, cut to [`LONGEST`], so that it can be added to an `Instant`: `Instant + Duration::MAX` panics.
 pub(crate) fn bounded(duration: Duration) -> Duration {
     duration.min(LONGEST)
+}
+
+/// A time in milliseconds since 1970, from a number or from a [`SystemTime`].
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+///
+/// use ottla::types::Timestamp;
+///
+/// assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_millis(1_500)), Timestamp(1_500));
+/// assert_eq!(Timestamp::from(1_500), Timestamp(1_500));
+/// assert_eq!(Timestamp(1_500).time(), SystemTime::UNIX_EPOCH + Duration::from_millis(1_500));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The time of the system's clock. A time that the system cannot represent is the beginning of 1970.
+    pub fn time(self) -> SystemTime {
+        let distance = Duration::from_millis(self.0.unsigned_abs());
+        let time = if self.0 < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(distance)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(distance)
+        };
+        time.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+}
+
+impl From<i64> for Timestamp {
+    fn from(millis: i64) -> Self {
+        Self(millis)
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Whole milliseconds. A time before 1970 is negative, and no record can have it.
+    fn from(time: SystemTime) -> Self {
+        Self(match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+            // Also a fraction of a millisecond before 1970 is before 1970.
+            Err(before) => 0_i64.checked_sub_unsigned(ceil_millis(before.duration())).unwrap_or(i64::MIN),
+        })
+    }
+}
+
+fn ceil_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 /// A topic's name, cheap to clone.
@@ -275,6 +324,17 @@ mod tests {
     fn epochs_run_out_one_before_the_largest() {
         assert_eq!(ProducerIdentity { id: 7, epoch: i16::MAX - 1 }.next_epoch(), None);
         assert_eq!(ProducerIdentity { id: 7, epoch: 3 }.next_epoch(), Some(ProducerIdentity { id: 7, epoch: 4 }));
+    }
+
+    #[test]
+    fn time_before_1970_is_negative_and_extremes_are_cut() {
+        let before = |nanos| SystemTime::UNIX_EPOCH - Duration::from_nanos(nanos);
+        assert_eq!([before(1), before(1_000_000), before(1_000_001)].map(Timestamp::from), [-1, -1, -2].map(Timestamp));
+        assert_eq!(Timestamp(-1).time(), before(1_000_000));
+        for extreme in [i64::MIN, i64::MAX] {
+            let time = Timestamp(extreme).time();
+            assert!(time == SystemTime::UNIX_EPOCH || Timestamp::from(time) == Timestamp(extreme), "{extreme}");
+        }
     }
 
     #[test]

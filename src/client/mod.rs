@@ -171,7 +171,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// How the client names itself to brokers. The default is `ottla`.
+    /// How the client names itself to brokers, in their logs and quotas (`client.id`). The default is `ottla`.
     pub fn client_id(mut self, id: impl Into<String>) -> Self {
         self.settings.client_id = id.into();
         self
@@ -184,7 +184,8 @@ impl ClientBuilder {
         self
     }
 
-    /// How long a call of the admin may take, its retries included (`default.api.timeout.ms`). The default is 60 s.
+    /// How long a call of the admin may take, its retries included (`default.api.timeout.ms`), and a commit of a consumer that sets no
+    /// [timeout](crate::consumer::ConsumerBuilder::timeout) of its own. The default is 60 s.
     pub fn api_timeout(mut self, timeout: Duration) -> Self {
         self.settings.api_timeout = timeout;
         self
@@ -204,40 +205,43 @@ impl ClientBuilder {
     }
 
     /// How long setting up a connection may take, from resolving the name to the first response. It doubles from `first`
-    /// to `longest` with each failure in a row (KIP-601). The defaults are 10 s and 30 s.
+    /// to `longest` with each failure in a row (KIP-601; `socket.connection.setup.timeout.ms`,
+    /// `socket.connection.setup.timeout.max.ms`). The defaults are 10 s and 30 s.
     pub fn setup_timeout(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.setup_timeout, self.settings.setup_timeout_max) = (first, longest.max(first));
         self
     }
 
     /// The pause before another attempt to connect to a broker. It doubles from `first` to `longest` with each failure in a row, give or take
-    /// a fifth (KIP-144). The defaults are 50 ms and 1 s.
+    /// a fifth (KIP-144; `reconnect.backoff.ms`, `reconnect.backoff.max.ms`). The defaults are 50 ms and 1 s.
     pub fn reconnect_backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.reconnect_backoff, self.settings.reconnect_backoff_max) = (first, longest);
         self
     }
 
     /// The pause before a request is retried. It doubles from `first` to `longest` with each failure in a row, give or take a
-    /// fifth (KIP-580). The defaults are 100 ms and 1 s.
+    /// fifth (KIP-580; `retry.backoff.ms`, `retry.backoff.max.ms`). The defaults are 100 ms and 1 s.
     pub fn retry_backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.retry_backoff, self.settings.retry_backoff_max) = (first, longest);
         self
     }
 
-    /// The time without a request after which a connection is closed. With `None` it is never closed. The default is 9 minutes, one
-    /// less than a broker's own.
+    /// The time without a request after which a connection is closed (`connections.max.idle.ms`). With `None` it is never closed. The
+    /// default is 9 minutes, one less than a broker's own.
     pub fn idle_max(mut self, idle: impl Into<Option<Duration>>) -> Self {
         self.settings.idle_max = idle.into();
         self
     }
 
-    /// The size of the largest response that is accepted, in bytes. The default is 100 MiB.
+    /// The size of the largest response that is accepted, in bytes (`receive.message.max.bytes`). The default is 100 MiB. A larger one
+    /// ends the connection before it takes memory.
     pub fn response_bytes_max(mut self, bytes: usize) -> Self {
         self.settings.response_bytes_max = bytes;
         self
     }
 
-    /// Whether to start over from the bootstrap addresses when no known broker responds (KIP-899). The default is to do so.
+    /// Whether to start over from the bootstrap addresses when no known broker responds (KIP-899; `metadata.recovery.strategy`). The
+    /// default is to do so.
     pub fn rebootstrap(mut self, enabled: bool) -> Self {
         self.settings.rebootstrap = enabled;
         self

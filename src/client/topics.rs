@@ -131,9 +131,9 @@ impl Cluster {
             let snapshot = Arc::clone(&changes.borrow_and_update());
             let Some((name, missing)) = missing(&snapshot) else { return Ok(snapshot) };
             if snapshot.generation() > begun
-                && let Some(error) = missing.decided(clock::now() >= grace.min(deadline))
+                && let Some(error) = missing.decided(name, clock::now() >= grace.min(deadline))
             {
-                return Err(error.in_topic(name));
+                return Err(error);
             }
             if missing.needs_refresh() {
                 self.refresh(topics);
@@ -170,18 +170,14 @@ enum Missing {
 
 impl Missing {
     /// The error, once waiting cannot help. `is_over` says that all brokers have had the time to learn of a new topic or partition.
-    fn decided(self, is_over: bool) -> Option<Error> {
+    fn decided(self, topic: &TopicName, is_over: bool) -> Option<Error> {
         match self {
             Self::Topic(None) => None,
             Self::Topic(Some(code)) => {
                 let is_final = !code.is_retriable() || (code == Code::UnknownTopicOrPartition && is_over);
-                let text = "there is no such topic, or it cannot be used: check its name, or create it";
-                is_final.then(|| Error::broker(code, text))
+                is_final.then(|| Error::no_topic(code, topic))
             }
-            Self::Partition { partition, count } => is_over.then(|| {
-                let text = format!("there is no partition {partition}: the topic has {count}, numbered from 0");
-                Error::new(Kind::UnknownTopic, text)
-            }),
+            Self::Partition { partition, count } => is_over.then(|| Error::no_partition(topic, partition, count)),
         }
     }
 

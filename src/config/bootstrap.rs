@@ -63,12 +63,18 @@ pub fn parse_bootstrap<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> R
 
 #[cold]
 fn wrong(number: usize, text: &str, why: &str) -> Error {
-    let host = text.split(':').next().filter(|host| !host.is_empty() && !host.starts_with('['));
+    let address = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let host = address.split([':', '/']).next().filter(|host| !host.is_empty() && !host.starts_with('['));
     let named = host.map_or(String::new(), |host| format!(" {host:?}"));
     Error::config(format!("broker {number}{named}: {why}; write HOST:PORT"))
 }
 
 fn parse(text: &str) -> Result<HostPort, &'static str> {
+    match text.split_once("://") {
+        Some(("kafka", _)) => return Err("kafka:// begins a DSN, which `Config::from_dsn` reads, and not an address"),
+        Some(_) => return Err("an address is no URL: it has no scheme, such as http:// or PLAINTEXT://"),
+        None => {}
+    }
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("a bracket is not closed")?;
@@ -120,6 +126,12 @@ mod tests {
 
     #[test]
     fn invalid_addresses_are_refused() {
+        for url in ["http://a:1", "PLAINTEXT://a:1/x", "https://a"] {
+            let error = parse_bootstrap([url]).expect_err(url).to_string();
+            assert!(error.starts_with("broker 1 \"a\": an address is no URL"), "{error}");
+        }
+        let error = parse_bootstrap(["kafka://a:1/t"]).expect_err("a DSN").to_string();
+        assert!(error.starts_with("broker 1 \"a\": kafka:// begins a DSN, which `Config::from_dsn` reads"), "{error}");
         for bad in ["", ",", "a:0", "a:70000", "a:b", "::1", "[::1", "[::1]x", "http://a:1", "a b:1", ":9"] {
             assert!(parse_bootstrap([bad]).is_err(), "{bad}");
         }

@@ -111,6 +111,8 @@ impl Properties {
 mod tests {
     use super::keys::defaults::DEFAULTS;
     use super::keys::defaults::Default;
+    use super::keys::defaults::METHODS;
+    use super::keys::defaults::NONE;
     use super::*;
 
     #[test]
@@ -149,18 +151,20 @@ mod tests {
 
     /// The tables of docs/CONFIG.md, from the same source as the code.
     fn documentation() -> String {
-        let mut text = String::from("| default of | here | Java | librdkafka | why |\n|---|---|---|---|---|\n");
+        let mut text = String::from("| default of | here | Java | librdkafka | reason |\n|---|---|---|---|---|\n");
         for Default { name, here, java, librdkafka, why } in DEFAULTS.iter().filter(|default| !default.why.is_empty()) {
             text += &format!("| `{name}` | {here} | {java} | {librdkafka} | {why} |\n");
         }
-        let same = DEFAULTS.iter().filter(|default| default.why.is_empty() && default.here != "—");
-        let same: Vec<String> = same.map(|default| format!("`{}` ({})", default.name, default.here)).collect();
-        text += &format!("\nThe same wherever they exist: {}.\n", same.join(", "));
-        text += "\n## Settings with an effect\n\n| property | takes | also | effect |\n|---|---|---|---|\n";
-        for key in keys() {
+        text += "\n## Settings with an effect\n\n| property | takes | default here | Java's | librdkafka's | method | also | effect |\n";
+        text += "|---|---|---|---|---|---|---|---|\n";
+        for (key, Default { here, java, librdkafka, .. }) in keys().zip(DEFAULTS) {
             let aliases: Vec<String> = key.aliases.iter().map(|alias| format!("`{alias}`")).collect();
             let (takes, also) = (key.takes(), aliases.join(" "));
-            text += &format!("| `{}` | {takes} | {also} | {} |\n", key.name, key.about);
+            let methods = METHODS.iter().filter(|(name, ..)| *name == key.name);
+            let methods: Vec<String> = methods.map(|(_, of, method)| format!("{of}: `{method}`")).collect();
+            let (name, methods, about) = (key.name, methods.join(", "), key.about);
+            text +=
+                &format!("| `{name}` | {takes} | {here} | {java} | {librdkafka} | {methods} | {also} | {about} |\n");
         }
         for accepted in [true, false] {
             let (title, verb) = if accepted { ("Accepted without an effect", "why") } else { ("Refused", "why") };
@@ -179,10 +183,29 @@ mod tests {
         let documented: Vec<&str> = DEFAULTS.iter().map(|default| default.name).collect();
         assert_eq!(documented, names, "src/config/keys/defaults.rs has one line for each setting");
         for Default { name, here, java, librdkafka, why } in DEFAULTS {
-            assert_eq!(here == java && here == librdkafka, why.is_empty(), "{name}");
+            let differs = [java, librdkafka].into_iter().any(|other| other != here && *other != NONE);
+            assert!(!differs || !why.is_empty(), "{name}");
             if !here.contains('—') {
                 assert!(Properties::new().set(name, here).is_ok(), "{name} = {here}");
             }
+        }
+    }
+
+    /// The docs of each builder's method name the property that sets the same.
+    #[test]
+    fn docs_of_each_method_name_its_property() {
+        let builders = [
+            ("client", include_str!("../client/mod.rs")),
+            ("consumer", include_str!("../consumer/config.rs")),
+            ("producer", include_str!("../producer/builder.rs")),
+        ];
+        for (name, of, method) in METHODS {
+            let source = builders.iter().find(|(builder, _)| builder == of).expect(of).1;
+            let (before, _) =
+                source.split_once(&format!("pub fn {method}(mut self")).unwrap_or_else(|| panic!("{of}: {method}"));
+            let docs = before.rsplit("\n\n").next().unwrap_or_default();
+            assert!(docs.contains(&format!("`{name}`")), "{of}: the docs of {method} do not name {name}");
+            assert!(keys().any(|key| key.name == *name), "{name}");
         }
     }
 

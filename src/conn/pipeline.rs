@@ -141,7 +141,7 @@ impl<R> Pipeline<R> {
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
         }
         let Some(version) = self.versions.pick(api, request.version_max()) else {
-            let error = Error::new(Kind::Unsupported, "the broker supports no version that this client supports");
+            let error = unsupported(api, self.versions.theirs(api));
             return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
         };
         let correlation = self.next_correlation;
@@ -316,3 +316,19 @@ fn response_overdue() -> Error {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+
+/// The error of a request that the broker does not support, in `theirs` of its versions.
+fn unsupported(api: Api, theirs: Option<(i16, i16)>) -> Error {
+    let (low, high) = api.versions();
+    let text = match theirs {
+        // Every broker serves metadata. A controller serves fetches, and accepts connections like a broker.
+        None if api == Api::Metadata => {
+            "this is the port of a controller, not of a broker: name a listener of a broker".to_owned()
+        }
+        None => "the broker does not support this request: it needs a newer Kafka".to_owned(),
+        Some((first, last)) => format!(
+            "the broker supports versions {first} to {last} of this request, and this client {low} to {high}: one of them is too old"
+        ),
+    };
+    Error::new(Kind::Unsupported, text)
+}

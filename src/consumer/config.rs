@@ -94,14 +94,15 @@ impl ConsumerBuilder {
         }
     }
 
-    /// The group whose offsets are committed and read. The consumer does not join it: it reads the partitions that are assigned here.
+    /// The group whose offsets are committed and read (`group.id`). The default is none, without which nothing can be committed. The
+    /// consumer does not join it: it reads the partitions that are assigned here.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.core.group = Some(group.into());
         self
     }
 
-    /// Whether a broker may create topics that are assigned and do not exist (`allow.auto.create.topics`). The default is that it may
-    /// not. Where it may, `auto.create.topics.enable` of the broker decides.
+    /// Whether a broker may create topics that are assigned and do not exist (`allow.auto.create.topics`). The default is `false`. Where
+    /// it may, `auto.create.topics.enable` of the broker decides.
     pub fn allow_auto_create_topics(mut self, allow: bool) -> Self {
         self.auto_create = AutoCreate::from(allow);
         self
@@ -135,74 +136,83 @@ impl ConsumerBuilder {
         self
     }
 
-    /// The records of transactions that are returned. The default is all of them.
+    /// The records of transactions that are returned (`isolation.level`). The default is all of them,
+    /// [`Isolation::ReadUncommitted`].
     pub fn isolation(mut self, isolation: Isolation) -> Self {
         self.core.isolation = isolation;
         self
     }
 
-    /// The rack of this consumer. A broker may name a replica in the same rack to fetch from (KIP-392).
+    /// The rack of this consumer (`client.rack`). A broker may name a replica in the same rack to fetch from (KIP-392). The default is
+    /// none: the leader is fetched from.
     pub fn rack(mut self, rack: impl Into<String>) -> Self {
         self.core.rack = rack.into();
         self
     }
 
-    /// The size of a fetch response in bytes, about. The default is 8 MiB.
+    /// The size of a fetch response in bytes, about (`fetch.max.bytes`). The default is 8 MiB; from 1 byte to 2 GiB. A larger batch is
+    /// fetched all the same.
     pub fn fetch_bytes_max(mut self, bytes: usize) -> Self {
         self.core.fetch_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
         self
     }
 
-    /// The bytes of one partition in a fetch response. The default is 1 MiB. A larger batch is fetched all the same.
+    /// The bytes of one partition in a fetch response (`max.partition.fetch.bytes`). The default is 1 MiB; from 1 byte to 2 GiB. A larger
+    /// batch is fetched all the same.
     pub fn partition_fetch_bytes_max(mut self, bytes: usize) -> Self {
         self.core.partition_fetch_bytes_max = i32::try_from(bytes).unwrap_or(i32::MAX);
         self
     }
 
-    /// The bytes that are fetched ahead of `poll`, about, over all brokers. The default is 32 MiB.
+    /// The bytes that are fetched ahead of `poll`, about, over all brokers (`queued.max.messages.kbytes`, in units of 1024 bytes). The
+    /// default is 32 MiB, and 1 byte the least.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.core.prefetch_bytes = bytes;
         self
     }
 
-    /// The bytes that a broker waits for before it responds. The default is 1.
+    /// The bytes that a broker waits for before it responds (`fetch.min.bytes`). The default is 1; at most 2 GiB. It waits no longer than
+    /// [`Self::fetch_wait_max`].
     pub fn fetch_bytes_min(mut self, bytes: usize) -> Self {
         self.core.fetch_bytes_min = i32::try_from(bytes).unwrap_or(i32::MAX);
         self
     }
 
-    /// The longest time that a broker waits for data. The default is 500 ms, the maximum about 24 days.
+    /// The longest time that a broker waits for data (`fetch.max.wait.ms`). The default is 500 ms, the maximum about 24 days.
     pub fn fetch_wait_max(mut self, wait: Duration) -> Self {
         self.core.fetch_wait_max = wait.min(FETCH_WAIT_LONGEST);
         self
     }
 
-    /// Bytes, when decompressed, after which a poll returns. It returns at least one batch, and exactly one with zero. The
-    /// default is 1 MiB.
+    /// Bytes, when decompressed, after which a poll returns. It returns at least one batch, and exactly one with zero. The default is
+    /// 1 MiB. Java bounds records instead (`max.poll.records`).
     pub fn poll_bytes_max(mut self, bytes: usize) -> Self {
         self.limits.poll_bytes = bytes.max(1);
         self
     }
 
-    /// The most bytes of one decompressed batch. The default is 128 MiB. A larger batch is an error of kind `Corrupt`.
+    /// The most bytes of one decompressed batch. The default is 128 MiB, and 1 byte the least. No property sets it. A larger batch is an error of kind
+    /// [`Kind::RecordTooLarge`](crate::error::Kind::RecordTooLarge); the position stays before it.
     pub fn batch_bytes_max(mut self, bytes: usize) -> Self {
         self.limits.batch_bytes = bytes;
         self
     }
 
-    /// The longest time that a commit or a request for offsets takes. The default is 60 s.
+    /// The longest time that a commit or a request for offsets takes, its retries included. The default is that of the client
+    /// (`default.api.timeout.ms`), 60 s; ten years are the longest.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.limits.timeout = bounded(timeout);
         self
     }
 
-    /// Codecs other than the built-in ones.
+    /// The codecs by which batches are decompressed. The default is those that are compiled in. A batch without a codec is an error of
+    /// kind [`Kind::Unsupported`](crate::error::Kind::Unsupported), and the position stays before it.
     pub fn codecs(mut self, codecs: Codecs) -> Self {
         self.codecs = codecs;
         self
     }
 
-    /// Reads up to the offsets that are the ends when reading begins. Then `poll` returns `None`.
+    /// Reads up to the offsets that are the ends when reading begins. Then `poll` returns `None`. The default is to read on forever.
     pub fn until_end(mut self) -> Self {
         self.core.until_end = true;
         self
@@ -272,24 +282,25 @@ impl ConsumerBuilder {
 
     fn check(&self) -> Result<(), Error> {
         if self.topics.is_empty() && self.partitions.is_empty() {
-            return Err(Error::config("no topics or partitions to read: call assign or assign_partitions"));
+            return Err(Error::config("no topics or partitions to read: call `assign` or `assign_partitions`"));
+        }
+        if self.core.group.as_deref() == Some("") {
+            return Err(Error::config("`group` / `group.id` is empty: name a group, or leave it out"));
         }
         check_topics(&self.topics)?;
         check_partitions(&self.partitions)?;
         check_start(&self.core.start, self.core.group.is_some())?;
         let core = &self.core;
-        if core.fetch_bytes_max < 1 || core.partition_fetch_bytes_max < 1 || core.prefetch_bytes == 0 {
-            return Err(Error::config(
-                "a fetch limit is zero, so nothing could be read: \
-                 fetch.max.bytes, max.partition.fetch.bytes and queued.max.messages.kbytes must be more than zero",
-            ));
+        let limits = [
+            ("`fetch_bytes_max` / `fetch.max.bytes`", core.fetch_bytes_max < 1),
+            ("`partition_fetch_bytes_max` / `max.partition.fetch.bytes`", core.partition_fetch_bytes_max < 1),
+            ("`prefetch_bytes` / `queued.max.messages.kbytes`", core.prefetch_bytes == 0),
+            ("`batch_bytes_max`", self.limits.batch_bytes == 0),
+        ];
+        match limits.into_iter().find(|(_, is_zero)| *is_zero) {
+            Some((name, _)) => Err(Error::config(format!("{name} is 0, so that nothing could be read: raise it"))),
+            None => Ok(()),
         }
-        if self.limits.batch_bytes == 0 {
-            return Err(Error::config(
-                "a batch may have no bytes when decompressed: batch_bytes_max must be more than zero",
-            ));
-        }
-        Ok(())
     }
 }
 
@@ -318,15 +329,17 @@ pub(super) fn check_partitions<'p>(
 pub(super) fn check_start(start: &Start, has_group: bool) -> Result<(), Error> {
     match start {
         Start::Offset(offset) if *offset < 0 => {
-            Err(Error::config("the start offset is negative: offsets are numbered from 0"))
+            Err(Error::config(format!("the start offset is {offset}: offsets are numbered from 0")))
         }
-        Start::FromEnd(records) if *records < 0 => Err(Error::config("the number of records from the end is negative")),
+        Start::FromEnd(records) if *records < 0 => {
+            Err(Error::config(format!("the start is {records} records before the end: give 0 or more")))
+        }
         Start::Timestamp(timestamp) if *timestamp < 0 => {
-            Err(Error::config("the start timestamp is negative: timestamps count from 1970"))
+            Err(Error::config(format!("the start timestamp is {timestamp}: give milliseconds since 1970")))
         }
-        Start::Stored { .. } | Start::StoredOnly if !has_group => {
-            Err(Error::config("committed offsets belong to a group: set group, or another start"))
-        }
+        Start::Stored { .. } | Start::StoredOnly if !has_group => Err(Error::config(
+            "committed offsets belong to a group: name one by `group` / `group.id`, or choose another start",
+        )),
         Start::Stored { otherwise } if matches!(**otherwise, Start::Stored { .. } | Start::StoredOnly) => {
             Err(Error::config(
                 "where no offset is committed, reading cannot start at a committed one: choose another start",

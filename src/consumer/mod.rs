@@ -173,7 +173,8 @@ impl Consumer {
     /// | [`Truncated`](Kind::Truncated), [`NoOffset`](Kind::NoOffset) | are not read, because they have no position. Reported once | [seek](Self::seek) |
     /// | [`Corrupt`](Kind::Corrupt) | stay before the batch. It is fetched again after a pause, and reported again | to skip the batch, seek to the offset after [`Error::offset`], which is the last one of the batch |
     /// | [`UnknownTopic`](Kind::UnknownTopic) | are read when they exist. A missing partition is reported once, after 5 s, a missing topic every 5 s | check the name |
-    /// | [`Authentication`](Kind::Authentication), [`Tls`](Kind::Tls), [`Unsupported`](Kind::Unsupported) | are not read. Tried again after a pause, and reported again | stop, and change the settings or the features |
+    /// | [`Authentication`](Kind::Authentication), [`Tls`](Kind::Tls), [`Unsupported`](Kind::Unsupported) | are not read. Tried again after a pause, and reported again | stop, and change the settings or the features. Data without a codec is good: do not skip it |
+    /// | [`RecordTooLarge`](Kind::RecordTooLarge) | stay before the batch, which is fetched again after a pause | raise [`ConsumerBuilder::batch_bytes_max`] |
     /// | [`Broker`](Kind::Broker), [`Connect`](Kind::Connect), [`Timeout`](Kind::Timeout) and the others | are tried again after a pause of at most 1 s (`retry.backoff.max.ms`). A failure that may pass is reported when it has lasted for 30 s (`request.timeout.ms`), and every 30 s | nothing, unless it lasts |
     /// | [`Closed`](Kind::Closed) | are not read: the background task ended by a panic or with its runtime | build a new consumer |
     ///
@@ -579,7 +580,7 @@ impl Consumer {
     fn grouped(&self) -> Result<&str, Error> {
         self.group
             .as_deref()
-            .ok_or_else(|| Error::config("offsets are committed for a group: set group when building the consumer"))
+            .ok_or_else(|| Error::config("offsets are committed for a group: name one by `group` / `group.id`"))
     }
 
     /// Stops reading and ends the fetch sessions. Nothing is committed. Afterwards [`Consumer::poll`] returns `None`.

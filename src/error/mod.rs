@@ -1,8 +1,8 @@
 //! The one public [`Error`], and what each broker error code means.
 //!
-//! An error knows its kind, its place (broker, API, topic, partition) and its source; `Display` prints one level, so a
-//! reporter that walks `source()` repeats nothing. [`code`] holds every code that Kafka defines, and
-//! [`recovery`], by request and promise, how a client recovers from it.
+//! An error knows its kind, its place (broker, API, topic, partition) and its source. `{}` prints one level, so that a reporter
+//! that walks `source()` repeats nothing; `{:#}` prints the error and all its causes in one line. [`code`] holds every code
+//! that Kafka defines, and [`recovery`], by request and promise, how a client recovers from it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,6 +14,7 @@ use crate::types::TopicName;
 pub mod code;
 pub(crate) mod commit;
 pub mod recovery;
+mod remedy;
 
 pub use self::code::Code;
 
@@ -22,6 +23,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error: its kind, its place and its cause. Cheap to clone: one error may fail a whole batch of records.
 ///
+/// Print it by `{:#}`, which adds the causes: `{}` says that a record ran out of time, and `{:#}` that nothing listens at the
+/// broker's address.
+///
 /// ```
 /// # async fn run(producer: ottla::producer::Producer) {
 /// use ottla::Record;
@@ -29,9 +33,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// if let Err(error) = producer.send(Record::to("events").value("hello")).await {
 ///     match (error.kind(), error.is_written()) {
-///         (Kind::Authentication | Kind::Tls, _) => eprintln!("check the credentials and certificates: {error}"),
-///         (_, Some(Written::No)) => eprintln!("not written, safe to send again: {error}"),
-///         (_, _) => eprintln!("may be in the log: {error}"),
+///         (Kind::Authentication | Kind::Tls, _) => eprintln!("check the credentials and certificates: {error:#}"),
+///         (_, Some(Written::No)) => eprintln!("not written, safe to send again: {error:#}"),
+///         (_, _) => eprintln!("may be in the log: {error:#}"),
 ///     }
 /// }
 /// # }
@@ -77,7 +81,7 @@ pub enum Kind {
     Config,
     /// No connection could be established, or one was lost.
     Connect,
-    /// A record batch could not be decoded, or its checksum is wrong.
+    /// A record batch could not be decoded, or its checksum is wrong. A codec that is not compiled in is [`Kind::Unsupported`].
     Corrupt,
     /// The buffer of the producer is full. Only `try_enqueue` returns it.
     Full,
@@ -87,7 +91,7 @@ pub enum Kind {
     NoOffset,
     /// A response could not be decoded, or it was not the one that was due.
     Protocol,
-    /// A record is larger than the configuration, or the topic, allows.
+    /// A record, or a batch of them when decompressed, is larger than the configuration, or the topic, allows.
     RecordTooLarge,
     /// The deadline passed.
     Timeout,
@@ -99,7 +103,8 @@ pub enum Kind {
     Truncated,
     /// The topic or the partition does not exist.
     UnknownTopic,
-    /// The broker does not support an API, or a version of it, that the call needs.
+    /// The broker does not support an API, or a version of it, that the call needs; or this build has no codec for the records:
+    /// the error names the cargo feature. Nothing is wrong with the data.
     Unsupported,
 }
 
@@ -142,6 +147,24 @@ impl Error {
             _ => Kind::Broker,
         };
         Self::new(kind, context).edit(|inner| inner.code = Some(code))
+    }
+
+    /// A topic that a broker does not have, or that it does not let this client use.
+    pub(crate) fn no_topic(code: Code, topic: &TopicName) -> Self {
+        let is_unknown = matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopicId);
+        let text = if is_unknown { "the topic does not exist" } else { "the topic cannot be used" };
+        Self::broker(code, text).in_topic(topic)
+    }
+
+    /// A partition that its topic, which has `count`, does not have.
+    pub(crate) fn no_partition(topic: &TopicName, partition: i32, count: usize) -> Self {
+        let text = match count.checked_sub(1) {
+            _ if partition < 0 => format!("there is no partition {partition}: partitions are numbered from 0"),
+            None => format!("there is no partition {partition}: the topic has none"),
+            Some(0) => format!("there is no partition {partition}: the topic has 1, number 0"),
+            Some(last) => format!("there is no partition {partition}: the topic has {count}, 0 to {last}"),
+        };
+        Self::new(Kind::UnknownTopic, text).in_partition(topic, partition)
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -289,6 +312,14 @@ impl Error {
 
     /// The error and its causes in one line, for a log event.
     pub(crate) fn chain(&self) -> impl fmt::Display + '_ {
+        struct Chain<'a>(&'a Error);
+
+        impl fmt::Display for Chain<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:#}", self.0)
+            }
+        }
+
         Chain(self)
     }
 
@@ -299,6 +330,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
+    /// Prints the error, and by `{:#}` its causes as well, each after a colon.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { code, message, place, written, .. } = &*self.0;
         f.write_str(message)?;
@@ -321,10 +353,21 @@ impl fmt::Display for Error {
             write!(f, ": {code}")?;
         }
         match written {
-            Some(Written::No) => f.write_str(" (not written)"),
-            Some(Written::Maybe) => f.write_str(" (maybe written)"),
-            None => Ok(()),
+            Some(Written::No) => f.write_str(" (not written)")?,
+            Some(Written::Maybe) => f.write_str(" (maybe written)")?,
+            None => {}
         }
+        // The remedy for a missing topic is none for a missing partition.
+        let is_of_topic = *code != Some(Code::UnknownTopicOrPartition) || place.partition.is_none();
+        if let Some(remedy) = code.and_then(Code::remedy).filter(|_| is_of_topic) {
+            write!(f, "; {remedy}")?;
+        }
+        let mut cause = self.source().filter(|_| f.alternate());
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 
@@ -344,20 +387,6 @@ impl StdError for Error {
     }
 }
 
-struct Chain<'a>(&'a Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
-    }
-}
-
 impl From<Error> for io::Error {
     /// For a [`Connector`](crate::client::Connector), whose errors are of this type. The client takes the error out again.
     fn from(error: Error) -> Self {
@@ -374,7 +403,9 @@ mod tests {
         let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "refused");
         let error = Error::new(Kind::Connect, "could not connect").caused_by(refused);
         let error = Error::new(Kind::Timeout, "the deadline passed").caused_by(error);
-        assert_eq!(error.chain().to_string(), "the deadline passed: could not connect: refused");
+        assert_eq!(format!("{error}"), "the deadline passed");
+        assert_eq!(format!("{error:#}"), "the deadline passed: could not connect: refused");
+        assert_eq!(error.chain().to_string(), format!("{error:#}"));
     }
 
     #[test]
@@ -387,5 +418,15 @@ mod tests {
             .in_partition(&"t".into(), 3)
             .written(Written::No);
         assert_eq!(error.to_string(), "could not write, topic t[3]: NOT_LEADER_OR_FOLLOWER (not written)");
+    }
+
+    #[test]
+    fn code_with_a_known_remedy_says_what_to_do() {
+        let error = Error::broker(Code::MessageTooLarge, "the broker refused the record").written(Written::No);
+        let text = error.to_string();
+        let start = "the broker refused the record: MESSAGE_TOO_LARGE (not written); send smaller records, or raise";
+        assert!(text.starts_with(start) && text.contains("`max.message.bytes`"), "{text}");
+        let member = Error::broker(Code::UnknownMemberId, "could not commit").to_string();
+        assert!(member.contains("`group` / `group.id`"), "{member}");
     }
 }

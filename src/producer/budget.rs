@@ -95,6 +95,11 @@ impl Budget {
         Granted(self.waiting.drain(..).map(|waiting| waiting.sender).collect())
     }
 
+    /// The most bytes that may be in use.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// The bytes in use, those that were granted and not used yet included.
     pub(super) fn used(&self) -> usize {
         self.used

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Handle;
 use super::Producer;
+use super::Record;
 use super::core::Settings;
 use super::custom::CustomPartitioner;
 use super::driver::Driver;
@@ -13,12 +14,14 @@ use super::shared::Shared;
 use crate::client::AutoCreate;
 use crate::client::Cluster;
 use crate::codec;
+use crate::codec::CodecError;
 use crate::codec::Codecs;
 use crate::codec::Compression;
 use crate::config::Properties;
 use crate::error::Error;
 use crate::partitioner::Builtin;
 use crate::partitioner::PartitionerFactory;
+use crate::record::HEADER_LEN;
 use crate::types::LONGEST;
 use crate::types::bounded;
 
@@ -45,6 +48,9 @@ pub enum Guarantee {
     #[default]
     Idempotent,
 }
+
+/// A request with the smallest record: a batch's header, and the numbers of a record without key and value.
+const REQUEST_BYTES_LEAST: usize = HEADER_LEN + Record::BYTES_LEAST;
 
 #[derive(Debug)]
 enum Partitioning {
@@ -102,31 +108,33 @@ impl ProducerBuilder {
         }
     }
 
-    /// The promise about each record. The default is [`Guarantee::Idempotent`].
+    /// The promise about each record (`acks` and `enable.idempotence`). The default is [`Guarantee::Idempotent`].
     pub fn guarantee(mut self, guarantee: Guarantee) -> Self {
         self.guarantee = guarantee;
         self
     }
 
-    /// The codec of batches. The default is none.
+    /// The codec of batches (`compression.type`). The default is none. [`Self::build`] refuses a codec that is not compiled in and not
+    /// among [`Self::codecs`], by an error of kind [`Kind::Unsupported`](crate::error::Kind::Unsupported).
     pub fn compression(mut self, compression: Compression) -> Self {
         self.compression = compression;
         self
     }
 
-    /// The codec's level (KIP-390). The default is the codec's own.
+    /// The built-in codec's level (`compression.gzip.level`, `compression.lz4.level`, `compression.zstd.level`, KIP-390). The default is
+    /// the codec's own: gzip −1, lz4 9, zstd 3. [`level_range`](crate::codec::level_range) has the limits.
     pub fn compression_level(mut self, level: i32) -> Self {
         self.level = Some(level);
         self
     }
 
-    /// Replaces the built-in codecs.
+    /// Replaces the built-in codecs. The default is those that are compiled in.
     pub fn codecs(mut self, codecs: Codecs) -> Self {
         self.codecs = codecs;
         self
     }
 
-    /// The choice of partitions. The default is [`Builtin::Murmur2`].
+    /// The choice of partitions (`partitioner`). The default is [`Builtin::Murmur2`].
     ///
     /// A custom partitioner runs in the task that sends, one record of a topic at a time, without any other lock of the producer. It
     /// does not learn how many batches wait for each partition. It is called again for a record if the topic's number of partitions
@@ -140,41 +148,49 @@ impl ProducerBuilder {
         self
     }
 
-    /// Largest batch, in bytes as it is sent. The default is 256 KiB. The compression ratio of a topic is estimated from its earlier
-    /// batches; before compression a batch has at most a sixteenth of `buffer_bytes`, or this if that is more.
+    /// Largest batch, in bytes as it is sent (`batch.size`). The default is 256 KiB, the least is 1 byte, and more than
+    /// [`Self::request_bytes_max`] has no effect. A record that is larger than this is a batch of its own. The compression ratio of a
+    /// topic is estimated from its earlier batches; before compression a batch has at most a sixteenth of
+    /// [`Self::buffer_bytes`], or this if that is more.
     pub fn batch_bytes(mut self, bytes: usize) -> Self {
         self.batch_bytes = bytes;
         self
     }
 
-    /// Largest request, and so the largest record, in bytes. The default is 1 MiB.
+    /// Largest request, and so the largest record, in bytes (`max.request.size`). The default is 1 MiB; from 95 bytes to
+    /// [`Self::buffer_bytes`]. A topic limits records as well, by `max.message.bytes`.
     pub fn request_bytes_max(mut self, bytes: usize) -> Self {
         self.request_bytes_max = bytes;
         self
     }
 
-    /// The most bytes of records that are not decided yet. The default is 32 MiB. `enqueue` waits for capacity.
+    /// The most bytes of records that are not decided yet (`buffer.memory`). The default is 32 MiB, and
+    /// [`Self::request_bytes_max`] the least, so that every record fits. `enqueue` waits for capacity.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = bytes;
         self
     }
 
-    /// How long a record waits for others while its broker is busy. The default is 5 ms. A broker without a request in flight gets
+    /// How long a record waits for others while its broker is busy (`linger.ms`). The default is 5 ms; it must not be more than
+    /// [`Self::delivery_timeout`]. A broker without a request in flight gets
     /// a batch at once, and a batch that has waited takes more records until its broker can take another request.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// The time within which every record is decided, from the opening of its batch. The default is 120 s. There is always a limit: ten years
-    /// are the longest, for `Duration::MAX` and for librdkafka's `message.timeout.ms = 0` as well.
+    /// The time within which every record is decided, from the opening of its batch (`delivery.timeout.ms`). The default is 120 s. It must
+    /// be more than zero and no less than [`Self::linger`]. There is always a limit: ten years are the longest, for `Duration::MAX` and for
+    /// librdkafka's `message.timeout.ms = 0` as well.
+    ///
+    /// It bounds retries: their number has no limit of its own (`retries`).
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
         self.delivery_timeout = timeout;
         self
     }
 
     /// Whether a broker may create topics that records are sent to and that do not exist (`allow.auto.create.topics`). The default is
-    /// that it may not. Where it may, `auto.create.topics.enable` of the broker decides.
+    /// `false`. Where it may, `auto.create.topics.enable` of the broker decides.
     pub fn allow_auto_create_topics(mut self, allow: bool) -> Self {
         self.auto_create = AutoCreate::from(allow);
         self
@@ -191,15 +207,20 @@ impl ProducerBuilder {
             (Some("1"), None | Some(false)) => Guarantee::LeaderAck,
             (Some("0"), None | Some(false)) => Guarantee::FireAndForget,
             (Some(acks), Some(true)) => {
-                return Err(Error::config(format!("acks = {acks} cannot be idempotent: set acks to all")));
+                let text = format!(
+                    "`acks` = {acks} cannot be idempotent: set `acks` to all, or `enable.idempotence` to false"
+                );
+                return Err(Error::config(text));
             }
-            (Some(acks), _) => return Err(Error::config(format!("acks = {acks} is unknown: set acks to all, 1 or 0"))),
+            (Some(acks), _) => {
+                return Err(Error::config(format!("`acks` = {acks:?} is unknown: set `acks` to all, 1 or 0")));
+            }
         };
         if let Some(allow) = properties.get("allow.auto.create.topics") {
             self.auto_create = AutoCreate::from(allow == "true");
         }
         if let Some(name) = properties.get("compression.type") {
-            self.compression = name.parse().map_err(|error: codec::CodecError| Error::config(error.to_string()))?;
+            self.compression = name.parse().map_err(|error: CodecError| Error::from(error))?;
             self.level =
                 properties.number(&format!("compression.{name}.level")).and_then(|level| level.try_into().ok());
         }
@@ -224,25 +245,48 @@ impl ProducerBuilder {
         Ok(self)
     }
 
+    /// Refuses settings that contradict each other. Errors name each by its method and by its property.
+    fn check(&self) -> Result<(), Error> {
+        let Self { batch_bytes, buffer_bytes, delivery_timeout, linger, request_bytes_max, .. } = self;
+        let text = if buffer_bytes < request_bytes_max {
+            format!(
+                "`buffer_bytes` / `buffer.memory` is {buffer_bytes}, and `request_bytes_max` / `max.request.size` is \
+                 {request_bytes_max}: the largest record would never fit the buffer; raise the first, or lower the second"
+            )
+        } else if *request_bytes_max < REQUEST_BYTES_LEAST {
+            format!(
+                "`request_bytes_max` / `max.request.size` is {request_bytes_max}, and no record fits: \
+                 give at least {REQUEST_BYTES_LEAST} bytes"
+            )
+        } else if *batch_bytes == 0 {
+            "`batch_bytes` / `batch.size` is 0: give at least 1 byte, which sends each record in a batch of its own"
+                .to_owned()
+        } else if delivery_timeout.is_zero() {
+            "`delivery_timeout` / `delivery.timeout.ms` is zero, and no record can be acknowledged in time: raise it"
+                .to_owned()
+        } else if bounded(*linger) > bounded(*delivery_timeout) {
+            format!(
+                "`linger` / `linger.ms` is {linger:?}, and `delivery_timeout` / `delivery.timeout.ms` is {delivery_timeout:?}: \
+                 records would run out of time while they wait for others; lower the first, or raise the second"
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::config(text))
+    }
+
     /// Starts the producer. Its task runs on the runtime of the client, and this may be called on any thread.
     pub fn build(self) -> Result<Producer, Error> {
-        if self.buffer_bytes < self.request_bytes_max {
-            return Err(Error::config(
-                "buffer.memory is less than max.request.size: the largest record would never fit the buffer",
-            ));
-        }
-        if self.batch_bytes == 0 || self.delivery_timeout.is_zero() {
-            return Err(Error::config("batch.size and delivery.timeout.ms must be more than zero"));
-        }
+        self.check()?;
         let codec = match self.compression {
             Compression::None => None,
             compression => {
                 let codec = if self.level.is_some() {
                     codec::builtin(compression, self.level)
                 } else {
-                    self.codecs.get(compression).cloned().ok_or(codec::CodecError::Missing(compression))
+                    self.codecs.get(compression).cloned().ok_or(CodecError::Missing(compression))
                 };
-                Some(codec.map_err(|error| Error::config(error.to_string()))?)
+                Some(codec?)
             }
         };
         let settings = Settings {

@@ -206,7 +206,10 @@ impl Producer {
         let flushed = self.shared().cluster().runtime().timeout_at(deadline, self.flush()).await;
         self.shared().stop();
         self.shared().ended().await;
-        flushed.map_err(|_| Error::new(Kind::Timeout, "the producer was closed with records not acknowledged"))
+        flushed.map_err(|_| {
+            let text = format!("the producer was closed after {patience:?} with records that were not acknowledged");
+            Error::new(Kind::Timeout, text + ": each delivery says whether its record may be in the log")
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A record to be sent, borrowed from the caller.
 
 use crate::record::Header;
+use crate::types::Timestamp;
 
 /// A record for a topic. It borrows; the bytes are copied once, into the batch.
 ///
@@ -49,9 +50,19 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// Its timestamp in milliseconds since 1970; the default is now.
-    pub fn timestamp(mut self, timestamp: i64) -> Self {
-        self.timestamp = Some(timestamp);
+    /// Its timestamp, as a `SystemTime` or in milliseconds since 1970. The default is the time at which the record is accepted. One before
+    /// 1970 is refused when the record is sent. A topic with `message.timestamp.type=LogAppendTime` keeps the broker's time instead.
+    ///
+    /// ```
+    /// use std::time::SystemTime;
+    ///
+    /// use ottla::Record;
+    ///
+    /// let now = Record::to("events").value("clicked").timestamp(SystemTime::now());
+    /// let then = Record::to("events").value("clicked").timestamp(1_700_000_000_000);
+    /// ```
+    pub fn timestamp(mut self, timestamp: impl Into<Timestamp>) -> Self {
+        self.timestamp = Some(timestamp.into().0);
         self
     }
 
@@ -83,6 +94,9 @@ impl<'a> Record<'a> {
     pub(super) fn bytes_max(&self) -> usize {
         let field = |bytes: Option<&[u8]>| bytes.map_or(1, |bytes| bytes.len() + 5);
         let headers: usize = self.headers.iter().map(|header| field(Some(header.key)) + field(header.value)).sum();
-        32 + field(self.key) + field(self.value) + headers
+        Self::BYTES_LEAST - 2 + field(self.key) + field(self.value) + headers
     }
+
+    /// As [`Self::bytes_max`], of a record without key, value and headers.
+    pub(super) const BYTES_LEAST: usize = 34;
 }

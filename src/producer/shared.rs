@@ -120,7 +120,7 @@ impl Reservation<'_> {
         let receiver = &mut self.receiver;
         match self.shared.cluster.runtime().timeout_at(deadline, receiver).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(Kind::Timeout, "the producer's buffer had no capacity by the deadline")),
+            Err(_) => Err(self.shared.still_full()),
         }
     }
 }
@@ -274,15 +274,28 @@ impl Shared {
         outcome
     }
 
-    /// The most bytes that a record takes, or an error if that is too much for a request.
+    /// The most bytes that a record takes, or an error if no broker can take it.
     fn bytes(&self, record: &Record<'_>) -> Result<usize, Error> {
         let bytes = record.bytes_max();
-        if bytes + HEADER_LEN <= self.request_bytes_max {
+        let is_before_1970 = record.explicit_timestamp().is_some_and(i64::is_negative);
+        if bytes + HEADER_LEN <= self.request_bytes_max && !is_before_1970 {
             return Ok(bytes);
         }
+        Err(self.misfit(record, bytes))
+    }
+
+    #[cold]
+    fn misfit(&self, record: &Record<'_>, bytes: usize) -> Error {
+        if let Some(timestamp @ ..0) = record.explicit_timestamp() {
+            let text = format!("the timestamp of a record is {timestamp}: give a time after 1970, in milliseconds");
+            return refused(Kind::Config, text, record);
+        }
         let most = self.request_bytes_max;
-        let text = format!("a record of {bytes} bytes does not fit a request of {most}; raise max.request.size");
-        Err(refused(Kind::RecordTooLarge, text, record))
+        let text = format!(
+            "a record of {bytes} bytes does not fit `request_bytes_max` / `max.request.size`, which is {most}: \
+             send a smaller record, or raise it"
+        );
+        refused(Kind::RecordTooLarge, text, record)
     }
 
     /// The partition of a record, by the record itself or by the custom partitioner.
@@ -300,6 +313,23 @@ impl Shared {
                     None => Routing::Unknown,
                 }
             }
+        }
+    }
+
+    /// The error of a record that waited for capacity in vain, caused by what keeps the records in the buffer.
+    #[cold]
+    fn still_full(&self) -> Error {
+        let mut state = self.lock();
+        let text = format!(
+            "the producer's buffer had no capacity within {:?}: {} of {} bytes (`buffer_bytes` / `buffer.memory`) are not acknowledged",
+            self.delivery_timeout,
+            state.budget.used(),
+            state.budget.limit(),
+        );
+        let error = Error::new(Kind::Timeout, text);
+        match state.core.failure() {
+            Some(cause) => error.caused_by(cause),
+            None => error,
         }
     }
 

@@ -308,7 +308,7 @@ async fn acknowledgement_properties_choose_the_guarantee() {
     }
     for refused in ["acks=1 enable.idempotence=true", "acks=0 enable.idempotence=true"] {
         let error = configured(&client, refused).unwrap_err();
-        assert!(error.to_string().contains("set acks to all"), "{error}");
+        assert!(error.to_string().contains("set `acks` to all"), "{error}");
     }
 }
 

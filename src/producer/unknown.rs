@@ -55,10 +55,7 @@ impl Missing {
             return Err(Error::config(format!("{:?} is not a valid topic name: {problem}", shown(topic))));
         }
         match self {
-            Self::Partition(partition @ ..0) => {
-                let text = format!("there is no partition {partition}: partitions are numbered from 0");
-                Err(Error::new(Kind::UnknownTopic, text).in_partition(&topic.into(), partition))
-            }
+            Self::Partition(partition @ ..0) => Err(Error::no_partition(&topic.into(), partition, 0)),
             Self::Partition(_) | Self::Topic => Ok(()),
         }
     }
@@ -69,7 +66,7 @@ impl Missing {
         let Some(known) = snapshot.topic(topic) else { return Verdict::Unclear };
         if let Some(code) = known.error {
             let is_final = !code.is_retriable() || (code == Code::UnknownTopicOrPartition && is_over);
-            return if is_fresh && is_final { Verdict::Absent(no_topic(topic, code)) } else { Verdict::Unclear };
+            return if is_fresh && is_final { Verdict::Absent(Error::no_topic(code, topic)) } else { Verdict::Unclear };
         }
         match self {
             Self::Topic if known.partitions.is_empty() => Verdict::Unclear,
@@ -80,21 +77,12 @@ impl Missing {
                     return Verdict::Known;
                 }
                 if is_fresh && is_over {
-                    return Verdict::Absent(no_partition(topic, partition, count));
+                    return Verdict::Absent(Error::no_partition(topic, partition, count));
                 }
                 Verdict::Unclear
             }
         }
     }
-}
-
-fn no_topic(topic: &TopicName, code: Code) -> Error {
-    Error::broker(code, "there is no such topic, or it cannot be used: check its name, or create it").in_topic(topic)
-}
-
-fn no_partition(topic: &TopicName, partition: i32, count: usize) -> Error {
-    let text = format!("there is no partition {partition}: the topic has {count}, numbered from 0");
-    Error::new(Kind::UnknownTopic, text).in_partition(topic, partition)
 }
 
 /// A name for an error, cut if it is too long.
@@ -143,8 +131,7 @@ impl Shared {
     ) -> Result<Arc<Snapshot>, Error> {
         match missing {
             Missing::Partition(partition) => {
-                let known = self.cluster().known_partition(topic, partition, self.auto_create(), deadline).await;
-                known.map_err(|error| error.in_partition(topic, partition))
+                self.cluster().known_partition(topic, partition, self.auto_create(), deadline).await
             }
             Missing::Topic => {
                 let topics = std::slice::from_ref(topic);

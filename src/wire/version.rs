@@ -6,28 +6,33 @@ use super::table::Api;
 /// The versions of each API for one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Versions {
-    agreed: [Option<(i16, i16)>; Api::ALL.len()],
+    /// The broker's ranges. Invalid ones are `None`.
+    theirs: [Option<(i16, i16)>; Api::ALL.len()],
 }
 
 impl Versions {
-    /// Intersects the broker's ranges with ours. Invalid ranges are ignored.
+    /// Takes the broker's ranges. Invalid ranges are ignored.
     pub fn agree(response: &ApiVersionsResponse) -> Self {
-        let mut agreed = [None; Api::ALL.len()];
-        for (slot, api) in agreed.iter_mut().zip(Api::ALL) {
-            let theirs = response.apis.iter().find(|(key, _, _)| *key == api.key());
-            let (low, high) = api.versions();
-            *slot =
-                theirs.map(|(_, first, last)| (low.max(*first), high.min(*last))).filter(|(first, last)| first <= last);
+        Self {
+            theirs: Api::ALL.map(|api| {
+                let found = response.apis.iter().find(|(key, _, _)| *key == api.key());
+                found.map(|(_, first, last)| (*first, *last)).filter(|(first, last)| first <= last)
+            }),
         }
-        Self { agreed }
+    }
+
+    /// The range that the broker supports of `api`, whether or not this client does; `None` if it does not serve it.
+    pub fn theirs(&self, api: Api) -> Option<(i16, i16)> {
+        let slot = Api::ALL.iter().position(|known| *known == api)?;
+        self.theirs[slot]
     }
 
     /// The highest version of `api` that both support, no higher than `cap`; `None` where there is none.
     pub fn pick(&self, api: Api, cap: i16) -> Option<i16> {
-        let slot = Api::ALL.iter().position(|known| *known == api)?;
-        let (first, last) = self.agreed[slot]?;
-        let picked = last.min(cap);
-        (picked >= first).then_some(picked)
+        let (first, last) = self.theirs(api)?;
+        let (low, high) = api.versions();
+        let picked = last.min(high).min(cap);
+        (picked >= first.max(low)).then_some(picked)
     }
 }
 

@@ -249,7 +249,7 @@ fn missing_topics_and_partitions_are_named() {
     let mock = Mock::serve(&["--topic", "t:3"]);
     let consume: &[&str] = &["consume", "-t", "nosuch", "-e"];
     for (command, remedy) in
-        [(consume, "create it or check its name"), (&["topics", "describe", "nosuch"], "ottla topics list")]
+        [(consume, "check its name, or create it"), (&["topics", "describe", "nosuch"], "ottla topics list")]
     {
         let done = mock.run(command, "");
         done.failed(1, &["nosuch", "UNKNOWN_TOPIC_OR_PARTITION", remedy]);
@@ -345,7 +345,7 @@ fn every_unacknowledged_record_is_reported() {
         let done = mock.run(&[raised, &["produce", "-t", "t", "-p", "0", "--report"]].concat(), &input);
         assert_eq!(done.status, Some(1), "{done:?}");
         assert!(done.err.contains("line 2: ") && done.err.contains("1 of 3 records were not acknowledged"), "{done:?}");
-        let remedy = if raised.is_empty() { "raise max.request.size" } else { "raise max.message.bytes of the topic" };
+        let remedy = if raised.is_empty() { "max.request.size" } else { "raise `max.message.bytes` of the topic" };
         assert!(done.err.contains(remedy), "{done:?}");
         let report: Vec<Value> = done.out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
         let by_line = |number: u64| report.iter().find(|line| line["line"] == number).expect("each line is reported");

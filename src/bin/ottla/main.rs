@@ -25,7 +25,6 @@ mod terminal;
 mod topics;
 mod usage;
 
-use std::error::Error as _;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -58,13 +57,7 @@ impl From<ottla::Error> for Failure {
 
 /// The error with all its causes, and the remedy.
 fn describe(error: &ottla::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
+    let mut text = format!("{error:#}");
     if !text.contains("check its name") {
         text.push_str(remedy(error));
     }
@@ -83,7 +76,6 @@ fn remedy(error: &ottla::Error) -> &'static str {
         ottla::error::Kind::UnknownTopic if error.partition().is_none() => {
             "; check its name, or create it with `ottla topics create`"
         }
-        ottla::error::Kind::RecordTooLarge if error.code().is_some() => "; raise max.message.bytes of the topic",
         _ => "",
     }
 }

@@ -1,6 +1,7 @@
 //! Every default, beside Java's and librdkafka's, with a reason where they differ.
 
-/// The default of one setting: here, in Java's clients (4.x) and in librdkafka (2.x).
+/// The default of one setting: here, in Java's clients (4.x) and in librdkafka (2.x). `NONE` is a setting that a client does not
+/// have, or that has no default.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::config) struct Default {
     pub(in crate::config) name: &'static str,
@@ -11,18 +12,28 @@ pub(in crate::config) struct Default {
     pub(in crate::config) why: &'static str,
 }
 
-/// A default that differs from Java's, or from librdkafka's, or from both. `NONE` is a setting that a client does not have.
+/// A default that differs from Java's, or from librdkafka's, or from both.
 const fn differs(name: &'static str, [here, java, librdkafka]: [&'static str; 3], why: &'static str) -> Default {
     Default { name, here, java, librdkafka, why }
 }
 
-/// A default that is the same wherever the setting exists.
+/// A default that is the same in all three.
 const fn same(name: &'static str, here: &'static str) -> Default {
     Default { name, here, java: here, librdkafka: here, why: "" }
 }
 
+/// A setting of Java's, with Java's default.
+const fn as_java(name: &'static str, here: &'static str) -> Default {
+    Default { name, here, java: here, librdkafka: NONE, why: "" }
+}
+
+/// A setting of librdkafka's, with librdkafka's default.
+const fn as_librdkafka(name: &'static str, here: &'static str) -> Default {
+    Default { name, here, java: NONE, librdkafka: here, why: "" }
+}
+
 /// No default, or no such setting.
-pub(super) const NONE: &str = "—";
+pub(in crate::config) const NONE: &str = "—";
 
 #[rustfmt::skip]
 pub(in crate::config) const DEFAULTS: &[Default] = &[
@@ -31,14 +42,14 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     differs("auto.offset.reset", ["earliest", "latest", "latest"], "No record is skipped silently: without a valid offset, reading starts at the oldest."),
     differs("batch.size", ["262144", "16384", "1000000"], "Larger batches compress better and need fewer requests. A batch takes memory as it fills, so a large limit costs nothing."),
     same("bootstrap.servers", NONE),
-    same("broker.address.family", "any"),
+    as_librdkafka("broker.address.family", "any"),
     differs("buffer.memory", ["33554432", "33554432", "1073741824"], "As Java. librdkafka also stops at 100,000 records (`queue.buffering.max.messages`); here only bytes count."),
     differs("check.crcs", ["true", "true", "false"], "Corrupt records are never returned. It cannot be turned off."),
     same("client.dns.lookup", "use_all_dns_ips"),
     differs("client.id", ["ottla", "producer-1, consumer-GROUP-1 …", "rdkafka"], "It appears in the brokers' logs and quotas: set it to your program's name."),
     same("client.rack", NONE),
-    same("compression.gzip.level", "-1"),
-    same("compression.level", "-1"),
+    as_java("compression.gzip.level", "-1"),
+    as_librdkafka("compression.level", "-1"),
     differs("compression.lz4.level", ["9", "9", "-1"], "As Java; this LZ4 encoder has one level, so every value gives the same."),
     same("compression.type", "none"),
     differs("compression.zstd.level", ["3", "3", "-1"], "As Java, and the meaning of -1 in librdkafka."),
@@ -47,8 +58,8 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     differs("delivery.timeout.ms", ["120000", "120000", "300000"], "As Java."),
     differs("enable.auto.commit", ["false", "true", "true"], "An offset is committed when your program says that it has processed the records, not by the clock."),
     differs("enable.idempotence", ["true", "true", "false"], "A retry never writes a record twice, and order is kept."),
-    same("enable.partition.eof", "false"),
-    same("enable.ssl.certificate.verification", "true"),
+    as_librdkafka("enable.partition.eof", "false"),
+    as_librdkafka("enable.ssl.certificate.verification", "true"),
     differs("fetch.max.bytes", ["8388608", "52428800", "52428800"], "8 MiB for each response fill a connection, and keep the memory of a consumer with many brokers small."),
     same("fetch.max.wait.ms", "500"),
     same("fetch.min.bytes", "1"),
@@ -62,8 +73,8 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     differs("metadata.max.idle.ms", ["300000", "300000", NONE], "As Java's producer. librdkafka refreshes every topic that it has a handle of."),
     same("metadata.recovery.strategy", "rebootstrap"),
     differs("partitioner", ["murmur2", "murmur2 (no name)", "consistent_random"], "As Java, so that equal keys go to equal partitions whichever client writes. For librdkafka's placement set `consistent_random`."),
-    same("partitioner.ignore.keys", "false"),
-    same("partitioner.rack.aware", "false"),
+    as_java("partitioner.ignore.keys", "false"),
+    as_java("partitioner.rack.aware", "false"),
     differs("queue.buffering.max.kbytes", ["32768", NONE, "1048576"], "librdkafka's name for `buffer.memory`."),
     differs("queued.max.messages.kbytes", ["32768", NONE, "65536"], "Bytes fetched ahead, over all partitions; 32 MiB are four full responses."),
     differs("receive.message.max.bytes", ["104857600", NONE, "100000000"], "A response beyond it ends the connection before it takes memory. Java has no limit."),
@@ -77,6 +88,51 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     differs("socket.connection.setup.timeout.max.ms", ["30000", "30000", NONE], "As Java."),
     differs("socket.connection.setup.timeout.ms", ["10000", "10000", "30000"], "As Java. It doubles with each failure, up to the maximum."),
     differs("socket.keepalive.enable", ["false", "true (no name)", "false"], "Unused connections are closed, and requests have deadlines, so a dead peer is noticed without it."),
-    same("socket.nagle.disable", "true"),
+    as_librdkafka("socket.nagle.disable", "true"),
     differs("topic.metadata.propagation.max.ms", ["3000", NONE, "30000"], "A mistyped name fails sooner. Java's producer waits `max.block.ms` (60000)."),
+];
+
+/// The method of a builder that sets a property: the builder is that of a client, a producer or a consumer.
+#[cfg(test)]
+#[rustfmt::skip]
+pub(in crate::config) const METHODS: &[(&str, &str, &str)] = &[
+    ("acks", "producer", "guarantee"),
+    ("allow.auto.create.topics", "producer", "allow_auto_create_topics"),
+    ("allow.auto.create.topics", "consumer", "allow_auto_create_topics"),
+    ("auto.offset.reset", "consumer", "reset"),
+    ("batch.size", "producer", "batch_bytes"),
+    ("buffer.memory", "producer", "buffer_bytes"),
+    ("client.id", "client", "client_id"),
+    ("client.rack", "consumer", "rack"),
+    ("compression.gzip.level", "producer", "compression_level"),
+    ("compression.lz4.level", "producer", "compression_level"),
+    ("compression.type", "producer", "compression"),
+    ("compression.zstd.level", "producer", "compression_level"),
+    ("connections.max.idle.ms", "client", "idle_max"),
+    ("default.api.timeout.ms", "client", "api_timeout"),
+    ("default.api.timeout.ms", "consumer", "timeout"),
+    ("delivery.timeout.ms", "producer", "delivery_timeout"),
+    ("enable.idempotence", "producer", "guarantee"),
+    ("fetch.max.bytes", "consumer", "fetch_bytes_max"),
+    ("fetch.max.wait.ms", "consumer", "fetch_wait_max"),
+    ("fetch.min.bytes", "consumer", "fetch_bytes_min"),
+    ("group.id", "consumer", "group"),
+    ("isolation.level", "consumer", "isolation"),
+    ("linger.ms", "producer", "linger"),
+    ("max.partition.fetch.bytes", "consumer", "partition_fetch_bytes_max"),
+    ("max.request.size", "producer", "request_bytes_max"),
+    ("metadata.max.age.ms", "client", "metadata_age_max"),
+    ("metadata.max.idle.ms", "client", "metadata_idle_max"),
+    ("metadata.recovery.strategy", "client", "rebootstrap"),
+    ("partitioner", "producer", "partitioner"),
+    ("queued.max.messages.kbytes", "consumer", "prefetch_bytes"),
+    ("receive.message.max.bytes", "client", "response_bytes_max"),
+    ("reconnect.backoff.max.ms", "client", "reconnect_backoff"),
+    ("reconnect.backoff.ms", "client", "reconnect_backoff"),
+    ("request.timeout.ms", "client", "request_timeout"),
+    ("retries", "producer", "delivery_timeout"),
+    ("retry.backoff.max.ms", "client", "retry_backoff"),
+    ("retry.backoff.ms", "client", "retry_backoff"),
+    ("socket.connection.setup.timeout.max.ms", "client", "setup_timeout"),
+    ("socket.connection.setup.timeout.ms", "client", "setup_timeout"),
 ];

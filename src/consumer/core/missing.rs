@@ -46,12 +46,7 @@ impl ConsumerCore {
             let patience = if may_appear { self.config.topic_patience } else { Duration::ZERO };
             if retry.failed(now, &mut self.rng, patience) {
                 retry.wait(now + self.config.topic_patience);
-                let message = if is_unknown {
-                    "the topic does not exist: create it or check its name"
-                } else {
-                    "the topic cannot be read"
-                };
-                reports.push(Error::broker(code, message).in_topic(topic));
+                reports.push(Error::no_topic(code, topic));
             }
         }
         for error in reports {
@@ -76,14 +71,11 @@ impl ConsumerCore {
         let patience = if exists { self.config.patience } else { self.config.topic_patience };
         let lasts = partition.retry.failed(now, &mut self.rng, patience);
         if lasts && exists {
-            let message = "the partition has no leader: start a broker that has an in-sync replica of it";
-            let error = partition.place(Error::broker(Code::LeaderNotAvailable, message));
+            let error = partition.place(Error::broker(Code::LeaderNotAvailable, "the partition has no leader"));
             partition.report(error);
         } else if lasts {
-            let message = format!(
-                "the partition does not exist, the topic has {count}: add partitions to it or assign those it has"
-            );
-            let error = partition.place(Error::broker(Code::UnknownTopicOrPartition, message));
+            let TopicPartition { topic, partition: index } = partition.key();
+            let error = Error::no_partition(topic, *index, count);
             partition.vanished(error, generation);
         }
         self.want_metadata(slot);

@@ -7,6 +7,7 @@ use super::Key;
 use super::Outcome;
 use super::ProducerCore;
 use super::batch::Batch;
+use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
@@ -135,7 +136,10 @@ impl<T: Clone> ProducerCore<T> {
             self.close_open(key);
             let Some(partition) = self.partitions.get_mut(key) else { continue };
             partition.timer = None;
-            for batch in partition.drain() {
+            let batches = partition.drain();
+            let cause = self.failure_of(key).filter(|_| error.kind() == Kind::Closed);
+            let error = cause.map_or_else(|| error.clone(), |cause| error.clone().caused_by(cause));
+            for batch in batches {
                 let outcome = Outcome::Failed(error.clone().written(batch.fate.written()));
                 self.complete(batch, outcome);
             }
@@ -148,14 +152,40 @@ impl<T: Clone> ProducerCore<T> {
         self.requests.clear();
     }
 
-    /// The error of a record that was not decided in time, with the broker that leads its partition.
-    pub(super) fn timed_out(&self, key: Key) -> Error {
+    /// The error of a record that was not decided in time, with the broker that leads its partition. Its cause is the reason why the
+    /// record is still here: the last failure of the partition, of the request for an identity, or that there is no leader.
+    pub(super) fn timed_out(&mut self, key: Key) -> Error {
+        let text = format!(
+            "the record was not acknowledged within {:?} (`delivery_timeout` / `delivery.timeout.ms`)",
+            self.settings.delivery_timeout
+        );
+        let error = Error::new(Kind::Timeout, text);
+        let leader = self.topics[key.topic as usize].leader(key.partition).and_then(|partition| partition.leader);
         let topic = &self.topics[key.topic as usize].name;
-        let error = Error::new(Kind::Timeout, "the record was not acknowledged by its delivery deadline")
-            .in_partition(topic, key.partition);
-        match self.snapshot.partition(topic, key.partition).and_then(|partition| partition.leader) {
+        let error = error.in_partition(topic, key.partition);
+        let error = match leader {
             Some(leader) => error.in_api("Produce").at_broker(leader.to_string()),
             None => error,
+        };
+        match self.failure_of(key) {
+            Some(cause) => error.caused_by(cause),
+            None => error,
         }
+    }
+
+    /// Why the records of a partition have to wait, if that is known.
+    fn failure_of(&mut self, key: Key) -> Option<Error> {
+        let leader = self.topics[key.topic as usize].leader(key.partition).and_then(|partition| partition.leader);
+        let failure = self.partitions.get_mut(key).and_then(|partition| partition.failure.clone());
+        let failure = failure.or_else(|| self.identity.failure().cloned());
+        // The verdict is that of the records, and not of one attempt.
+        let failure = failure.map(Error::of_read_only_request);
+        let no_leader = || Error::broker(Code::LeaderNotAvailable, "the partition has no leader");
+        failure.or_else(|| leader.is_none().then(no_leader))
+    }
+
+    /// The first failure of any partition: the cause of a buffer that stays full.
+    pub fn failure(&mut self) -> Option<Error> {
+        self.partitions.busy().into_iter().find_map(|key| self.failure_of(key))
     }
 }

@@ -12,14 +12,16 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::error::Error;
 use crate::types::ProducerIdentity;
 use crate::types::Sequence;
 
 #[derive(Debug)]
 pub(super) struct Identity {
     state: State,
-    /// Requests in a row that failed.
+    /// Requests in a row that failed, and why the last of them did.
     failures: u32,
+    failure: Option<Error>,
     /// The first sequence under a new producer id.
     first_sequence: Sequence,
 }
@@ -45,7 +47,7 @@ pub(super) enum Current {
 
 impl Identity {
     pub(super) fn new() -> Self {
-        Self { state: State::Missing, failures: 0, first_sequence: Sequence::ZERO }
+        Self { state: State::Missing, failures: 0, failure: None, first_sequence: Sequence::ZERO }
     }
 
     /// Lets new producer ids begin with another sequence than zero.
@@ -84,11 +86,18 @@ impl Identity {
     pub(super) fn acquired(&mut self, identity: ProducerIdentity) {
         self.state = State::Known(identity);
         self.failures = 0;
+        self.failure = None;
+    }
+
+    /// Why there is no identity, if a request failed.
+    pub(super) fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
     }
 
     /// The request failed, and may be repeated after `back_off`, by the number of failures in a row.
-    pub(super) fn failed(&mut self, now: Instant, back_off: impl FnOnce(u32) -> Duration) {
+    pub(super) fn failed(&mut self, now: Instant, error: Error, back_off: impl FnOnce(u32) -> Duration) {
         self.failures += 1;
+        self.failure = Some(error);
         self.state = State::Failed(now + back_off(self.failures));
     }
 
@@ -122,7 +131,7 @@ mod tests {
         assert_eq!((identity.current(), identity.current()), (Current::Request, Current::Wait));
         let pause = Duration::from_millis(100);
         for failures in 1..3 {
-            identity.failed(now, |failed| {
+            identity.failed(now, Error::protocol("garbled"), |failed| {
                 assert_eq!(failed, failures);
                 pause
             });

@@ -94,8 +94,6 @@ pub struct ProducerCore<T> {
     fatal: Option<Error>,
     /// The identity is requested although no batch needs it yet.
     warming: bool,
-    /// Why the last request for an identity failed, until one succeeds.
-    identity_problem: Option<Error>,
 }
 
 impl<T> std::fmt::Debug for ProducerCore<T> {
@@ -130,7 +128,6 @@ impl<T: Clone> ProducerCore<T> {
             looks_again: None,
             fatal: None,
             warming: false,
-            identity_problem: None,
         }
     }
 

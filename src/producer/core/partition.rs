@@ -7,6 +7,7 @@ use super::BatchId;
 use super::batch::Batch;
 use super::batch::Fate;
 use super::settings::Mode;
+use crate::error::Error;
 use crate::metadata;
 use crate::record::BatchBuilder;
 use crate::record::ClosedBatch;
@@ -104,6 +105,8 @@ pub(super) struct Partition<T> {
     pub(super) recovering: bool,
     /// Failed attempts in a row, for the back-off.
     pub(super) failures: u32,
+    /// Why the last attempt failed, if none has succeeded since: the cause of records that run out of time.
+    pub(super) failure: Option<Error>,
     pub(super) retry_at: Option<Instant>,
     /// The leader that the last attempt went to, with its epoch, and the topic's incarnation: another one is tried at once.
     pub(super) tried: Option<(u32, metadata::Partition)>,
@@ -131,6 +134,7 @@ impl<T> Partition<T> {
             hole: false,
             recovering: false,
             failures: 0,
+            failure: None,
             retry_at: None,
             tried: None,
             timer: None,
@@ -257,6 +261,7 @@ impl<T> Partition<T> {
     pub(super) fn succeeded(&mut self, id: BatchId) {
         self.acknowledged = self.acknowledged.max(id);
         self.failures = 0;
+        self.failure = None;
         self.retry_at = None;
         if self.in_flight.is_empty() {
             self.recovering &= self.ready.front().is_some_and(|head| head.attempts > 0);

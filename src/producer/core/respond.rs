@@ -1,6 +1,5 @@
 //! Responses: how each batch of a request ends or continues.
 
-use std::fmt;
 use std::time::Instant;
 
 use super::Action;
@@ -36,18 +35,23 @@ enum Attempt<'a> {
 }
 
 /// The cause of a retry.
-enum Cause<'a> {
+enum Cause {
     /// The broker cannot be reached, or does not lead the partition yet. Other partitions share this cause.
-    Broker(&'a dyn fmt::Display),
+    Broker(Error),
     /// Something is wrong with this partition.
-    Partition(&'a dyn fmt::Display),
+    Partition(Error),
 }
 
-impl Cause<'_> {
-    fn log(&self, topic: &str, partition: i32, attempt: u32) {
+impl Cause {
+    fn error(&self) -> &Error {
         let (Self::Broker(error) | Self::Partition(error)) = self;
-        tracing::debug!(target: "ottla::producer", topic, partition, attempt, error = %error, "batch retried");
+        error
     }
+}
+
+/// The error of a batch that is sent again after this code.
+fn refusal(code: Code) -> Error {
+    Error::broker(code, "the broker refused the batch")
 }
 
 /// Whether a request that was lost may be repeated. A response that makes no sense ends its connection like any other loss.
@@ -118,14 +122,15 @@ impl<T: Clone> ProducerCore<T> {
             Attempt::Omitted if self.mode == Mode::Unanswered => self.acknowledged(key, batch, None, None),
             Attempt::Omitted => {
                 self.refresh(key.topic);
-                self.retry(now, key, batch, true, Cause::Broker(&"the response lacks the partition"));
+                let error = Error::protocol("the response lacks the partition");
+                self.retry(now, key, batch, true, Cause::Broker(error));
             }
             Attempt::Lost(error) => {
                 let unclear = error.is_written() != Some(Written::No);
                 // Without acknowledgements a batch is sent once: again only if it surely was not sent.
                 if may_repeat(error) && !(unclear && self.mode == Mode::Unanswered) {
                     self.refresh(key.topic);
-                    self.retry(now, key, batch, unclear, Cause::Broker(&error.chain()));
+                    self.retry(now, key, batch, unclear, Cause::Broker((*error).clone()));
                 } else {
                     self.fail(key, batch, unclear, (*error).clone());
                 }
@@ -159,12 +164,14 @@ impl<T: Clone> ProducerCore<T> {
     ) {
         match code.produce_recovery(self.mode.promise()) {
             ProduceRecovery::Duplicate => self.acknowledged(key, batch, None, None),
-            ProduceRecovery::Retry { doubtful } => self.retry(now, key, batch, doubtful, Cause::Partition(&code)),
+            ProduceRecovery::Retry { doubtful } => {
+                self.retry(now, key, batch, doubtful, Cause::Partition(refusal(code)));
+            }
             ProduceRecovery::RefreshMetadata { doubtful } => {
                 if !self.hint(key, code, answer, nodes) {
                     self.refresh(key.topic);
                 }
-                self.retry(now, key, batch, doubtful, Cause::Broker(&code));
+                self.retry(now, key, batch, doubtful, Cause::Broker(refusal(code)));
             }
             // The parts of a batch that may be in the log would be in it twice.
             ProduceRecovery::Split if batch.count > 1 && !batch.abandoned && batch.fate != DOUBTFUL => {
@@ -217,13 +224,14 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     /// Sends the same bytes again, after a pause unless the leader changes.
-    fn retry(&mut self, now: Instant, key: Key, mut batch: Batch<T>, unclear: bool, cause: Cause<'_>) {
+    fn retry(&mut self, now: Instant, key: Key, mut batch: Batch<T>, unclear: bool, cause: Cause) {
         let topic = &self.topics[key.topic as usize];
         if !topic.has(key.partition) {
             let error = self.removed(key);
             return self.fail(key, batch, unclear, error);
         }
-        cause.log(&topic.name, key.partition, batch.attempts);
+        let (topic, partition, attempt) = (&*topic.name, key.partition, batch.attempts);
+        tracing::debug!(target: "ottla::producer", topic, partition, attempt, error = %cause.error().chain(), "batch retried");
         batch.fate = batch.fate.failed(unclear);
         let Some(partition) = self.partitions.get_mut(key) else { return };
         // A batch that comes back behind another is no failure of its own, and waits for that one anyway.
@@ -233,6 +241,7 @@ impl<T: Clone> ProducerCore<T> {
             partition.retry_at = Some(until);
         }
         let Some(partition) = self.partitions.get_mut(key) else { return };
+        partition.failure = Some(cause.error().clone());
         if batch.abandoned {
             // Its records were reported before: only its sequences are left, and they are lost.
             partition.hole |= batch.stamp.is_some();
@@ -244,7 +253,7 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     /// The time at which a partition that failed is tried again.
-    fn tried_again_at(&mut self, now: Instant, key: Key, cause: &Cause<'_>) -> Instant {
+    fn tried_again_at(&mut self, now: Instant, key: Key, cause: &Cause) -> Instant {
         let back_off = [self.settings.retry_backoff, self.settings.retry_backoff_max];
         let Some(partition) = self.partitions.get_mut(key) else { return now };
         let broker = partition.at.map(|(broker, _)| broker).filter(|_| matches!(cause, Cause::Broker(_)));
@@ -262,7 +271,7 @@ impl<T: Clone> ProducerCore<T> {
         let mut others = partition.in_flight.iter().chain(&partition.ready);
         if others.any(|other| other.stamp.is_some() && other.id < batch.id) {
             // An earlier batch is being retried: this one is out of order only until that has arrived.
-            return self.retry(now, key, batch, false, Cause::Partition(&code));
+            return self.retry(now, key, batch, false, Cause::Partition(refusal(code)));
         }
         partition.hole = true;
         // This error rejects only this attempt. An earlier attempt on a lost connection may still be appended, with the batches sent
@@ -270,7 +279,7 @@ impl<T: Clone> ProducerCore<T> {
         // without this one: written now, it would come after them. Their doubt, and its own, can no longer be resolved.
         let last = partition.last_maybe_written();
         if batch.id > last && batch.fate != DOUBTFUL {
-            return self.retry(now, key, batch, false, Cause::Partition(&code));
+            return self.retry(now, key, batch, false, Cause::Partition(refusal(code)));
         }
         let overtaken = partition.take_until(last);
         let error = Error::broker(code, "the broker does not know this producer's last batches any more");
@@ -327,13 +336,12 @@ impl<T: Clone> ProducerCore<T> {
             Ok(identity) => {
                 tracing::info!(target: "ottla::producer", id = identity.id, epoch = identity.epoch, "producer id acquired");
                 self.identity.acquired(identity);
-                (self.warming, self.identity_problem) = (false, None);
+                self.warming = false;
             }
             Err(error) if error.code().map_or_else(|| may_repeat(&error), may_identify) => {
                 tracing::debug!(target: "ottla::producer", error = %error.chain(), "producer id not acquired");
                 let (settings, rng) = (&self.settings, &mut self.rng);
-                self.identity.failed(now, |failures| settings.back_off(failures, rng));
-                self.identity_problem = Some(error);
+                self.identity.failed(now, error, |failures| settings.back_off(failures, rng));
             }
             Err(error) => return self.abort(&error),
         }

@@ -203,7 +203,7 @@ impl<T: Clone> ProducerCore<T> {
 
     /// Why the last request for an identity failed, if none has succeeded since.
     pub fn identity_problem(&self) -> Option<Error> {
-        self.identity_problem.clone()
+        self.identity.failure().cloned()
     }
 
     /// The identity that `ask` gets from the machine; requests one where the machine says so.

@@ -5,6 +5,7 @@
 
 mod blackhole;
 mod cancel;
+mod deadlines;
 mod idle;
 mod lies;
 mod loopback;

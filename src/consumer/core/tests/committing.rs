@@ -107,6 +107,9 @@ impl Bench {
                 Err(error) => {
                     let cause =
                         std::error::Error::source(&error).map_or(String::new(), |cause| format!(", for {cause}"));
+                    let error = error.to_string();
+                    // The remedy for the code is not the committer's.
+                    let error = error.split(';').next().unwrap_or_default();
                     writeln!(self.log, "#{ticket} failed: {error}{cause}").unwrap();
                 }
             }

@@ -182,3 +182,23 @@ fn at_most_five_requests_to_a_broker_are_in_flight() {
          send r6 n1 t5#0+1e0",
     );
 }
+
+#[test]
+fn expired_batch_is_caused_by_its_last_failure_or_the_missing_leader() {
+    check_on(
+        "explain | put t0 | answer r2 t0!7 | wait 990 | answer r3 t0!14 | wait 20",
+        "send r2 n1 t0#1+1e0
+         send r3 n1 t0#1+1e0
+         fail b2 0..1 Maybe Timeout because the broker refused the batch: COORDINATOR_LOAD_IN_PROGRESS",
+    );
+    // An acknowledged batch clears the failure before it.
+    check_on(
+        "explain | put t0 | answer r2 t0!14 | wait 200 | answer r3 t0@1 | meta t0=-1e6 t1=1e5 u0=2e5 | put t0 | wait 1000",
+        "send r2 n1 t0#1+1e0
+         send r3 n1 t0#1+1e0
+         done b2 0..1 @1
+         wake
+         fail b3 0..1 No Timeout because the partition has no leader: LEADER_NOT_AVAILABLE; start a broker that has an \
+         in-sync replica of it",
+    );
+}

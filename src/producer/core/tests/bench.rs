@@ -100,6 +100,8 @@ struct Bench {
     recreated: u8,
     /// Responses have topic names, as before version 13, instead of ids.
     by_name: bool,
+    /// Failures are printed with their causes.
+    explains: bool,
 }
 
 macro_rules! say {
@@ -127,6 +129,7 @@ impl Bench {
             mark: 0,
             recreated: 0,
             by_name: false,
+            explains: false,
         }
     }
 
@@ -135,6 +138,7 @@ impl Bench {
         let verb = words.next().expect("a step has a verb");
         let words: Vec<&str> = words.collect();
         match verb {
+            "explain" => self.explains = true,
             "abort" => self.core.abort(&Error::new(Kind::Closed, "closed")),
             "recreate" => self.recreated += 1,
             "answer" => self.answer(words[0], &words[1..]),
@@ -388,7 +392,9 @@ impl Bench {
                 let text = error.to_string();
                 let bad = text.split_once(',').map_or("", |(text, _)| text);
                 let bad = bad.strip_prefix("bad ").map(|index| format!(" bad={index}")).unwrap_or_default();
-                say!(self, "fail {range} {:?} {why}{bad}", error.is_written().expect("a failure says so"));
+                let cause = std::error::Error::source(error).filter(|_| self.explains);
+                let cause = cause.map(|cause| format!(" because {cause}")).unwrap_or_default();
+                say!(self, "fail {range} {:?} {why}{bad}{cause}", error.is_written().expect("a failure says so"));
             }
         }
     }
