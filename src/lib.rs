@@ -56,6 +56,8 @@
 //! | test your own program without a broker | [`mock`] (feature `mock`) |
 //! | bring your own codec | [`codec::Codec`], [`codec::Codecs`] |
 //! | bring your own transport, for TLS or a proxy | [`client::Connector`] |
+//! | report health, watch for outages | [`Client::state`], [`guide::health`] |
+//! | shut down in a bounded time | [`guide::shutdown`] |
 //! | see counters | [`Client::metrics`], [`metrics`] |
 //! | see what happens | the [`tracing`](https://docs.rs/tracing) events of target `ottla`, listed in `docs/LOGS.md` |
 //! | find out why something failed | [`error::Kind`], [`Error::code`], [`Error::is_written`], [`Error::is_retriable`] |

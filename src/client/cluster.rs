@@ -17,6 +17,7 @@ use super::events;
 use super::metrics::Registry;
 use super::refresher;
 use super::settings::Settings;
+use super::state::Reaches;
 use super::topics::AutoCreate;
 use super::tracking::Tracking;
 use crate::error::Error;
@@ -97,10 +98,11 @@ impl Cluster {
             response_bytes_max: settings.response_bytes_max,
             in_flight_max: 64,
         };
+        let reaches = Reaches::new(settings.bootstrap.clone());
         let seed = usize::try_from(clock::seed() >> 33).unwrap_or(0);
         Self(Arc::new(Inner {
             settings,
-            connections: Connections::new(connections),
+            connections: Connections::new(connections, reaches),
             cache: Mutex::default(),
             snapshots: watch::Sender::new(Arc::default()),
             coordinators: Coordinators::default(),
@@ -131,6 +133,10 @@ impl Cluster {
 
     pub(super) fn connections(&self) -> &Connections {
         &self.0.connections
+    }
+
+    pub(super) fn reaches(&self) -> &Reaches {
+        self.0.connections.reaches()
     }
 
     pub(super) fn coordinators(&self) -> &Coordinators {
@@ -185,6 +191,7 @@ impl Cluster {
         let snapshot = cache.snapshot();
         self.registry().metadata().leader_changes += events::report(&before, &snapshot);
         self.0.connections.prune(&snapshot);
+        self.reaches().take_brokers(&snapshot);
         self.0.snapshots.send_replace(snapshot);
         true
     }

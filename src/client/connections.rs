@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use super::state::Reaches;
 use crate::config::HostPort;
+pub(super) use crate::conn::reach::Endpoint;
 use crate::metadata::Snapshot;
 use crate::metrics::ConnectionCounters;
 use crate::metrics::ConnectionMetrics;
@@ -63,23 +65,6 @@ impl ConnectionKind {
     }
 }
 
-/// The other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Endpoint {
-    /// One of the addresses that the user gave, by its index.
-    Bootstrap(usize),
-    Broker(i32),
-}
-
-impl Endpoint {
-    fn broker(self) -> Option<i32> {
-        match self {
-            Self::Bootstrap(_) => None,
-            Self::Broker(id) => Some(id),
-        }
-    }
-}
-
 /// The state of the connections to a broker, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
@@ -99,6 +84,7 @@ pub(super) struct Connections {
     settings: Arc<connection::Settings>,
     open: Mutex<HashMap<(Endpoint, ConnectionKind), Open>>,
     meters: Mutex<Meters>,
+    reaches: Arc<Reaches>,
 }
 
 /// Every connection whose task may still run, and the sum over those whose tasks have ended.
@@ -137,13 +123,19 @@ struct Open {
 }
 
 impl Connections {
-    pub(super) fn new(settings: connection::Settings) -> Self {
-        Self { settings: Arc::new(settings), open: Mutex::default(), meters: Mutex::default() }
+    /// The outcome of every attempt to connect goes to `reaches`.
+    pub(super) fn new(settings: connection::Settings, reaches: Arc<Reaches>) -> Self {
+        Self { settings: Arc::new(settings), open: Mutex::default(), meters: Mutex::default(), reaches }
     }
 
     /// The runtime of all tasks of the client.
     pub(super) fn runtime(&self) -> &Runtime {
         &self.settings.runtime
+    }
+
+    /// Whether brokers can be reached.
+    pub(super) fn reaches(&self) -> &Reaches {
+        &self.reaches
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<(Endpoint, ConnectionKind), Open>> {
@@ -181,7 +173,8 @@ impl Connections {
             return known.handle.clone();
         }
         let meter = Meter::default();
-        let handle = connection::spawn(Arc::clone(&self.settings), address.clone(), meter.clone());
+        let observer = self.reaches.observer(endpoint, address.clone());
+        let handle = connection::spawn(Arc::clone(&self.settings), address.clone(), meter.clone(), observer);
         let mut meters = self.meters();
         meters.settle();
         meters.live.push(Metered { endpoint, kind, address: address.clone(), meter });

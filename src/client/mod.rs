@@ -10,6 +10,7 @@
 //! | `leaders.rs` | connections to leaders before they are needed |
 //! | `coordinators.rs` | the coordinators of groups and transactions |
 //! | `topics.rs`, `tracking.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
+//! | `state.rs` | whether brokers can be reached |
 //! | `events.rs`, `metrics.rs` | log events about metadata, and counters |
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ mod refresher;
 mod retry;
 mod routing;
 mod settings;
+mod state;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 mod topics;
@@ -42,6 +44,8 @@ pub(crate) use self::coordinators::Coordinated;
 pub(crate) use self::metrics::Source;
 pub(crate) use self::routing::Target;
 pub(crate) use self::settings::Settings;
+pub use self::state::State;
+pub use self::state::StateWatch;
 pub(crate) use self::topics::AutoCreate;
 pub(crate) use self::topics::Interest;
 pub use crate::net::Connector;

@@ -50,19 +50,20 @@ pub(super) async fn run(cluster: Weak, tracking: Arc<Tracking>) {
     let mut backoff = first.retry_backoff();
     drop(first);
     let mut changed_at = clock::now();
+    let mut failures = 0_u32;
     loop {
         let quiet_since = clock::now();
         // A permit that was left before this point makes the wait return at once.
         let requested = tokio::time::timeout(age_max, tracking.requested());
-        if tracking.unless_stopped(requested).await.is_none() {
-            return;
-        }
+        let Some(requested) = tracking.unless_stopped(requested).await else { return };
         if clock::now() - quiet_since > long {
             backoff.reset();
             changed_at = clock::now();
         }
         let mut longest = Duration::MAX;
-        match tracking.unless_stopped(refresh(&cluster, &tracking)).await {
+        let refreshed = tracking.unless_stopped(refresh(&cluster, &tracking)).await;
+        failures = if matches!(refreshed, Some(Err(_))) { failures.saturating_add(1) } else { 0 };
+        match refreshed {
             None => return,
             Some(Ok(Refreshed::Changed)) => {
                 backoff.reset();
@@ -71,9 +72,12 @@ pub(super) async fn run(cluster: Weak, tracking: Arc<Tracking>) {
             Some(Ok(Refreshed::Unchanged)) if clock::now() - changed_at < AT_FIRST => longest = pause_max,
             Some(Ok(Refreshed::Unchanged)) => {}
             Some(Err(error)) => {
-                tracing::warn!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
+                report_failure(&cluster, &error, failures);
                 tracking.request();
             }
+        }
+        if let (Err(_), Some(cluster)) = (requested, cluster.upgrade()) {
+            cluster.probe_unreachable();
         }
         if cluster.upgrade().is_some_and(|cluster| tracking.is_awaited(&cluster.snapshot())) {
             tracking.request();
@@ -82,6 +86,16 @@ pub(super) async fn run(cluster: Weak, tracking: Arc<Tracking>) {
         if tracking.unless_stopped(pause).await.is_none() {
             return;
         }
+    }
+}
+
+/// Warns of the first failure in a row, unless the reason is known already: no broker can be reached.
+fn report_failure(cluster: &Weak, error: &Error, failures: u32) {
+    let is_known = cluster.upgrade().is_none_or(|cluster| cluster.reaches().is_unreachable());
+    if failures == 1 && !is_known {
+        tracing::warn!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
+    } else {
+        tracing::debug!(target: "ottla::metadata", error = %error.chain(), "metadata refresh failed");
     }
 }
 
@@ -145,6 +159,10 @@ pub(super) async fn once(
         cache.handle_response_for(&topics, response);
         true
     });
+    if matches!(target, Target::Bootstrap(_)) {
+        // The brokers that it named may be reachable again.
+        cluster.probe_unreachable();
+    }
     Ok(if before.is_equivalent_to(&cluster.snapshot()) { Refreshed::Unchanged } else { Refreshed::Changed })
 }
 
@@ -198,7 +216,7 @@ async fn request_metadata(
     }
     if !are_known || rebootstrap {
         if are_known {
-            tracing::warn!(target: "ottla::metadata", "connecting to the bootstrap addresses");
+            tracing::debug!(target: "ottla::metadata", "connecting to the bootstrap addresses");
         }
         // An address that has just failed under a broker's id would fail again.
         let may_answer = |target: &Target| address(cluster, *target).is_some_and(|at| !lock(&failed).contains(&at));

@@ -126,7 +126,8 @@ impl Cluster {
         let begun = changes.borrow().generation();
         let grace = clock::now() + self.settings().propagation;
         let mut failed = pin!(self.tracking().fatal_failure());
-        self.track(topics, create);
+        // An outage may last longer than topics are kept without a holder.
+        let _held = self.hold(topics, create);
         loop {
             let snapshot = Arc::clone(&changes.borrow_and_update());
             let Some((name, missing)) = missing(&snapshot) else { return Ok(snapshot) };

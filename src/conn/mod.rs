@@ -1,4 +1,6 @@
-//! Decisions about one connection: which request is written next, whose response arrived, which one took too long.
+//! Decisions about connections: which request is written next, whose response arrived, which one took too long, and which brokers
+//! can be reached.
 
 pub mod backoff;
 pub mod pipeline;
+pub mod reach;

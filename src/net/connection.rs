@@ -38,6 +38,7 @@ use super::link::End;
 use super::link::Link;
 use super::link::TARGET;
 use super::meter::Meter;
+use super::observer::Observer;
 pub use super::outgoing::Outgoing;
 pub use super::outgoing::Reply;
 pub use super::settings::Settings;
@@ -69,8 +70,8 @@ impl Handle {
     }
 }
 
-/// Starts the task of one connection, which counts in `meter` for as long as it lives.
-pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle {
+/// Starts the task of one connection, which counts in `meter` for as long as it lives, and notifies `observer` of each attempt.
+pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter, observer: Box<dyn Observer>) -> Handle {
     let (sender, receiver) = mpsc::unbounded_channel();
     let backoff = Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max);
     let runtime = settings.runtime.clone();
@@ -95,6 +96,7 @@ pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter) -> Handle
         rejection: None,
         health: Arc::clone(&health),
         meter,
+        observer,
     };
     drop(runtime.spawn(task.run()));
     Handle { sender, health }
@@ -115,6 +117,7 @@ struct Task {
     /// See [`Handle::is_healthy`].
     health: Arc<AtomicBool>,
     meter: Meter,
+    observer: Box<dyn Observer>,
 }
 
 impl Task {
@@ -162,14 +165,15 @@ impl Task {
     /// Fails all requests that wait for a connection that could not be established.
     fn refuse(&mut self, error: &Error) {
         self.meter.count(|counters| counters.connect_failures += 1);
+        self.observer.failed(error);
+        let is_first = self.rejection.is_none();
         let pause = self.failed(error);
         let (attempt, pause_ms) = (self.backoff.failures(), pause.as_millis());
         let broker = self.peer.as_str();
-        if error.is_rejection() {
+        if error.is_rejection() && is_first {
             tracing::warn!(target: TARGET, broker, error = %error.chain(), pause_ms, "connection rejected");
-        } else if attempt.is_power_of_two() {
-            // The first failures in a row are logged more often than later ones.
-            tracing::warn!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
+        } else if error.is_rejection() {
+            tracing::debug!(target: TARGET, broker, error = %error.chain(), pause_ms, "connection rejected");
         } else {
             tracing::debug!(target: TARGET, broker, error = %error.chain(), attempt, pause_ms, "could not connect");
         }
@@ -197,6 +201,7 @@ impl Task {
         self.queue.failure = None;
         self.health.store(true, Ordering::Relaxed);
         self.meter.count(|counters| counters.connects += 1);
+        self.observer.connected();
         let Established { stream, versions, throttle } = established;
         let broker = self.peer.as_str();
         tracing::debug!(target: TARGET, broker, versions = %Agreed(&versions), "connected");

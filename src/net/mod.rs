@@ -3,7 +3,7 @@
 //! Each file uses only files to its right:
 //!
 //! ```text
-//! connection ──→ link ──→ outbox
+//! connection ──→ link ──→ outbox, observer
 //!     │           │  └──→ outgoing
 //!     │           ↓
 //!     └──→ establish ──→ settings ──→ dial ──→ clock
@@ -16,6 +16,7 @@ pub mod dial;
 mod establish;
 mod link;
 pub mod meter;
+pub mod observer;
 mod outbox;
 mod outgoing;
 pub mod runtime;

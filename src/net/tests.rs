@@ -36,12 +36,23 @@ use crate::net::Dialling;
 use crate::net::Stream;
 use crate::net::clock;
 use crate::net::meter::Meter;
+use crate::net::observer::Observer;
 use crate::net::runtime::Runtime;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::message::ApiVersionsRequest;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Observes nothing.
+#[derive(Debug)]
+struct Nobody;
+
+impl Observer for Nobody {
+    fn connected(&self) {}
+
+    fn failed(&self, _: &Error) {}
+}
 
 /// The outcome of a dial.
 #[derive(Clone, Copy, Debug)]
@@ -157,7 +168,8 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
     };
     change(&mut settings);
     let meter = Meter::default();
-    let handle = spawn(Arc::new(settings), HostPort { host: "h".into(), port: 1 }, meter.clone());
+    let address = HostPort { host: "h".into(), port: 1 };
+    let handle = spawn(Arc::new(settings), address, meter.clone(), Box::new(Nobody));
     Rig { handle, meter, dial, capacity, shut_down, dialled }
 }
 

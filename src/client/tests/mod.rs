@@ -1,6 +1,7 @@
 //! Connections that follow brokers, metadata and how often it is requested, coordinators.
 
 mod metrics;
+mod state;
 
 use std::io;
 use std::sync::Arc;
@@ -42,7 +43,7 @@ impl Connector for Refusing {
 
 fn connections(connector: &Refusing) -> Connections {
     let second = Duration::from_secs(1);
-    Connections::new(connection::Settings {
+    let settings = connection::Settings {
         client_id: "test".into(),
         connector: Box::new(connector.clone()),
         runtime: Runtime::current().expect("tests have a runtime"),
@@ -54,7 +55,8 @@ fn connections(connector: &Refusing) -> Connections {
         idle_max: None,
         response_bytes_max: 1 << 20,
         in_flight_max: 5,
-    })
+    };
+    Connections::new(settings, crate::client::state::Reaches::new(Vec::new()))
 }
 
 fn at(host: &str) -> HostPort {

@@ -17,6 +17,7 @@ mod recovery;
 mod runtimes;
 mod shutdown;
 mod starting;
+mod states;
 mod streams;
 mod warming;
 mod world;
