@@ -90,6 +90,8 @@
 #![cfg_attr(feature = "mock", doc = "[`mock`]: crate::mock")]
 #![cfg_attr(not(feature = "mock"), doc = "[`mock`]: https://docs.rs/ottla/latest/ottla/mock")]
 #![forbid(unsafe_code)]
+// docs.rs shows which feature an item needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Items that only `internals` reaches are public and unused without its feature; with it, all of them are held to the lints.
 #![cfg_attr(not(feature = "unstable-internals"), allow(dead_code, unreachable_pub, unused_imports))]
 // Without it, the public API is held to its documentation.

@@ -54,7 +54,7 @@ impl Client {
 /// use ottla::admin::NewTopic;
 ///
 /// let admin = client.admin();
-/// for (topic, outcome) in admin.create_topics([NewTopic::new("events").partitions(6)]).await? {
+/// for (topic, outcome) in admin.create_topics([NewTopic::new("payments").partitions(6)]).await? {
 ///     outcome?;
 ///     println!("created {topic}");
 /// }

@@ -1,0 +1,61 @@
+//! The package as the crate registry and docs.rs show it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The files of the package.
+fn packaged() -> BTreeSet<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let listed = Command::new(cargo)
+        .args(["package", "--list", "--quiet", "--offline", "--allow-dirty", "--package", "ottla"])
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    assert!(listed.status.success(), "{listed:?}");
+    String::from_utf8(listed.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+/// The targets of the links in a page, without their anchors.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    let targets = page.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    targets.map(|(target, _)| target.split('#').next().unwrap_or_default()).filter(|target| !target.is_empty())
+}
+
+#[test]
+fn links_of_packaged_pages_lead_to_packaged_files() {
+    let packaged = packaged();
+    let pages: Vec<&String> =
+        packaged.iter().filter(|file| Path::new(file).extension().is_some_and(|ending| ending == "md")).collect();
+    assert!(pages.len() > 8, "{pages:?}");
+    let mut dead = Vec::new();
+    for page in pages {
+        let folder = Path::new(page).parent().expect("it is a file");
+        let text = fs::read_to_string(root().join(page)).expect("a readable file");
+        for target in links(&text).filter(|target| !target.starts_with("https://")) {
+            if !packaged.contains(&folder.join(target).display().to_string()) {
+                dead.push(format!("{page}: {target}"));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+#[test]
+fn examples_are_packaged_and_docs_have_every_feature() {
+    let packaged = packaged();
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("a readable file");
+    let examples: Vec<&str> = manifest.split("[[example]]").skip(1).filter_map(|rest| rest.split('"').nth(3)).collect();
+    assert!(examples.len() > 3, "{examples:?}");
+    for example in examples {
+        assert!(packaged.contains(example), "{example} is not packaged");
+    }
+    let (_, docs) = manifest.split_once("[package.metadata.docs.rs]").expect("docs.rs has settings");
+    assert!(docs.trim_start().starts_with("all-features = true"), "{docs}");
+}
