@@ -57,8 +57,12 @@ impl Splitter {
         }
         // A delimiter may have begun in the last bytes.
         let open = self.splitting.delimiter.as_ref().map_or(0, |delimiter| delimiter.len() - 1);
-        let rest = self.rest.split_off(begin);
-        let bytes = std::mem::replace(&mut self.rest, rest);
+        // A record that goes on is not copied again with each read.
+        let mut bytes = Vec::new();
+        if begin > 0 {
+            let rest = self.rest.split_off(begin);
+            bytes = std::mem::replace(&mut self.rest, rest);
+        }
         self.searched = self.rest.len().saturating_sub(open);
         if self.searched > self.splitting.record_max {
             self.rest.drain(..self.searched);

@@ -42,8 +42,9 @@ pub(crate) fn bytes_bar(bytes: u64) -> ProgressBar {
     bar(bytes, "{wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left")
 }
 
+/// The library of the bars draws only on a terminal.
 fn bar(length: u64, template: &str) -> ProgressBar {
-    if !io::stderr().is_terminal() || logs::are_on() {
+    if logs::are_on() {
         return ProgressBar::hidden();
     }
     ProgressBar::new(length).with_style(ProgressStyle::with_template(template).expect("a valid template"))

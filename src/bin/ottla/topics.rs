@@ -79,7 +79,7 @@ fn report(done: &str, outcomes: Vec<(ottla::types::TopicName, Result<(), ottla::
     for (name, outcome) in outcomes {
         match outcome {
             Ok(()) => terminal::note(format_args!("{done} {name}")),
-            Err(error) => failed.push(error.to_string()),
+            Err(error) => failed.push(crate::describe(&error)),
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Failed(failed.join("; "))) }

@@ -29,23 +29,16 @@ fn records_are_split_at_their_delimiter() {
 
 #[test]
 fn delimiter_that_two_reads_share_is_found() {
-    let mock = Mock::serve(&["--topic", "t:1"]);
-    let mut child = spawn(&["-b", &mock.brokers, "produce", "-t", "t", "-D", "<end>", "--report"]);
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let mut out = std::io::BufReader::new(child.stdout.take().expect("a pipe"));
-    for part in ["first<e", "nd>second<", "end>"] {
-        stdin.write_all(part.as_bytes()).expect("it reads");
-        // A report of the record before shows that the reader took this part by itself.
-        if part.contains('>') {
-            let mut line = String::new();
-            std::io::BufRead::read_line(&mut out, &mut line).expect("a report");
-            assert!(line.contains("\"offset\""), "{line}");
-        }
+    // A file is read in blocks of 64 KiB.
+    let folder = tempfile::tempdir().expect("a folder");
+    for before in 65_531..=65_536 {
+        let mock = Mock::serve(&["--topic", "t:1"]);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x".repeat(before) + "<end>y<end>").expect("written");
+        mock.run(&["produce", "-t", "t", "-D", "<end>", file.to_str().expect("text")], "").lines();
+        let read = mock.run(&["consume", "-t", "t", "-e", "-f", "%S "], "");
+        assert_eq!(read.out, format!("{before} 1 "));
     }
-    drop(stdin);
-    child.stdout = Some(out.into_inner());
-    assert_eq!(end(child).status, Some(0));
-    assert_eq!(mock.run(&["consume", "-t", "t", "-e"], "").lines(), ["first", "second"]);
 }
 
 #[test]
