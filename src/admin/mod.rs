@@ -247,7 +247,10 @@ impl Admin {
             let topics = topics.iter().filter(|topic| open.contains(&topic.name)).cloned().collect();
             m::CreateTopicsRequest { topics, timeout_ms, validate_only: false }
         };
-        self.at_controller(names, request, "could not create the topic", |response| response.topics).await
+        let created =
+            self.at_controller(names, request, "could not create the topic", |response| response.topics).await?;
+        created.iter().filter(|(_, outcome)| outcome.is_ok()).for_each(|(name, _)| self.cluster.forget_misses(name));
+        Ok(created)
     }
 
     /// Deletes topics. Each has an outcome of its own. Errors are those of [`Admin::create_topics`].

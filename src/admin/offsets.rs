@@ -115,7 +115,8 @@ impl Admin {
                 .max()
                 .unwrap_or(0);
             // Partitions may have been added since the last refresh. One that does not exist gets an error of its own.
-            let known = match self.cluster.known_partition(topic, last, AutoCreate::Forbid, deadline).await {
+            let grace = self.cluster.settings().propagation;
+            let known = match self.cluster.known_partition(topic, last, AutoCreate::Forbid, grace, deadline).await {
                 Err(error) if error.kind() == Kind::UnknownTopic && error.code().is_none() => {
                     Ok(self.cluster.snapshot())
                 }

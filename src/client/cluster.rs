@@ -15,6 +15,7 @@ use super::connections::Connections;
 use super::coordinators::Coordinators;
 use super::events;
 use super::metrics::Registry;
+use super::misses::Misses;
 use super::refresher;
 use super::settings::Settings;
 use super::state::Reaches;
@@ -52,6 +53,7 @@ struct Inner {
     snapshots: watch::Sender<Arc<Snapshot>>,
     coordinators: Coordinators,
     tracking: Arc<Tracking>,
+    misses: Misses,
     /// Counts choices among brokers, so that each begins with another broker.
     turn: AtomicUsize,
     /// The number of the last reader.
@@ -107,6 +109,7 @@ impl Cluster {
             snapshots: watch::Sender::new(Arc::default()),
             coordinators: Coordinators::default(),
             tracking: Arc::default(),
+            misses: Misses::default(),
             turn: AtomicUsize::new(seed),
             readers: AtomicU64::new(0),
             registry: Registry::default(),
@@ -129,6 +132,10 @@ impl Cluster {
 
     pub(super) fn tracking(&self) -> &Arc<Tracking> {
         &self.0.tracking
+    }
+
+    pub(super) fn misses(&self) -> &Misses {
+        &self.0.misses
     }
 
     pub(super) fn connections(&self) -> &Connections {

@@ -9,7 +9,7 @@
 //! | `calls.rs`, `hedge.rs`, `retry.rs` | requests that return the type of their response, hedging over brokers, retries |
 //! | `leaders.rs` | connections to leaders before they are needed |
 //! | `coordinators.rs` | the coordinators of groups and transactions |
-//! | `topics.rs`, `tracking.rs`, `refresher.rs` | interest in topics, and the task that keeps their metadata fresh |
+//! | `topics.rs`, `misses.rs`, `tracking.rs`, `refresher.rs` | interest in topics, those that do not exist, and the task that keeps their metadata fresh |
 //! | `state.rs` | whether brokers can be reached |
 //! | `events.rs`, `metrics.rs` | log events about metadata, and counters |
 
@@ -28,6 +28,7 @@ mod events;
 mod hedge;
 mod leaders;
 mod metrics;
+mod misses;
 mod refresher;
 mod retry;
 mod routing;
@@ -42,6 +43,7 @@ pub(crate) use self::cluster::Cluster;
 pub(crate) use self::cluster::Hint;
 pub(crate) use self::coordinators::Coordinated;
 pub(crate) use self::metrics::Source;
+pub(crate) use self::misses::Recalled;
 pub(crate) use self::routing::Target;
 pub(crate) use self::settings::Settings;
 pub use self::state::State;

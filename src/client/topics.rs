@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use std::time::Instant;
 
 use super::cluster::Cluster;
@@ -68,17 +69,20 @@ impl Cluster {
 
     /// Waits until these topics are known, or are known not to exist.
     pub(crate) async fn known(&self, topics: &[TopicName], deadline: Instant) -> Result<Arc<Snapshot>, Error> {
-        self.known_or_created(topics, AutoCreate::Forbid, deadline).await
+        let grace = self.settings().propagation;
+        self.known_or_created(topics, AutoCreate::Forbid, grace, deadline).await
     }
 
-    /// As [`Self::known`]. With [`AutoCreate::Allow`], a broker may create a topic that does not exist.
+    /// As [`Self::known`]. With [`AutoCreate::Allow`], a broker may create a topic that does not exist. `grace` is how long brokers may
+    /// not have heard of a topic that was just created: an unknown one is missing only after that.
     pub(crate) async fn known_or_created(
         &self,
         topics: &[TopicName],
         create: AutoCreate,
+        grace: Duration,
         deadline: Instant,
     ) -> Result<Arc<Snapshot>, Error> {
-        self.wait_for(topics, create, deadline, |snapshot| {
+        self.wait_for(topics, create, (grace, deadline), |snapshot| {
             topics.iter().find_map(|name| match snapshot.topic(name) {
                 Some(topic) if topic.error.is_none() => None,
                 Some(topic) => Some((name, Missing::Topic(topic.error))),
@@ -94,9 +98,10 @@ impl Cluster {
         topic: &TopicName,
         partition: i32,
         create: AutoCreate,
+        grace: Duration,
         deadline: Instant,
     ) -> Result<Arc<Snapshot>, Error> {
-        self.wait_for(std::slice::from_ref(topic), create, deadline, |snapshot| {
+        self.wait_for(std::slice::from_ref(topic), create, (grace, deadline), |snapshot| {
             let missing = match snapshot.topic(topic) {
                 None => Missing::Topic(None),
                 Some(known) if known.error.is_some() => Missing::Topic(known.error),
@@ -113,7 +118,7 @@ impl Cluster {
         &self,
         topics: &'a [TopicName],
         create: AutoCreate,
-        deadline: Instant,
+        (grace, deadline): (Duration, Instant),
         missing: impl Fn(&Snapshot) -> Option<(&'a TopicName, Missing)>,
     ) -> Result<Arc<Snapshot>, Error> {
         for topic in topics {
@@ -124,7 +129,7 @@ impl Cluster {
         let mut changes = self.subscribe();
         // The metadata of a topic with an error is requested again: the topic may have been created since.
         let begun = changes.borrow().generation();
-        let grace = clock::now() + self.settings().propagation;
+        let grace = clock::now() + grace;
         let mut failed = pin!(self.tracking().fatal_failure());
         // An outage may last longer than topics are kept without a holder.
         let _held = self.hold(topics, create);

@@ -82,6 +82,19 @@ impl Producer {
 
     /// Writes a record and waits until it is acknowledged.
     ///
+    /// # A topic that does not exist
+    ///
+    /// The first record for a topic that is not known waits for its metadata. A topic that no broker has heard of within
+    /// `topic.metadata.propagation.max.ms` (3 s) does not exist: the record fails with [`Kind::UnknownTopic`] and was not written.
+    /// Others for the same topic then fail at once with the same error, until `retry.backoff.max.ms` (1 s) is over. The next one
+    /// requests metadata again, which takes about a round trip; so a topic that is created meanwhile is found about a second later, and at
+    /// once if this client's [admin](crate::admin::Admin::create_topics) created it. The same holds for a partition that a topic does
+    /// not have, and for a topic that the client may not use.
+    ///
+    /// No topic is created for a record, unless
+    /// [`allow_auto_create_topics`](crate::producer::ProducerBuilder::allow_auto_create_topics) is on and the brokers allow it, too;
+    /// then each record waits for its topic.
+    ///
     /// Cancel safety: dropping the future before it is ready withdraws the record while it waits for capacity. A record that was
     /// accepted is still sent, as by [`Producer::enqueue`].
     pub async fn send(&self, record: Record<'_>) -> Result<Receipt, Error> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use super::shared::Shared;
+use crate::client::Recalled;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -49,6 +50,14 @@ enum Verdict {
 }
 
 impl Missing {
+    /// The partition, unless the whole topic is missing.
+    fn partition(self) -> Option<i32> {
+        match self {
+            Self::Partition(partition) => Some(partition),
+            Self::Topic => None,
+        }
+    }
+
     /// Refuses a topic or partition that no metadata can bring.
     fn check(self, topic: &str) -> Result<(), Error> {
         if let Some(problem) = TopicName::problem(topic) {
@@ -111,31 +120,45 @@ impl Shared {
     pub(super) async fn learn(&self, topic: &str, missing: Missing, deadline: Instant) -> Result<(), Error> {
         missing.check(topic)?;
         let topic = TopicName::from(topic);
-        let mut known = std::pin::pin!(self.await_known(&topic, missing, deadline));
+        let grace = match self.recall(&topic, missing) {
+            Recalled::Missing(error) => return Err(error),
+            Recalled::Before => Duration::ZERO,
+            Recalled::Nothing => self.propagation(),
+        };
+        let mut known = std::pin::pin!(self.await_known(&topic, missing, (grace, deadline)));
         let mut ended = std::pin::pin!(self.ended());
         let learned = poll_fn(|cx| match known.as_mut().poll(cx) {
             Poll::Ready(known) => Poll::Ready(Some(known)),
             Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
         });
-        if learned.await.transpose()?.is_some() {
-            self.catch_up();
+        match learned.await {
+            Some(Ok(_)) => self.catch_up(),
+            Some(Err(error)) => {
+                self.cluster().note_miss(&topic, missing.partition(), &error);
+                return Err(error);
+            }
+            None => {}
         }
         Ok(())
+    }
+
+    fn recall(&self, topic: &TopicName, missing: Missing) -> Recalled {
+        self.cluster().recall_miss(topic, missing.partition(), self.auto_create())
     }
 
     async fn await_known(
         &self,
         topic: &TopicName,
         missing: Missing,
-        deadline: Instant,
+        (grace, deadline): (Duration, Instant),
     ) -> Result<Arc<Snapshot>, Error> {
         match missing {
             Missing::Partition(partition) => {
-                self.cluster().known_partition(topic, partition, self.auto_create(), deadline).await
+                self.cluster().known_partition(topic, partition, self.auto_create(), grace, deadline).await
             }
             Missing::Topic => {
                 let topics = std::slice::from_ref(topic);
-                let snapshot = self.cluster().known_or_created(topics, self.auto_create(), deadline).await?;
+                let snapshot = self.cluster().known_or_created(topics, self.auto_create(), grace, deadline).await?;
                 let has_some = snapshot.topic(topic).is_some_and(|topic| !topic.partitions.is_empty());
                 let none = || Error::new(Kind::UnknownTopic, "the topic has no partitions").in_topic(topic);
                 if has_some { Ok(snapshot) } else { Err(none()) }
@@ -153,15 +176,20 @@ impl Shared {
     }
 
     fn doubt(&self, topic: &TopicName, missing: Missing) -> Error {
+        let recalled = self.recall(topic, missing);
+        if let Recalled::Missing(error) = recalled {
+            return error;
+        }
         let (now, snapshot) = (clock::now(), self.cluster().snapshot());
         let mut doubts = self.doubts();
         let doubt = doubts.of(topic, missing, now, snapshot.generation());
         let is_fresh = snapshot.generation() > doubt.generation;
-        let is_over = now >= doubt.since + self.propagation();
+        let is_over = recalled.was_missing() || now >= doubt.since + self.propagation();
         match missing.verdict(topic, &snapshot, is_fresh, is_over) {
             Verdict::Absent(error) => {
-                // It may be created later: the next call requests metadata again.
+                // It may be created later: after a back-off, a call requests metadata again.
                 doubts.forget(topic, missing);
+                self.cluster().note_miss(topic, missing.partition(), &error);
                 error
             }
             Verdict::Known | Verdict::Unclear => {

@@ -55,7 +55,8 @@ impl Shared {
     async fn warm(&self, topics: &[TopicName], deadline: Instant) -> Result<(), Error> {
         // The id is on its way while the rest is prepared.
         self.request_identity()?;
-        self.cluster().known_or_created(topics, self.auto_create(), deadline).await?;
+        let grace = self.cluster().settings().propagation;
+        self.cluster().known_or_created(topics, self.auto_create(), grace, deadline).await?;
         self.cluster().connect_leaders(topics, deadline).await?;
         self.await_identity(deadline).await?;
         self.catch_up();

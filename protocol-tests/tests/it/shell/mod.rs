@@ -10,6 +10,7 @@ mod idle;
 mod lies;
 mod loopback;
 mod metadata;
+mod misses;
 mod moves;
 mod net;
 mod overdue;
