@@ -104,6 +104,7 @@ pub mod config;
 mod conn;
 pub mod consumer;
 pub mod error;
+pub mod group;
 pub mod guide;
 #[cfg(feature = "unstable-internals")]
 #[doc(hidden)]

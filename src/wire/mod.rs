@@ -10,6 +10,7 @@
 mod api_versions;
 pub mod buf;
 mod call;
+pub mod consumer_protocol;
 mod control;
 mod create_topics;
 mod declare;

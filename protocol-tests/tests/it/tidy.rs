@@ -21,6 +21,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("reading::buffers", 7),
     ("producer::core", 5),
     ("consumer::core", 6),
+    ("group", 6),
     ("net", 7),
     ("client", 8),
     ("producer", 9),

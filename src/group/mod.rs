@@ -1,0 +1,3 @@
+//! Consumer groups: who reads which partitions.
+
+pub mod assignor;
