@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+use bytes::Bytes;
+
 use super::buf::COST_MAX;
 use super::buf::Chunks;
 use super::buf::DecodeError;
@@ -79,6 +81,7 @@ primitives! {
     String: 2 | 1, string, Reader::skip_string, |out: &mut Chunks, value: &String| out.put_string(value);
     Box<str>: 2 | 1, str, Reader::skip_string, |out: &mut Chunks, value: &str| out.put_string(value);
     TopicName: 2 | 1, topic, Reader::skip_string, |out: &mut Chunks, value: &TopicName| out.put_string(value);
+    Bytes: 4 | 1, bytes, Reader::bytes, |out: &mut Chunks, value: &Bytes| out.put_bytes(Some(&[value]));
     Option<String>: 2 | 1, nullable_string, Reader::skip_nullable_string,
         |out: &mut Chunks, value: &Option<String>| out.put_nullable_string(value.as_deref());
     Option<Box<str>>: 2 | 1, nullable_str, Reader::skip_nullable_string,
@@ -221,6 +224,30 @@ macro_rules! tuples {
 }
 
 tuples! { (A 0, B 1) (A 0, B 1, C 2) }
+
+/// A struct that may be null. A byte before it, negative where it is null, says so.
+#[derive(Debug)]
+pub(super) struct Nullable<E>(PhantomData<E>);
+
+impl<E: Wire> Wire for Nullable<E> {
+    type Value = Option<E::Value>;
+
+    const CLASSIC: usize = 1;
+    const COMPACT: usize = 1;
+    const BOUNDED: bool = E::BOUNDED;
+    const EXACT: bool = E::EXACT;
+
+    fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
+        if reader.i8()? < 0 { Ok(None) } else { E::read(reader, version).map(Some) }
+    }
+
+    fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
+        out.put_i8(if value.is_some() { 1 } else { -1 });
+        if let Some(value) = value {
+            E::write(value, out, version);
+        }
+    }
+}
 
 /// A string, empty where it is null.
 #[derive(Debug)]

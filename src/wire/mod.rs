@@ -10,6 +10,7 @@
 mod api_versions;
 pub mod buf;
 mod call;
+mod consumer_group_heartbeat;
 pub mod consumer_protocol;
 mod control;
 mod create_topics;
@@ -21,7 +22,10 @@ mod fetch;
 mod field;
 mod find_coordinator;
 pub mod frame;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_offsets;
 pub mod message;
 mod metadata;
@@ -30,6 +34,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 pub mod request;
+mod sync_group;
 mod table;
 pub mod version;
 

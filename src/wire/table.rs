@@ -161,6 +161,10 @@ apis! {
     offset_commit: OffsetCommit(OffsetCommitRequest),
     offset_fetch: OffsetFetch(OffsetFetchRequest),
     find_coordinator: FindCoordinator(FindCoordinatorRequest),
+    join_group: JoinGroup(JoinGroupRequest),
+    heartbeat: Heartbeat(HeartbeatRequest),
+    leave_group: LeaveGroup(LeaveGroupRequest),
+    sync_group: SyncGroup(SyncGroupRequest),
     api_versions: ApiVersions(ApiVersionsRequest),
     create_topics: CreateTopics(CreateTopicsRequest),
     delete_topics: DeleteTopics(DeleteTopicsRequest),
@@ -168,6 +172,7 @@ apis! {
     offset_for_leader_epoch: OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     describe_configs: DescribeConfigs(DescribeConfigsRequest),
     describe_cluster: DescribeCluster(DescribeClusterRequest),
+    consumer_group_heartbeat: ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
 }
 
 impl Api {

@@ -265,6 +265,11 @@ impl Reader {
         self.take(length).map(Some)
     }
 
+    /// Bytes, without copying them.
+    pub fn bytes(&mut self) -> Result<Bytes, DecodeError> {
+        self.nullable_bytes()?.ok_or(DecodeError::Negative(-1))
+    }
+
     /// Reads the tagged fields of a flexible version, whose tags ascend. `known` reads the fields it knows to their ends, and does
     /// not touch the others.
     pub fn tags(
