@@ -8,13 +8,14 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The values for a program's arguments, by their types.
-const VALUES: [(&str, &str); 9] = [
+const VALUES: [(&str, &str); 10] = [
     ("Client", "world.client()"),
     ("&Client", "&world.client()"),
     ("Admin", "world.client().admin()"),
     ("Producer", "world.producer()"),
     ("&Producer", "&world.producer()"),
     ("Consumer", "world.consumer()"),
+    ("&Consumer", "&world.consumer()"),
     ("&mut Consumer", "&mut world.consumer()"),
     ("&Records", "&world.records().await"),
     ("&TopicPartition", "&TopicPartition::new(\"events\", 0)"),

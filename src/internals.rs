@@ -10,6 +10,10 @@ pub mod consumer {
     pub use crate::consumer::core::*;
 }
 
+pub mod group {
+    pub use crate::group::classic::*;
+}
+
 pub mod metadata {
     pub use crate::metadata::*;
 }

@@ -309,6 +309,11 @@ impl ProducerIdentity {
     }
 }
 
+/// A duration in milliseconds, as requests carry it. The longest one that they can carry is about 24 days.
+pub(crate) fn millis_i32(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

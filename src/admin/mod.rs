@@ -17,6 +17,7 @@ use crate::error::Written;
 use crate::net::clock;
 use crate::types::TopicId;
 use crate::types::TopicName;
+use crate::types::millis_i32;
 use crate::wire::Call;
 use crate::wire::message as m;
 
@@ -341,7 +342,7 @@ fn note(
 
 /// The time until a deadline, in the unit of requests.
 fn millis_until(deadline: Instant) -> i32 {
-    i32::try_from(deadline.saturating_duration_since(clock::now()).as_millis()).unwrap_or(i32::MAX)
+    millis_i32(deadline.saturating_duration_since(clock::now()))
 }
 
 /// Refuses a name that no topic can have before it is sent: a very long name would not fit a request.

@@ -76,10 +76,21 @@ impl Cluster {
         request: C,
         deadline: Instant,
     ) -> impl Future<Output = Result<C::Response, Error>> + Send + use<C> {
+        self.call_over(ConnectionKind::of(C::API), target, request, deadline)
+    }
+
+    /// As [`Self::call`], over a connection of this kind.
+    pub(super) fn call_over<C: Call>(
+        &self,
+        kind: ConnectionKind,
+        target: Target,
+        request: C,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<C::Response, Error>> + Send + use<C> {
         let (sender, receiver) = oneshot::channel();
         let response = self.runtime().timeout_at(deadline, receiver);
         let broker = self.route(target).map(|(_, address)| address.to_string()).unwrap_or_default();
-        self.submit(target, request.into(), deadline, Reply::Oneshot(sender));
+        self.submit_over(kind, target, request.into(), deadline, Reply::Oneshot(sender));
         async move {
             let error = match response.await {
                 Ok(Ok(Ok(response))) => return C::response(response),

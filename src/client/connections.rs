@@ -36,10 +36,9 @@ pub(super) enum ConnectionKind {
     },
     /// Requests that a broker responds to at once.
     General,
-    /// Requests of one member of a group that a broker holds until the group is complete (JoinGroup, SyncGroup).
-    #[allow(dead_code, reason = "members of groups will use it")]
+    /// Requests of a reader that is a member of a group. A broker holds some until the group is complete (JoinGroup, SyncGroup).
     Membership {
-        member: u64,
+        reader: u64,
     },
     Produce,
 }
@@ -196,9 +195,13 @@ impl Connections {
 
     /// Drops the connections of a reader.
     pub(super) fn release(&self, reader: u64) {
-        let is_readers =
-            |kind: &ConnectionKind| matches!(kind, ConnectionKind::Fetch { reader: owner, .. } if *owner == reader);
-        self.open().retain(|(_, kind), _| !is_readers(kind));
+        let is_readers = |kind: ConnectionKind| match kind {
+            ConnectionKind::Fetch { reader: owner, .. } | ConnectionKind::Membership { reader: owner } => {
+                owner == reader
+            }
+            ConnectionKind::Admin | ConnectionKind::General | ConnectionKind::Produce => false,
+        };
+        self.open().retain(|(_, kind), _| !is_readers(*kind));
     }
 
     /// The health of the general connection to a broker, or else of its other connections.

@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::cluster::Cluster;
+use super::connections::ConnectionKind;
 use super::routing::Target;
 use crate::error::Error;
 use crate::error::Kind;
@@ -106,6 +107,24 @@ impl Cluster {
     ) -> Result<C::Response, Error> {
         let broker = self.coordinator(whom, deadline).await?;
         let response = self.call(Target::Broker(broker), request, self.request_deadline(deadline)).await;
+        if response.is_err() {
+            self.forget_coordinator(whom);
+        }
+        response
+    }
+
+    /// As [`Self::call_coordinator`], for a reader that is a member of a group: over a connection of its own, and without a limit
+    /// but `deadline`, because a coordinator holds some requests until every member has joined.
+    pub(crate) async fn call_as_member<C: Call>(
+        &self,
+        reader: u64,
+        whom: &Coordinated,
+        request: C,
+        deadline: Instant,
+    ) -> Result<C::Response, Error> {
+        let broker = self.coordinator(whom, deadline).await?;
+        let kind = ConnectionKind::Membership { reader };
+        let response = self.call_over(kind, Target::Broker(broker), request, deadline).await;
         if response.is_err() {
             self.forget_coordinator(whom);
         }

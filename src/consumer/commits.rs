@@ -1,6 +1,7 @@
 //! Carries commits between their callers, the committer and the group's coordinator.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -13,12 +14,13 @@ use tokio::sync::oneshot;
 use super::core::committer::CommitAction;
 use super::core::committer::CommitCounters;
 use super::core::committer::Committer;
-use super::core::committer::Member;
 use super::core::committer::Ticket;
 use super::driver::Shared;
 use crate::client::Cluster;
 use crate::client::Coordinated;
+use crate::error::Code;
 use crate::error::Error;
+use crate::group::GroupMetadata;
 use crate::metadata::Snapshot;
 use crate::net::clock;
 use crate::reading::Position;
@@ -38,7 +40,7 @@ impl Commits {
     pub(super) fn new(group: &str, cluster: &Cluster) -> Self {
         let settings = cluster.settings();
         let pauses = (settings.retry_backoff, settings.retry_backoff_max);
-        let mut committer = Committer::new(Member::none(group), pauses, clock::seed());
+        let mut committer = Committer::new(GroupMetadata::none(group, None), pauses, clock::seed());
         committer.handle_metadata(cluster.snapshot());
         Self { committer, waiting: BTreeMap::new() }
     }
@@ -54,6 +56,17 @@ impl Commits {
 
     pub(super) fn handle_metadata(&mut self, snapshot: Arc<Snapshot>) {
         self.committer.handle_metadata(snapshot);
+    }
+
+    /// Commits as this member from now on, and only the partitions that it owns.
+    pub(super) fn handle_membership(&mut self, identity: GroupMetadata, owned: BTreeSet<TopicPartition>) {
+        self.committer.handle_membership(identity, owned);
+        self.deliver();
+    }
+
+    /// The next refusal of a commit because of the membership.
+    pub(super) fn poll_refusal(&mut self) -> Option<(Code, GroupMetadata)> {
+        self.committer.poll_refusal()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {

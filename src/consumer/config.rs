@@ -1,5 +1,7 @@
 //! Settings of a consumer.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Consumer;
@@ -8,12 +10,18 @@ use super::core::ConsumerCore;
 use super::core::Isolation;
 use super::core::ResetPolicy;
 use super::core::Start;
+use super::listener::RebalanceListener;
+use super::rebalance;
 use crate::client::AutoCreate;
 use crate::client::Client;
 use crate::client::Cluster;
 use crate::codec::Codecs;
 use crate::config::Properties;
 use crate::error::Error;
+use crate::group::assignor;
+use crate::group::assignor::Assignor;
+use crate::group::classic;
+use crate::group::classic::Classic;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -44,6 +52,67 @@ pub struct ConsumerBuilder {
     pub(super) codecs: Codecs,
     pub(super) limits: Limits,
     auto_create: AutoCreate,
+    membership: Membership,
+}
+
+/// The settings of a member of a group.
+#[derive(Debug)]
+struct Membership {
+    topics: BTreeSet<TopicName>,
+    instance: Option<String>,
+    assignors: Vec<Arc<dyn Assignor>>,
+    session_timeout: Duration,
+    heartbeat_interval: Duration,
+    poll_interval_max: Duration,
+    /// `None`: a consumer that subscribes does, and one that assigns does not.
+    auto_commit: Option<bool>,
+    auto_commit_interval: Duration,
+    listener: Option<Arc<dyn RebalanceListener>>,
+}
+
+impl Default for Membership {
+    fn default() -> Self {
+        Self {
+            topics: BTreeSet::new(),
+            instance: None,
+            assignors: vec![Arc::new(assignor::Range), Arc::new(assignor::CooperativeSticky)],
+            session_timeout: Duration::from_secs(45),
+            heartbeat_interval: Duration::from_secs(3),
+            poll_interval_max: Duration::from_secs(300),
+            auto_commit: None,
+            auto_commit_interval: Duration::from_secs(5),
+            listener: None,
+        }
+    }
+}
+
+impl Membership {
+    fn apply(&mut self, properties: &Properties) -> Result<(), Error> {
+        if let Some(name) = properties.get("group.instance.id") {
+            self.instance = Some(name.to_owned());
+        }
+        if let Some(names) = properties.get("partition.assignment.strategy") {
+            let by_name = |name: &str| {
+                let unknown = || {
+                    Error::config(format!(
+                        "partition.assignment.strategy: there is no built-in assignor {name:?}: it is range, roundrobin, \
+                         sticky or cooperative-sticky, or Java's class of one; pass your own by assignors()"
+                    ))
+                };
+                assignor::by_name(name.trim()).ok_or_else(unknown)
+            };
+            self.assignors = names.split(',').map(by_name).collect::<Result<_, _>>()?;
+        }
+        let millis = |name, slot: &mut Duration| *slot = properties.millis(name).unwrap_or(*slot);
+        millis("session.timeout.ms", &mut self.session_timeout);
+        millis("heartbeat.interval.ms", &mut self.heartbeat_interval);
+        millis("max.poll.interval.ms", &mut self.poll_interval_max);
+        millis("auto.commit.interval.ms", &mut self.auto_commit_interval);
+        if let Some(enable) = properties.get("enable.auto.commit") {
+            self.auto_commit = Some(enable == "true");
+        }
+        Ok(())
+    }
 }
 
 impl Client {
@@ -91,11 +160,12 @@ impl ConsumerBuilder {
             codecs: Codecs::default(),
             limits: Limits { poll_bytes: 1 << 20, batch_bytes: 128 << 20, timeout },
             auto_create: AutoCreate::Forbid,
+            membership: Membership::default(),
         }
     }
 
     /// The group whose offsets are committed and read (`group.id`). The default is none, without which nothing can be committed. The
-    /// consumer does not join it: it reads the partitions that are assigned here.
+    /// consumer joins it if it [subscribes](Self::subscribe). Otherwise it reads the partitions that are [assigned](Self::assign) here.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.core.group = Some(group.into());
         self
@@ -218,6 +288,79 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Joins the [group](Self::group) and reads the partitions of these topics that it assigns to this consumer.
+    ///
+    /// Partitions change hands while the application polls: see [`RebalanceListener`]. Offsets are committed by themselves unless
+    /// [`auto_commit`](Self::auto_commit) says otherwise. A topic that does not exist yet is read once it does.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+    /// let mut consumer = client.consumer().group("audit").subscribe(["events"]).build()?;
+    /// while let Some(records) = consumer.poll().await? {
+    ///     for record in &records {
+    ///         println!("{}[{}]@{}", record.topic, record.partition, record.offset);
+    ///     }
+    /// }
+    /// consumer.close().await
+    /// # }
+    /// ```
+    pub fn subscribe<T: Into<TopicName>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.membership.topics.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
+    /// The name of a static member (`group.instance.id`, KIP-345): one that returns within the
+    /// [session timeout](Self::session_timeout) gets the partitions back that it had, without a rebalance. The default is none.
+    pub fn group_instance_id(mut self, name: impl Into<String>) -> Self {
+        self.membership.instance = Some(name.into());
+        self
+    }
+
+    /// The ways of assigning partitions that this consumer supports, the preferred one first (`partition.assignment.strategy`).
+    /// The group takes one that all its members support. The default is Java's: range, then cooperative-sticky.
+    pub fn assignors(mut self, assignors: impl IntoIterator<Item = Arc<dyn Assignor>>) -> Self {
+        self.membership.assignors = assignors.into_iter().collect();
+        self
+    }
+
+    /// The time without a heartbeat after which the group takes this consumer for dead (`session.timeout.ms`). The default is 45 s.
+    /// The broker limits it: `group.min.session.timeout.ms`, `group.max.session.timeout.ms`.
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.membership.session_timeout = timeout;
+        self
+    }
+
+    /// The time between heartbeats (`heartbeat.interval.ms`). The default is 3 s. Must be shorter than the session timeout.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.membership.heartbeat_interval = interval;
+        self
+    }
+
+    /// The longest time between polls, and so of a rebalance (`max.poll.interval.ms`, KIP-62). A consumer that polls later has left
+    /// the group, which the next poll returns as an error of kind `Timeout`; the poll after it joins the group again. The default is
+    /// 5 min.
+    pub fn poll_interval_max(mut self, interval: Duration) -> Self {
+        self.membership.poll_interval_max = interval;
+        self
+    }
+
+    /// How often the consumer commits by itself what polls have returned (`auto.commit.interval.ms`); `None` turns it off
+    /// (`enable.auto.commit`). The default is 5 s for a consumer that subscribes, and off for one that assigns its partitions.
+    ///
+    /// A poll commits what the polls before it have returned, so records count as processed once the next poll begins. It is also
+    /// committed before partitions are given up, and by [`Consumer::close`].
+    pub fn auto_commit(mut self, interval: Option<Duration>) -> Self {
+        self.membership.auto_commit = Some(interval.is_some());
+        self.membership.auto_commit_interval = interval.unwrap_or(self.membership.auto_commit_interval);
+        self
+    }
+
+    /// Hooks that are called when the group gives partitions to this consumer, and takes them.
+    pub fn listener(mut self, listener: impl RebalanceListener) -> Self {
+        self.membership.listener = Some(Arc::new(listener));
+        self
+    }
+
     /// Applies the properties of consumers.
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
         let core = &mut self.core;
@@ -252,6 +395,7 @@ impl ConsumerBuilder {
         }
         core.fetch_wait_max =
             properties.millis("fetch.max.wait.ms").unwrap_or(core.fetch_wait_max).min(FETCH_WAIT_LONGEST);
+        self.membership.apply(properties)?;
         Ok(self)
     }
 
@@ -259,12 +403,51 @@ impl ConsumerBuilder {
     pub fn build(mut self) -> Result<Consumer, Error> {
         self.core.start = self.starting();
         self.check()?;
+        let membership = (self.rebalancing(), self.member());
         let mut core = ConsumerCore::new(self.core.clone());
         let now = clock::now();
         core.handle_metadata(now, self.cluster.snapshot());
         core.assign_topics(now, self.topics);
         core.assign_partitions(now, self.partitions);
-        Ok(Consumer::start(self.cluster, core, self.core, self.codecs, self.limits, self.auto_create))
+        Ok(Consumer::start(self.cluster, core, self.core, self.codecs, self.limits, self.auto_create, membership))
+    }
+
+    /// The application's part of a group: it takes part in rebalances, or commits by itself.
+    fn rebalancing(&self) -> Option<rebalance::Settings> {
+        let membership = &self.membership;
+        let subscribes = !membership.topics.is_empty();
+        let commits = membership.auto_commit.unwrap_or(subscribes) && self.core.group.is_some();
+        (subscribes || commits).then(|| rebalance::Settings {
+            listener: membership.listener.clone(),
+            auto_commit: commits.then_some(bounded(membership.auto_commit_interval)),
+            hook_timeout: bounded(membership.poll_interval_max),
+        })
+    }
+
+    /// The member that joins the group, for a consumer that subscribes.
+    fn member(&mut self) -> Option<Classic> {
+        let membership = std::mem::take(&mut self.membership);
+        if membership.topics.is_empty() {
+            return None;
+        }
+        let cluster = self.cluster.settings();
+        let mut member = Classic::new(classic::Settings {
+            group: self.core.group.clone().unwrap_or_default(),
+            instance: membership.instance,
+            rack: self.core.rack.clone(),
+            assignors: membership.assignors,
+            session_timeout: bounded(membership.session_timeout),
+            heartbeat_interval: bounded(membership.heartbeat_interval),
+            poll_interval_max: bounded(membership.poll_interval_max),
+            request_timeout: cluster.request_timeout,
+            retry_backoff: cluster.retry_backoff,
+            retry_backoff_max: cluster.retry_backoff_max,
+            seed: clock::seed(),
+        });
+        let now = clock::now();
+        member.handle_metadata(now, self.cluster.snapshot());
+        member.subscribe(now, membership.topics);
+        Some(member)
     }
 
     fn starting(&self) -> Start {
@@ -281,12 +464,16 @@ impl ConsumerBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
-        if self.topics.is_empty() && self.partitions.is_empty() {
-            return Err(Error::config("no topics or partitions to read: call `assign` or `assign_partitions`"));
+        let assigns = !self.topics.is_empty() || !self.partitions.is_empty();
+        if self.membership.topics.is_empty() && !assigns {
+            return Err(Error::config(
+                "no topics or partitions to read: call `subscribe` to join a group, or `assign` or `assign_partitions`",
+            ));
         }
         if self.core.group.as_deref() == Some("") {
             return Err(Error::config("`group` / `group.id` is empty: name a group, or leave it out"));
         }
+        self.check_membership(assigns)?;
         check_topics(&self.topics)?;
         check_partitions(&self.partitions)?;
         check_start(&self.core.start, self.core.group.is_some())?;
@@ -302,9 +489,51 @@ impl ConsumerBuilder {
             None => Ok(()),
         }
     }
+
+    fn check_membership(&self, assigns: bool) -> Result<(), Error> {
+        let membership = &self.membership;
+        if membership.topics.is_empty() {
+            return Ok(());
+        }
+        let wrong = |text: &str| Err(Error::config(text));
+        if assigns {
+            return wrong(
+                "the consumer subscribes and assigns: with subscribe the group assigns partitions, with assign the caller does",
+            );
+        }
+        check_subscription(&membership.topics)?;
+        if self.core.group.as_deref().is_none_or(str::is_empty) {
+            return wrong("to subscribe, a consumer needs a group: name one by `group` / `group.id`");
+        }
+        if self.core.until_end {
+            return wrong(
+                "until_end reads up to the ends of assigned partitions: use assign, or poll a group until it suffices",
+            );
+        }
+        if membership.assignors.is_empty() {
+            return wrong("there is no assignor: name one by `assignors` / `partition.assignment.strategy`");
+        }
+        if membership.heartbeat_interval.is_zero() || membership.heartbeat_interval >= membership.session_timeout {
+            return wrong(
+                "`heartbeat_interval` / `heartbeat.interval.ms` is zero or no shorter than `session_timeout` / \
+                 `session.timeout.ms`: choose a third of it or so",
+            );
+        }
+        if membership.poll_interval_max < Duration::from_millis(1) {
+            return wrong("`poll_interval_max` / `max.poll.interval.ms` is zero: it must be at least a millisecond");
+        }
+        Ok(())
+    }
 }
 
-fn check_topics<'t>(topics: impl IntoIterator<Item = &'t TopicName>) -> Result<(), Error> {
+pub(super) fn check_subscription(topics: &BTreeSet<TopicName>) -> Result<(), Error> {
+    if topics.is_empty() {
+        return Err(Error::config("no topics to subscribe to: name one, or call unsubscribe to leave the group"));
+    }
+    check_topics(topics)
+}
+
+pub(super) fn check_topics<'t>(topics: impl IntoIterator<Item = &'t TopicName>) -> Result<(), Error> {
     for topic in topics {
         if let Some(problem) = TopicName::problem(topic) {
             return Err(Error::config(format!("not a topic's name: {problem}")).in_topic(topic));

@@ -1,5 +1,6 @@
 //! Runs the core: sends its requests, and passes it responses, metadata and the time. One task for each consumer.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -21,18 +22,25 @@ use super::core::Action;
 use super::core::Config;
 use super::core::ConsumerCore;
 use super::core::committer::CommitAction;
+use super::membership;
 use super::offsets;
+use crate::client::AutoCreate;
 use crate::client::Cluster;
 use crate::client::Coordinated;
 use crate::client::Hint;
+use crate::client::Interest;
 use crate::client::Source;
 use crate::client::Target;
 use crate::error::Error;
+use crate::group::NO_GENERATION;
+use crate::group::classic;
+use crate::group::classic::Classic;
 use crate::metadata::Snapshot;
 use crate::metrics::ConsumerMetrics;
 use crate::metrics::Metrics;
 use crate::net::clock;
 use crate::net::connection::Reply;
+use crate::types::TopicName;
 use crate::wire::Request;
 use crate::wire::Response;
 
@@ -51,6 +59,10 @@ pub(super) struct State {
     pub(super) core: ConsumerCore,
     /// Commits, where there is a group to commit for.
     pub(super) commits: Option<Commits>,
+    /// The membership in the group, where topics are subscribed to.
+    pub(super) member: Option<Classic>,
+    /// The version of the membership that commits follow.
+    seen: Option<u64>,
     /// Records and batches that polls have returned.
     pub(super) records: u64,
     pub(super) batches: u64,
@@ -58,6 +70,20 @@ pub(super) struct State {
     pub(super) stopped: bool,
     /// The driver ended although the consumer was not closed.
     pub(super) died: bool,
+}
+
+impl State {
+    /// Lets commits follow the membership, after anything that may have changed it.
+    pub(super) fn follow_membership(&mut self) {
+        let (Some(member), Some(commits)) = (&self.member, &mut self.commits) else { return };
+        if self.seen != Some(member.version()) {
+            self.seen = Some(member.version());
+            let identity = member.identity().clone();
+            // Without a generation, others may have taken over everything.
+            let owned = if identity.generation == NO_GENERATION { BTreeSet::new() } else { member.owned().clone() };
+            commits.handle_membership(identity, owned);
+        }
+    }
 }
 
 impl Source for Shared {
@@ -73,9 +99,18 @@ impl Source for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(core: ConsumerCore, commits: Option<Commits>) -> Self {
+    pub(super) fn new(core: ConsumerCore, commits: Option<Commits>, member: Option<Classic>) -> Self {
         Self {
-            state: Mutex::new(State { core, commits, records: 0, batches: 0, stopped: false, died: false }),
+            state: Mutex::new(State {
+                core,
+                commits,
+                member,
+                seen: None,
+                records: 0,
+                batches: 0,
+                stopped: false,
+                died: false,
+            }),
             work: Notify::new(),
             news: Notify::new(),
         }
@@ -94,7 +129,7 @@ impl Shared {
 }
 
 /// The requests of one turn.
-type Requests = (Vec<Action>, Vec<CommitAction>);
+type Requests = (Vec<Action>, Vec<CommitAction>, Vec<classic::Action>);
 /// A response, or the error of a request, with the tag of the request.
 type Tagged = (u64, Result<Response, Error>);
 
@@ -107,24 +142,39 @@ pub(super) struct Driver {
     sink: mpsc::UnboundedSender<Tagged>,
     fetch_wait_max: Duration,
     group: Option<Coordinated>,
+    /// Keeps the metadata of the topics of the group fresh.
+    followed: Option<Interest>,
+    auto_create: AutoCreate,
     /// The owner of the fetch connections: this consumer's fetches must not wait behind another consumer's long poll.
     reader: u64,
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, settings: &Config) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, cluster: Cluster, settings: &Config, auto_create: AutoCreate) -> Self {
         let (sink, responses) = mpsc::unbounded_channel();
         let snapshots = cluster.subscribe();
         let reader = cluster.reader();
         let group = settings.group.as_ref().map(Coordinated::group);
         let fetch_wait_max = settings.fetch_wait_max;
-        Self { shared, cluster, snapshots, seen: None, responses, sink, fetch_wait_max, group, reader }
+        Self {
+            shared,
+            cluster,
+            snapshots,
+            seen: None,
+            responses,
+            sink,
+            fetch_wait_max,
+            group,
+            followed: None,
+            auto_create,
+            reader,
+        }
     }
 
     pub(super) async fn run(mut self) {
         let mut first = None;
         loop {
-            let ((actions, of_commits), timeout, stopped) = self.turn(first.take());
+            let ((actions, of_commits, of_member), timeout, stopped) = self.turn(first.take());
             let mut hints = Vec::new();
             for action in actions {
                 self.act(action, &mut hints);
@@ -132,6 +182,9 @@ impl Driver {
             self.cluster.take_hints(&hints);
             for action in of_commits {
                 self.act_for_commits(action);
+            }
+            for action in of_member {
+                self.act_for_member(action);
             }
             if stopped {
                 return;
@@ -147,7 +200,11 @@ impl Driver {
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
         let is_news = self.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &snapshot));
         let mut state = self.shared.lock();
-        let State { core, commits, stopped, .. } = &mut *state;
+        if is_news && let Some(member) = &mut state.member {
+            member.handle_metadata(now, Arc::clone(&snapshot));
+        }
+        state.follow_membership();
+        let State { core, commits, member, stopped, .. } = &mut *state;
         if is_news {
             self.seen = Some(Arc::clone(&snapshot));
             if let Some(commits) = commits {
@@ -176,10 +233,26 @@ impl Driver {
                 commits.close();
             }
             commits.handle_timeout(now);
+            while let (Some((code, identity)), Some(member)) = (commits.poll_refusal(), &mut *member) {
+                member.handle_refusal(now, code, &identity);
+            }
             of_commits.extend(std::iter::from_fn(|| commits.poll_action()));
             timeout = [timeout, commits.poll_timeout()].into_iter().flatten().min();
         }
-        ((std::iter::from_fn(|| core.poll_action()).collect(), of_commits), timeout, *stopped)
+        let mut of_member = Vec::new();
+        if let Some(member) = member {
+            if *stopped {
+                member.leave(now, false, "the consumer was closed");
+            } else if member.poll_timeout().is_some_and(|at| at <= now) {
+                member.handle_timeout(now);
+            }
+            if member.has_step() || member.has_error() {
+                self.shared.news.notify_one();
+            }
+            of_member.extend(std::iter::from_fn(|| member.poll_action()));
+            timeout = [timeout, member.poll_timeout()].into_iter().flatten().min();
+        }
+        ((std::iter::from_fn(|| core.poll_action()).collect(), of_commits, of_member), timeout, *stopped)
     }
 
     fn act(&self, action: Action, hints: &mut Vec<Hint>) {
@@ -222,6 +295,17 @@ impl Driver {
         let Some(group) = &self.group else { return };
         let sink = self.sink.clone();
         commits::act(&self.shared, &self.cluster, group, action, async move { sink.closed().await });
+    }
+
+    fn act_for_member(&mut self, action: classic::Action) {
+        if let classic::Action::Follow { topics } = &action {
+            let topics: Vec<TopicName> = topics.iter().cloned().collect();
+            self.followed = Some(self.cluster.hold(&topics, self.auto_create));
+        }
+        let Some(group) = self.group.clone() else { return };
+        let sender = membership::Sender { cluster: self.cluster.clone(), group, reader: self.reader };
+        let sink = self.sink.clone();
+        membership::act(&self.shared, &sender, action, async move { sink.closed().await });
     }
 
     fn send(&self, node: i32, tag: u64, request: Request, timeout: Duration) {

@@ -28,6 +28,7 @@ use crate::client::Interest;
 use crate::codec::Codecs;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::group::classic::Classic;
 use crate::net::clock;
 use crate::reading::PartitionBatch;
 use crate::reading::buffers::Buffers;
@@ -39,7 +40,12 @@ mod commits;
 mod config;
 pub(crate) mod core;
 mod driver;
+mod group;
+mod handle;
+mod listener;
+mod membership;
 mod offsets;
+mod rebalance;
 mod records;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
@@ -48,7 +54,11 @@ pub use self::config::ConsumerBuilder;
 pub use self::core::Reset;
 pub use self::core::ResetPolicy;
 pub use self::core::Start;
+pub use self::handle::ConsumerHandle;
+pub use self::listener::HookFuture;
+pub use self::listener::RebalanceListener;
 pub use self::records::Records;
+pub use crate::group::GroupMetadata;
 pub use crate::reading::ConsumedRecord;
 pub use crate::reading::Isolation;
 pub use crate::reading::Iter;
@@ -69,6 +79,7 @@ use self::driver::Driver;
 use self::driver::Shared;
 use self::driver::State;
 use self::offsets::OffsetSpec;
+use self::rebalance::Rebalancing;
 
 /// The longest time that closing takes. Brokers end fetch sessions by themselves later.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -95,7 +106,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Consumer {
     shared: Arc<Shared>,
     cluster: Cluster,
-    group: Option<String>,
+    handle: ConsumerHandle,
+    /// The application's part of a group: rebalances, and commits that it does not make itself.
+    rebalancing: Option<Rebalancing>,
     isolation: Isolation,
     codecs: Codecs,
     limits: Limits,
@@ -128,19 +141,28 @@ impl Consumer {
         codecs: Codecs,
         limits: Limits,
         auto_create: AutoCreate,
+        (rebalancing, member): (Option<rebalance::Settings>, Option<Classic>),
     ) -> Self {
         let topics: Vec<TopicName> = core.topics().into_iter().collect();
         let interest = cluster.hold(&topics, auto_create);
         let commits = settings.group.as_ref().map(|group| Commits::new(group, &cluster));
-        let shared = Arc::new(Shared::new(core, commits));
+        let rebalancing = rebalancing.map(Rebalancing::new);
+        let shared = Arc::new(Shared::new(core, commits, member));
+        let handle = ConsumerHandle {
+            shared: Arc::clone(&shared),
+            group: settings.group.clone(),
+            timeout: limits.timeout,
+            runtime: cluster.runtime().clone(),
+        };
         let weak = Arc::downgrade(&shared);
         cluster.register(weak);
-        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), &settings);
+        let driver = Driver::new(Arc::clone(&shared), cluster.clone(), &settings, auto_create);
         let task = cluster.runtime().spawn(driver.run());
         Self {
             shared,
             cluster,
-            group: settings.group,
+            handle,
+            rebalancing,
             isolation: settings.isolation,
             codecs,
             limits,
@@ -224,6 +246,7 @@ impl Consumer {
             tokio::task::yield_now().await;
         }
         loop {
+            self.take_part().await?;
             if let Some(polled) = self.poll_now() {
                 self.busy = true;
                 return polled;
@@ -337,12 +360,16 @@ impl Consumer {
         let partitions = partitions.into_iter().map(|(topic, partition)| TopicPartition::new(topic, partition));
         let partitions: BTreeSet<TopicPartition> = partitions.collect();
         config::check_partitions(&partitions)?;
+        self.check_assignable()?;
         self.reassign(|core| core.replace_assignment(clock::now(), &partitions));
         Ok(())
     }
 
     /// Stops reading these partitions, and continues with the others. A topic that was assigned whole is read in the partitions that
     /// it has now: those that are added later are not read.
+    ///
+    /// The partitions of a consumer that [subscribes](ConsumerBuilder::subscribe) are the group's to assign: they stay.
+    /// [Pause](Self::pause) them instead.
     ///
     /// ```no_run
     /// # fn run(consumer: &mut ottla::consumer::Consumer) {
@@ -352,7 +379,9 @@ impl Consumer {
     /// # }
     /// ```
     pub fn unassign_partitions<'p>(&mut self, partitions: impl IntoIterator<Item = &'p TopicPartition>) {
-        self.reassign(|core| core.revoke(clock::now(), partitions));
+        if self.check_assignable().is_ok() {
+            self.reassign(|core| core.revoke(clock::now(), partitions));
+        }
     }
 
     fn reassign(&mut self, change: impl FnOnce(&mut ConsumerCore)) {
@@ -374,12 +403,12 @@ impl Consumer {
     /// # Ok(()) }
     /// ```
     pub fn pause<'p>(&mut self, partitions: impl IntoIterator<Item = &'p TopicPartition>) -> Result<(), Error> {
-        self.each(partitions, |core, key| core.pause(clock::now(), key))
+        self.handle.pause(partitions)
     }
 
     /// Returns records of these partitions again.
     pub fn resume<'p>(&mut self, partitions: impl IntoIterator<Item = &'p TopicPartition>) -> Result<(), Error> {
-        self.each(partitions, |core, key| core.resume(clock::now(), key))
+        self.handle.resume(partitions)
     }
 
     /// Moves the position of a partition. Records that were fetched from the old position are dropped.
@@ -415,25 +444,7 @@ impl Consumer {
     /// # Ok(()) }
     /// ```
     pub fn seek(&mut self, partition: &TopicPartition, start: Start) -> Result<(), Error> {
-        config::check_start(&start, self.group.is_some())?;
-        self.each([partition], |core, key| core.seek(clock::now(), key, &start))
-    }
-
-    fn each<'p>(
-        &mut self,
-        partitions: impl IntoIterator<Item = &'p TopicPartition>,
-        mut change: impl FnMut(&mut ConsumerCore, &TopicPartition) -> bool,
-    ) -> Result<(), Error> {
-        let mut state = self.shared.lock();
-        let mut unknown = None;
-        for key in partitions {
-            if !change(&mut state.core, key) {
-                unknown = Some(Error::config("the partition is not assigned").in_partition(&key.topic, key.partition));
-            }
-        }
-        drop(state);
-        self.shared.work.notify_one();
-        unknown.map_or(Ok(()), Err)
+        self.handle.seek(partition, start)
     }
 
     /// The partitions that are read. Those of topics that are read whole are missing until the metadata has them.
@@ -500,7 +511,7 @@ impl Consumer {
     /// ```
     pub async fn commit_within(&mut self, timeout: Duration) -> Result<(), Error> {
         let positions = self.shared.lock().core.positions();
-        self.commit_by(positions, clock::now() + bounded(timeout)).await
+        self.handle.commit_by(positions, clock::now() + bounded(timeout)).await
     }
 
     /// Commits positions for the group. Each is the position of the next record to read, as [`ConsumedRecord::next_position`]
@@ -537,23 +548,7 @@ impl Consumer {
         positions: impl IntoIterator<Item = (TopicPartition, Position)>,
         timeout: Duration,
     ) -> Result<(), Error> {
-        self.commit_by(positions.into_iter().collect(), clock::now() + bounded(timeout)).await
-    }
-
-    async fn commit_by(&self, positions: Vec<(TopicPartition, Position)>, deadline: Instant) -> Result<(), Error> {
-        let group = self.grouped()?;
-        let ended =
-            || Error::new(Kind::Closed, format!("the consumer has ended: no offset was committed for group {group}"));
-        let pending = {
-            let mut state = self.shared.lock();
-            let State { commits, stopped, .. } = &mut *state;
-            match commits {
-                Some(commits) if !*stopped => commits.begin(positions, deadline),
-                _ => return Err(ended()),
-            }
-        };
-        self.shared.work.notify_one();
-        pending.await.unwrap_or_else(|_| Err(ended()))
+        self.handle.commit_by(positions.into_iter().collect(), clock::now() + bounded(timeout)).await
     }
 
     /// The position that the group has committed for each assigned partition, `None` if it has committed none. Waits until the
@@ -561,7 +556,7 @@ impl Consumer {
     pub async fn committed(&self) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
         let deadline = clock::now() + self.limits.timeout;
         let partitions = self.assigned(deadline).await?;
-        offsets::committed(&self.cluster, self.grouped()?, &partitions, deadline).await
+        offsets::committed(&self.cluster, self.handle.grouped()?, &partitions, deadline).await
     }
 
     /// All partitions that are read, once the metadata has every topic.
@@ -575,23 +570,6 @@ impl Consumer {
         drop(state);
         self.shared.work.notify_one();
         Ok(partitions)
-    }
-
-    fn grouped(&self) -> Result<&str, Error> {
-        self.group
-            .as_deref()
-            .ok_or_else(|| Error::config("offsets are committed for a group: name one by `group` / `group.id`"))
-    }
-
-    /// Stops reading and ends the fetch sessions. Nothing is committed. Afterwards [`Consumer::poll`] returns `None`.
-    pub async fn close(&mut self) -> Result<(), Error> {
-        self.shared.stop();
-        if let Some(driver) = self.driver.take() {
-            // If the driver takes longer, it ends in the background.
-            let deadline = clock::now() + CLOSE_TIMEOUT;
-            let _ = self.cluster.runtime().timeout_at(deadline, driver).await;
-        }
-        Ok(())
     }
 }
 

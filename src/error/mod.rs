@@ -13,6 +13,7 @@ use crate::types::TopicName;
 
 pub mod code;
 pub(crate) mod commit;
+pub(crate) mod membership;
 pub mod recovery;
 mod remedy;
 

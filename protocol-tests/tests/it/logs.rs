@@ -12,11 +12,12 @@ use super::tidy::Source;
 use super::tidy::sources;
 
 /// Every target, with the layer that logs to it.
-const TARGETS: [(&str, &str); 6] = [
+const TARGETS: [(&str, &str); 7] = [
     ("ottla::admin", "The admin's calls."),
     ("ottla::config", "Settings by property names."),
     ("ottla::connection", "Connections to brokers: `net` and `conn`."),
     ("ottla::consumer", "Consumers: positions, fetch sessions, commits."),
+    ("ottla::group", "Membership in consumer groups."),
     ("ottla::metadata", "The view of the cluster: brokers, leaders, coordinators."),
     ("ottla::producer", "Producers: batches, retries, identity."),
 ];

@@ -7,6 +7,7 @@ mod declarations;
 mod dump;
 mod fuzz_corpus;
 mod golden;
+mod groups;
 mod history;
 mod hostile;
 mod limits;

@@ -15,15 +15,15 @@ pub(super) const FAMILIES: &[Family] = &[
     accepted("records are bytes; your program serializes them", &[
         "key.serializer", "value.serializer", "key.deserializer", "value.deserializer",
     ]),
-    accepted("partitions are assigned by hand, so there is no group member", &[
-        "session.timeout.ms", "heartbeat.interval.ms", "max.poll.interval.ms", "group.protocol", "group.protocol.type",
-        "group.remote.assignor", "partition.assignment.strategy", "coordinator.query.interval.ms",
+    accepted("members join by the classic protocol so far", &["group.protocol", "group.remote.assignor"]),
+    accepted("a member of a group is a consumer, and its coordinator is found when it is needed", &[
+        "group.protocol.type", "coordinator.query.interval.ms",
     ]),
     accepted("polls and prefetching are bounded in bytes", &[
         "max.poll.records", "queued.min.messages", "consume.callback.max.messages",
     ]),
-    accepted("offsets are committed by calls of `commit` only", &[
-        "auto.commit.interval.ms", "enable.auto.offset.store", "offset.store.method", "offset.store.path",
+    accepted("offsets are stored by the group, and those of returned records are committed", &[
+        "enable.auto.offset.store", "offset.store.method", "offset.store.path",
         "offset.store.sync.interval.ms",
     ]),
     accepted("topics are named, not matched by a pattern", &["exclude.internal.topics"]),
@@ -67,7 +67,6 @@ pub(super) const FAMILIES: &[Family] = &[
     ]),
     accepted("there are no transactions yet, so none times out", &["transaction.timeout.ms"]),
     refused("there are no transactions yet", &["transactional.id", "transaction.two.phase.commit.enable"]),
-    refused("groups have no members yet: assign partitions by hand", &["group.instance.id"]),
     refused("there are no share groups yet", &["share.acknowledgement.mode", "share.acquire.mode"]),
     refused("idempotence keeps order, and a record that cannot be written fails without stopping others", &[
         "enable.gapless.guarantee",

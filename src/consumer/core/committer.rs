@@ -25,6 +25,7 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::commit::CommitRecovery;
+use crate::group::GroupMetadata;
 use crate::metadata::Snapshot;
 use crate::metadata::by_topic;
 use crate::reading::Position;
@@ -38,26 +39,6 @@ use crate::wire::message::OffsetCommitResponse;
 
 /// The broker's own retention.
 const DEFAULT_RETENTION: i64 = -1;
-
-/// On whose behalf offsets are committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The group.
-    pub group: String,
-    /// The generation of the group, or the member's epoch; −1 without membership.
-    pub generation: i32,
-    /// The member's id; empty without membership.
-    pub id: String,
-    /// The static member's name.
-    pub instance: Option<String>,
-}
-
-impl Member {
-    /// A group that has no members: its offsets may be committed by anyone.
-    pub fn none(group: impl Into<String>) -> Self {
-        Self { group: group.into(), generation: -1, id: String::new(), instance: None }
-    }
-}
 
 /// One call to [`Committer::commit`].
 pub type Ticket = u64;
@@ -133,7 +114,7 @@ pub struct CommitCounters {
 /// Decides which offsets are sent when, and what becomes of each commit.
 #[derive(Debug)]
 pub struct Committer {
-    member: Member,
+    identity: GroupMetadata,
     snapshot: Arc<Snapshot>,
     rng: Rng,
     backoff: Backoff,
@@ -145,15 +126,22 @@ pub struct Committer {
     numbers: u64,
     actions: VecDeque<CommitAction>,
     results: VecDeque<(Ticket, Result<(), Error>)>,
+    /// The partitions that may be committed; `None` where the group has no members.
+    owned: Option<BTreeSet<TopicPartition>>,
+    /// The identity of the request in flight.
+    sent_as: GroupMetadata,
+    /// The last refusal because of the membership, with the identity that was refused.
+    refusal: Option<(Code, GroupMetadata)>,
     counters: CommitCounters,
 }
 
 impl Committer {
     /// A committer with nothing to do. Pauses grow from `first` to `longest`.
-    pub fn new(member: Member, (first, longest): (Duration, Duration), seed: u64) -> Self {
+    pub fn new(identity: GroupMetadata, (first, longest): (Duration, Duration), seed: u64) -> Self {
         let backoff = Backoff::new(first, longest);
         Self {
-            member,
+            sent_as: identity.clone(),
+            identity,
             snapshot: Arc::default(),
             rng: Rng::with_seed(seed),
             backoff,
@@ -164,6 +152,8 @@ impl Committer {
             numbers: 0,
             actions: VecDeque::new(),
             results: VecDeque::new(),
+            owned: None,
+            refusal: None,
             counters: CommitCounters::default(),
         }
     }
@@ -178,6 +168,12 @@ impl Committer {
         let ticket = self.number();
         let positions: BTreeMap<TopicPartition, Position> = positions.into_iter().collect();
         let left = positions.len();
+        let foreign = positions.keys().find(|key| !self.may_commit(key)).cloned();
+        self.commits.insert(ticket, Commit { left, deadline, problem: None });
+        if let Some(key) = foreign {
+            self.finish(ticket, Err(not_owned(&key)));
+            return ticket;
+        }
         for (key, position) in positions {
             let fresh =
                 || Wanted { position, tickets: Vec::new(), pause: Pause { backoff: self.backoff, until: None } };
@@ -185,7 +181,6 @@ impl Committer {
             wanted.position = position;
             wanted.tickets.push(ticket);
         }
-        self.commits.insert(ticket, Commit { left, deadline, problem: None });
         if left == 0 {
             self.finish(ticket, Ok(()));
         }
@@ -193,16 +188,23 @@ impl Committer {
         ticket
     }
 
-    /// Commits for this member from now on. Pending commits of the former member fail.
-    pub fn handle_member(&mut self, member: Member) {
-        if self.member == member {
-            return;
+    /// Commits as this member from now on, and only the partitions that it owns.
+    ///
+    /// Pending commits of partitions that it still owns continue under the new generation. The others fail: another member may have
+    /// committed these partitions since.
+    pub fn handle_membership(&mut self, identity: GroupMetadata, owned: BTreeSet<TopicPartition>) {
+        self.identity = identity;
+        self.owned = Some(owned);
+        let foreign: Vec<TopicPartition> = self.queue.keys().filter(|key| !self.may_commit(key)).cloned().collect();
+        for key in foreign {
+            let Some(wanted) = self.queue.remove(&key) else { continue };
+            let error = not_owned(&key);
+            self.fail(&wanted.tickets, &error);
         }
-        self.member = member;
-        self.fail_all(&Error::broker(
-            Code::IllegalGeneration,
-            "the group was joined again before the offsets were committed",
-        ));
+    }
+
+    fn may_commit(&self, key: &TopicPartition) -> bool {
+        self.owned.as_ref().is_none_or(|owned| owned.contains(key))
     }
 
     /// Takes the state of the cluster.
@@ -250,6 +252,11 @@ impl Committer {
     /// Takes the result of a commit.
     pub fn poll_result(&mut self) -> Option<(Ticket, Result<(), Error>)> {
         self.results.pop_front()
+    }
+
+    /// Takes a refusal because of the membership: the member must join again, or was fenced. A commit was refused with the code.
+    pub fn poll_refusal(&mut self) -> Option<(Code, GroupMetadata)> {
+        self.refusal.take()
     }
 
     /// The time at which the committer needs attention if nothing else happens first.
@@ -300,6 +307,7 @@ impl Committer {
         };
         let (tag, request) = (self.number(), self.request(&sent));
         self.in_flight = Some((tag, sent));
+        self.sent_as = self.identity.clone();
         self.actions.push_back(CommitAction::Commit { tag, deadline, request });
     }
 
@@ -317,10 +325,10 @@ impl Committer {
             partitions: sent.iter().map(partition).collect(),
         };
         OffsetCommitRequest {
-            group: self.member.group.clone(),
-            generation_or_epoch: self.member.generation,
-            member: self.member.id.clone(),
-            instance: self.member.instance.clone(),
+            group: self.identity.group.clone(),
+            generation_or_epoch: self.identity.generation,
+            member: self.identity.member.clone(),
+            instance: self.identity.instance.clone(),
             retention_ms: DEFAULT_RETENTION,
             topics: topics.into_iter().map(topic).collect(),
         }
@@ -347,7 +355,12 @@ impl Committer {
             };
             let error = error.in_partition(&sent.key.topic, sent.key.partition);
             match recovery {
+                // The generation changed meanwhile, or is about to. The partition is this member's all the same.
+                CommitRecovery::Fenced if self.is_passing(&error) && self.may_commit(&sent.key) => {
+                    self.note_refusal(&error);
+                }
                 CommitRecovery::Fail | CommitRecovery::Fenced => {
+                    self.note_refusal(&error);
                     self.fail(&sent.wanted.tickets, &error);
                     continue;
                 }
@@ -359,7 +372,7 @@ impl Committer {
         }
         self.retry(now, refused);
         if committed > 0 {
-            let group = &self.member.group;
+            let group = &self.identity.group;
             tracing::debug!(target: "ottla::consumer", group, partitions = committed, "offsets committed");
         }
         if !stale.is_empty() {
@@ -386,6 +399,17 @@ impl Committer {
         }
     }
 
+    /// Whether a refusal because of the membership passes by itself.
+    fn is_passing(&self, error: &Error) -> bool {
+        self.owned.is_some() && (error.code() == Some(Code::RebalanceInProgress) || self.sent_as != self.identity)
+    }
+
+    /// Notes that the membership is to be renewed. Only the latest refusal counts.
+    fn note_refusal(&mut self, error: &Error) {
+        let Some(code) = error.code().filter(|code| code.commit_recovery() == CommitRecovery::Fenced) else { return };
+        self.refusal = Some((code, self.sent_as.clone()));
+    }
+
     /// Retries partitions together, after the longest of their pauses, so that one response is followed by one request.
     fn retry(&mut self, now: Instant, mut refused: Vec<(Sent, Error)>) {
         if let Some((_, error)) = refused.first() {
@@ -400,7 +424,7 @@ impl Committer {
     }
 
     fn report_retry(&self, partitions: usize, error: &Error) {
-        let (group, error) = (&self.member.group, error.chain());
+        let (group, error) = (&self.identity.group, error.chain());
         tracing::debug!(target: "ottla::consumer", group, partitions, %error, "commit retried");
     }
 
@@ -413,7 +437,10 @@ impl Committer {
                 commit.problem = Some(error.clone());
             }
         }
-        if let Some(newer) = self.queue.get_mut(&key) {
+        if !self.may_commit(&key) {
+            let error = not_owned(&key);
+            self.fail(&wanted.tickets, &error);
+        } else if let Some(newer) = self.queue.get_mut(&key) {
             newer.tickets.splice(0..0, wanted.tickets);
             newer.pause = wanted.pause;
         } else if !wanted.tickets.is_empty() {
@@ -453,7 +480,7 @@ impl Committer {
             Err(error) => {
                 self.counters.failures += 1;
                 let error = error.chain();
-                tracing::warn!(target: "ottla::consumer", group = self.member.group, %error, "commit failed");
+                tracing::warn!(target: "ottla::consumer", group = self.identity.group, %error, "commit failed");
                 self.queue.retain(|_, wanted| {
                     wanted.tickets.retain(|waiting| *waiting != ticket);
                     !wanted.tickets.is_empty()
@@ -462,6 +489,12 @@ impl Committer {
         }
         self.results.push_back((ticket, result));
     }
+}
+
+fn not_owned(key: &TopicPartition) -> Error {
+    let text =
+        "the partition is not this member's any more, so its offset was not committed: commit before it is revoked";
+    Error::broker(Code::IllegalGeneration, text).in_partition(&key.topic, key.partition)
 }
 
 /// The code of each partition that was sent, by the first mention of it. A response names topics as its request did, by name or

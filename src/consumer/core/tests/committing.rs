@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::*;
 use crate::consumer::core::committer::CommitAction;
 use crate::consumer::core::committer::Committer;
-use crate::consumer::core::committer::Member;
+use crate::group::GroupMetadata;
 use crate::wire::message as m;
 
 /// A committer, and a log of what it asked for and reported.
@@ -21,7 +21,7 @@ impl Bench {
     fn new() -> Self {
         let begun = crate::net::clock::now();
         let pauses = (Duration::from_millis(100), Duration::from_secs(1));
-        let committer = Committer::new(Member::none("g"), pauses, 1);
+        let committer = Committer::new(GroupMetadata::none("g", None), pauses, 1);
         Self { committer, begun, now: begun, tag: None, log: String::new() }
     }
 
@@ -41,8 +41,10 @@ impl Bench {
                 "wait" => self.wait(words[1].parse().expect("milliseconds")),
                 "member" => {
                     let generation = words[1].parse().expect("a generation");
-                    let member = Member { generation, id: "m".into(), instance: Some("i".into()), ..Member::none("g") };
-                    self.committer.handle_member(member);
+                    let member = "m".into();
+                    let identity = GroupMetadata { generation, member, ..GroupMetadata::none("g", Some("i".into())) };
+                    let owned = words[2..].iter().map(|key| key_of(key)).collect();
+                    self.committer.handle_membership(identity, owned);
                 }
                 "close" => self.committer.close(),
                 other => panic!("there is no step {other}"),
@@ -304,20 +306,57 @@ fn lasting_failures_are_retried_about_once_a_second() {
 }
 
 #[test]
-fn new_member_is_sent_and_commits_of_the_former_one_fail() {
+fn commits_of_partitions_that_moved_away_fail() {
+    let gone =
+        "the partition is not this member's any more, so its offset was not committed: commit before it is revoked";
     check(
-        "commit t0=5 | commit t1=6 | member 4 | commit t2=7 | answer t0=22 | answer t2",
-        "commit is #1
-         send g-1 t0=5 by=60000
-         commit is #3
-         #1 failed: the group was joined again before the offsets were committed: ILLEGAL_GENERATION
-         #3 failed: the group was joined again before the offsets were committed: ILLEGAL_GENERATION
-         commit is #4
-         send g4m t2=7 by=60000
-         #4 committed",
+        "member 4 t0 t1 t2 | commit t0=5 | commit t1=6 t2=6 | commit t2=7 | member 5 t2 | commit t1=8 | answer t0=22 | answer t2",
+        &format!(
+            "commit is #1
+             send g4m t0=5 by=60000
+             commit is #3
+             commit is #4
+             #3 failed: {gone}, topic t[1]: ILLEGAL_GENERATION
+             commit is #5
+             #5 failed: {gone}, topic t[1]: ILLEGAL_GENERATION
+             #1 failed: could not commit an offset, topic t[0]: ILLEGAL_GENERATION
+             send g5m t2=7 by=60000
+             #4 committed"
+        ),
     );
     check(
-        "member 4 | commit t0=5 t1=6 | answer t0=22 t1=25",
+        "member 4 t0 | commit t0=5 | member 5 | lost",
+        &format!(
+            "commit is #1
+             send g4m t0=5 by=60000
+             #1 failed: {gone}, topic t[0]: ILLEGAL_GENERATION"
+        ),
+    );
+}
+
+/// The partition is this member's in both generations: nobody else has committed it.
+#[test]
+fn refused_commit_is_retried_under_the_new_generation() {
+    check(
+        "member 4 t0 | commit t0=5 | member 5 t0 | answer t0=22 | wait 150 | answer t0",
+        "commit is #1
+         send g4m t0=5 by=60000
+         send g5m t0=5 by=60000
+         #1 committed",
+    );
+    check(
+        "member 4 t0 | commit t0=5 | answer t0=27 | wait 150 | answer t0",
+        "commit is #1
+         send g4m t0=5 by=60000
+         send g4m t0=5 by=60000
+         #1 committed",
+    );
+}
+
+#[test]
+fn commit_that_the_coordinator_refuses_a_member_fails() {
+    check(
+        "member 4 t0 t1 | commit t0=5 t1=6 | answer t0=22 t1=25",
         "commit is #1
          send g4m t0=5 t1=6 by=60000
          #1 failed: could not commit an offset, topic t[0]: ILLEGAL_GENERATION",

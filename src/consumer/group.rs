@@ -1,0 +1,168 @@
+//! The public part of membership in a group: subscribing, following the assignment, leaving.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
+
+use super::CLOSE_TIMEOUT;
+use super::Consumer;
+use super::config;
+use super::handle::ConsumerHandle;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::group::GroupMetadata;
+use crate::group::classic::Classic;
+use crate::net::clock;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+
+impl Consumer {
+    /// A handle to this consumer for other tasks.
+    pub fn handle(&self) -> ConsumerHandle {
+        self.handle.clone()
+    }
+
+    /// Subscribes to these topics and no others: the group is joined again with them. Partitions of topics that stay are kept
+    /// or moved as the assignor decides. To leave the group, [unsubscribe](Self::unsubscribe).
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`]: the consumer was built with partitions of its own ([`assign`](super::ConsumerBuilder::assign)), or a name is
+    /// not one that a topic can have.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+    /// let mut consumer = client.consumer().group("audit").subscribe(["events"]).build()?;
+    /// consumer.subscribe(["events", "orders"])?;
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe<T: Into<TopicName>>(&mut self, topics: impl IntoIterator<Item = T>) -> Result<(), Error> {
+        let topics: BTreeSet<TopicName> = topics.into_iter().map(Into::into).collect();
+        config::check_subscription(&topics)?;
+        let now = clock::now();
+        let mut state = self.shared.lock();
+        let Some(member) = &mut state.member else {
+            return Err(Error::config("the consumer was built with partitions of its own: build one that subscribes"));
+        };
+        member.subscribe(now, topics);
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    /// Gives up all partitions and leaves the group, as closing does. Polls wait until the next [`Consumer::subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// The error of the last commit, or of the listener. The group is left all the same.
+    pub async fn unsubscribe(&mut self) -> Result<(), Error> {
+        let deadline = clock::now() + self.limits.timeout;
+        self.leave(deadline).await
+    }
+
+    /// The topics that are subscribed to.
+    pub fn subscription(&self) -> Vec<TopicName> {
+        let state = self.shared.lock();
+        state.member.iter().flat_map(|member| member.subscription().iter().cloned()).collect()
+    }
+
+    /// The membership in the group: generation, member id, instance id. `None` for a consumer that did not subscribe.
+    pub fn group_metadata(&self) -> Option<GroupMetadata> {
+        self.handle.group_metadata()
+    }
+
+    /// Waits until the group has assigned partitions, and returns them. They may be none, where other members have all of them.
+    ///
+    /// Takes part in rebalances as [`Consumer::poll`] does, without returning records.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Timeout`]: nothing was assigned within `timeout`. Otherwise as [`Consumer::poll`].
+    ///
+    /// Cancel safety: dropping the future before it is ready loses nothing.
+    pub async fn wait_for_assignment(&mut self, timeout: Duration) -> Result<Vec<TopicPartition>, Error> {
+        let deadline = clock::now() + crate::types::bounded(timeout);
+        loop {
+            self.take_part().await?;
+            let is_stable = self.shared.lock().member.as_ref().is_none_or(Classic::is_stable);
+            if is_stable {
+                return Ok(self.assignment());
+            }
+            let news = self.shared.news.notified();
+            if self.handle.runtime.timeout_at(deadline, news).await.is_err() {
+                let text = format!("the group assigned no partitions within {timeout:?}");
+                return Err(Error::new(Kind::Timeout, text));
+            }
+        }
+    }
+
+    /// Takes part in the group, as every poll does: commits if it is time, and does the steps of a rebalance that are due.
+    pub(super) async fn take_part(&mut self) -> Result<(), Error> {
+        let Some(rebalancing) = &mut self.rebalancing else { return Ok(()) };
+        let now = clock::now();
+        {
+            let mut state = self.shared.lock();
+            if let Some(member) = &mut state.member {
+                member.handle_poll(now);
+                if let Some(error) = member.poll_error() {
+                    return Err(error);
+                }
+            }
+        }
+        rebalancing.commit_if_due(&self.handle, now);
+        rebalancing.run(&self.handle).await
+    }
+
+    pub(super) fn check_assignable(&self) -> Result<(), Error> {
+        if self.shared.lock().member.is_none() {
+            return Ok(());
+        }
+        Err(Error::config(
+            "the group assigns partitions to a consumer that subscribes: build one that assigns them itself",
+        ))
+    }
+
+    /// Stops reading and ends the fetch sessions. Afterwards [`Consumer::poll`] returns `None`. Takes up to 5 s:
+    /// see [`Consumer::close_within`].
+    pub async fn close(&mut self) -> Result<(), Error> {
+        self.close_within(CLOSE_TIMEOUT).await
+    }
+
+    /// Stops reading, and ends the fetch sessions, within `timeout`.
+    ///
+    /// A consumer that has subscribed commits first what polls have returned, if it commits by itself
+    /// ([`auto_commit`](super::ConsumerBuilder::auto_commit)), calls the [listener](super::ConsumerBuilder::listener) and leaves the
+    /// group, so that others get its partitions at once. A static member does not leave: others get them when its session ends.
+    ///
+    /// # Errors
+    ///
+    /// The error of the last commit, or of the listener. The consumer is closed all the same.
+    pub async fn close_within(&mut self, timeout: Duration) -> Result<(), Error> {
+        let deadline = clock::now() + crate::types::bounded(timeout);
+        let left = self.leave(deadline).await;
+        self.shared.stop();
+        if let Some(driver) = self.driver.take() {
+            // If the driver takes longer, it ends in the background.
+            let _ = self.handle.runtime.timeout_at(deadline, driver).await;
+        }
+        left
+    }
+
+    async fn leave(&mut self, deadline: Instant) -> Result<(), Error> {
+        let Some(rebalancing) = &mut self.rebalancing else { return Ok(()) };
+        let result = rebalancing.give_all_up(&self.handle, deadline).await;
+        {
+            let mut state = self.shared.lock();
+            if let Some(member) = &mut state.member {
+                member.leave(clock::now(), false, "the consumer was closed");
+            }
+        }
+        self.shared.work.notify_one();
+        while self.shared.lock().member.as_ref().is_some_and(Classic::is_leaving) {
+            if self.handle.runtime.timeout_at(deadline, self.shared.news.notified()).await.is_err() {
+                break;
+            }
+        }
+        result
+    }
+}

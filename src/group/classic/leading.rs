@@ -1,0 +1,138 @@
+//! The leader's part: it assigns the partitions of the topics that members have subscribed to, and watches these topics.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Classic;
+use super::Phase;
+use crate::error::Code;
+use crate::error::Kind;
+use crate::group::assignor;
+use crate::group::assignor::Assignor;
+use crate::metadata::Snapshot;
+use crate::types::TopicName;
+use crate::wire::consumer_protocol::Assignment;
+use crate::wire::consumer_protocol::Subscription;
+use crate::wire::consumer_protocol::TopicPartitions;
+use crate::wire::consumer_protocol::VERSION;
+use crate::wire::message::JoinedMember;
+use crate::wire::message::MemberAssignment;
+
+/// The members of the group, and the partitions that were assigned.
+#[derive(Debug)]
+pub(super) struct Leading {
+    members: Vec<assignor::Member>,
+    /// The topics of all subscriptions, with the number of partitions that was assigned; `None` for a topic that does not exist.
+    counts: BTreeMap<TopicName, Option<u32>>,
+    /// The coordinator has kept an assignment, which is not to be replaced (KIP-814).
+    skip_assignment: bool,
+}
+
+impl Leading {
+    pub(super) fn topics(&self) -> impl Iterator<Item = &TopicName> {
+        self.counts.keys()
+    }
+
+    /// Whether a topic has another number of partitions than was assigned.
+    pub(super) fn has_changed(&self, snapshot: &Snapshot) -> bool {
+        self.counts.iter().any(|(name, count)| match snapshot.topic(name).map(|topic| topic.error) {
+            Some(None | Some(Code::UnknownTopicOrPartition | Code::UnknownTopicId)) => {
+                count_of(snapshot, name) != *count
+            }
+            // An error that passes says nothing about the partitions.
+            None | Some(Some(_)) => false,
+        })
+    }
+}
+
+fn count_of(snapshot: &Snapshot, topic: &TopicName) -> Option<u32> {
+    let topic = snapshot.topic(topic).filter(|topic| topic.error.is_none())?;
+    u32::try_from(topic.partitions.len()).ok()
+}
+
+impl Classic {
+    /// Begins to lead a generation.
+    pub(super) fn lead(&mut self, now: Instant, members: &[JoinedMember], skip_assignment: bool) {
+        let members: Vec<assignor::Member> = members.iter().map(|member| self.subscribed(member)).collect();
+        let topics: BTreeSet<TopicName> = members.iter().flat_map(|member| &member.topics).cloned().collect();
+        let counts = topics.into_iter().map(|topic| (topic, None)).collect();
+        self.leading = Some(Leading { members, counts, skip_assignment });
+        self.follow();
+        self.phase = Phase::Assigning { until: now + self.settings.request_timeout };
+        self.assign_if_known(now);
+    }
+
+    /// A member with its subscription. One whose subscription cannot be read gets no partitions, and the others get theirs.
+    fn subscribed(&self, member: &JoinedMember) -> assignor::Member {
+        let subscription = Subscription::decode(Bytes::copy_from_slice(member.metadata())).unwrap_or_else(|error| {
+            let (group, member) = (&self.settings.group, member.id());
+            tracing::warn!(target: "ottla::group", group, member, %error, "subscription of a member cannot be read");
+            Subscription::default()
+        });
+        let instance = member.instance().map(str::to_owned);
+        assignor::Member::from_subscription(member.id().to_owned(), instance, subscription)
+    }
+
+    /// Assigns, once it is known of each topic which partitions it has or that it does not exist.
+    pub(super) fn assign_if_known(&mut self, now: Instant) {
+        let Some(leading) = &self.leading else { return };
+        if leading.skip_assignment || leading.topics().all(|topic| self.snapshot.topic(topic).is_some()) {
+            self.assign(now);
+        }
+    }
+
+    /// Assigns by what is known.
+    pub(super) fn assign(&mut self, now: Instant) {
+        let (Some(mut leading), Some(at)) = (self.leading.take(), self.protocol) else { return };
+        for (topic, count) in &mut leading.counts {
+            *count = count_of(&self.snapshot, topic);
+        }
+        let assignments = if leading.skip_assignment { Ok(Vec::new()) } else { self.assignments(&leading, at) };
+        let assignments = match assignments {
+            Ok(assignments) => assignments,
+            Err(error) => {
+                let text = format!("the assignor {} failed: {error}", self.settings.assignors[at].name());
+                return self.fail(self.error(Kind::Config, text));
+            }
+        };
+        let (group, generation, members) = (&self.identity.group, self.identity.generation, leading.members.len());
+        tracing::info!(target: "ottla::group", group, generation, members, "partitions assigned to the members");
+        self.leading = Some(leading);
+        self.sync(now, assignments);
+    }
+
+    fn assignments(&self, leading: &Leading, at: usize) -> Result<Vec<MemberAssignment>, assignor::InvalidAssignment> {
+        let known = leading.counts.iter().filter_map(|(topic, count)| Some((topic.clone(), (*count)?)));
+        let topics = known.map(|(topic, count)| (topic, assignor::Topic::new(count))).collect();
+        let mut group = assignor::Group::default();
+        (group.members, group.topics) = (leading.members.clone(), topics);
+        let assigned = self.settings.assignors[at].assign(&group);
+        assignor::check(&group, &assigned, self.mode())?;
+        let of = |(member, assignment): (&assignor::Member, assignor::Assignment)| MemberAssignment {
+            member: member.id.clone(),
+            assignment: Assignment {
+                partitions: TopicPartitions::group(&assignment.partitions),
+                user_data: assignment.user_data,
+            }
+            .encode(VERSION),
+        };
+        Ok(group.members.iter().zip(assigned).map(of).collect())
+    }
+
+    /// The subscription of this member, with the data of one of its assignors.
+    pub(super) fn subscription_for(&self, assignor: &dyn Assignor) -> Bytes {
+        let topics: Vec<TopicName> = self.subscription.iter().cloned().collect();
+        let owned: Vec<_> = self.owned.iter().cloned().collect();
+        let subscription = Subscription {
+            user_data: assignor.user_data(&topics, self.last.as_ref()),
+            topics,
+            owned: TopicPartitions::group(&owned),
+            generation: Some(self.identity.generation).filter(|generation| *generation >= 0),
+            rack: Some(self.settings.rack.as_str()).filter(|rack| !rack.is_empty()).map(Box::from),
+        };
+        subscription.encode(VERSION)
+    }
+}

@@ -1,0 +1,305 @@
+//! Runs the machine by a script: calls and responses on one side, its requests, steps and errors on the other.
+//!
+//! Partitions of topic `a` are `a0`, `a1`, …; the member owns them after `done`. Requests are printed as `join`, `sync`, `beat` and
+//! `leave` with their generation and member id where they have one. A step is printed once, when it begins.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use bytes::Bytes;
+
+use super::super::*;
+use crate::error::Code;
+use crate::group::assignor::Range;
+use crate::metadata::Cache;
+use crate::wire::consumer_protocol::Assignment;
+use crate::wire::consumer_protocol::Subscription;
+use crate::wire::consumer_protocol::TopicPartitions;
+use crate::wire::consumer_protocol::VERSION;
+use crate::wire::message as m;
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        group: "g".into(),
+        instance: None,
+        rack: String::new(),
+        assignors: vec![Arc::new(Range)],
+        session_timeout: Duration::from_secs(45),
+        heartbeat_interval: Duration::from_secs(3),
+        poll_interval_max: Duration::from_secs(300),
+        request_timeout: Duration::from_secs(30),
+        retry_backoff: Duration::from_millis(100),
+        retry_backoff_max: Duration::from_secs(1),
+        seed: 1,
+    }
+}
+
+#[track_caller]
+pub(super) fn check(script: &str, expected: &str) {
+    check_with(settings(), script, expected);
+}
+
+#[track_caller]
+pub(super) fn check_with(settings: Settings, script: &str, expected: &str) {
+    let mut bench = Bench::new(settings);
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        bench.run(line);
+    }
+    let lines = |text: &str| text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n");
+    assert_eq!(lines(&bench.log), lines(expected), "\nscript: {script}");
+}
+
+struct Bench {
+    member: Classic,
+    cache: Cache,
+    counts: BTreeMap<String, i32>,
+    now: Instant,
+    begun: Instant,
+    /// The tag of the last request of each kind.
+    tags: BTreeMap<&'static str, u64>,
+    log: String,
+}
+
+impl Bench {
+    fn new(settings: Settings) -> Self {
+        let begun = crate::net::clock::now();
+        Self {
+            member: Classic::new(settings),
+            cache: Cache::default(),
+            counts: BTreeMap::new(),
+            now: begun,
+            begun,
+            tags: BTreeMap::new(),
+            log: String::new(),
+        }
+    }
+
+    /// Takes one line of a script: `subscribe a b`, `meta a=3 b=0 c=-5` (`b` does not exist, code 5 for `c`), `joined 1 m1 [leads m1:a
+    /// m2:a,b@a0,a1]`, `synced a0 a1`, `beaten`, `left`, `X refused CODE [member]` and `X lost` for X of join, sync, beat and leave,
+    /// `commit refused CODE`, `done`, `poll`, `wait 3000`, `leave`.
+    fn run(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["subscribe", ..] => {
+                self.member.subscribe(self.now, words[1..].iter().map(|topic| TopicName::from(*topic)).collect());
+            }
+            ["meta", ..] => self.metadata(&words[1..]),
+            ["joined", generation, member, ..] => self.joined(generation, member, &words[3..]),
+            ["synced", ..] => {
+                let partitions: Vec<TopicPartition> = words[1..].iter().copied().map(key).collect();
+                let assignment = Assignment { partitions: TopicPartitions::group(&partitions), user_data: None };
+                let response =
+                    m::SyncGroupResponse { assignment: assignment.encode(VERSION), ..m::SyncGroupResponse::default() };
+                let tag = self.tags["sync"];
+                self.member.handle_synced(self.now, tag, Ok(response));
+            }
+            ["beaten"] => {
+                let tag = self.tags["beat"];
+                self.member.handle_heartbeat(self.now, tag, Ok(m::HeartbeatResponse::default()));
+            }
+            ["left"] => {
+                let tag = self.tags["leave"];
+                self.member.handle_left(tag, &Ok(m::LeaveGroupResponse::default()));
+            }
+            ["commit", "refused", code] => {
+                let identity = self.member.identity().clone();
+                self.member.handle_refusal(self.now, self::code(code), &identity);
+            }
+            [what, "refused", code] => self.refused(what, code, ""),
+            [what, "refused", code, member] => self.refused(what, code, member),
+            [what, "lost"] => self.lost(what),
+            ["done"] => {
+                self.member.handle_step_done(self.now);
+            }
+            ["poll"] => self.member.handle_poll(self.now),
+            ["wait", millis] => self.wait(millis.parse().expect("milliseconds")),
+            ["leave"] => self.member.leave(self.now, false, "closed"),
+            _ => panic!("there is no step {line}"),
+        }
+        self.collect();
+    }
+
+    fn metadata(&mut self, words: &[&str]) {
+        for word in words {
+            let (topic, count) = word.split_once('=').expect("topic=count");
+            self.counts.insert(topic.to_owned(), count.parse().expect("a count"));
+        }
+        let topic = |(name, count): (&String, &i32)| m::MetadataTopic {
+            name: name.as_str().into(),
+            error: match *count {
+                0 => Some(Code::UnknownTopicOrPartition),
+                count => i16::try_from(-count).ok().filter(|code| *code > 0).and_then(Code::from_wire),
+            },
+            partitions: (0..*count)
+                .map(|index| m::MetadataPartition { index, leader: 1, ..m::MetadataPartition::default() })
+                .collect(),
+            ..m::MetadataTopic::default()
+        };
+        let brokers = vec![m::Node { id: 1, host: "h".into(), port: 1, rack: None }];
+        let topics = self.counts.iter().map(topic).collect();
+        self.cache.handle_response(m::MetadataResponse { brokers, topics, ..m::MetadataResponse::default() });
+        self.member.handle_metadata(self.now, self.cache.snapshot());
+    }
+
+    fn joined(&mut self, generation: &str, member: &str, leads: &[&str]) {
+        let subscribed = |word: &&str| {
+            let (id, rest) = word.split_once(':').expect("member:topics");
+            let (topics, owned) = rest.split_once('@').unwrap_or((rest, ""));
+            let owned: Vec<TopicPartition> = owned.split(',').filter(|key| !key.is_empty()).map(key).collect();
+            let subscription = Subscription {
+                topics: topics.split(',').map(TopicName::from).collect(),
+                owned: TopicPartitions::group(&owned),
+                ..Subscription::default()
+            };
+            let metadata = if topics == "?" { Bytes::new() } else { subscription.encode(VERSION) };
+            m::JoinedMember::new(id, None, &metadata)
+        };
+        let skip_assignment = leads.first() == Some(&"skips");
+        let protocol = self.member.settings.assignors[0].name().to_owned();
+        let response = m::JoinGroupResponse {
+            generation: generation.parse().expect("a generation"),
+            protocol_type: Some("consumer".into()),
+            protocol: Some(protocol),
+            leader: if leads.is_empty() { "other".into() } else { member.to_owned() },
+            skip_assignment,
+            member: member.to_owned(),
+            members: leads.iter().skip(1).map(subscribed).collect(),
+            ..m::JoinGroupResponse::default()
+        };
+        let tag = self.tags["join"];
+        self.member.handle_joined(self.now, tag, Ok(response));
+    }
+
+    fn refused(&mut self, what: &str, code: &str, member: &str) {
+        let (error, tag, now) = (Some(self::code(code)), self.tags[what], self.now);
+        match what {
+            "join" => {
+                let member = member.to_owned();
+                let response = m::JoinGroupResponse { error, member, ..m::JoinGroupResponse::default() };
+                self.member.handle_joined(now, tag, Ok(response));
+            }
+            "sync" => {
+                let response = m::SyncGroupResponse { error, ..m::SyncGroupResponse::default() };
+                self.member.handle_synced(now, tag, Ok(response));
+            }
+            "beat" => {
+                let response = m::HeartbeatResponse { error, ..m::HeartbeatResponse::default() };
+                self.member.handle_heartbeat(now, tag, Ok(response));
+            }
+            other => panic!("{other} cannot be refused"),
+        }
+    }
+
+    fn lost(&mut self, what: &str) {
+        let (error, tag, now) = (Error::new(Kind::Connect, "the connection was lost"), self.tags[what], self.now);
+        match what {
+            "join" => self.member.handle_joined(now, tag, Err(error)),
+            "sync" => self.member.handle_synced(now, tag, Err(error)),
+            "beat" => self.member.handle_heartbeat(now, tag, Err(error)),
+            "leave" => self.member.handle_left(tag, &Err(error)),
+            other => panic!("there is no request {other}"),
+        }
+    }
+
+    /// Lets time pass, in steps that the machine asks for.
+    fn wait(&mut self, millis: u64) {
+        let until = self.now + Duration::from_millis(millis);
+        let mut steps = 0;
+        while let Some(at) = self.member.poll_timeout().filter(|at| *at <= until) {
+            self.now = self.now.max(at);
+            self.member.handle_timeout(self.now);
+            self.collect();
+            steps += 1;
+            assert!(steps < 1_000, "the machine asks for the same time again and again");
+        }
+        self.now = until;
+        self.member.handle_timeout(self.now);
+    }
+
+    fn collect(&mut self) {
+        while let Some(action) = self.member.poll_action() {
+            self.print(action);
+        }
+        if self.member.has_step() {
+            let step = self.member.step().expect("a step");
+            self.print_step(&step);
+        }
+        if self.member.failure.is_none() {
+            while let Some(error) = self.member.poll_error() {
+                writeln!(self.log, "error {:?}", error.kind()).expect("a string");
+            }
+        }
+    }
+
+    fn print(&mut self, action: Action) {
+        let log = &mut self.log;
+        let id = |id: &str| if id.is_empty() { "-".to_owned() } else { id.to_owned() };
+        match action {
+            Action::Join { tag, request, .. } => {
+                self.tags.insert("join", tag);
+                let metadata = request.protocols[0].metadata.clone();
+                let subscription = Subscription::decode(metadata).expect("our own subscription");
+                let owned: BTreeSet<_> = TopicPartitions::flatten(&subscription.owned).into_iter().collect();
+                let topics: Vec<&str> = subscription.topics.iter().map(|topic| &**topic).collect();
+                let reason = request.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+                writeln!(log, "join {} {}{}{reason}", id(&request.member), topics.join(","), keys(&owned))
+            }
+            Action::Sync { tag, request, .. } => {
+                self.tags.insert("sync", tag);
+                let assigned = request.assignments.iter().fold(String::new(), |mut text, assigned| {
+                    let assignment = Assignment::decode(assigned.assignment.clone()).expect("our own assignment");
+                    let partitions: BTreeSet<_> =
+                        TopicPartitions::flatten(&assignment.partitions).into_iter().collect();
+                    write!(text, " {}:{}", assigned.member, keys(&partitions)).expect("a string");
+                    text
+                });
+                writeln!(log, "sync g{} {}{assigned}", request.generation, request.member)
+            }
+            Action::Heartbeat { tag, request, .. } => {
+                self.tags.insert("beat", tag);
+                let at = self.now.duration_since(self.begun).as_millis();
+                writeln!(log, "beat g{} {} at {at}", request.generation, request.member)
+            }
+            Action::Leave { tag, request, .. } => {
+                self.tags.insert("leave", tag);
+                let reason = request.members[0].reason.clone().unwrap_or_default();
+                writeln!(log, "leave {} ({reason})", id(&request.members[0].member))
+            }
+            Action::ForgetCoordinator => writeln!(log, "forget coordinator"),
+            Action::Follow { topics } => {
+                let topics: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
+                writeln!(log, "follow {}", topics.join(","))
+            }
+        }
+        .expect("a string");
+    }
+
+    fn print_step(&mut self, step: &Step) {
+        let log = &mut self.log;
+        match step {
+            Step::Revoke { partitions, why: Revocation::Moved } => writeln!(log, "revoke{}", keys(partitions)),
+            Step::Revoke { partitions, why: Revocation::Lost } => writeln!(log, "lost{}", keys(partitions)),
+            Step::Assign { partitions, added } => {
+                let identity = self.member.identity();
+                writeln!(log, "assign g{}{} added{}", identity.generation, keys(partitions), keys(added))
+            }
+        }
+        .expect("a string");
+    }
+}
+
+fn key(text: &str) -> TopicPartition {
+    let (topic, partition) = text.split_at(1);
+    TopicPartition::new(topic, partition.parse().expect("a partition"))
+}
+
+fn keys(partitions: &BTreeSet<TopicPartition>) -> String {
+    partitions.iter().fold(String::new(), |mut text, key| {
+        write!(text, " {}{}", key.topic, key.partition).expect("a string");
+        text
+    })
+}
+
+fn code(text: &str) -> Code {
+    Code::from_wire(text.parse().expect("a code")).expect("an error")
+}
