@@ -28,7 +28,7 @@ use ottla::types::TopicPartition;
 use serde_json::Value;
 
 /// Programs that read until they are stopped.
-const ENDLESS: [&str; 1] = ["src/consumer/mod.rs"];
+const ENDLESS: [&str; 2] = ["src/client/state.rs", "src/consumer/mod.rs"];
 /// Programs that join a group, which the mock does not coordinate yet.
 const JOINING: [&str; 1] = ["src/consumer/config.rs"];
 /// The longest that a program may take, on the paused clock.
