@@ -1,11 +1,6 @@
 //! ApiVersions: the first response read from a peer, which may not be a broker.
 
-use kafka_protocol::messages as kp;
-use kafka_protocol::protocol::StrBytes;
-
 use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::control::put;
 use super::declare::api;
 use super::declare::messages;
 use crate::error::Code;
@@ -19,7 +14,7 @@ pub struct ApiVersionsRequest;
 
 api! {
     ApiVersions = 18, versions 0..=4, flexible 3.., reads;
-    ApiVersionsRequest by kafka_protocol => ApiVersionsResponse
+    ApiVersionsRequest by hand => ApiVersionsResponse
 }
 
 messages! {
@@ -55,13 +50,11 @@ pub(super) fn written_in(version: i16, body: &[u8]) -> i16 {
 
 impl ApiVersionsRequest {
     #[allow(clippy::unused_self, reason = "as every request is written")]
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let mut request = kp::ApiVersionsRequest::default();
+    fn put(&self, version: i16, out: &mut Chunks) {
         if version >= 3 {
-            request = request
-                .with_client_software_name(StrBytes::from_static_str("ottla"))
-                .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+            out.put_string("ottla");
+            out.put_string(env!("CARGO_PKG_VERSION"));
         }
-        put(&request, version, out)
+        out.put_no_tags();
     }
 }

@@ -40,7 +40,7 @@ pub trait Call: Into<Request> {
     /// Writes its body.
     fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError>;
 
-    /// Reads the body of a request; `None` where `kafka-protocol` writes it, and nothing here reads it.
+    /// Reads the body of a request; `None` for one that is written by hand, which nothing here reads.
     fn decode_request(version: i16, body: Bytes) -> Option<Result<Self, DecodeError>>;
 
     /// Writes the body of a response, as a broker does.

@@ -1,13 +1,5 @@
 //! CreateTopics: creates topics, with an outcome for each.
 
-use kafka_protocol::messages as kp;
-use kafka_protocol::messages::create_topics_request as kp_request;
-
-use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::control::put;
-use super::control::text;
-use super::control::topic_name;
 use super::declare::api;
 use super::declare::messages;
 use super::field::Message;
@@ -17,28 +9,34 @@ use crate::error::Code;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CreateTopicsRequest {
-    pub topics: Vec<NewTopic>,
-    pub timeout_ms: i32,
-    pub validate_only: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NewTopic {
-    pub name: TopicName,
-    pub partitions: i32,
-    pub replication: i16,
-    pub configs: Vec<(String, Option<String>)>,
-}
-
 api! {
     CreateTopics = 19, versions 2..=7, flexible 5.., writes;
-    CreateTopicsRequest by kafka_protocol => CreateTopicsResponse
+    CreateTopicsRequest => CreateTopicsResponse
 }
 
 messages! {
     CreateTopicsRequest:
+
+    /// `CreateTopicsRequest.json`.
+    request CreateTopicsRequest {
+        topics: Vec<NewTopic>,
+        timeout_ms: i32,
+        validate_only: bool,
+    }
+
+    struct NewTopic {
+        name: TopicName,
+        partitions: i32,
+        replication: i16,
+        /// The brokers of each partition. The controller chooses them.
+        _: Vec<Assignment>,
+        configs: Vec<(String, Option<String>)>,
+    }
+
+    layout Assignment for Skipped {
+        _: i32,
+        _: Vec<i32>,
+    }
 
     /// `CreateTopicsResponse.json`.
     response CreateTopicsResponse {
@@ -65,25 +63,5 @@ messages! {
         _: bool,
         _: i8,
         _: bool,
-    }
-}
-
-impl CreateTopicsRequest {
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let topics = self.topics.iter().map(|topic| {
-            let configs = topic.configs.iter().map(|(name, value)| {
-                kp_request::CreatableTopicConfig::default().with_name(text(name)).with_value(value.as_deref().map(text))
-            });
-            kp_request::CreatableTopic::default()
-                .with_name(topic_name(&topic.name))
-                .with_num_partitions(topic.partitions)
-                .with_replication_factor(topic.replication)
-                .with_configs(configs.collect())
-        });
-        let request = kp::CreateTopicsRequest::default()
-            .with_topics(topics.collect())
-            .with_timeout_ms(self.timeout_ms)
-            .with_validate_only(self.validate_only);
-        put(&request, version, out)
     }
 }

@@ -23,8 +23,8 @@
 //! ```
 //!
 //! `reads` marks a read-only API. A request that identifies topics by ids in later versions has `[by name ..=9]`, the last version
-//! with names, and a method `lacks_id`. `XRequest by kafka_protocol => …` marks a request that the crate encodes, in its method
-//! `put`.
+//! with names, and a method `lacks_id`. `XRequest by hand => …` marks a request that is written in its own method `put`, because its
+//! form changes between versions; it is never read here.
 //!
 //! Fields are in the order of the wire. `[7..]` after a type gives the versions with the field, `[tag 0]` the tag of a tagged
 //! field. `= -1` is the value of an absent field; without it, that is the type's default. `as` names an encoding other than the
@@ -79,9 +79,11 @@ macro_rules! api {
     (@read_only reads) => { true };
     (@read_only writes) => { false };
 
-    (@request $request:ident kafka_protocol) => {
+    (@request $request:ident hand) => {
         fn put(&self, version: i16, out: &mut crate::wire::buf::Chunks) -> Result<(), crate::wire::DecodeError> {
-            <$request>::put(self, version, out)
+            out.set_flexible(version >= Self::FLEXIBLE_FROM);
+            <$request>::put(self, version, out);
+            Ok(())
         }
 
         fn decode_request(_: i16, _: bytes::Bytes) -> Option<Result<Self, crate::wire::DecodeError>> {

@@ -1,12 +1,6 @@
 //! DeleteTopics: deletes topics, with an outcome for each.
 
-use kafka_protocol::messages as kp;
-use kafka_protocol::messages::delete_topics_request as kp_request;
-
 use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::control::put;
-use super::control::topic_name;
 use super::declare::api;
 use super::declare::messages;
 use super::field::Message;
@@ -24,7 +18,7 @@ pub struct DeleteTopicsRequest {
 
 api! {
     DeleteTopics = 20, versions 1..=6, flexible 4.., writes;
-    DeleteTopicsRequest by kafka_protocol => DeleteTopicsResponse
+    DeleteTopicsRequest by hand => DeleteTopicsResponse
 }
 
 messages! {
@@ -45,14 +39,15 @@ messages! {
 }
 
 impl DeleteTopicsRequest {
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let mut request = kp::DeleteTopicsRequest::default().with_timeout_ms(self.timeout_ms);
-        if version >= 6 {
-            let topic = |name| kp_request::DeleteTopicState::default().with_name(Some(topic_name(name)));
-            request = request.with_topics(self.names.iter().map(topic).collect());
-        } else {
-            request = request.with_topic_names(self.names.iter().map(topic_name).collect());
-        }
-        put(&request, version, out)
+    fn put(&self, version: i16, out: &mut Chunks) {
+        out.put_array(&self.names, |out, name| {
+            out.put_string(name);
+            if version >= 6 {
+                out.put_id(TopicId::ZERO);
+                out.put_no_tags();
+            }
+        });
+        out.put_i32(self.timeout_ms);
+        out.put_no_tags();
     }
 }

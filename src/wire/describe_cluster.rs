@@ -1,10 +1,6 @@
 //! DescribeCluster: the cluster's id, its controller and its brokers.
 
-use kafka_protocol::messages as kp;
-
 use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::control::put;
 use super::declare::api;
 use super::declare::messages;
 use super::message::Node;
@@ -15,7 +11,7 @@ pub struct DescribeClusterRequest;
 
 api! {
     DescribeCluster = 60, versions 0..=2, flexible 0.., reads;
-    DescribeClusterRequest by kafka_protocol => DescribeClusterResponse
+    DescribeClusterRequest by hand => DescribeClusterResponse
 }
 
 messages! {
@@ -47,8 +43,17 @@ messages! {
 
 impl DescribeClusterRequest {
     #[allow(clippy::unused_self, reason = "as every request is written")]
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let request = kp::DescribeClusterRequest::default();
-        put(&if version >= 1 { request.with_endpoint_type(1) } else { request }, version, out)
+    fn put(&self, version: i16, out: &mut Chunks) {
+        // Without the authorized operations.
+        out.put_bool(false);
+        if version >= 1 {
+            // Brokers, not controllers.
+            out.put_i8(1);
+        }
+        if version >= 2 {
+            // Without fenced brokers.
+            out.put_bool(false);
+        }
+        out.put_no_tags();
     }
 }

@@ -249,6 +249,25 @@ impl<E: Wire> Wire for Nullable<E> {
     }
 }
 
+/// The replica that a request comes from: −1, because a client sends it.
+#[derive(Debug)]
+pub(super) struct NoReplica;
+
+impl Wire for NoReplica {
+    type Value = ();
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 4;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<(), DecodeError> {
+        reader.i32().map(drop)
+    }
+
+    fn write((): &(), out: &mut Chunks, _: i16) {
+        out.put_i32(-1);
+    }
+}
+
 /// A string, empty where it is null.
 #[derive(Debug)]
 pub(super) struct OrEmpty;

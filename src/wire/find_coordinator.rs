@@ -1,11 +1,6 @@
 //! FindCoordinator: the broker that coordinates a group or a transaction.
 
-use kafka_protocol::messages as kp;
-
 use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::control::put;
-use super::control::text;
 use super::declare::api;
 use super::declare::messages;
 use super::field::NotNull;
@@ -24,7 +19,7 @@ pub struct FindCoordinatorRequest {
 
 api! {
     FindCoordinator = 10, versions 0..=6, flexible 3.., reads;
-    FindCoordinatorRequest by kafka_protocol => FindCoordinatorResponse
+    FindCoordinatorRequest by hand => FindCoordinatorResponse
 }
 
 messages! {
@@ -63,17 +58,17 @@ impl FindCoordinatorResponse {
 }
 
 impl FindCoordinatorRequest {
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let mut request = kp::FindCoordinatorRequest::default();
-        if version >= 1 {
-            request = request.with_key_type(self.kind);
+    fn put(&self, version: i16, out: &mut Chunks) {
+        if version < SEVERAL {
+            out.put_string(&self.key);
         }
-        request = if version >= SEVERAL {
-            request.with_coordinator_keys(vec![text(&self.key)])
-        } else {
-            request.with_key(text(&self.key))
-        };
-        put(&request, version, out)
+        if version >= 1 {
+            out.put_i8(self.kind);
+        }
+        if version >= SEVERAL {
+            out.put_array(&[&self.key], |out, key| out.put_string(key));
+        }
+        out.put_no_tags();
     }
 }
 

@@ -1,11 +1,6 @@
 //! Metadata: brokers, the controller, and the leaders of partitions.
 
-use kafka_protocol::messages as kp;
-
 use super::buf::Chunks;
-use super::buf::DecodeError;
-use super::control::put;
-use super::control::topic_name;
 use super::declare::api;
 use super::declare::messages;
 use super::field::OrEmpty;
@@ -24,7 +19,7 @@ pub struct MetadataRequest {
 
 api! {
     Metadata = 3, versions 0..=13, flexible 9.., reads;
-    MetadataRequest by kafka_protocol => MetadataResponse
+    MetadataRequest by hand => MetadataResponse
 }
 
 messages! {
@@ -72,18 +67,27 @@ messages! {
 }
 
 impl MetadataRequest {
-    fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
-        let topic =
-            |name: &TopicName| kp::metadata_request::MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-        let mut topics: Option<Vec<_>> = self.topics.as_ref().map(|topics| topics.iter().map(topic).collect());
-        if version == 0 {
-            // Version 0 has no null: an empty list requests all topics.
-            topics = Some(topics.unwrap_or_default());
+    fn put(&self, version: i16, out: &mut Chunks) {
+        let count = self.topics.as_ref().map(Vec::len);
+        // Version 0 has no null: an empty list requests all topics.
+        out.put_count(if version == 0 { count.or(Some(0)) } else { count });
+        for name in self.topics.iter().flatten() {
+            if version >= 10 {
+                out.put_id(TopicId::ZERO);
+            }
+            out.put_string(name);
+            out.put_no_tags();
         }
-        let mut request = kp::MetadataRequest::default().with_topics(topics);
         if version >= 4 {
-            request = request.with_allow_auto_topic_creation(self.allow_auto_create);
+            out.put_bool(self.allow_auto_create);
         }
-        put(&request, version, out)
+        // The authorized operations, on the cluster and on its topics.
+        if matches!(version, 8..=10) {
+            out.put_bool(false);
+        }
+        if version >= 8 {
+            out.put_bool(false);
+        }
+        out.put_no_tags();
     }
 }

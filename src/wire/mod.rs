@@ -1,18 +1,17 @@
-//! Frames, versions, requests and responses. Only this module and the mock use `kafka-protocol`.
+//! Frames, versions, requests and responses.
 //!
 //! Each API is declared once, in a file of its own, with the macros of [`declare`]. The [`table`] lists them.
 //!
-//! Our own code decodes every response: `kafka-protocol` reserves memory for whatever a count declares, and its messages take up to
-//! 32 times the frame. Here a frame takes at most [`buf::COST_MAX`] times its size, whatever it claims. The crate encodes most
-//! requests of the control plane. Our own code encodes requests with records or offsets, without copying record bytes. This module
-//! treats a batch of records as bytes.
+//! Nothing here is generated from Kafka's schemas: `kafka-protocol` reserves memory for whatever a count declares, its messages take up
+//! to 32 times the frame, and it is a sixth of a release build. It is the mock's codec and the second opinion in tests. Here a frame
+//! takes at most [`buf::COST_MAX`] times its size, whatever it claims, and record bytes are not copied. This module treats a batch of
+//! records as bytes.
 
 mod api_versions;
 pub mod buf;
 mod call;
 mod consumer_group_heartbeat;
 pub mod consumer_protocol;
-mod control;
 mod create_topics;
 mod declare;
 mod delete_topics;

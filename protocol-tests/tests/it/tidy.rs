@@ -225,9 +225,9 @@ fn only_net_clock_reads_the_clock() {
 }
 
 #[test]
-fn only_wire_and_mock_use_kafka_protocol() {
+fn only_the_mock_uses_kafka_protocol() {
     for source in sources() {
-        let door = source.module.starts_with("wire") || source.module.starts_with("mock");
+        let door = source.module.starts_with("mock");
         for word in ["kafka_protocol", "anyhow"].iter().filter(|_| !door) {
             assert!(!source.code.contains(word), "{} names {word}", source.path);
         }

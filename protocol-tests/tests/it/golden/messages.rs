@@ -50,12 +50,20 @@ fn golden_messages_survive_decoding_and_encoding() {
     }
 }
 
+/// Requests with a field that this client never sets: the replica that asks, or the brokers of new partitions.
+const SKIPPING: [Api; 3] = [Api::CreateTopics, Api::ListOffsets, Api::OffsetForLeaderEpoch];
+
 /// The encoding of a decoded message, if the message keeps every field.
 fn declared(api: Api, kind: &str, version: i16, body: &Bytes) -> Option<Bytes> {
     let mut out = Chunks::default();
     if kind == "request" {
         let request = Request::decode(api, version, body.clone())?.expect("a body that Java wrote");
         request.put(version, &mut out).expect("a version that is spoken");
+        if SKIPPING.contains(&api) {
+            let again = Request::decode(api, version, out.into_bytes());
+            assert_eq!(again.expect("it is read").expect("it was just written"), request, "version {version}");
+            return None;
+        }
     } else if Response::is_exact(api) {
         let response = Response::read(api, version, body.clone()).expect("a body that Java wrote");
         response.put(version, &mut out);
