@@ -67,9 +67,11 @@ impl Foreign {
         Self::start(&mut command)
     }
 
+    /// The values that it read. Other lines are warnings of the program.
     fn values(&self) -> Vec<String> {
         let last = |line: &String| line.split_whitespace().last().unwrap_or_default().to_owned();
-        self.lines.lock().expect("no panic").iter().map(last).collect()
+        let is_value = |word: &String| word == "first" || word.parse::<u32>().is_ok();
+        self.lines.lock().expect("no panic").iter().map(last).filter(is_value).collect()
     }
 }
 
