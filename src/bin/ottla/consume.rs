@@ -6,6 +6,7 @@ use std::io;
 use std::io::Write;
 use std::pin::pin;
 
+use indicatif::ProgressBar;
 use ottla::config::Properties;
 use ottla::consumer::Consumer;
 use ottla::consumer::ConsumerBuilder;
@@ -22,6 +23,7 @@ use crate::args::Consume;
 use crate::connect;
 use crate::describe;
 use crate::format::Printer;
+use crate::outage;
 use crate::partitions;
 use crate::range::Range;
 use crate::signals;
@@ -62,6 +64,7 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
         until,
         options,
     };
+    outage::report(&client, ProgressBar::hidden());
     let outcome = reading.run().await;
     if outcome.is_ok() {
         reading.consumer.close().await?;

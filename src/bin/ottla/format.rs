@@ -86,11 +86,11 @@ impl Format {
                 Piece::Timestamp => write!(out, "{}", record.timestamp)?,
                 Piece::Topic => out.write_all(record.topic.as_bytes())?,
                 Piece::Value => out.write_all(record.value.unwrap_or(self.null))?,
+                Piece::ValueLength => write_length(record.value, out)?,
                 Piece::ValueLengthBinary => {
                     let length = record.value.map_or(Ok(-1), |value| i32::try_from(value.len()));
                     out.write_all(&length.unwrap_or(i32::MAX).to_be_bytes())?;
                 }
-                Piece::ValueLength => write_length(record.value, out)?,
             }
         }
         Ok(())

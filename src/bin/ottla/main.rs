@@ -14,6 +14,7 @@ mod input;
 mod logs;
 mod mock;
 mod offsets;
+mod outage;
 mod partitions;
 mod perf;
 mod produce;

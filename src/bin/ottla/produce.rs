@@ -26,6 +26,7 @@ use crate::describe;
 use crate::escape;
 use crate::input;
 use crate::input::Input;
+use crate::outage;
 use crate::partitions;
 use crate::signals;
 use crate::split;
@@ -61,6 +62,7 @@ pub(crate) async fn run(common: &Common, options: Produce) -> Outcome {
     partitions::check(&client, &[&options.topic], "-p", options.partition.as_slice()).await?;
     let producer = client.producer().properties(&properties)?.build()?;
     let bar = bar(&inputs, &options);
+    outage::report(&client, bar.clone());
     let mut run = Run::new(&producer, &options, key_delimiter, bar)?;
     // However reading ends, every line that was read is accounted for.
     let ended = run.inputs(inputs, splitting).await;

@@ -1,5 +1,10 @@
 //! `ottla consume`: ranges, several topics, output by delimiters, resets, and errors of one partition.
 
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::sync::mpsc;
+
 use ottla::mock::Cluster;
 use ottla::mock::Fault;
 use ottla::mock::NewBatch;
@@ -8,7 +13,9 @@ use ottla::mock::Server;
 use ottla::mock::key;
 
 use super::Done;
+use super::PATIENCE;
 use super::run;
+use super::spawn;
 
 /// A cluster in this process, so that a test can damage it.
 async fn served(cluster: Cluster) -> Server {
@@ -64,6 +71,34 @@ async fn partition_that_fails_is_left_and_others_are_read() {
         assert!(error.starts_with("ottla: could not read a record batch, topic t[0], offset 0: "), "{error}");
         assert_eq!(end, "ottla: not all was read, because of errors of t[0]");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outage_is_reported_when_it_begins_and_ends() {
+    let mut cluster = Cluster::builder().topic("t", 1).build();
+    append(&mut cluster, "t", 0, &["a"]);
+    let server = served(cluster).await;
+    let mut child = spawn(&["-b", server.bootstrap(), "consume", "-t", "t", "-c", "2"]);
+    let (sender, lines) = mpsc::channel();
+    for pipe in [
+        Box::new(child.stdout.take().expect("a pipe")) as Box<dyn Read + Send>,
+        Box::new(child.stderr.take().expect("a pipe")),
+    ] {
+        let sender = sender.clone();
+        std::thread::spawn(move || BufReader::new(pipe).lines().try_for_each(|line| sender.send(line.expect("text"))));
+    }
+    drop(sender);
+    let next = || lines.recv_timeout(PATIENCE).expect("a line");
+    assert_eq!(next(), "a");
+    server.with(|cluster| cluster.set_down(1));
+    let begun = next();
+    assert!(begun.starts_with("ottla: cannot reach any broker; trying again: "), "{begun}");
+    server.with(|cluster| cluster.set_up(1));
+    assert_eq!(next(), "ottla: all brokers can be reached again");
+    server.with(|cluster| append(cluster, "t", 0, &["b"]));
+    assert_eq!(next(), "b");
+    assert_eq!(child.wait().expect("an end").code(), Some(0));
+    assert_eq!(lines.iter().count(), 0, "nothing else is printed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
