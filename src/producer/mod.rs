@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
 use crate::net::clock;
+use crate::types::LONGEST;
 use crate::types::bounded;
 
 mod budget;
@@ -82,6 +83,9 @@ impl Producer {
 
     /// Writes a record and waits until it is acknowledged.
     ///
+    /// To bound the time of one record, give it a [deadline](Record::deadline). `tokio::time::timeout` only stops waiting: the record
+    /// stays in its batch, and may be written later.
+    ///
     /// # A topic that does not exist
     ///
     /// The first record for a topic that is not known waits for its metadata. A topic that no broker has heard of within
@@ -103,7 +107,7 @@ impl Producer {
 
     /// Accepts a record into the buffer, waiting in turn for capacity, and returns its delivery.
     ///
-    /// It waits no longer than the delivery timeout: for capacity, and for metadata of a topic or partition that is not known. An
+    /// It waits no longer than the delivery timeout, or the record's [deadline](Record::deadline): for capacity, and for metadata of a topic or partition that is not known. An
     /// error says that the record was not accepted.
     ///
     /// Cancel safety: dropping the future before it is ready withdraws the record. Dropping the [`Delivery`] does not.
@@ -116,11 +120,17 @@ impl Producer {
     }
 
     #[cold]
-    async fn enqueue_slowly(&self, record: Record<'_>, mut routing: Routing) -> Result<Delivery, Error> {
+    async fn enqueue_slowly(&self, mut record: Record<'_>, mut routing: Routing) -> Result<Delivery, Error> {
         let shared = self.shared();
-        let deadline = clock::now() + shared.delivery_timeout();
+        let begun = clock::now();
+        let own = record.own_deadline().map(|own| begun + own);
+        let deadline = (begun + shared.delivery_timeout()).min(own.unwrap_or(begun + LONGEST));
         let mut reservation = None;
         loop {
+            if let Some(own) = own {
+                // The wait counts.
+                record = record.deadline(own.saturating_duration_since(clock::now()));
+            }
             let admitted = match &mut reservation {
                 Some(reservation) => shared.admit_into(reservation, &record, routing)?,
                 None => shared.admit(&record, routing)?,

@@ -1,7 +1,10 @@
 //! A record to be sent, borrowed from the caller.
 
+use std::time::Duration;
+
 use crate::record::Header;
 use crate::types::Timestamp;
+use crate::types::bounded;
 
 /// A record for a topic. It borrows; the bytes are copied once, into the batch.
 ///
@@ -15,6 +18,7 @@ pub struct Record<'a> {
     topic: &'a str,
     partition: Option<i32>,
     timestamp: Option<i64>,
+    deadline: Option<Duration>,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: Vec<Header<'a>>,
@@ -23,7 +27,7 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// A record for `topic`, without key, with a null value.
     pub fn to(topic: &'a str) -> Self {
-        Self { topic, partition: None, timestamp: None, key: None, value: None, headers: Vec::new() }
+        Self { topic, partition: None, timestamp: None, deadline: None, key: None, value: None, headers: Vec::new() }
     }
 
     /// Its key, by which the partitioner places it.
@@ -64,6 +68,45 @@ impl<'a> Record<'a> {
     pub fn timestamp(mut self, timestamp: impl Into<Timestamp>) -> Self {
         self.timestamp = Some(timestamp.into().0);
         self
+    }
+
+    /// The time within which this record is decided, from the call that sends it: `send`, `enqueue`, `try_enqueue` or `enqueue_all`. The
+    /// default is none of its own: [`delivery_timeout`](crate::producer::ProducerBuilder::delivery_timeout) bounds every record, and a
+    /// later deadline than that has no effect.
+    ///
+    /// A record that is not acknowledged by then fails with [`Kind::Timeout`](crate::error::Kind::Timeout), and its error says whether it
+    /// may be in the log:
+    /// - It is *not written* if its batch was never sent, or came back and is surely in no log. It is taken out of the batch, and is
+    ///   never sent.
+    /// - It is *maybe written* if its batch is on its way, or an attempt is in doubt.
+    ///
+    /// The other records of its batch keep their own deadlines, and records without one cost nothing more.
+    ///
+    /// `tokio::time::timeout(deadline, producer.send(record))` is no substitute: it only stops waiting. The record stays in its batch, is
+    /// sent and retried until the delivery timeout, and can be written long after the caller has given up, without a verdict.
+    ///
+    /// ```no_run
+    /// # async fn run(producer: ottla::producer::Producer) {
+    /// use std::time::Duration;
+    ///
+    /// use ottla::Record;
+    /// use ottla::error::Written;
+    ///
+    /// let price = Record::to("prices").key("ACME").value("17").deadline(Duration::from_millis(300));
+    /// match producer.send(price).await {
+    ///     Ok(_) => {}
+    ///     Err(error) if error.is_written() == Some(Written::No) => println!("not written, and will not be: {error:#}"),
+    ///     Err(error) => println!("may be in the log: {error:#}"),
+    /// }
+    /// # }
+    /// ```
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(bounded(deadline));
+        self
+    }
+
+    pub(super) fn own_deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     pub(super) fn topic(&self) -> &'a str {

@@ -321,8 +321,8 @@ impl Shared {
     fn still_full(&self) -> Error {
         let mut state = self.lock();
         let text = format!(
-            "the producer's buffer had no capacity within {:?}: {} of {} bytes (`buffer_bytes` / `buffer.memory`) are not acknowledged",
-            self.delivery_timeout,
+            "the producer's buffer had no capacity by the deadline: {} of {} bytes (`buffer_bytes` / `buffer.memory`) are not \
+             acknowledged",
             state.budget.used(),
             state.budget.limit(),
         );
@@ -472,8 +472,12 @@ impl State {
         };
         let key = Key { topic, partition };
         let appended = self.core.append(now.instant, key, &written, || Arc::new(Ticket::new(partition)))?;
+        let mut wake = appended.wake;
+        if let Some(deadline) = record.own_deadline() {
+            wake |= self.core.expire_at(now.instant, key, appended.index, now.instant + deadline);
+        }
         let delivery = Delivery { ticket: appended.ticket, index: appended.index };
-        Ok((delivery, After { wake: appended.wake, bytes: appended.bytes, full: appended.full }))
+        Ok((delivery, After { wake, bytes: appended.bytes, full: appended.full }))
     }
 
     /// Gives bytes back. The driver wakes the waiters that this admits.

@@ -3,6 +3,8 @@
 //! The same stamp always gives the same bytes, so that a broker recognizes a retry. Computing the checksum of the whole batch
 //! for each stamp is cheaper than combining it with a checksum of the records: `crc32c_combine` squares matrices on every call.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::BatchBuilder;
@@ -114,25 +116,24 @@ impl SealedBatch {
         [&self.header(stamp)[..], &self.body].concat().into()
     }
 
-    /// Splits the records into two or more smaller batches, in order (KIP-126). A single record cannot be split.
-    pub fn split(&self, codecs: &Codecs, parts: u32) -> Result<Vec<ClosedBatch>, RecordError> {
+    /// Makes a batch of each of these ranges of the records, which are not empty and ascend (KIP-126). Others are left out.
+    pub fn split(&self, codecs: &Codecs, parts: Vec<Range<u32>>) -> Result<Vec<ClosedBatch>, RecordError> {
         let whole = self.to_bytes(&Stamp::default());
         let batch = Batches::new(whole).next().ok_or(RecordError::Count { declared: 0 })??;
         // No limit is needed: this client compressed the records itself.
         let decoded = batch.decode(codecs, usize::MAX >> 1, Vec::new())?;
-        let each = self.count.div_ceil(parts.max(1)).max(1);
-        let mut split = Vec::new();
-        let mut open = BatchBuilder::new(Vec::new());
-        for record in &decoded {
-            if open.len() == each {
-                let full = std::mem::replace(&mut open, BatchBuilder::new(Vec::new()));
-                split.push(full.close());
+        let mut records = (0..).zip(&decoded).peekable();
+        let mut split = Vec::with_capacity(parts.len());
+        for part in parts {
+            let mut open = BatchBuilder::new(Vec::new());
+            while records.next_if(|(index, _)| *index < part.start).is_some() {}
+            while let Some((_, record)) = records.next_if(|(index, _)| *index < part.end) {
+                let headers: Vec<Header<'_>> = record.headers().collect();
+                let (timestamp, key, value) = (record.timestamp, record.key, record.value);
+                open.append(&RecordRef { timestamp, key, value, headers: &headers });
             }
-            let headers: Vec<Header<'_>> = record.headers().collect();
-            let (timestamp, key, value) = (record.timestamp, record.key, record.value);
-            open.append(&RecordRef { timestamp, key, value, headers: &headers });
+            split.push(open.close());
         }
-        split.push(open.close());
         Ok(split)
     }
 }

@@ -414,12 +414,14 @@ impl Ghost {
         self.promises.push((promise, first));
     }
 
-    /// A record is accepted under the next number.
-    pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, deadline: u64, bytes: usize) {
+    /// A record is accepted under the next number. It has its own deadline, where that is earlier, and the producer's.
+    pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, [own, general]: [u64; 2], bytes: usize) {
+        let deadline = own.min(general);
         let value = self.records.len() as u64;
         let (promise, _) = self.promises[writer.0];
         self.chronicle.accepted(writer, place, value, deadline, promise == Promise::Once);
-        let must = self.healthy_from.is_some_and(|from| deadline >= from);
+        // A deadline of its own may leave too little time.
+        let must = deadline == general && self.healthy_from.is_some_and(|from| deadline >= from);
         let placings = Vec::new();
         self.records.push(Record {
             writer,

@@ -149,6 +149,8 @@ kinds! {
         UnknownGroups = "unknown-groups",
         /// The assignments of readers are replaced while they read.
         Reassignments = "reassignments",
+        /// Some records have a deadline of their own.
+        Deadlines = "deadlines",
     }
 }
 
@@ -174,7 +176,7 @@ impl Odd {
     const LAST: &[Self] = &[Self::IdleClients, Self::UnknownGroups];
 
     /// Drawn after all else.
-    const NEWEST: &[Self] = &[Self::Reassignments];
+    const NEWEST: &[Self] = &[Self::Reassignments, Self::Deadlines];
 
     fn is_later(self) -> bool {
         [Self::LATER, Self::LAST, Self::NEWEST].iter().any(|kinds| kinds.contains(&self))

@@ -162,9 +162,17 @@ impl Writer {
                     ctx.ghost
                         .fail(|| format!("a record for {place:?} was accepted, where {known} partitions are known"));
                 }
-                let deadline = ctx.now + self.patience();
+                let general = ctx.now + self.patience();
+                let mut own = general;
+                if ctx.setting.has_odd(Odd::Deadlines) && self.rng.u8(..3) == 0 {
+                    let patience = Duration::from_micros(self.rng.u64(..500_000));
+                    own = ctx.now + micros(patience);
+                    let (key, at) = (Key { topic, partition }, ctx.instant() + patience);
+                    self.woken |= self.core.expire_at(ctx.instant(), key, appended.index, at);
+                    ctx.trace.count("record with its own deadline");
+                }
                 ctx.trace.say(ctx.now, || format!("producer {} writes {value} to {place:?}", self.number));
-                ctx.ghost.accepted((self.number, self.life), place, deadline, appended.bytes);
+                ctx.ghost.accepted((self.number, self.life), place, [own, general], appended.bytes);
                 self.tickets.entry(appended.ticket).or_default().values.push(value);
                 self.left -= 1;
                 self.woken |= appended.wake;

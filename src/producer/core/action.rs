@@ -1,5 +1,7 @@
 //! The actions that the core requests from its driver, and their names for batches and partitions.
 
+use std::ops::Range;
+
 use crate::producer::core::Outcome;
 use crate::record::ClosedBatch;
 use crate::record::SealedBatch;
@@ -46,6 +48,6 @@ pub enum Action<T> {
     Seal { key: Key, id: BatchId, closed: ClosedBatch },
     /// Send; answer by `handle_response`.
     Send { broker: i32, request: u64, entries: Vec<Entry> },
-    /// Make so many smaller batches of it; answer by `handle_split`.
-    Split { key: Key, id: BatchId, sealed: SealedBatch, parts: u32 },
+    /// Make a batch of each of these ranges of its records; answer by `handle_split`.
+    Split { key: Key, id: BatchId, sealed: SealedBatch, parts: Vec<Range<u32>> },
 }

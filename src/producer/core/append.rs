@@ -126,7 +126,9 @@ impl<T: Clone> ProducerCore<T> {
     fn sealed(&mut self, key: Key, id: BatchId, sealed: SealedBatch) -> Option<(usize, usize)> {
         self.counters.batches += 1;
         self.counters.batch_bytes += u64::try_from(sealed.size()).unwrap_or(0);
-        self.partitions.get_mut(key)?.sealed(id, sealed)
+        let sizes = self.partitions.get_mut(key)?.sealed(id, sealed);
+        self.cull(key, id);
+        sizes
     }
 
     /// Takes a batch that was compressed.
@@ -140,7 +142,7 @@ impl<T: Clone> ProducerCore<T> {
             Err(error) => {
                 if let Some(batch) = self.partitions.get_mut(key).and_then(|partition| partition.remove(id)) {
                     let written = batch.fate.written();
-                    self.complete(batch, Outcome::Failed(error.written(written)));
+                    self.complete(key, batch, Outcome::Failed(error.written(written)));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! A closed batch: its place in the order, its stamp, and whether it may be in the log.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::BatchId;
@@ -16,6 +17,19 @@ pub enum Outcome {
     Acknowledged { base_offset: Option<i64>, log_append_time: Option<i64> },
     /// None is acknowledged. The error says whether they may be in the log.
     Failed(Error),
+}
+
+impl Outcome {
+    /// The outcome of the records after so many.
+    pub(super) fn after(self, records: u32) -> Self {
+        match self {
+            Self::Acknowledged { base_offset, log_append_time } => {
+                let base_offset = base_offset.map(|base| base.saturating_add(i64::from(records)));
+                Self::Acknowledged { base_offset, log_append_time }
+            }
+            Self::Failed(error) => Self::Failed(error),
+        }
+    }
 }
 
 /// Whether a batch may be in the log.
@@ -75,20 +89,29 @@ pub(super) struct Batch<T> {
     pub(super) fate: Fate,
     /// Its records were reported before. It still holds its place in the sequence, and its bytes.
     pub(super) abandoned: bool,
+    /// The indices in the ticket of the records that were reported at deadlines of their own, in order.
+    pub(super) reported: Vec<u32>,
+    /// The records of each part that it is being split into, counted from its first.
+    pub(super) parts: Vec<Range<u32>>,
 }
 
 impl<T> Batch<T> {
-    /// The `number`th of `parts` that take its place, with `count` records from `first` on. Its id is one of the parent's ids, and
-    /// its records keep their sequences.
-    pub(super) fn part(&self, number: u64, parts: u64, first: u32, count: u32, bytes: usize) -> Self
+    /// Whether all its records were reported at deadlines of their own.
+    pub(super) fn is_reported(&self) -> bool {
+        self.reported.len() == self.count as usize
+    }
+
+    /// A part that takes its place with others, with `count` records from `first` on. Its ids are the parent's share for these
+    /// records, in their order, and its records keep their sequences.
+    pub(super) fn part(&self, first: u32, count: u32, bytes: usize) -> Self
     where
         T: Clone,
     {
-        let ids = self.ids / parts;
-        let id = if number + 1 == parts { self.id } else { self.id - self.ids + ids * (number + 1) };
+        let each = self.ids / u64::from(self.count.max(1));
+        let end = first + count;
         Self {
-            id,
-            ids,
+            id: self.id - self.ids + each * u64::from(end - self.first),
+            ids: each * u64::from(count),
             ticket: self.ticket.clone(),
             first,
             count,
@@ -100,6 +123,8 @@ impl<T> Batch<T> {
             stamp: self.stamp.map(|(identity, sequence)| (identity, sequence.advance(first - self.first))),
             fate: self.fate,
             abandoned: false,
+            reported: self.reported.iter().copied().filter(|index| (first..end).contains(index)).collect(),
+            parts: Vec::new(),
         }
     }
 }

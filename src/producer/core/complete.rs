@@ -7,6 +7,7 @@ use super::Key;
 use super::Outcome;
 use super::ProducerCore;
 use super::batch::Batch;
+use super::dues::gaps;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -15,8 +16,15 @@ use crate::record::SealedBatch;
 
 impl<T: Clone> ProducerCore<T> {
     /// Reports the outcome of a batch and gives its bytes back.
-    pub(super) fn complete(&mut self, batch: Batch<T>, outcome: Outcome) {
+    pub(super) fn complete(&mut self, key: Key, mut batch: Batch<T>, outcome: Outcome) {
         self.outstanding.remove(&batch.id);
+        if let Some(partition) = self.partitions.get_mut(key).filter(|partition| !partition.dues.is_empty()) {
+            partition.dues.forget(batch.id);
+        }
+        if !batch.reported.is_empty() && !batch.abandoned {
+            self.report_left(&batch, batch.first..batch.first + batch.count, &outcome);
+            batch.abandoned = true;
+        }
         let Batch { ticket, first, count, whole, bytes, abandoned, sealed, .. } = batch;
         if let Some(body) = sealed.map(SealedBatch::into_body)
             && let Ok(mut buffer) = body.try_into_mut()
@@ -51,7 +59,7 @@ impl<T: Clone> ProducerCore<T> {
 
     pub(super) fn fail(&mut self, key: Key, batch: Batch<T>, unclear: bool, error: Error) {
         let (batch, error) = self.failed(key, batch, unclear, error);
-        self.complete(batch, Outcome::Failed(error));
+        self.complete(key, batch, Outcome::Failed(error));
     }
 
     /// Notes the sequences that are lost with a batch that is given up, and completes its error.
@@ -66,8 +74,19 @@ impl<T: Clone> ProducerCore<T> {
         (batch, error)
     }
 
-    /// Decides the batches that are past their delivery deadline.
+    /// Decides the records and the batches that are past their delivery deadline.
     pub(super) fn expire(&mut self, now: Instant, key: Key) {
+        let Some(partition) = self.partitions.get_mut(key) else { return };
+        if partition.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        if partition.dues.first().is_some_and(|deadline| deadline <= now) {
+            self.expire_records(now, key);
+        }
+        self.expire_batches(now, key);
+    }
+
+    fn expire_batches(&mut self, now: Instant, key: Key) {
         let Some(partition) = self.partitions.get_mut(key) else { return };
         if partition.next_deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -89,19 +108,25 @@ impl<T: Clone> ProducerCore<T> {
             // The response may still come: it decides the sequence, and the bytes are held until then. The outcome is reported now.
             batch.abandoned = true;
             self.outstanding.remove(&batch.id);
-            late.push((batch.ticket.clone(), batch.first, (batch.count, batch.whole)));
+            let whole = batch.whole && batch.reported.is_empty();
+            let left = gaps(batch.first..batch.first + batch.count, &batch.reported);
+            late.push((batch.ticket.clone(), whole, left));
         }
-        let counts = expired.iter().map(|batch| batch.count).chain(late.iter().map(|(_, _, (count, _))| *count));
-        let records: u32 = counts.sum();
+        let left = late.iter().flat_map(|(_, _, left)| left).map(|left| left.end - left.start);
+        let ready = expired.iter().map(|batch| batch.count - u32::try_from(batch.reported.len()).unwrap_or(0));
+        let records: u32 = ready.chain(left).sum();
         self.counters.expired += u64::from(records);
         let (topic, partition) = (&*self.topics[key.topic as usize].name, key.partition);
         tracing::warn!(target: "ottla::producer", topic, partition, records, "records expired");
-        for (ticket, first, count) in late {
-            self.report(ticket, first, count, Outcome::Failed(timed_out.clone().written(Written::Maybe)), 0);
+        for (ticket, whole, left) in late {
+            for left in left {
+                let outcome = Outcome::Failed(timed_out.clone().written(Written::Maybe));
+                self.report(ticket.clone(), left.start, (left.end - left.start, whole), outcome, 0);
+            }
         }
         for batch in expired {
             let written = batch.fate.written();
-            self.complete(batch, Outcome::Failed(timed_out.clone().written(written)));
+            self.complete(key, batch, Outcome::Failed(timed_out.clone().written(written)));
         }
     }
 
@@ -141,7 +166,7 @@ impl<T: Clone> ProducerCore<T> {
             let error = cause.map_or_else(|| error.clone(), |cause| error.clone().caused_by(cause));
             for batch in batches {
                 let outcome = Outcome::Failed(error.clone().written(batch.fate.written()));
-                self.complete(batch, outcome);
+                self.complete(key, batch, outcome);
             }
         }
         self.actions.retain(|action| matches!(action, Action::Complete { .. } | Action::Release { .. }));
@@ -155,10 +180,13 @@ impl<T: Clone> ProducerCore<T> {
     /// The error of a record that was not decided in time, with the broker that leads its partition. Its cause is the reason why the
     /// record is still here: the last failure of the partition, of the request for an identity, or that there is no leader.
     pub(super) fn timed_out(&mut self, key: Key) -> Error {
-        let text = format!(
-            "the record was not acknowledged within {:?} (`delivery_timeout` / `delivery.timeout.ms`)",
-            self.settings.delivery_timeout
-        );
+        let timeout = self.settings.delivery_timeout;
+        let text =
+            format!("the record was not acknowledged within {timeout:?} (`delivery_timeout` / `delivery.timeout.ms`)");
+        self.late(key, text)
+    }
+
+    pub(super) fn late(&mut self, key: Key, text: String) -> Error {
         let error = Error::new(Kind::Timeout, text);
         let leader = self.topics[key.topic as usize].leader(key.partition).and_then(|partition| partition.leader);
         let topic = &self.topics[key.topic as usize].name;

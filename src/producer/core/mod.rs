@@ -17,6 +17,8 @@ mod append;
 mod batch;
 mod broker;
 mod complete;
+mod deadline;
+mod dues;
 mod identity;
 mod partition;
 mod pool;

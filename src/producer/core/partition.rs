@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::BatchId;
 use super::batch::Batch;
 use super::batch::Fate;
+use super::dues::Dues;
 use super::settings::Mode;
 use crate::error::Error;
 use crate::metadata;
@@ -110,6 +111,8 @@ pub(super) struct Partition<T> {
     pub(super) retry_at: Option<Instant>,
     /// The leader that the last attempt went to, with its epoch, and the topic's incarnation: another one is tried at once.
     pub(super) tried: Option<(u32, metadata::Partition)>,
+    /// Records with deadlines of their own.
+    pub(super) dues: Dues,
     /// The time at which it is serviced, at the latest.
     pub(super) timer: Option<Instant>,
     /// The brokers in whose queue it has an entry: one entry in each at most, however often the leader moves there and back.
@@ -137,6 +140,7 @@ impl<T> Partition<T> {
             failure: None,
             retry_at: None,
             tried: None,
+            dues: Dues::default(),
             timer: None,
             queued_at: Vec::new(),
             noted: None,
@@ -167,6 +171,8 @@ impl<T> Partition<T> {
             stamp: None,
             fate: Fate::Absent,
             abandoned: false,
+            reported: Vec::new(),
+            parts: Vec::new(),
         });
         Some((id, closed))
     }
@@ -289,6 +295,12 @@ impl<T> Partition<T> {
         self.in_flight.is_empty() && !self.ready.iter().any(is_bound)
     }
 
+    /// Whether records may be taken out of a batch: it waits here, is surely in no log, and its stamp is not needed.
+    pub(super) fn may_cull(&self, id: BatchId) -> bool {
+        let batch = self.ready.iter().find(|batch| batch.id == id);
+        batch.is_some_and(|batch| batch.fate == Fate::Absent && (batch.stamp.is_none() || self.may_restamp()))
+    }
+
     /// Decides what it may send under, where `current` is the producer's identity.
     pub(super) fn stamping(&self, current: ProducerIdentity) -> Stamping {
         let is_stale = self.identity != Some(current);
@@ -325,10 +337,10 @@ impl<T> Partition<T> {
         self.in_flight.drain(..).chain(self.ready.drain(..)).collect()
     }
 
-    /// The first delivery deadline. Batches are in the order of their deadlines.
+    /// The first delivery deadline, of a batch or of a single record. Batches are in the order of their deadlines.
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         let sent = self.in_flight.iter().find(|batch| !batch.abandoned).map(|batch| batch.deadline);
         let ready = self.ready.front().map(|batch| batch.deadline);
-        [sent, ready, self.open.as_ref().map(|open| open.deadline)].into_iter().flatten().min()
+        [sent, ready, self.open.as_ref().map(|open| open.deadline), self.dues.first()].into_iter().flatten().min()
     }
 }

@@ -150,7 +150,7 @@ impl<T: Clone> ProducerCore<T> {
         if let Some(partition) = self.partitions.get_mut(key) {
             partition.succeeded(batch.id);
         }
-        self.complete(batch, Outcome::Acknowledged { base_offset, log_append_time });
+        self.complete(key, batch, Outcome::Acknowledged { base_offset, log_append_time });
     }
 
     fn refused(
@@ -247,9 +247,13 @@ impl<T: Clone> ProducerCore<T> {
             partition.hole |= batch.stamp.is_some();
             partition.recovering = true;
             let error = self.timed_out(key);
-            return self.complete(batch, Outcome::Failed(error));
+            return self.complete(key, batch, Outcome::Failed(error));
         }
+        let is_reported = batch.is_reported();
         partition.retry(batch);
+        if is_reported {
+            self.drop_reported(key);
+        }
     }
 
     /// The time at which a partition that failed is tried again.
@@ -302,7 +306,7 @@ impl<T: Clone> ProducerCore<T> {
         bad.sort_by_key(|(index, _)| *index);
         bad.dedup_by_key(|(index, _)| *index);
         if bad.is_empty() || batch.abandoned {
-            return self.complete(batch, Outcome::Failed(error));
+            return self.complete(key, batch, Outcome::Failed(error));
         }
         // With one record named the code is about that record; with several it may be about any of them.
         let each = if bad.len() == 1 { code } else { Code::InvalidRecord };
@@ -319,15 +323,12 @@ impl<T: Clone> ProducerCore<T> {
         }
         self.refuse_part(&batch, next..batch.count, &rest);
         // All are reported; only the bytes are left to be given back.
-        self.complete(Batch { abandoned: true, ..batch }, Outcome::Failed(error));
+        self.complete(key, Batch { abandoned: true, ..batch }, Outcome::Failed(error));
     }
 
     /// Reports some of a batch's records as refused.
     fn refuse_part(&mut self, batch: &Batch<T>, records: std::ops::Range<u32>, outcome: &Outcome) {
-        if !records.is_empty() {
-            let (first, count) = (batch.first + records.start, records.end - records.start);
-            self.report(batch.ticket.clone(), first, (count, false), outcome.clone(), 0);
-        }
+        self.report_left(batch, batch.first + records.start..batch.first + records.end, outcome);
     }
 
     /// Takes the response to `Action::InitProducerId`.

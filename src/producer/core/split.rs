@@ -23,6 +23,10 @@ impl<T: Clone> ProducerCore<T> {
         // A batch that grew beyond the usual size, because it was expected to compress better, is split to that size; others in two.
         let parts = batch.bytes.div_ceil(self.settings.batch_bytes).max(2);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX).min(batch.count);
+        let each = batch.count.div_ceil(parts).max(1);
+        let starts = (0..batch.count).step_by(each as usize);
+        batch.parts = starts.map(|start| start..batch.count.min(start + each)).collect();
+        let ranges = batch.parts.clone();
         let (topic, partition) = (&*self.topics[key.topic as usize].name, key.partition);
         let bytes = sealed.size();
         tracing::debug!(target: "ottla::producer", topic, partition, bytes, parts, "batch split");
@@ -30,7 +34,7 @@ impl<T: Clone> ProducerCore<T> {
             partition.recovering = true;
             partition.insert(batch);
         }
-        self.actions.push_back(Action::Split { key, id, sealed, parts });
+        self.actions.push_back(Action::Split { key, id, sealed, parts: ranges });
     }
 
     /// Takes the parts that a batch was split into, each to be sealed.
@@ -40,26 +44,22 @@ impl<T: Clone> ProducerCore<T> {
             Ok(parts) => parts,
             Err(error) => {
                 let written = parent.fate.written();
-                self.complete(parent, Outcome::Failed(error.written(written)));
+                self.complete(key, parent, Outcome::Failed(error.written(written)));
                 return self.service(now, key);
             }
         };
-        debug_assert_eq!(
-            parts.iter().map(|part| part.count).sum::<u32>(),
-            parent.count,
-            "no record is lost in a split"
-        );
+        let kept = parts.iter().map(|part| part.count as usize).sum::<usize>();
+        debug_assert!(kept + parent.reported.len() >= parent.count as usize, "no record is lost in a split");
         self.outstanding.remove(&id);
-        let of = u64::try_from(parts.len()).unwrap_or(1);
-        let (mut first, mut left) = (parent.first, parent.bytes);
-        for (number, closed) in (0..of).zip(parts) {
-            let bytes = if number + 1 == of { left } else { closed.records.len().min(left) };
+        let (last, mut left) = (parts.len(), parent.bytes);
+        for (number, (records, closed)) in (1..).zip(parent.parts.iter().zip(parts)) {
+            let bytes = if number == last { left } else { closed.records.len().min(left) };
             left -= bytes;
-            let part = parent.part(number, of, first, closed.count, bytes);
-            first += closed.count;
-            let part_id = part.id;
+            let part = parent.part(parent.first + records.start, closed.count, bytes);
+            let (part_id, of_ticket) = (part.id, part.first..part.first + part.count);
             self.outstanding.insert(part_id);
             if let Some(partition) = self.partitions.get_mut(key) {
+                partition.dues.give(id, part_id, of_ticket);
                 partition.insert(part);
             }
             self.seal(key, part_id, closed);

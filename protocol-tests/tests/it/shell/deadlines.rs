@@ -109,7 +109,7 @@ fn record_without_capacity_names_the_failure_of_the_buffered_ones() {
         assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::No)));
         let text = format!("{error:#}");
         let parts = [
-            "had no capacity within 40s: 8",
+            "had no capacity by the deadline: 8",
             " of 1000 bytes (`buffer_bytes` / `buffer.memory`)",
             ": no Kafka broker responded",
         ];
@@ -131,5 +131,78 @@ fn closed_producer_names_the_failure_of_what_it_gives_up() {
         let error = delivery.await.expect_err("it was given up");
         assert_eq!(error.kind(), Kind::Closed);
         assert!(error.is_written().is_some() && format!("{error:#}").ends_with("connection refused"), "{error:#}");
+    });
+}
+
+/// The values in the log of [`OTHER`].
+fn values(net: &Net) -> Vec<String> {
+    let log = net.with(|cluster| cluster.log(OTHER, 0));
+    log.iter().map(|record| String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()).collect()
+}
+
+const OWN: Duration = Duration::from_secs(2);
+
+#[test]
+fn unsent_record_past_its_own_deadline_is_never_written() {
+    run(async {
+        let net = Net::new(cluster());
+        let refused = On::api(key::INIT_PRODUCER_ID).then(Fault::Error(Code::CoordinatorLoadInProgress)).forever();
+        net.with(|cluster| cluster.play(refused));
+        let producer = producer(&net, |builder| builder).await;
+        let begun = tokio::time::Instant::now();
+        let mut deliveries = Vec::new();
+        for (value, own) in [("1", None), ("2", Some(OWN)), ("3", None), ("4", Some(OWN)), ("5", Some(DELIVERY * 2))] {
+            let record = Record::to(OTHER).value(value);
+            let record = if let Some(own) = own { record.deadline(own) } else { record };
+            deliveries.push(soon("enqueue", producer.enqueue(record)).await.expect("there is capacity"));
+        }
+        for late in [deliveries.remove(3), deliveries.remove(1)] {
+            let error = late.await.expect_err("it has no identity");
+            assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::No)));
+            assert!(format!("{error:#}").contains("by its own deadline (`Record::deadline`)"), "{error:#}");
+            assert_eq!(begun.elapsed().as_secs(), OWN.as_secs());
+        }
+        net.with(ottla::mock::Cluster::clear_faults);
+        for (offset, delivery) in (0..).zip(deliveries) {
+            let receipt = soon("delivery", delivery).await.expect("it is acknowledged");
+            assert_eq!(receipt.offset, Some(offset));
+        }
+        assert_eq!(values(&net), ["1", "3", "5"]);
+    });
+}
+
+#[test]
+fn sent_record_past_its_own_deadline_may_be_written() {
+    run(async {
+        let net = Net::new(cluster());
+        let producer = producer(&net, |builder| builder).await;
+        soon("send", producer.send(Record::to(OTHER).value("1"))).await.expect("it is acknowledged");
+        net.set(leader(&net), |switches| switches.ear = Ear::Deaf);
+        let begun = tokio::time::Instant::now();
+        let error = producer.send(Record::to(OTHER).value("2").deadline(OWN)).await.expect_err("the broker is deaf");
+        assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::Maybe)));
+        assert_eq!(begun.elapsed().as_secs(), OWN.as_secs());
+        soon("flush", producer.flush()).await;
+    });
+}
+
+#[test]
+fn waiting_for_a_topic_or_for_capacity_counts_for_a_record_s_own_deadline() {
+    run(async {
+        let net = Net::new(cluster());
+        let small = |builder: ProducerBuilder| builder.request_bytes_max(1_000).buffer_bytes(1_000);
+        let producer = producer(&net, small).await;
+        soon("send", producer.send(Record::to(OTHER).value("1"))).await.expect("it is acknowledged");
+        net.set_all(|switches| switches.ear = Ear::Deaf);
+        let value = "x".repeat(800);
+        let held = soon("enqueue", producer.enqueue(Record::to(OTHER).value(&value))).await.expect("there is capacity");
+        let begun = tokio::time::Instant::now();
+        for topic in ["unknown", OTHER] {
+            let error =
+                producer.send(Record::to(topic).value(&value).deadline(OWN)).await.expect_err("no broker answers");
+            assert_eq!((error.kind(), error.is_written()), (Kind::Timeout, Some(Written::No)), "{error:#}");
+        }
+        assert_eq!(begun.elapsed().as_secs(), 2 * OWN.as_secs());
+        drop(held);
     });
 }

@@ -151,7 +151,11 @@ impl Bench {
             "metrics" => self.metrics(),
             "named" => self.by_name = true,
             "old" => self.core.handle_metadata(self.now, &self.old),
-            "put" => self.put(key_of(words[0]), words.get(1).copied().unwrap_or("1")),
+            "put" => {
+                let by = words.iter().find_map(|word| word.strip_prefix("by="));
+                let what = words.get(1).copied().filter(|word| !word.starts_with("by=")).unwrap_or("1");
+                self.put(key_of(words[0]), what, by.map(|by| by.parse().expect("milliseconds")));
+            }
             "seal" => self.seal(),
             "sequence" => self.sequence(words[0], words[1]),
             "warm" => {
@@ -215,8 +219,9 @@ impl Bench {
         self.core.handle_metadata(self.now, &self.cache.snapshot());
     }
 
+    /// `by=100`: each has a deadline of its own, in so many milliseconds.
     /// `put t0 3` three small records, `put t0 2x400` two of 400 bytes, `put t0 2x400z` two that compress well.
-    fn put(&mut self, (topic, partition): (String, i32), what: &str) {
+    fn put(&mut self, (topic, partition): (String, i32), what: &str, by: Option<u64>) {
         let (count, size) = what.split_once('x').unwrap_or((what, "1"));
         let (size, fill) = size.strip_suffix('z').map_or((size, false), |size| (size, true));
         let topic = self.core.topic(&topic).expect("metadata came before");
@@ -231,7 +236,10 @@ impl Bench {
                     self.tickets = self.tickets.max(appended.ticket);
                     *self.undecided.entry(appended.ticket).or_default() += 1;
                     self.held += appended.bytes;
-                    if appended.wake && self.core.actions.is_empty() && !self.core.work {
+                    let key = Key { topic, partition };
+                    let at = by.map(|by| self.now + Duration::from_millis(by));
+                    let wake = at.is_some_and(|at| self.core.expire_at(self.now, key, appended.index, at));
+                    if (appended.wake || wake) && self.core.actions.is_empty() && !self.core.work {
                         say!(self, "wake");
                     }
                 }
@@ -367,7 +375,7 @@ impl Bench {
                 Action::Seal { key, id, closed } => self.unsealed.push_back((key, id, closed)),
                 Action::Send { broker, request, entries } => self.send(broker, request, entries),
                 Action::Split { key, id, sealed, parts } => {
-                    say!(self, "split {parts}");
+                    say!(self, "split {}", parts.len());
                     let parts = sealed.split(&Codecs::default(), parts).map_err(Error::from);
                     self.core.handle_split(self.now, key, id, parts);
                 }

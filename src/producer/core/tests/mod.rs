@@ -2,6 +2,7 @@
 
 mod answers;
 mod bench;
+mod deadlines;
 mod recovery;
 mod recreated;
 mod survivors;

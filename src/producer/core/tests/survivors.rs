@@ -93,7 +93,7 @@ fn parts_of_a_batch_keep_order_and_sequences() {
     let identity = ProducerIdentity { id: 7, epoch: 0 };
     let parent: Batch<u64> = Batch {
         id: 300,
-        // Does not divide by four.
+        // Three for each record, and some are left.
         ids: 103,
         ticket: 1,
         first: 7,
@@ -106,17 +106,20 @@ fn parts_of_a_batch_keep_order_and_sequences() {
         stamp: Some((identity, Sequence::ZERO.advance(40))),
         fate: Fate::Absent,
         abandoned: false,
+        reported: vec![8, 11, 30],
+        parts: Vec::new(),
     };
-    let parts: Vec<_> = [(7, 5), (12, 10), (22, 8), (30, 7)].into_iter().zip(0..).collect();
-    let parts = parts.into_iter().map(|((first, count), number)| parent.part(number, 4, first, count, 1));
+    let parts = [(7, 5), (12, 10), (22, 8), (30, 7)].map(|(first, count)| parent.part(first, count, 1));
+    assert_eq!(parts.each_ref().map(|part| &part.reported[..]), [&[8, 11][..], &[], &[], &[30]]);
     let built: Vec<_> = parts
+        .iter()
         .map(|part| (part.id, part.ids, part.first, part.count, part.stamp.map(|(_, sequence)| sequence.to_wire())))
         .collect();
     let expected = [
-        (222, 25, 7, 5, Some(40)),
-        (247, 25, 12, 10, Some(45)),
-        (272, 25, 22, 8, Some(55)),
-        (300, 25, 30, 7, Some(63)),
+        (212, 15, 7, 5, Some(40)),
+        (242, 30, 12, 10, Some(45)),
+        (266, 24, 22, 8, Some(55)),
+        (287, 21, 30, 7, Some(63)),
     ];
     assert_eq!(built, expected);
 }
