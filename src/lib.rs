@@ -6,8 +6,8 @@
 //! - **No surprises.** Every queue, buffer, retry and wait has a limit with a documented default. Responses of brokers are
 //!   checked before they are used. `unsafe` is forbidden.
 //!
-//! It works with brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Group membership, transactions, TLS and SASL are not there
-//! yet: a [`Connector`](client::Connector) can bring its own TLS.
+//! It works with brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Transactions, TLS and SASL are not there yet: a
+//! [`Connector`](client::Connector) can bring its own TLS.
 //!
 //! # The first program
 //!
@@ -42,25 +42,26 @@
 //! | to | start at |
 //! |---|---|
 //! | connect, and set timeouts and back-offs | [`Client::builder`], [`client::ClientBuilder`] |
-//! | start before Kafka does | [`Client::connect_lazy`] |
-//! | choose the runtime that the work runs on | [`guide::runtime`] |
+//! | start before Kafka does, and be ready at the first record | [`Client::connect_lazy`], [`producer::Producer::warm`] |
 //! | configure by Java's or librdkafka's property names, or by a DSN | [`config`], [`Client::from_properties`] |
 //! | send records and await each one | [`producer::Producer::send`] |
 //! | send many records, await them later | [`producer::Producer::enqueue`], [`producer::Delivery`] |
 //! | choose between durability and speed | [`producer::Guarantee`] |
 //! | choose partitions by your own rule | [`partitioner`] |
-//! | read records | [`consumer::Consumer::poll`], [`consumer::ConsumerBuilder`] |
+//! | read records, and go on after errors | [`consumer::Consumer::poll`], [`consumer::ConsumerBuilder`] |
+//! | share partitions with other processes | [`consumer::ConsumerBuilder::subscribe`] |
 //! | start, seek or end at an offset, a timestamp or the end | [`consumer::Start`], [`consumer::Consumer::seek`] |
 //! | commit offsets for a group | [`consumer::Consumer::commit`], [`consumer::Consumer::commit_positions`] |
-//! | create, describe and delete topics, look up offsets | [`Client::admin`], [`admin::Admin`] |
-//! | test your own program without a broker | [`mock`] (feature `mock`) |
-//! | bring your own codec | [`codec::Codec`], [`codec::Codecs`] |
-//! | bring your own transport, for TLS or a proxy | [`client::Connector`] |
+//! | find out why something failed | [`error::Kind`], [`Error::code`], [`Error::is_written`]; `{:#}` prints an error with its causes |
 //! | report health, watch for outages | [`Client::state`], [`guide::health`] |
 //! | shut down in a bounded time | [`guide::shutdown`] |
+//! | choose the runtime that the work runs on | [`guide::runtime`] |
+//! | create, describe and delete topics, look up offsets | [`Client::admin`], [`admin::Admin`] |
+//! | test your own program without a broker, on a paused clock | [`mock`] (feature `mock`) |
+//! | bring your own codec | [`codec::Codec`], [`codec::Codecs`] |
+//! | bring your own transport, for TLS or a proxy | [`client::Connector`] |
 //! | see counters | [`Client::metrics`], [`metrics`] |
 //! | see what happens | the [`tracing`](https://docs.rs/tracing) events of target `ottla`, listed in `docs/LOGS.md` |
-//! | find out why something failed | [`error::Kind`], [`Error::code`], [`Error::is_written`], [`Error::is_retriable`] |
 //!
 //! # Features
 //!
