@@ -276,9 +276,11 @@ impl Reader {
         &mut self,
         mut known: impl FnMut(u32, &mut Self) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        if !self.flexible {
-            return Ok(());
-        }
+        if self.flexible { self.tagged(&mut known) } else { Ok(()) }
+    }
+
+    /// Not generic, because each message would have a copy of it.
+    fn tagged(&mut self, known: &mut dyn FnMut(u32, &mut Self) -> Result<(), DecodeError>) -> Result<(), DecodeError> {
         let count = self.uvarint()?;
         if count as usize > self.free() / 2 {
             return Err(DecodeError::CountExceedsFrame { count: count as usize, remaining: self.free() });
