@@ -79,7 +79,7 @@ fn run(script: &str) -> String {
                 Report::ClusterUnreachable { error } => format!("cluster: {error}"),
                 Report::ClusterReachable { outage } => format!("cluster after {}", outage.as_secs()),
             };
-            writeln!(log, "  ! {line}").expect("memory");
+            writeln!(log, "  ! {} s, {line}", (now - begun).as_secs()).expect("memory");
         }
     }
     log
@@ -99,13 +99,13 @@ fn broker_is_unreachable_from_a_failed_attempt_until_one_succeeds() {
         "ok b0 | brokers 1 2 3 | fail 2 | wait 5 | fail 2 | fail 3 | ok 2 | ok 3",
         "connected
          degraded [2]
-         ! 2@h2: refused by 2
+         ! 0 s, 2@h2: refused by 2
          degraded [2, 3]
-         ! 3@h3: refused by 3
+         ! 5 s, 3@h3: refused by 3
          degraded [3]
-         ! 2@h2 after 5
+         ! 5 s, 2@h2 after 5
          connected
-         ! 3@h3 after 0",
+         ! 5 s, 3@h3 after 0",
     );
 }
 
@@ -115,12 +115,12 @@ fn cluster_is_unreachable_while_no_broker_connects_and_keeps_the_last_error() {
         "brokers 1 2 | fail 1 | wait 3 | fail 2 | wait 4 | fail 1 | ok 2",
         "connected
          degraded [1]
-         ! 1@h1: refused by 1
+         ! 0 s, 1@h1: refused by 1
          unreachable since 3: refused by 2
-         ! cluster: refused by 2
+         ! 3 s, cluster: refused by 2
          unreachable since 3: refused by 1
          connected
-         ! cluster after 4",
+         ! 7 s, cluster after 4",
     );
 }
 
@@ -130,17 +130,17 @@ fn brokers_count_as_reachable_after_the_outage_of_the_cluster_until_they_fail() 
         "brokers 1 2 3 | fail 1 | fail 2 | fail 3 | wait 100 | ok 2 | fail 3 | ok 3",
         "connected
          degraded [1]
-         ! 1@h1: refused by 1
+         ! 0 s, 1@h1: refused by 1
          degraded [1, 2]
-         ! 2@h2: refused by 2
+         ! 0 s, 2@h2: refused by 2
          unreachable since 0: refused by 3
-         ! cluster: refused by 3
+         ! 0 s, cluster: refused by 3
          connected
-         ! cluster after 100
+         ! 100 s, cluster after 100
          degraded [3]
-         ! 3@h3: refused by 3
+         ! 100 s, 3@h3: refused by 3
          connected
-         ! 3@h3 after 0",
+         ! 100 s, 3@h3 after 0",
     );
 }
 
@@ -148,11 +148,11 @@ fn brokers_count_as_reachable_after_the_outage_of_the_cluster_until_they_fail() 
 fn bootstrap_addresses_count_until_brokers_are_known() {
     check(
         "fail b1 | fail b0 | wait 7 | fail b0 | ok b1 | brokers 1 2 | fail b0 | fail b1",
-        "! b1: refused by b1
+        "! 0 s, b1: refused by b1
          unreachable since 0: refused by b0
-         ! cluster: refused by b0
+         ! 0 s, cluster: refused by b0
          connecting
-         ! cluster after 7
+         ! 7 s, cluster after 7
          connected",
     );
 }
@@ -163,13 +163,13 @@ fn broker_that_moved_or_left_is_forgotten() {
         "brokers 1 2 3 | fail 1 | fail 2 | brokers 2 3 | brokers 2@new 3 | fail 2 | ok 2 | fail 2@new",
         "connected
          degraded [1]
-         ! 1@h1: refused by 1
+         ! 0 s, 1@h1: refused by 1
          degraded [1, 2]
-         ! 2@h2: refused by 2
+         ! 0 s, 2@h2: refused by 2
          degraded [2]
          connected
          degraded [2]
-         ! 2@new: refused by 2@new",
+         ! 0 s, 2@new: refused by 2@new",
     );
 }
 
@@ -179,18 +179,18 @@ fn brokers_that_metadata_brings_end_the_outage_of_those_before() {
         "brokers 1 | fail 1 | wait 9 | brokers 4 5",
         "connected
          unreachable since 0: refused by 1
-         ! cluster: refused by 1
+         ! 0 s, cluster: refused by 1
          connected
-         ! cluster after 9",
+         ! 9 s, cluster after 9",
     );
     // The same brokers say nothing new: they may be named by a broker that they cannot be reached from.
     check(
         "brokers 1 2 | fail 1 | fail 2 | ok b0 | brokers 1 2",
         "connected
          degraded [1]
-         ! 1@h1: refused by 1
+         ! 0 s, 1@h1: refused by 1
          unreachable since 0: refused by 2
-         ! cluster: refused by 2",
+         ! 0 s, cluster: refused by 2",
     );
 }
 
@@ -200,15 +200,15 @@ fn flapping_broker_is_reported_once_a_minute() {
         "brokers 1 2 | fail 1 | ok 1 | wait 1 | fail 1 | ok 1 | wait 50 | fail 1 | wait 20 | fail 1 | fail 1 | ok 1",
         "connected
          degraded [1]
-         ! 1@h1: refused by 1
+         ! 0 s, 1@h1: refused by 1
          connected
-         ! 1@h1 after 0
+         ! 0 s, 1@h1 after 0
          degraded [1]
          connected
          degraded [1]
-         ! 1@h1: refused by 1
+         ! 71 s, 1@h1: refused by 1
          connected
-         ! 1@h1 after 20",
+         ! 71 s, 1@h1 after 20",
     );
 }
 
@@ -218,12 +218,12 @@ fn flapping_cluster_is_reported_once_a_minute() {
         "brokers 1 | fail 1 | ok 1 | wait 30 | fail 1 | wait 29 | fail 1 | wait 2 | fail 1 | ok 1",
         "connected
          unreachable since 0: refused by 1
-         ! cluster: refused by 1
+         ! 0 s, cluster: refused by 1
          connected
-         ! cluster after 0
+         ! 0 s, cluster after 0
          unreachable since 30: refused by 1
-         ! cluster: refused by 1
+         ! 61 s, cluster: refused by 1
          connected
-         ! cluster after 31",
+         ! 61 s, cluster after 31",
     );
 }

@@ -7,6 +7,7 @@ use ottla::Record;
 use ottla::client::State;
 use ottla::client::StateWatch;
 use ottla::error::Kind;
+use ottla::mock::Fault;
 use ottla::producer::Producer;
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use super::world::TOPIC;
 use super::world::cluster;
 use super::world::soon;
 
+const PRODUCE: i16 = 0;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn shown(state: &State) -> String {
@@ -98,8 +100,10 @@ fn idle_connections_that_close_do_not_degrade() {
             tokio::time::sleep(Duration::from_secs(1_200)).await;
             send(&producer).await;
         }
-        // A connection that is lost and can be had again is no outage.
+        // A connection that is lost and can be had again is no outage, whether or not it was in use.
         net.cut_all();
+        send(&producer).await;
+        net.with(|cluster| cluster.inject(PRODUCE, Fault::CloseBefore, 3));
         send(&producer).await;
         assert_eq!(shown(&states.current()), "connected");
         assert!(tokio::time::timeout(Duration::ZERO, states.changed()).await.is_err());
