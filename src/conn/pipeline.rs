@@ -186,10 +186,13 @@ impl<R> Pipeline<R> {
         if reply.is_none() {
             self.abandoned -= 1;
         }
-        let response = match Response::decode(api, version, frame) {
+        let mut response = match Response::decode(api, version, frame) {
             Ok(response) => response,
             Err(error) => return Err((reply, Error::from(error).in_api(api.name()).written(Written::Maybe))),
         };
+        if let Response::Metadata(metadata) = &mut response {
+            metadata.keep_reliable_epochs(version);
+        }
         self.counters.responses += 1;
         self.counters.latency.record(now.saturating_duration_since(written));
         self.mute(now, Duration::from_millis(u64::try_from(response.throttle_time_ms()).unwrap_or(0)));

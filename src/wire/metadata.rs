@@ -66,6 +66,20 @@ messages! {
     }
 }
 
+impl MetadataResponse {
+    /// The first version whose leader epochs can be relied on: brokers before 2.4 report old ones while partitions are reassigned, and
+    /// whoever names an old epoch is refused (KAFKA-9212, `MetadataResponse.hasReliableLeaderEpochs`).
+    const RELIABLE_EPOCHS_FROM: i16 = 9;
+
+    /// Forgets the leader epochs of a response in an older version, as Java does (`Metadata.updateLatestMetadata`).
+    pub fn keep_reliable_epochs(&mut self, version: i16) {
+        if version < Self::RELIABLE_EPOCHS_FROM {
+            let partitions = self.topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            partitions.for_each(|partition| partition.leader_epoch = None);
+        }
+    }
+}
+
 impl MetadataRequest {
     fn put(&self, version: i16, out: &mut Chunks) {
         let count = self.topics.as_ref().map(Vec::len);

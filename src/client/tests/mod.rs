@@ -17,6 +17,7 @@ use crate::error::Code;
 use crate::metadata::Cache;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
+use crate::mock::Release;
 use crate::mock::Server;
 use crate::net::clock;
 use crate::net::connection;
@@ -236,4 +237,16 @@ async fn group_authorization_failure_is_returned_at_once() {
     let error = error.expect_err("refused");
     assert_eq!(error.code(), Some(Code::GroupAuthorizationFailed));
     assert_eq!(server.with(|mock| mock.requests_count(FIND_COORDINATOR)), 1);
+}
+
+#[tokio::test]
+async fn leader_epochs_of_brokers_before_2_4_are_not_believed() {
+    for (release, is_believed) in [(Release::V2_1, false), (Release::V2_8, true)] {
+        let (_server, builder) = serve(Mock::builder().release(release).topic("t", 1).build()).await;
+        let client = builder.connect().await.expect("it answers");
+        let deadline = clock::now() + Duration::from_secs(5);
+        let known = client.cluster().known(&[TopicName::from("t")], deadline).await.expect("it is there");
+        let partition = known.partition("t", 0).expect("it has one");
+        assert_eq!((partition.leader, partition.epoch.is_some()), (Some(1), is_believed), "{release:?}");
+    }
 }
