@@ -254,7 +254,8 @@ impl Context {
         self.ghost.recreated(topic);
         let most = self.setting.partitions;
         let count = if self.setting.has(Fault::PartitionCount) { self.rng.i32(1..=most) } else { most };
-        self.mock.create_topic(&self.topics[topic], count);
+        let id = self.mock.create_topic(&self.topics[topic], count);
+        self.ghost.created(topic, Some(id));
     }
 
     /// Clogs links one by one, in random order, and unclogs them in another.

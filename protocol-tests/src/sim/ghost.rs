@@ -175,10 +175,12 @@ pub(super) struct Ghost {
     streams: BTreeMap<(i64, i16, Place), Stream>,
     in_flight: BTreeMap<(usize, Place), usize>,
     /// The promise of each producer, and its first sequence under a new id.
-    promises: Vec<(Promise, Sequence)>,
+    pub(super) promises: Vec<(Promise, Sequence)>,
     requests: BTreeMap<(usize, u64), Vec<Flight>>,
     budgets: BTreeMap<usize, i64>,
-    epochs: BTreeMap<(usize, TopicName, i32), (TopicId, LeaderEpoch)>,
+    pub(super) epochs: BTreeMap<(usize, TopicName, i32), (TopicId, LeaderEpoch)>,
+    /// Each id that a topic has had.
+    pub(super) ids: Vec<(usize, TopicId)>,
     asking: BTreeMap<usize, Asking>,
     pub(super) follows: BTreeMap<(usize, Place), Follow>,
     pub(super) committed: BTreeMap<(usize, Place), Vec<i64>>,

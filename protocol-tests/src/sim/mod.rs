@@ -224,6 +224,10 @@ impl World {
             setting,
         };
         let mut world = Self { clients: Vec::new(), steps: 0, ctx };
+        for topic in 0..world.ctx.topics.len() {
+            let id = world.ctx.mock.topic_id(&world.ctx.topics[topic]);
+            world.ctx.ghost.created(topic, id);
+        }
         world.ctx.observe();
         for number in 0..writers {
             world.add_writer(number);

@@ -1,5 +1,7 @@
 //! The records that a consumer may hand out: each after the one before it in the log, unless the consumer reported why not.
 
+use ottla::types::TopicId;
+
 use super::ghost::Fate;
 use super::ghost::Ghost;
 use super::ghost::Place;
@@ -24,6 +26,7 @@ pub(super) struct Follow {
     start: i64,
     end: i64,
     breaks: u32,
+    /// Without those that the consumer still had to learn of.
     upheavals: u32,
     absences: u32,
     /// How often it was moved.
@@ -119,6 +122,19 @@ impl Ghost {
         if self.committed_only.contains(&reader) { shadow.stable } else { shadow.high_watermark }
     }
 
+    /// A topic was created.
+    pub(super) fn created(&mut self, topic: usize, id: Option<TopicId>) {
+        self.ids.extend(id.map(|id| (topic, id)));
+    }
+
+    /// How often a topic was recreated since the state that a consumer's metadata shows. It learns of one after the other.
+    fn unlearned(&self, reader: usize, topic: usize) -> usize {
+        let client = self.promises.len() + reader;
+        let ids = self.ids.iter().rev().filter(|(of, _)| *of == topic);
+        let is_known = |id| self.epochs.iter().any(|((of, ..), (known, _))| *of == client && *known == id);
+        ids.map(|(_, id)| *id).position(is_known).unwrap_or(0)
+    }
+
     /// A consumer begins, or seeks.
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
         self.chronicle.begins(reader, place, &begin);
@@ -127,7 +143,9 @@ impl Ghost {
         self.logs.entry(place).or_default();
         let shadow = &self.logs[&place];
         let end = self.readable(reader, shadow);
-        let (start, breaks, upheavals) = (shadow.start, shadow.breaks, shadow.upheavals);
+        let (start, breaks) = (shadow.start, shadow.breaks);
+        let unlearned = u32::try_from(self.unlearned(reader, place.0)).expect("few");
+        let upheavals = shadow.upheavals.saturating_sub(unlearned);
         let follow = Follow {
             begin,
             start,
