@@ -39,7 +39,10 @@ impl ConsumerCore {
             };
             match find(partition, *target, response) {
                 Ok(listed) => partition.listed(*target, listed),
-                Err((code, why)) => self.partition_failed(now, lookup.slot, code, why),
+                Err((code, why)) => {
+                    partition.doubt_range();
+                    self.partition_failed(now, lookup.slot, code, why);
+                }
             }
         }
     }

@@ -181,10 +181,11 @@ impl Partition {
         }
     }
 
-    /// The leader has changed: the position is fetched from the new one before it is given up as out of range.
+    /// The leader has changed, or did not list its offsets: the position is fetched again before it is given up as out of range.
     ///
     /// A fetch without a leader epoch is not fenced, so a broker that led before answers it as a follower, which may be behind.
-    pub(super) fn doubt_range(&mut self) {
+    /// Only a leader lists offsets, so a broker that lists them at once was the leader when it answered.
+    pub(in super::super) fn doubt_range(&mut self) {
         if matches!(self.state, State::AwaitReset { reset: Some((_, OUT_OF_RANGE)), .. }) {
             self.proceed();
         }
