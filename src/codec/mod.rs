@@ -161,7 +161,16 @@ impl fmt::Display for CodecError {
             Self::Corrupt(what) => write!(f, "corrupt compressed data: {what}"),
             Self::Level { compression, level } => {
                 let (low, high) = level_range(*compression);
-                write!(f, "{compression} has no level {level}; give one from {low} to {high}")
+                // Gzip's level 0 would store the data uncompressed.
+                let range = if *compression == Compression::Gzip {
+                    "-1, or from 1 to 9".to_owned()
+                } else {
+                    format!("from {low} to {high}")
+                };
+                write!(
+                    f,
+                    "{compression} has no level {level}: give one {range} (`compression_level` / `compression.{compression}.level`)"
+                )
             }
             Self::Missing(compression) => {
                 write!(

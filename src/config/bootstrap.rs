@@ -72,7 +72,7 @@ fn wrong(number: usize, text: &str, why: &str) -> Error {
 fn parse(text: &str) -> Result<HostPort, &'static str> {
     match text.split_once("://") {
         Some(("kafka", _)) => return Err("kafka:// begins a DSN, which `Config::from_dsn` reads, and not an address"),
-        Some(_) => return Err("an address is no URL: it has no scheme, such as http:// or PLAINTEXT://"),
+        Some(_) => return Err("an address has no scheme, such as http:// or PLAINTEXT://"),
         None => {}
     }
     let (host, port) = match text.strip_prefix('[') {
@@ -85,6 +85,7 @@ fn parse(text: &str) -> Result<HostPort, &'static str> {
             };
             (host, port)
         }
+        None if text.contains(char::is_whitespace) => return Err("a comma separates addresses, and not a space"),
         None if text.matches(':').count() > 1 => return Err("an IPv6 address needs brackets"),
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
@@ -128,7 +129,7 @@ mod tests {
     fn invalid_addresses_are_refused() {
         for url in ["http://a:1", "PLAINTEXT://a:1/x", "https://a"] {
             let error = parse_bootstrap([url]).expect_err(url).to_string();
-            assert!(error.starts_with("broker 1 \"a\": an address is no URL"), "{error}");
+            assert!(error.starts_with("broker 1 \"a\": an address has no scheme"), "{error}");
         }
         let error = parse_bootstrap(["kafka://a:1/t"]).expect_err("a DSN").to_string();
         assert!(error.starts_with("broker 1 \"a\": kafka:// begins a DSN, which `Config::from_dsn` reads"), "{error}");

@@ -113,7 +113,10 @@ impl ConsumerHandle {
         let mut unknown = None;
         for key in partitions {
             if !change(&mut state.core, key) {
-                unknown = Some(Error::config("the partition is not assigned").in_partition(&key.topic, key.partition));
+                unknown = Some(
+                    Error::config("the partition is not assigned: see `Consumer::assignment`")
+                        .in_partition(&key.topic, key.partition),
+                );
             }
         }
         drop(state);

@@ -413,7 +413,7 @@ impl State {
     /// The core's number for the record's topic, if the metadata has its topic and partition.
     fn find<D>(&mut self, record: &Record<'_>, routing: Routing) -> Result<Result<u32, Admission<D>>, Error> {
         if self.stopped {
-            return Err(refused(Kind::Closed, "the producer is closed", record));
+            return Err(refused(Kind::Closed, "the producer is closed: build a new one", record));
         }
         let Some(topic) = self.topic(record.topic()).filter(|_| routing != Routing::Unknown) else {
             let missing = match routing {

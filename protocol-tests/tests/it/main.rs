@@ -13,6 +13,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod metrics;
+mod misuses;
 mod package;
 mod pages;
 mod paused;

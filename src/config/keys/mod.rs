@@ -169,9 +169,17 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
             let word = words.iter().find(|word| word.eq_ignore_ascii_case(value));
             // A single word names the only behaviour; the table says why there is no other.
             let why = if words.len() == 1 { format!(": {}", key.about) } else { String::new() };
-            Ok((*word.ok_or_else(|| wrong(&format!("{}{why}", words.join(" or "))))?).to_owned())
+            Ok((*word.ok_or_else(|| wrong(&format!("{}{why}", either(words))))?).to_owned())
         }
         Kind::Text => Ok(value.to_owned()),
+    }
+}
+
+/// Words in a row, with an "or" before the last.
+fn either(words: &[&str]) -> String {
+    match words {
+        [before @ .., last] if !before.is_empty() => format!("{} or {last}", before.join(", ")),
+        _ => words.concat(),
     }
 }
 
