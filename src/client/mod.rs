@@ -213,6 +213,8 @@ impl ClientBuilder {
     /// How long setting up a connection may take, from resolving the name to the first response. It doubles from `first`
     /// to `longest` with each failure in a row (KIP-601; `socket.connection.setup.timeout.ms`,
     /// `socket.connection.setup.timeout.max.ms`). The defaults are 10 s and 30 s.
+    ///
+    /// `first` is also the time within which [`ClientBuilder::connect`] has to succeed.
     pub fn setup_timeout(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.setup_timeout, self.settings.setup_timeout_max) = (first, longest.max(first));
         self
@@ -227,6 +229,8 @@ impl ClientBuilder {
 
     /// The pause before a request is retried. It doubles from `first` to `longest` with each failure in a row, give or take a
     /// fifth (KIP-580; `retry.backoff.ms`, `retry.backoff.max.ms`). The defaults are 100 ms and 1 s.
+    ///
+    /// A topic that does not exist is remembered for `longest`: see [`Producer::send`](crate::producer::Producer::send).
     pub fn retry_backoff(mut self, first: Duration, longest: Duration) -> Self {
         (self.settings.retry_backoff, self.settings.retry_backoff_max) = (first, longest);
         self

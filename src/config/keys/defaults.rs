@@ -92,7 +92,7 @@ pub(in crate::config) const DEFAULTS: &[Default] = &[
     same("security.protocol", "plaintext"),
     same("session.timeout.ms", "45000"),
     differs("socket.connection.setup.timeout.max.ms", ["30000", "30000", NONE], "As Java."),
-    differs("socket.connection.setup.timeout.ms", ["10000", "10000", "30000"], "As Java. It doubles with each failure, up to the maximum."),
+    differs("socket.connection.setup.timeout.ms", ["10000", "10000", "30000"], "As Java. It doubles with each failure, up to the maximum. `Client::connect` retries for as long."),
     differs("socket.keepalive.enable", ["false", "true (no name)", "false"], "Unused connections are closed, and requests have deadlines, so a dead peer is noticed without it."),
     as_librdkafka("socket.nagle.disable", "true"),
     differs("topic.metadata.propagation.max.ms", ["3000", NONE, "30000"], "A mistyped name fails sooner. Java's producer waits `max.block.ms` (60000)."),
