@@ -6,18 +6,6 @@ use super::bench::settings;
 use super::*;
 use crate::group::classic::Settings;
 
-const STABLE: &str = "subscribe a
-                      joined 1 m1
-                      synced a0
-                      done
-                      ";
-const JOINED: &str = "follow a
-                      join - a
-                      follow a
-                      sync g1 m1
-                      assign g1 a0 added a0
-                      ";
-
 #[test]
 fn heartbeats_go_on_while_the_application_works_on_a_step() {
     check(

@@ -2,18 +2,6 @@
 
 use super::*;
 
-const STABLE: &str = "subscribe a
-                      joined 1 m1
-                      synced a0
-                      done
-                      ";
-const JOINED: &str = "follow a
-                      join - a
-                      follow a
-                      sync g1 m1
-                      assign g1 a0 added a0
-                      ";
-
 #[test]
 fn unknown_member_loses_its_partitions_and_joins_as_a_new_one() {
     check(
