@@ -12,6 +12,7 @@ pub mod consumer {
 
 pub mod group {
     pub use crate::group::classic::*;
+    pub use crate::group::step::*;
 }
 
 pub mod metadata {

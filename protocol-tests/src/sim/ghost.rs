@@ -19,6 +19,7 @@ use super::chronicle::Chronicle;
 use super::reading::Asked;
 use super::reading::Follow;
 use super::setting::Promise;
+use super::stream::Stream;
 use super::trace::fingerprint;
 
 /// How late after its deadline a record may be decided, in microseconds: the slack of timers.
@@ -124,27 +125,6 @@ pub(super) struct Shadow {
     forgetful: bool,
     /// How often it was truncated or replaced.
     pub(super) breaks: u32,
-}
-
-/// The batches of one producer identity in one partition.
-#[derive(Debug, Default)]
-struct Stream {
-    next: u32,
-    sent: BTreeMap<u32, u64>,
-    /// The sequences of batches that were refused as too large, which their parts may use.
-    free: BTreeMap<u32, u32>,
-}
-
-impl Stream {
-    /// Takes sequences that are free, if all of them are.
-    fn take(&mut self, first: u32, end: u32) -> bool {
-        let Some(free) = self.free.get(&first).copied().filter(|free| end <= *free) else { return false };
-        self.free.remove(&first);
-        if end < free {
-            self.free.insert(end, free);
-        }
-        true
-    }
 }
 
 /// A batch in flight.

@@ -24,6 +24,7 @@ mod reader;
 mod reading;
 mod setting;
 mod shrink;
+mod stream;
 mod trace;
 mod writer;
 

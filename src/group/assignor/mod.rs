@@ -114,7 +114,7 @@ pub trait Assignor: Send + Sync + fmt::Debug {
 
     /// Returns the assignment of each member, in the order of `group.members`.
     ///
-    /// [`check`] says which assignments are valid; the leader fails if one is not.
+    /// [`check()`] says which assignments are valid; the leader fails if one is not.
     fn assign(&self, group: &Group) -> Vec<Assignment>;
 
     /// Called by each member with the assignment that it gets, and its generation.

@@ -21,15 +21,15 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
-use super::GroupCounters;
 use super::GroupMetadata;
 use super::NO_GENERATION;
-use super::Revocation;
-use super::Step;
 use super::assignor;
 use super::assignor::Assignor;
 use super::assignor::LastAssignment;
 use super::assignor::RebalanceProtocol;
+use super::step::GroupCounters;
+use super::step::Revocation;
+use super::step::Step;
 use crate::conn::backoff::Backoff;
 use crate::error::Error;
 use crate::error::Kind;
