@@ -70,7 +70,7 @@ impl<'a> Record<'a> {
         self
     }
 
-    /// The time within which this record is decided, from the call that sends it: `send`, `enqueue`, `try_enqueue` or `enqueue_all`. The
+    /// The time within which this record is decided, from the call that sends it; in `enqueue_all`, from its turn. The
     /// default is none of its own: [`delivery_timeout`](crate::producer::ProducerBuilder::delivery_timeout) bounds every record, and a
     /// later deadline than that has no effect.
     ///

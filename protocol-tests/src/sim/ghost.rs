@@ -396,15 +396,13 @@ impl Ghost {
         self.promises.push((promise, first));
     }
 
-    /// A record is accepted under the next number. It has its own deadline, where that is earlier, and the producer's.
+    /// A record is accepted under the next number. Its own deadline, if earlier than the producer's, may leave it too little time.
     pub(super) fn accepted(&mut self, writer: (usize, u32), place: Place, [own, general]: [u64; 2], bytes: usize) {
         let deadline = own.min(general);
         let value = self.records.len() as u64;
         let (promise, _) = self.promises[writer.0];
         self.chronicle.accepted(writer, place, value, deadline, promise == Promise::Once);
-        // A deadline of its own may leave too little time.
         let must = deadline == general && self.healthy_from.is_some_and(|from| deadline >= from);
-        let placings = Vec::new();
         self.records.push(Record {
             writer,
             promise,
@@ -412,7 +410,7 @@ impl Ghost {
             deadline,
             must,
             said: None,
-            placings,
+            placings: Vec::new(),
             disturbed: false,
             transaction: None,
         });

@@ -96,9 +96,9 @@ a record above the topic's limit
 a timestamp before 1970
     the timestamp of a record is -5: give a time after 1970, in milliseconds, topic t (not written)
 a topic without enough replicas
-    the record was not acknowledged within 400ms (`delivery_timeout` / `delivery.timeout.ms`), topic t[0], Produce, broker 1 (not written): the broker refused the batch: NOT_ENOUGH_REPLICAS; fewer replicas are in sync than `min.insync.replicas` of the topic demands: start the missing brokers, or lower it
+    the record was not acknowledged within 400ms (`delivery_timeout` / `delivery.timeout.ms`), topic t[0], Produce, broker 1 (SERVER) (not written): the broker refused the batch: NOT_ENOUGH_REPLICAS; fewer replicas are in sync than `min.insync.replicas` of the topic demands: start the missing brokers, or lower it
 a deadline of the record that is too short for that
-    the record was not acknowledged by its own deadline (`Record::deadline`), topic t[0], Produce, broker 1 (not written): the broker refused the batch: NOT_ENOUGH_REPLICAS; fewer replicas are in sync than `min.insync.replicas` of the topic demands: start the missing brokers, or lower it
+    the record was not acknowledged by its own deadline (`Record::deadline`), topic t[0], Produce, broker 1 (SERVER) (not written): the broker refused the batch: NOT_ENOUGH_REPLICAS; fewer replicas are in sync than `min.insync.replicas` of the topic demands: start the missing brokers, or lower it
 a record after the producer was closed
     the producer is closed: build a new one, topic t (not written)
 records of a codec that is not compiled in

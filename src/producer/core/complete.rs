@@ -8,6 +8,7 @@ use super::Outcome;
 use super::ProducerCore;
 use super::batch::Batch;
 use super::dues::gaps;
+use crate::config::HostPort;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -117,7 +118,9 @@ impl<T: Clone> ProducerCore<T> {
         let records: u32 = ready.chain(left).sum();
         self.counters.expired += u64::from(records);
         let (topic, partition) = (&*self.topics[key.topic as usize].name, key.partition);
-        tracing::warn!(target: "ottla::producer", topic, partition, records, "records expired");
+        if records > 0 {
+            tracing::warn!(target: "ottla::producer", topic, partition, records, "records expired");
+        }
         for (ticket, whole, left) in late {
             for left in left {
                 let outcome = Outcome::Failed(timed_out.clone().written(Written::Maybe));
@@ -186,13 +189,19 @@ impl<T: Clone> ProducerCore<T> {
         self.late(key, text)
     }
 
+    /// As [`Self::timed_out`], with another text.
     pub(super) fn late(&mut self, key: Key, text: String) -> Error {
         let error = Error::new(Kind::Timeout, text);
         let leader = self.topics[key.topic as usize].leader(key.partition).and_then(|partition| partition.leader);
         let topic = &self.topics[key.topic as usize].name;
         let error = error.in_partition(topic, key.partition);
         let error = match leader {
-            Some(leader) => error.in_api("Produce").at_broker(leader.to_string()),
+            Some(leader) => {
+                let node = self.snapshot.broker(leader);
+                let address = node.and_then(|node| Some((node.host.clone(), u16::try_from(node.port).ok()?)));
+                let address = address.map(|(host, port)| format!(" ({})", HostPort { host, port }));
+                error.in_api("Produce").at_broker(format!("{leader}{}", address.unwrap_or_default()))
+            }
             None => error,
         };
         match self.failure_of(key) {
