@@ -4,6 +4,7 @@
 //! once, decoded messages survive encoding, compression changes nothing. `protocol-tests/tests/it/fuzz_corpus.rs` replays the seeds
 //! with the same functions.
 
+pub mod group;
 pub mod peer;
 pub mod second;
 pub mod settings;
@@ -39,7 +40,7 @@ use ottla::partitioner::hash::crc32;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets except those that need C.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     ("batch", batch),
     ("config", settings::config),
     ("connection", peer::connection),
@@ -50,6 +51,7 @@ pub const TARGETS: [Target; 16] = [
     ("decompress_zstd", decompress_zstd),
     ("dsn", settings::dsn),
     ("frames", frames),
+    ("group", group::group),
     ("hand", hand),
     ("legacy", legacy),
     ("payload", payload),

@@ -108,6 +108,7 @@ fn known_tag_of_another_size_cannot_hide_a_count() {
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds = of_messages();
     seeds.extend(of_records());
+    seeds.extend(of_groups());
     let stream = [&[0, 0, 0, 0, 5, 1, 2, 3, 4, 5, 0, 0, 0, 4, 9, 9, 9, 9][..], &[0, 0]].concat();
     seeds.push(("frames", "two-and-a-half".into(), stream));
     seeds.push(("frames", "http".into(), b"\x03HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
@@ -179,6 +180,22 @@ fn of_responses() -> Vec<Vec<u8>> {
         Some([&head[..], tags, &unhex(&row[5])].concat())
     };
     rows.iter().filter_map(input).collect()
+}
+
+/// Java's subscriptions: one group of each assignor, and one whose members have racks.
+fn of_groups() -> Vec<(&'static str, String, Vec<u8>)> {
+    let rows = rows("#assignor\ttopics\tmembers\tassignments");
+    let chosen = rows.iter().take(4).chain(rows.iter().filter(|row| row[1].contains("r1")).take(1));
+    let seed = |(number, row): (usize, &Vec<String>)| {
+        let mut bytes = vec![9];
+        for member in row[2].split(' ') {
+            let subscription = unhex(member.rsplit('/').next().expect("a subscription"));
+            bytes.extend(u16::try_from(subscription.len()).expect("a small one").to_be_bytes());
+            bytes.extend(subscription);
+        }
+        ("group", format!("{}-{number}", row[0]), bytes)
+    };
+    chosen.enumerate().map(seed).collect()
 }
 
 /// Java's batches, whole and in parts.

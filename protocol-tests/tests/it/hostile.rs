@@ -8,6 +8,7 @@ use std::panic::catch_unwind;
 use std::panic::resume_unwind;
 
 mod codec;
+mod group;
 mod record;
 mod wire;
 

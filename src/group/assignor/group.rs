@@ -58,7 +58,7 @@ impl Member {
         Self { id: id.into(), topics: topics.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
-    /// A member as it describes itself to the leader, in the format of [`crate::wire::consumer_protocol`].
+    /// A member as it describes itself to the leader, in the format of `wire/consumer_protocol.rs`.
     #[doc(hidden)]
     pub fn from_subscription(id: String, instance_id: Option<String>, subscription: Subscription) -> Self {
         Self {
