@@ -38,11 +38,12 @@ fn partition_claimed_twice_in_one_generation_is_given_to_nobody() {
 
 #[test]
 fn generation_of_an_older_member_is_in_its_user_data() {
-    let mut group = claiming((&[0, 1, 2, 3], None), (&[], None));
-    group.members[0].user_data = Some(Bytes::copy_from_slice(&3_i32.to_be_bytes()));
-    assert_eq!(assigned(&group)[0], [0, 1]);
-    group.members[0].user_data = Some(Bytes::from_static(b"?"));
-    assert_eq!(assigned(&group)[0], [0, 1], "claims count without a generation");
+    let mut group = claiming((&[0, 1], Some(5)), (&[1, 2], None));
+    assert_eq!(assigned(&group), [[0, 1], [2, 3]], "claims without a generation are the oldest");
+    group.members[1].user_data = Some(Bytes::copy_from_slice(&6_i32.to_be_bytes()));
+    assert_eq!(assigned(&group), [[0, 3], [1, 2]]);
+    group.members[1].user_data = Some(Bytes::from_static(b"?"));
+    assert_eq!(assigned(&group), [[0, 1], [2, 3]]);
 }
 
 #[test]
@@ -57,6 +58,16 @@ fn partitions_that_do_not_exist_are_nobodys() {
     assert_eq!(all(&group), [0, 1, 2, 3]);
     group.members[1].topics.clear();
     assert_eq!(all(&group), [0, 1, 2, 3]);
+
+    // They are not taken for partitions of the next topic either.
+    group = claiming((&[4, 5, 6, 7], Some(1)), (&[], None));
+    group.topics.insert("u".into(), Topic::new(4));
+    for member in &mut group.members {
+        member.topics.push("u".into());
+    }
+    let with_claims = CooperativeSticky.assign(&group);
+    group.members[0].owned.clear();
+    assert_eq!(CooperativeSticky.assign(&group), with_claims);
 }
 
 #[test]
