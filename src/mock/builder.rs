@@ -1,9 +1,11 @@
 //! Sets up a cluster before anything is sent to it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::mock::api;
 use crate::mock::cluster::Cluster;
+use crate::mock::group;
 use crate::mock::release::Release;
 use crate::mock::state::Broker;
 use crate::mock::state::Settings;
@@ -45,6 +47,7 @@ impl Default for Builder {
             follower_reads: false,
             min_insync: 1,
             unknown_groups: false,
+            groups: group::Rules { initial_delay: Duration::ZERO, size_max: usize::MAX },
         };
         Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
     }
@@ -158,7 +161,7 @@ impl Builder {
         self
     }
 
-    /// Answers OffsetFetch for a group that has committed nothing with `GROUP_ID_NOT_FOUND` (69), as franz-go's kfake does;
+    /// Answers OffsetFetch for a group that has no member and has committed nothing with `GROUP_ID_NOT_FOUND` (69), as franz-go's kfake does;
     /// Kafka reports that nothing is committed, which is the default.
     ///
     /// # Examples
@@ -171,6 +174,30 @@ impl Builder {
     /// ```
     pub fn unknown_groups(mut self) -> Self {
         self.settings.unknown_groups = true;
+        self
+    }
+
+    /// The time that the first member of an empty group waits for others (`group.initial.rebalance.delay.ms`); none by default,
+    /// where Kafka has 3 s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ottla::mock::Cluster;
+    ///
+    /// let cluster = Cluster::builder().initial_rebalance_delay(Duration::from_secs(3)).group_size_max(2).build();
+    /// assert_eq!(cluster.describe_group("audit"), None);
+    /// ```
+    pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
+        self.settings.groups.initial_delay = delay;
+        self
+    }
+
+    /// The most members of a group (`group.max.size`); by default there is no limit. One more is refused with
+    /// `GROUP_MAX_SIZE_REACHED` (81).
+    pub fn group_size_max(mut self, members: usize) -> Self {
+        self.settings.groups.size_max = members;
         self
     }
 

@@ -84,7 +84,8 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Parked {
     broker: i32,
-    until: Instant,
+    /// When it is served at the latest; `None` where only a change of the cluster ends its wait.
+    until: Option<Instant>,
     waiting: Waiting,
     behind: VecDeque<(i32, Bytes)>,
 }
@@ -124,6 +125,7 @@ impl Cluster {
     /// A broker answers the requests of a connection one after the other: a request waits behind one that waits.
     pub fn handle(&mut self, now: Instant, unix_ms: i64, broker: i32, connection: u64, frame: Bytes) -> Outcome {
         self.unix = Some((now, unix_ms));
+        self.state.advance(now);
         if let Some(parked) = self.parked.get_mut(&connection) {
             parked.behind.push_back((broker, frame));
             return Outcome::Wait;
@@ -141,14 +143,27 @@ impl Cluster {
     /// Returns the next response that had to wait, with its connection: a [`Outcome::Reply`] or a [`Outcome::Close`].
     pub fn poll(&mut self, now: Instant) -> Option<(u64, Outcome)> {
         if self.ready.is_empty() {
+            self.state.advance(now);
             self.finish_parked(now);
         }
         self.ready.pop_front()
     }
 
-    /// When [`Cluster::poll`] returns something if nothing else happens first.
+    /// When [`Cluster::poll`] has something to do if nothing else happens first: a response is due, or the session of a member
+    /// ends.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.parked.values().map(|parked| parked.until).min()
+        let parked = self.parked.values().filter_map(|parked| parked.until).min();
+        [parked, self.state.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Takes the time before a command of a test.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.state.advance(now);
+    }
+
+    /// When something is due in a group.
+    pub(super) fn groups_timeout(&self) -> Option<Instant> {
+        self.state.poll_timeout()
     }
 
     /// Whether a connection has a request whose response is not complete.
@@ -195,6 +210,7 @@ impl Cluster {
         }
         let Some(envelope) = frame::read_header(&mut body) else { return Outcome::Close };
         let Envelope { api_key, version, correlation_id, client_id } = envelope;
+        let client = client_id.clone();
         let request = AnyRequest::read(&self.state, api_key, version, body);
         let mut seen = SeenRequest {
             at: now,
@@ -231,6 +247,7 @@ impl Cluster {
             broker,
             version,
             correlation_id,
+            client_id: client,
             throttle_ms,
             errors,
             late_errors,
@@ -240,7 +257,7 @@ impl Cluster {
             return self.apply(connection, &call, request, strike);
         }
         let until = now + strike.hold;
-        self.park(connection, broker, until, Waiting::Held(Box::new((call, request, strike))));
+        self.park(connection, broker, Some(until), Waiting::Held(Box::new((call, request, strike))));
         Outcome::Wait
     }
 
@@ -259,8 +276,12 @@ impl Cluster {
             Answer::Close => Outcome::Close,
             Answer::Reply(frame) => Outcome::Reply(frame),
             Answer::Silent => Outcome::Silent,
-            // No client would see the response.
-            Answer::Park(_) if matches!(strike.end, Some(End::CloseAfter | End::Lost)) => Outcome::Silent,
+            // No client would see the response. That of a member is lost when it is due: until then the others see it wait.
+            Answer::Park(pending)
+                if !pending.is_of_group() && matches!(strike.end, Some(End::CloseAfter | End::Lost)) =>
+            {
+                Outcome::Silent
+            }
             Answer::Park(pending) => {
                 self.park(connection, broker, pending.until(), Waiting::Pending(pending, Box::new(strike)));
                 return Outcome::Wait;
@@ -274,7 +295,7 @@ impl Cluster {
         let mut parts = strike.shape(outcome);
         let (delay, first) = parts.pop_front().unwrap_or((Duration::ZERO, Outcome::Silent));
         if !delay.is_zero() {
-            self.park(connection, broker, now + delay, Waiting::Emission(first, parts));
+            self.park(connection, broker, Some(now + delay), Waiting::Emission(first, parts));
             return Outcome::Wait;
         }
         self.go_on(now, broker, connection, parts);
@@ -283,11 +304,11 @@ impl Cluster {
 
     fn go_on(&mut self, now: Instant, broker: i32, connection: u64, mut parts: VecDeque<(Duration, Outcome)>) {
         if let Some((pause, next)) = parts.pop_front() {
-            self.park(connection, broker, now + pause, Waiting::Emission(next, parts));
+            self.park(connection, broker, Some(now + pause), Waiting::Emission(next, parts));
         }
     }
 
-    fn park(&mut self, connection: u64, broker: i32, until: Instant, waiting: Waiting) {
+    fn park(&mut self, connection: u64, broker: i32, until: Option<Instant>, waiting: Waiting) {
         self.parked.insert(connection, Parked { broker, until, waiting, behind: VecDeque::new() });
     }
 
@@ -297,7 +318,7 @@ impl Cluster {
         self.looked_at = self.state.changes;
         let state = &self.state;
         let done = |parked: &Parked| {
-            parked.until <= now
+            parked.until.is_some_and(|until| until <= now)
                 || changed
                     && match &parked.waiting {
                         _ if !state.is_up(parked.broker) => true,

@@ -52,8 +52,27 @@ impl Cluster {
     }
 
     /// Makes a broker the coordinator of a group (key type 0) or of a transactional id (1).
+    ///
+    /// The old coordinator answers `NOT_COORDINATOR` (16), also to the members that wait there for a rebalance. The new one
+    /// continues with the last generation that had an assignment, as Kafka does. The same happens to the groups of a broker that
+    /// is stopped.
     pub fn move_coordinator(&mut self, key_type: i8, key: &str, broker: i32) {
         self.state.move_coordinator(key_type, key, broker);
+    }
+
+    /// The coordinator of a group (key type 0) or of a transactional id (1); `None` where no broker is running.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::Cluster;
+    ///
+    /// let mut cluster = Cluster::builder().brokers(3).build();
+    /// cluster.move_coordinator(0, "audit", 2);
+    /// assert_eq!(cluster.coordinator(0, "audit"), Some(2));
+    /// ```
+    pub fn coordinator(&self, key_type: i8, key: &str) -> Option<i32> {
+        self.state.coordinator(key_type, key)
     }
 
     /// Makes a broker's metadata stale, or brings it up to date.
@@ -307,7 +326,7 @@ impl Cluster {
 
     /// The offset that a group has committed for a partition.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let offsets = self.state.groups.get(group)?;
+        let offsets = &self.state.groups.get(group)?.offsets;
         offsets.get(&(TopicName::from(topic), partition)).map(|committed| committed.offset)
     }
 

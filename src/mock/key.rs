@@ -14,6 +14,14 @@ pub const OFFSET_COMMIT: i16 = 8;
 pub const OFFSET_FETCH: i16 = 9;
 /// FindCoordinator.
 pub const FIND_COORDINATOR: i16 = 10;
+/// JoinGroup.
+pub const JOIN_GROUP: i16 = 11;
+/// Heartbeat.
+pub const HEARTBEAT: i16 = 12;
+/// LeaveGroup.
+pub const LEAVE_GROUP: i16 = 13;
+/// SyncGroup.
+pub const SYNC_GROUP: i16 = 14;
 /// ApiVersions.
 pub const API_VERSIONS: i16 = 18;
 /// CreateTopics.
@@ -45,6 +53,10 @@ mod tests {
             (OFFSET_COMMIT, ApiKey::OffsetCommit),
             (OFFSET_FETCH, ApiKey::OffsetFetch),
             (FIND_COORDINATOR, ApiKey::FindCoordinator),
+            (JOIN_GROUP, ApiKey::JoinGroup),
+            (HEARTBEAT, ApiKey::Heartbeat),
+            (LEAVE_GROUP, ApiKey::LeaveGroup),
+            (SYNC_GROUP, ApiKey::SyncGroup),
             (API_VERSIONS, ApiKey::ApiVersions),
             (CREATE_TOPICS, ApiKey::CreateTopics),
             (DELETE_TOPICS, ApiKey::DeleteTopics),

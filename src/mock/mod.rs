@@ -55,8 +55,8 @@
 //!   replication, and every live replica is in sync;
 //! - a batch is refused where Kafka would repair or ignore the fault (a wrong maximum timestamp, bytes after the batch, gaps
 //!   in the offset deltas of an uncompressed batch), because the cluster has to find the mistakes of an encoder;
-//! - groups have offsets and coordinators, but no members; transactional ids have epochs; logs have transactions and markers,
-//!   which tests write themselves, because the protocol of transactions is not supported.
+//! - groups have members of the classic protocol (JoinGroup); that of KIP-848 is not supported. Transactional ids have epochs;
+//!   logs have transactions and markers, which tests write themselves, because the protocol of transactions is not supported.
 //!
 //! It serves clients under test only: a request with a wrong array count may cost as much memory as the count claims.
 //!
@@ -65,7 +65,8 @@
 //! ```text
 //! frame ─→ handle ─→ AnyRequest ─→ request log ─→ scripts ─→ api::… ─→ State { topics, partitions, logs, … } ─→ Reply
 //!                                                    │          │
-//!                                                    └──────────┴─ held, delayed, dripping, a fetch without enough bytes
+//!                                                    └──────────┴─ held, delayed, dripping, a fetch without enough bytes,
+//!                                                                  a member that waits for the others
 //!                                                                  ─→ parked ─→ poll ─→ Reply
 //! ```
 
@@ -78,6 +79,7 @@ mod control;
 mod encode;
 mod fault;
 mod frame;
+mod group;
 pub mod key;
 mod log;
 mod memory;
@@ -102,6 +104,9 @@ pub use crate::mock::fault::Script;
 pub use crate::mock::fault::ScriptId;
 pub use crate::mock::frame::FrameError;
 pub use crate::mock::frame::take_frame;
+pub use crate::mock::group::GroupDescription;
+pub use crate::mock::group::GroupState;
+pub use crate::mock::group::MemberDescription;
 pub use crate::mock::log::StoredRecord;
 pub use crate::mock::memory::MemoryConnector;
 pub use crate::mock::release::Release;

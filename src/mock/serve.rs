@@ -152,6 +152,7 @@ impl Server {
     /// Connections to a broker that is stopped afterwards are closed.
     pub fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
         let mut state = self.shared.lock();
+        state.cluster.advance(clock::now());
         let result = action(&mut state.cluster);
         let Served { cluster, connections, .. } = &mut *state;
         connections.retain(|_, connection| cluster.is_up(connection.broker));
@@ -305,9 +306,11 @@ async fn read(shared: &Shared, broker: i32, id: u64, mut half: impl AsyncRead + 
 fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
     let mut state = shared.lock();
     let Now { instant: now, unix_ms } = state.clock.now();
+    let before = state.cluster.groups_timeout();
     let outcome = state.cluster.handle(now, unix_ms, broker, id, frame);
     state.deliver(id, outcome);
-    let waits = state.cluster.is_waiting(id);
+    let is_earlier = state.cluster.groups_timeout().is_some_and(|due| before.is_none_or(|before| due < before));
+    let waits = is_earlier || state.cluster.is_waiting(id);
     state.route(now);
     let open = state.connections.contains_key(&id);
     drop(state);

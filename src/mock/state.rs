@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Instant;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
@@ -16,6 +17,8 @@ use crate::mock::check::TRANSACTIONAL;
 use crate::mock::encode::Draft;
 use crate::mock::encode::Entry;
 use crate::mock::encode::NewBatch;
+use crate::mock::group;
+use crate::mock::group::Group;
 use crate::mock::log::Log;
 use crate::mock::session::Sessions;
 use crate::types::TopicId;
@@ -140,8 +143,9 @@ pub(super) struct Settings {
     /// Whether clients are sent to replicas in their own rack (KIP-392).
     pub(super) follower_reads: bool,
     pub(super) min_insync: usize,
-    /// Whether a group that has committed nothing is answered with `GROUP_ID_NOT_FOUND`.
+    /// Whether a group that does not exist is answered with `GROUP_ID_NOT_FOUND`.
     pub(super) unknown_groups: bool,
+    pub(super) groups: group::Rules,
 }
 
 /// The state of all brokers.
@@ -151,7 +155,9 @@ pub(super) struct State {
     pub(super) brokers: BTreeMap<i32, Broker>,
     pub(super) topics: BTreeMap<TopicName, Topic>,
     names: HashMap<TopicId, TopicName>,
-    pub(super) groups: HashMap<String, BTreeMap<(TopicName, i32), Committed>>,
+    pub(super) groups: HashMap<String, Group>,
+    /// The last time that the caller passed.
+    pub(super) now: Option<Instant>,
     /// The stale brokers, with their metadata.
     views: HashMap<i32, View>,
     /// Coordinators that were moved, by key type and key.
@@ -177,6 +183,7 @@ impl State {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             groups: HashMap::new(),
+            now: None,
             views: HashMap::new(),
             coordinators: HashMap::new(),
             transactional: HashMap::new(),
@@ -239,8 +246,8 @@ impl State {
     pub(super) fn delete_topic(&mut self, name: &str) -> bool {
         let Some(topic) = self.topics.remove(name) else { return false };
         self.names.remove(&topic.id);
-        for offsets in self.groups.values_mut() {
-            offsets.retain(|(topic, _), _| **topic != *name);
+        for group in self.groups.values_mut() {
+            group.offsets.retain(|(topic, _), _| **topic != *name);
         }
         self.changes += 1;
         true
@@ -353,8 +360,10 @@ impl State {
 
     /// Stops a broker or starts it again. Another live replica takes over its partitions.
     pub(super) fn set_up(&mut self, broker: i32, up: bool) {
+        let coordinators = self.group_coordinators();
         let Some(known) = self.brokers.get_mut(&broker).filter(|known| known.up != up) else { return };
         known.up = up;
+        self.move_groups(&coordinators);
         self.views.remove(&broker);
         self.sessions.close_all(broker);
         let live: Vec<i32> = self.live().collect();
@@ -403,7 +412,41 @@ impl State {
     }
 
     pub(super) fn move_coordinator(&mut self, key_type: i8, key: &str, broker: i32) {
+        let coordinators = self.group_coordinators();
         self.coordinators.insert((key_type, key.to_owned()), broker);
+        self.move_groups(&coordinators);
+    }
+
+    /// The coordinator of each group.
+    fn group_coordinators(&self) -> Vec<(String, Option<i32>)> {
+        self.groups.keys().map(|name| (name.clone(), self.coordinator(GROUP, name))).collect()
+    }
+
+    /// Moves the groups that had another coordinator before.
+    fn move_groups(&mut self, before: &[(String, Option<i32>)]) {
+        let Some(now) = self.now else { return };
+        for (name, coordinator) in before {
+            if self.coordinator(GROUP, name) != *coordinator
+                && let Some(group) = self.groups.get_mut(name)
+            {
+                group.move_away(now);
+            }
+        }
+        self.changes += 1;
+    }
+
+    /// Does what is due in groups.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.now = Some(now);
+        let rules = self.settings.groups;
+        for group in self.groups.values_mut() {
+            self.changes += u64::from(group.handle_timeout(now, rules));
+        }
+    }
+
+    /// When something is due in a group.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.groups.values().filter_map(Group::poll_timeout).min()
     }
 
     pub(super) fn take_producer_id(&mut self) -> i64 {
@@ -421,6 +464,9 @@ fn coordinator_among(live: &[i32], moved: &HashMap<(i8, String), i32>, key_type:
     let hash = key.bytes().fold(0_usize, |hash, byte| hash.wrapping_mul(31).wrapping_add(usize::from(byte)));
     live.get(hash.checked_rem(live.len())?).copied()
 }
+
+/// The key type of groups.
+pub(super) const GROUP: i8 = 0;
 
 /// Converts a string to that of the message crate.
 pub(super) fn text(text: &str) -> StrBytes {

@@ -28,6 +28,7 @@ mod admin;
 mod configs;
 mod fetch;
 mod groups;
+mod members;
 mod offsets;
 mod others;
 mod peer;
@@ -149,6 +150,10 @@ fn unsupported_versions_end_as_in_kafka() {
             key::OFFSET_COMMIT,
             key::OFFSET_FETCH,
             key::FIND_COORDINATOR,
+            key::JOIN_GROUP,
+            key::HEARTBEAT,
+            key::LEAVE_GROUP,
+            key::SYNC_GROUP,
             key::CREATE_TOPICS,
             key::DELETE_TOPICS,
             key::INIT_PRODUCER_ID,

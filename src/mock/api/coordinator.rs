@@ -12,6 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::mock::api::Call;
 use crate::mock::api::code;
+use crate::mock::state::GROUP;
 use crate::mock::state::State;
 use crate::mock::state::text;
 
@@ -102,7 +103,6 @@ fn identity(state: &mut State, call: &Call, request: &InitProducerIdRequest) -> 
     Ok(next)
 }
 
-const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
 /// `transaction.max.timeout.ms`.

@@ -6,6 +6,7 @@ mod configs;
 mod coordinator;
 mod epochs;
 pub(super) mod fetch;
+pub(super) mod groups;
 mod list_offsets;
 mod metadata;
 mod offsets;
@@ -36,6 +37,7 @@ pub(super) struct Call {
     pub(super) broker: i32,
     pub(super) version: i16,
     pub(super) correlation_id: i32,
+    pub(super) client_id: String,
     /// The throttle time of the response.
     pub(super) throttle_ms: i32,
     /// The errors that scripts put into the response.
@@ -90,15 +92,25 @@ pub(super) enum Answer {
 #[derive(Debug)]
 pub(super) enum Pending {
     Fetch(fetch::Plan),
+    Group(groups::Plan),
     Produce(produce::Plan),
 }
 
 impl Pending {
-    /// When it is answered at the latest.
-    pub(super) fn until(&self) -> Instant {
+    /// When it is answered at the latest; `None` where only the cluster ends its wait.
+    pub(super) fn until(&self) -> Option<Instant> {
         match self {
-            Self::Fetch(plan) => plan.until,
-            Self::Produce(plan) => plan.until,
+            Self::Fetch(plan) => Some(plan.until),
+            Self::Group(_) => None,
+            Self::Produce(plan) => Some(plan.until),
+        }
+    }
+
+    /// Whether a member of a group waits for the others.
+    pub(super) fn is_of_group(&self) -> bool {
+        match self {
+            Self::Group(_) => true,
+            Self::Fetch(_) | Self::Produce(_) => false,
         }
     }
 
@@ -106,6 +118,7 @@ impl Pending {
     pub(super) fn is_ready(&self, state: &State) -> bool {
         match self {
             Self::Fetch(plan) => fetch::is_ready(state, plan),
+            Self::Group(plan) => plan.is_ready(),
             Self::Produce(plan) => produce::is_ready(state, plan),
         }
     }
@@ -114,6 +127,7 @@ impl Pending {
     pub(super) fn finish(&self, state: &mut State) -> Option<Bytes> {
         match self {
             Self::Fetch(plan) => fetch::finish(state, plan),
+            Self::Group(plan) => plan.finish(),
             Self::Produce(plan) => produce::finish(state, plan),
         }
     }
@@ -135,7 +149,10 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         AnyRequest::DescribeConfigs(ask) => answer(state, call, ask, configs::describe_configs),
         AnyRequest::Fetch(ask) => fetch::answer(state, call, ask),
         AnyRequest::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
+        AnyRequest::Heartbeat(ask) => answer(state, call, ask, groups::heartbeat),
         AnyRequest::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
+        AnyRequest::JoinGroup(ask) => groups::join(state, call, ask),
+        AnyRequest::LeaveGroup(ask) => answer(state, call, ask, groups::leave),
         AnyRequest::ListOffsets(ask) => {
             let response = list_offsets::list_offsets(state, call, ask);
             let version = call.version.min(by_id::LIST_OFFSETS_KNOWN);
@@ -146,6 +163,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         AnyRequest::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
         AnyRequest::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
         AnyRequest::Produce(ask) => produce::answer(state, call, ask),
+        AnyRequest::SyncGroup(ask) => groups::sync(state, call, ask),
     }
 }
 
@@ -178,6 +196,10 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::OffsetCommit, 2, 10),
     (ApiKey::OffsetFetch, 1, 10),
     (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::JoinGroup, 0, 9),
+    (ApiKey::Heartbeat, 0, 4),
+    (ApiKey::LeaveGroup, 0, 5),
+    (ApiKey::SyncGroup, 0, 5),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),

@@ -1,4 +1,4 @@
-//! OffsetCommit and OffsetFetch, of groups without members.
+//! OffsetCommit and OffsetFetch.
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::OffsetCommitRequest;
@@ -19,6 +19,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::mock::api::Call;
 use crate::mock::api::code;
 use crate::mock::state::Committed;
+use crate::mock::state::GROUP;
 use crate::mock::state::State;
 use crate::mock::state::text;
 use crate::mock::state::wire_id;
@@ -27,6 +28,7 @@ use crate::types::TopicId;
 use crate::types::TopicName;
 
 pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let mut committer = Committer::new(&request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let name = named(state, call, &topic.name, TopicId(topic.topic_id.into_bytes()));
@@ -34,8 +36,7 @@ pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitReques
         for asked in topic.partitions {
             let index = asked.partition_index;
             let result = name.as_ref().map_err(|error| *error);
-            let member = request.generation_id_or_member_epoch >= 0;
-            let result = result.and_then(|name| commit_one(state, call, &request.group_id, member, name, asked));
+            let result = result.and_then(|name| committer.commit_one(state, call, name, asked));
             let response = OffsetCommitResponsePartition::default().with_partition_index(index);
             partitions.push(response.with_error_code(code(&result)));
         }
@@ -53,40 +54,69 @@ fn named(state: &State, call: &Call, name: &str, id: TopicId) -> Result<TopicNam
     }
 }
 
-fn commit_one(
-    state: &mut State,
-    call: &Call,
-    group: &str,
-    by_member: bool,
-    topic: &TopicName,
-    asked: OffsetCommitRequestPartition,
-) -> Result<(), ResponseError> {
-    if state.partition(topic, asked.partition_index).is_none() {
-        return Err(ResponseError::UnknownTopicOrPartition);
-    }
-    coordinates(state, call, group)?;
-    call.refused_at(topic, asked.partition_index)?;
-    if by_member {
-        // No group has members (`GroupMetadataManager`, `ClassicGroup.validateOffsetCommit`).
-        let known = state.groups.contains_key(group);
-        return Err(if known { ResponseError::UnknownMemberId } else { ResponseError::IllegalGeneration });
-    }
-    let metadata = asked.committed_metadata.unwrap_or_default();
-    if metadata.len() > METADATA_BYTES_MAX {
-        return Err(ResponseError::OffsetMetadataTooLarge);
-    }
-    let committed = Committed { offset: asked.committed_offset, leader_epoch: asked.committed_leader_epoch, metadata };
-    let offsets = state.groups.entry(group.to_owned()).or_default();
-    offsets.insert((topic.clone(), asked.partition_index), committed);
-    call.failed_late_at(topic, asked.partition_index)
+/// The identity under which a request commits, and whether the group admits it.
+struct Committer {
+    group: String,
+    member: StrBytes,
+    instance: Option<StrBytes>,
+    generation: i32,
+    /// Decided at the first partition that exists.
+    admitted: Option<Result<(), ResponseError>>,
 }
 
-fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseError> {
+impl Committer {
+    fn new(request: &OffsetCommitRequest) -> Self {
+        Self {
+            group: request.group_id.to_string(),
+            member: request.member_id.clone(),
+            instance: request.group_instance_id.clone(),
+            generation: request.generation_id_or_member_epoch,
+            admitted: None,
+        }
+    }
+
+    fn commit_one(
+        &mut self,
+        state: &mut State,
+        call: &Call,
+        topic: &TopicName,
+        asked: OffsetCommitRequestPartition,
+    ) -> Result<(), ResponseError> {
+        if state.partition(topic, asked.partition_index).is_none() {
+            return Err(ResponseError::UnknownTopicOrPartition);
+        }
+        coordinates(state, call, &self.group)?;
+        call.refused_at(topic, asked.partition_index)?;
+        let admitted = self.admitted.take().unwrap_or_else(|| self.admit(state, call));
+        self.admitted = Some(admitted);
+        admitted?;
+        let metadata = asked.committed_metadata.unwrap_or_default();
+        if metadata.len() > METADATA_BYTES_MAX {
+            return Err(ResponseError::OffsetMetadataTooLarge);
+        }
+        let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
+        let group = state.groups.entry(self.group.clone()).or_default();
+        group.offsets.insert((topic.clone(), asked.partition_index), Committed { offset, leader_epoch, metadata });
+        call.failed_late_at(topic, asked.partition_index)
+    }
+
+    /// Whether the group admits the commit (`OffsetMetadataManager.validateOffsetCommit`).
+    fn admit(&self, state: &mut State, call: &Call) -> Result<(), ResponseError> {
+        match state.groups.get_mut(&self.group) {
+            Some(group) => group.admit_commit(call.now, &self.member, self.instance.as_deref(), self.generation),
+            None if self.generation < 0 => Ok(()),
+            None if call.version >= 9 => Err(ResponseError::GroupIdNotFound),
+            None => Err(ResponseError::IllegalGeneration),
+        }
+    }
+}
+
+pub(super) fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseError> {
     call.refused()?;
     if state.coordinator(GROUP, group) == Some(call.broker) { Ok(()) } else { Err(ResponseError::NotCoordinator) }
 }
 
-/// Refuses a group that has committed nothing, where the builder says so.
+/// Refuses a group that does not exist, where the builder says so.
 fn known(state: &State, group: &str) -> Result<(), ResponseError> {
     let is_known = !state.settings.unknown_groups || state.groups.contains_key(group);
     if is_known { Ok(()) } else { Err(ResponseError::GroupIdNotFound) }
@@ -152,7 +182,7 @@ fn fetch_group(state: &State, call: &Call, group: OffsetFetchRequestGroup) -> Of
 
 /// The committed offsets of a group for the requested partitions, or for all where none are named.
 fn look_up(state: &State, group: &str, asked: Option<Vec<(StrBytes, Vec<i32>)>>) -> Offsets {
-    let offsets = state.groups.get(group);
+    let offsets = state.groups.get(group).map(|group| &group.offsets);
     let Some(asked) = asked else {
         let mut all: Offsets = Vec::new();
         for ((topic, partition), committed) in offsets.into_iter().flatten() {
@@ -218,8 +248,6 @@ fn older(
 }
 
 const NOTHING: Committed = Committed { offset: -1, leader_epoch: -1, metadata: StrBytes::new() };
-
-const GROUP: i8 = 0;
 
 /// `offset.metadata.max.bytes`.
 const METADATA_BYTES_MAX: usize = 4_096;

@@ -9,13 +9,17 @@ use kafka_protocol::messages::DescribeClusterRequest;
 use kafka_protocol::messages::DescribeConfigsRequest;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::FindCoordinatorRequest;
+use kafka_protocol::messages::HeartbeatRequest;
 use kafka_protocol::messages::InitProducerIdRequest;
+use kafka_protocol::messages::JoinGroupRequest;
+use kafka_protocol::messages::LeaveGroupRequest;
 use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::OffsetCommitRequest;
 use kafka_protocol::messages::OffsetFetchRequest;
 use kafka_protocol::messages::OffsetForLeaderEpochRequest;
 use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::messages::SyncGroupRequest;
 use kafka_protocol::protocol::Request;
 
 use crate::mock::api::by_id;
@@ -40,13 +44,17 @@ pub(in crate::mock) enum AnyRequest {
     DescribeConfigs(DescribeConfigsRequest),
     Fetch(FetchRequest),
     FindCoordinator(FindCoordinatorRequest),
+    Heartbeat(HeartbeatRequest),
     InitProducerId(InitProducerIdRequest),
+    JoinGroup(JoinGroupRequest),
+    LeaveGroup(LeaveGroupRequest),
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
     OffsetCommit(OffsetCommitRequest),
     OffsetFetch(OffsetFetchRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     Produce(ProduceRequest),
+    SyncGroup(SyncGroupRequest),
 }
 
 impl AnyRequest {
@@ -66,7 +74,10 @@ impl AnyRequest {
             ApiKey::DescribeConfigs => Self::DescribeConfigs(decode(version, body)?),
             ApiKey::Fetch => Self::Fetch(decode(version, body)?),
             ApiKey::FindCoordinator => Self::FindCoordinator(decode(version, body)?),
+            ApiKey::Heartbeat => Self::Heartbeat(decode(version, body)?),
             ApiKey::InitProducerId => Self::InitProducerId(decode(version, body)?),
+            ApiKey::JoinGroup => Self::JoinGroup(decode(version, body)?),
+            ApiKey::LeaveGroup => Self::LeaveGroup(decode(version, body)?),
             ApiKey::ListOffsets => Self::ListOffsets(decode(version.min(by_id::LIST_OFFSETS_KNOWN), body)?),
             ApiKey::Metadata => Self::Metadata(decode(version, body)?),
             ApiKey::OffsetCommit if version >= 10 => Self::OffsetCommit(by_id::offset_commit(body)?),
@@ -75,6 +86,7 @@ impl AnyRequest {
             ApiKey::OffsetFetch => Self::OffsetFetch(decode(version, body)?),
             ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(decode(version, body)?),
             ApiKey::Produce => Self::Produce(decode(version, body)?),
+            ApiKey::SyncGroup => Self::SyncGroup(decode(version, body)?),
             _ => return None,
         })
     }
@@ -85,8 +97,12 @@ impl AnyRequest {
             Self::CreateTopics(_)
             | Self::DeleteTopics(_)
             | Self::InitProducerId(_)
+            | Self::JoinGroup(_)
+            | Self::Heartbeat(_)
+            | Self::LeaveGroup(_)
             | Self::OffsetCommit(_)
-            | Self::Produce(_) => true,
+            | Self::Produce(_)
+            | Self::SyncGroup(_) => true,
             Self::ApiVersions
             | Self::ApiVersionsUnsupported
             | Self::DescribeCluster(_)
@@ -124,9 +140,12 @@ impl AnyRequest {
             Self::FindCoordinator(ask) => {
                 seen.name = ask.coordinator_keys.first().unwrap_or(&ask.key).to_string();
             }
+            Self::Heartbeat(ask) => seen.name = ask.group_id.to_string(),
             Self::InitProducerId(ask) => {
                 seen.name = ask.transactional_id.as_ref().map(|name| name.to_string()).unwrap_or_default();
             }
+            Self::JoinGroup(ask) => seen.name = ask.group_id.to_string(),
+            Self::LeaveGroup(ask) => seen.name = ask.group_id.to_string(),
             Self::ListOffsets(ask) => seen.partitions = describer.list_offsets(ask),
             Self::Metadata(ask) => {
                 let topics = ask.topics.as_deref().unwrap_or_default();
@@ -148,6 +167,7 @@ impl AnyRequest {
                 seen.acks = Some(ask.acks);
                 seen.partitions = describer.produce(ask);
             }
+            Self::SyncGroup(ask) => seen.name = ask.group_id.to_string(),
         }
     }
 

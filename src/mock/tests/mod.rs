@@ -4,6 +4,7 @@ mod draft;
 mod faults;
 mod fetch;
 mod groups;
+mod members;
 mod moves;
 mod produce;
 mod serve;

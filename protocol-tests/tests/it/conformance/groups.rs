@@ -26,7 +26,7 @@ use super::versions;
 use super::wording;
 
 /// Waits until the group's coordinator takes commits.
-fn settle(peer: &mut Peer, group: &str, topic: &str) {
+pub(super) fn settle(peer: &mut Peer, group: &str, topic: &str) {
     let find = FindCoordinatorRequest::default().with_key(text(group));
     while peer.send(3, &find).expect("a response").error_code != 0 {
         std::thread::yield_now();

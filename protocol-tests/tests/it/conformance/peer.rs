@@ -1,5 +1,6 @@
 //! The two sides of the comparison: a real broker over TCP and the mock in this process. Both get the same requests.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
@@ -28,14 +29,17 @@ mod draft;
 /// One side and its responses.
 pub(super) struct Peer {
     wire: Wire,
+    /// The connection that requests take.
+    connection: u64,
     correlation_id: i32,
     /// The response to each step, without fields that may differ.
     pub(super) responses: Vec<(String, String)>,
 }
 
 enum Wire {
-    Mock(Box<Cluster>, Instant),
-    Real(u16, Option<TcpStream>),
+    /// With the outcomes that were not awaited yet.
+    Mock(Box<Cluster>, Instant, Vec<(u64, Outcome)>),
+    Real(u16, BTreeMap<u64, TcpStream>),
 }
 
 /// The outcome of a frame.
@@ -49,12 +53,13 @@ pub(super) enum Answer {
 
 impl Peer {
     pub(super) fn real(port: u16) -> Self {
-        Self { wire: Wire::Real(port, None), correlation_id: 0, responses: Vec::new() }
+        Self { wire: Wire::Real(port, BTreeMap::new()), connection: 1, correlation_id: 0, responses: Vec::new() }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the mock has to start at some time")]
     pub(super) fn mock(cluster: Cluster) -> Self {
-        Self { wire: Wire::Mock(Box::new(cluster), Instant::now()), correlation_id: 0, responses: Vec::new() }
+        let wire = Wire::Mock(Box::new(cluster), Instant::now(), Vec::new());
+        Self { wire, connection: 1, correlation_id: 0, responses: Vec::new() }
     }
 
     /// Records the response to a step.
@@ -67,6 +72,32 @@ impl Peer {
         let mut body = BytesMut::new();
         request.encode(&mut body, version).expect("an encodable request");
         self.send_raw_with::<R::Response>(R::KEY, version, R::header_version(version), version, &body)
+    }
+
+    /// Lets the requests from now on take another connection.
+    pub(super) fn on(&mut self, connection: u64) -> &mut Self {
+        self.connection = connection;
+        self
+    }
+
+    /// Sends a request whose response [`Peer::end`] awaits. Until then the connection must not be used.
+    pub(super) fn begin<R: Request>(&mut self, version: i16, request: &R) {
+        let mut body = BytesMut::new();
+        request.encode(&mut body, version).expect("an encodable request");
+        let frame = self.frame(R::KEY, version, R::header_version(version), &body);
+        self.put(&frame).expect("it reads");
+    }
+
+    /// Awaits the response to the request that was sent on the connection.
+    pub(super) fn end<R: Request>(&mut self, version: i16) -> Result<R::Response, &'static str> {
+        let mut reply = match self.take() {
+            Answer::Closed => return Err("closed"),
+            Answer::Silent => return Err("silent"),
+            Answer::Frame(reply) => reply,
+        };
+        ResponseHeader::decode(&mut reply, R::Response::header_version(version)).expect("a header");
+        let response = R::Response::decode(&mut reply, version).map_err(|_| "unreadable")?;
+        if reply.is_empty() { Ok(response) } else { Err("bytes left over") }
     }
 
     /// As [`Peer::send`], with an encoded body and a response that is decoded in another version.
@@ -96,13 +127,13 @@ impl Peer {
         request.encode(&mut body, version).expect("an encodable request");
         let frame = self.frame(R::KEY, version, R::header_version(version), &body);
         match &mut self.wire {
-            Wire::Mock(cluster, now) => match cluster.handle(*now, wall_ms(), 1, 1, frame) {
+            Wire::Mock(cluster, now, _) => match cluster.handle(*now, wall_ms(), 1, 1, frame) {
                 Outcome::Silent => "open",
                 Outcome::Close => "closed",
                 Outcome::Reply(_) | Outcome::Wait => "answered",
             },
-            Wire::Real(port, stream) => {
-                connect(*port, stream).write_all(&frame).expect("it reads");
+            Wire::Real(port, streams) => {
+                connect(*port, self.connection, streams).write_all(&frame).expect("it reads");
                 // The next request gets a response if the connection is open.
                 let next = self.frame(18, 0, 1, &[]);
                 match self.exchange(&next) {
@@ -122,8 +153,8 @@ impl Peer {
 
     /// Drops the connection, which the other side has closed.
     pub(super) fn hang_up(&mut self) {
-        if let Wire::Real(_, stream) = &mut self.wire {
-            *stream = None;
+        if let Wire::Real(_, streams) = &mut self.wire {
+            streams.remove(&self.connection);
         }
     }
 
@@ -144,26 +175,49 @@ impl Peer {
     }
 
     fn exchange(&mut self, frame: &Bytes) -> Answer {
+        match self.put(frame) {
+            Ok(()) => self.take(),
+            Err(answer) => answer,
+        }
+    }
+
+    fn put(&mut self, frame: &Bytes) -> Result<(), Answer> {
+        let connection = self.connection;
         match &mut self.wire {
-            Wire::Mock(cluster, now) => {
-                let mut outcome = cluster.handle(*now, wall_ms(), 1, 1, frame.clone());
-                if outcome == Outcome::Wait {
-                    *now = cluster.poll_timeout().expect("it waits for something");
-                    outcome = cluster.poll(*now).expect("its time has come").1;
-                }
-                match outcome {
-                    Outcome::Reply(reply) => Answer::Frame(reply.slice(4..)),
-                    Outcome::Close => Answer::Closed,
-                    Outcome::Silent | Outcome::Wait => Answer::Silent,
-                }
+            Wire::Mock(cluster, now, outcomes) => {
+                outcomes.push((connection, cluster.handle(*now, wall_ms(), 1, connection, frame.clone())));
+                outcomes.retain(|(_, outcome)| *outcome != Outcome::Wait);
+                Ok(())
             }
-            Wire::Real(port, stream) => {
-                let open = connect(*port, stream);
+            Wire::Real(port, streams) => {
+                let open = connect(*port, connection, streams);
+                open.write_all(frame).map_err(|error| lost(connection, streams, &error))
+            }
+        }
+    }
+
+    /// The outcome of the request that was sent on the connection.
+    fn take(&mut self) -> Answer {
+        let connection = self.connection;
+        match &mut self.wire {
+            Wire::Mock(cluster, now, outcomes) => loop {
+                if let Some(at) = outcomes.iter().position(|(of, _)| *of == connection) {
+                    return match outcomes.remove(at).1 {
+                        Outcome::Reply(reply) => Answer::Frame(reply.slice(4..)),
+                        Outcome::Close => Answer::Closed,
+                        Outcome::Silent | Outcome::Wait => Answer::Silent,
+                    };
+                }
+                match cluster.poll(*now) {
+                    Some(outcome) => outcomes.push(outcome),
+                    None => *now = cluster.poll_timeout().expect("it waits for something"),
+                }
+            },
+            Wire::Real(port, streams) => {
+                let open = connect(*port, connection, streams);
                 let mut size = [0; 4];
-                if let Err(error) = open.write_all(frame).and_then(|()| open.read_exact(&mut size)) {
-                    *stream = None;
-                    let late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
-                    return if late { Answer::Silent } else { Answer::Closed };
+                if let Err(error) = open.read_exact(&mut size) {
+                    return lost(connection, streams, &error);
                 }
                 let mut reply = vec![0; usize::try_from(i32::from_be_bytes(size)).expect("not negative")];
                 open.read_exact(&mut reply).expect("a whole frame");
@@ -173,8 +227,14 @@ impl Peer {
     }
 }
 
-fn connect(port: u16, stream: &mut Option<TcpStream>) -> &mut TcpStream {
-    stream.get_or_insert_with(|| {
+fn lost(connection: u64, streams: &mut BTreeMap<u64, TcpStream>, error: &std::io::Error) -> Answer {
+    streams.remove(&connection);
+    let late = matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    if late { Answer::Silent } else { Answer::Closed }
+}
+
+fn connect(port: u16, connection: u64, streams: &mut BTreeMap<u64, TcpStream>) -> &mut TcpStream {
+    streams.entry(connection).or_insert_with(|| {
         let stream = TcpStream::connect(rig::address(port)).expect("a broker");
         stream.set_nodelay(true).expect("a socket");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
