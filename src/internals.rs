@@ -13,6 +13,11 @@ pub mod consumer {
 pub mod group {
     pub use crate::group::classic::*;
     pub use crate::group::step::*;
+
+    /// The protocol `consumer`.
+    pub mod modern {
+        pub use crate::group::modern::*;
+    }
 }
 
 pub mod metadata {

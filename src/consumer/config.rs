@@ -18,14 +18,16 @@ use crate::client::Cluster;
 use crate::codec::Codecs;
 use crate::config::Properties;
 use crate::error::Error;
-use crate::group::assignor;
+use crate::group::GroupProtocol;
 use crate::group::assignor::Assignor;
-use crate::group::classic;
-use crate::group::classic::Classic;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 use crate::types::bounded;
+
+mod membership;
+
+use self::membership::Membership;
 
 /// The longest wait that a Fetch request can carry.
 const FETCH_WAIT_LONGEST: Duration = Duration::from_millis(0x7fff_ffff);
@@ -53,66 +55,6 @@ pub struct ConsumerBuilder {
     pub(super) limits: Limits,
     auto_create: AutoCreate,
     membership: Membership,
-}
-
-/// The settings of a member of a group.
-#[derive(Debug)]
-struct Membership {
-    topics: BTreeSet<TopicName>,
-    instance: Option<String>,
-    assignors: Vec<Arc<dyn Assignor>>,
-    session_timeout: Duration,
-    heartbeat_interval: Duration,
-    poll_interval_max: Duration,
-    /// `None`: a consumer that subscribes does, and one that assigns does not.
-    auto_commit: Option<bool>,
-    auto_commit_interval: Duration,
-    listener: Option<Arc<dyn RebalanceListener>>,
-}
-
-impl Default for Membership {
-    fn default() -> Self {
-        Self {
-            topics: BTreeSet::new(),
-            instance: None,
-            assignors: vec![Arc::new(assignor::Range), Arc::new(assignor::CooperativeSticky)],
-            session_timeout: Duration::from_secs(45),
-            heartbeat_interval: Duration::from_secs(3),
-            poll_interval_max: Duration::from_secs(300),
-            auto_commit: None,
-            auto_commit_interval: Duration::from_secs(5),
-            listener: None,
-        }
-    }
-}
-
-impl Membership {
-    fn apply(&mut self, properties: &Properties) -> Result<(), Error> {
-        if let Some(name) = properties.get("group.instance.id") {
-            self.instance = Some(name.to_owned());
-        }
-        if let Some(names) = properties.get("partition.assignment.strategy") {
-            let by_name = |name: &str| {
-                let unknown = || {
-                    Error::config(format!(
-                        "partition.assignment.strategy: there is no built-in assignor {name:?}: it is range, roundrobin, \
-                         sticky or cooperative-sticky, or Java's class of one; pass your own by assignors()"
-                    ))
-                };
-                assignor::by_name(name.trim()).ok_or_else(unknown)
-            };
-            self.assignors = names.split(',').map(by_name).collect::<Result<_, _>>()?;
-        }
-        let millis = |name, slot: &mut Duration| *slot = properties.millis(name).unwrap_or(*slot);
-        millis("session.timeout.ms", &mut self.session_timeout);
-        millis("heartbeat.interval.ms", &mut self.heartbeat_interval);
-        millis("max.poll.interval.ms", &mut self.poll_interval_max);
-        millis("auto.commit.interval.ms", &mut self.auto_commit_interval);
-        if let Some(enable) = properties.get("enable.auto.commit") {
-            self.auto_commit = Some(enable == "true");
-        }
-        Ok(())
-    }
 }
 
 impl Client {
@@ -316,23 +258,45 @@ impl ConsumerBuilder {
         self
     }
 
+    /// The protocol by which the consumer is a member of its group (`group.protocol`). The default is
+    /// [`GroupProtocol::Classic`], as in Java.
+    ///
+    /// With [`GroupProtocol::Consumer`] (KIP-848) the brokers have the settings that members of the classic protocol have, so
+    /// [`build`](Self::build) refuses them: [`assignors`](Self::assignors), [`session_timeout`](Self::session_timeout) and
+    /// [`heartbeat_interval`](Self::heartbeat_interval). Where the brokers do not have the protocol, polls return an error of kind
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported).
+    pub fn group_protocol(mut self, protocol: GroupProtocol) -> Self {
+        self.membership.protocol = protocol;
+        self
+    }
+
+    /// The name of the assignor that the coordinator uses (`group.remote.assignor`), for [`GroupProtocol::Consumer`]: `uniform` or
+    /// `range`, unless the brokers have others (`group.consumer.assignors`). The default leaves it to the coordinator. Where members name
+    /// different ones, the coordinator takes the one that most of them name.
+    pub fn group_remote_assignor(mut self, name: impl Into<String>) -> Self {
+        self.membership.remote_assignor = Some(name.into());
+        self
+    }
+
     /// The ways of assigning partitions that this consumer supports, the preferred one first (`partition.assignment.strategy`).
     /// The group takes one that all its members support. The default is Java's: range, then cooperative-sticky.
     pub fn assignors(mut self, assignors: impl IntoIterator<Item = Arc<dyn Assignor>>) -> Self {
-        self.membership.assignors = assignors.into_iter().collect();
+        self.membership.assignors = Some(assignors.into_iter().collect());
         self
     }
 
     /// The time without a heartbeat after which the group takes this consumer for dead (`session.timeout.ms`). The default is 45 s.
-    /// The broker limits it: `group.min.session.timeout.ms`, `group.max.session.timeout.ms`.
+    /// The broker limits it: `group.min.session.timeout.ms`, `group.max.session.timeout.ms`. With [`GroupProtocol::Consumer`] the broker
+    /// sets it: `group.consumer.session.timeout.ms`.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
-        self.membership.session_timeout = timeout;
+        self.membership.session_timeout = Some(timeout);
         self
     }
 
-    /// The time between heartbeats (`heartbeat.interval.ms`). The default is 3 s. Must be shorter than the session timeout.
+    /// The time between heartbeats (`heartbeat.interval.ms`). The default is 3 s. Must be shorter than the session timeout. With
+    /// [`GroupProtocol::Consumer`] the broker sets it: `group.consumer.heartbeat.interval.ms`.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
-        self.membership.heartbeat_interval = interval;
+        self.membership.heartbeat_interval = Some(interval);
         self
     }
 
@@ -403,7 +367,7 @@ impl ConsumerBuilder {
     pub fn build(mut self) -> Result<Consumer, Error> {
         self.core.start = self.starting();
         self.check()?;
-        let membership = (self.rebalancing(), self.member());
+        let membership = (self.rebalancing(), self.membership.member(&self.core, &self.cluster));
         let mut core = ConsumerCore::new(self.core.clone());
         let now = clock::now();
         core.handle_metadata(now, self.cluster.snapshot());
@@ -422,32 +386,6 @@ impl ConsumerBuilder {
             auto_commit: commits.then_some(bounded(membership.auto_commit_interval)),
             hook_timeout: bounded(membership.poll_interval_max),
         })
-    }
-
-    /// The member that joins the group, for a consumer that subscribes.
-    fn member(&mut self) -> Option<Classic> {
-        let membership = std::mem::take(&mut self.membership);
-        if membership.topics.is_empty() {
-            return None;
-        }
-        let cluster = self.cluster.settings();
-        let mut member = Classic::new(classic::Settings {
-            group: self.core.group.clone().unwrap_or_default(),
-            instance: membership.instance,
-            rack: self.core.rack.clone(),
-            assignors: membership.assignors,
-            session_timeout: bounded(membership.session_timeout),
-            heartbeat_interval: bounded(membership.heartbeat_interval),
-            poll_interval_max: bounded(membership.poll_interval_max),
-            request_timeout: cluster.request_timeout,
-            retry_backoff: cluster.retry_backoff,
-            retry_backoff_max: cluster.retry_backoff_max,
-            seed: clock::seed(),
-        });
-        let now = clock::now();
-        member.handle_metadata(now, self.cluster.snapshot());
-        member.subscribe(now, membership.topics);
-        Some(member)
     }
 
     fn starting(&self) -> Start {
@@ -510,15 +448,7 @@ impl ConsumerBuilder {
                 "until_end reads up to the ends of assigned partitions: use assign, or poll a group until it suffices",
             );
         }
-        if membership.assignors.is_empty() {
-            return wrong("there is no assignor: name one by `assignors` / `partition.assignment.strategy`");
-        }
-        if membership.heartbeat_interval.is_zero() || membership.heartbeat_interval >= membership.session_timeout {
-            return wrong(
-                "`heartbeat_interval` / `heartbeat.interval.ms` is zero or no shorter than `session_timeout` / \
-                 `session.timeout.ms`: choose a third of it or so",
-            );
-        }
+        membership.check_protocol()?;
         if membership.poll_interval_max < Duration::from_millis(1) {
             return wrong("`poll_interval_max` / `max.poll.interval.ms` is zero: it must be at least a millisecond");
         }

@@ -34,7 +34,9 @@ use crate::client::Target;
 use crate::error::Error;
 use crate::group::NO_GENERATION;
 use crate::group::classic;
-use crate::group::classic::Classic;
+use crate::group::member;
+use crate::group::member::Member;
+use crate::group::modern;
 use crate::metadata::Snapshot;
 use crate::metrics::ConsumerMetrics;
 use crate::metrics::Metrics;
@@ -43,6 +45,7 @@ use crate::net::connection::Reply;
 use crate::types::TopicName;
 use crate::wire::Request;
 use crate::wire::Response;
+use crate::wire::message::OffsetFetchRequest;
 
 /// The state shared by the handle and the driver.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ pub(super) struct State {
     /// Commits, where there is a group to commit for.
     pub(super) commits: Option<Commits>,
     /// The membership in the group, where topics are subscribed to.
-    pub(super) member: Option<Classic>,
+    pub(super) member: Option<Member>,
     /// The version of the membership that commits follow.
     seen: Option<u64>,
     /// Records and batches that polls have returned.
@@ -99,7 +102,7 @@ impl Source for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(core: ConsumerCore, commits: Option<Commits>, member: Option<Classic>) -> Self {
+    pub(super) fn new(core: ConsumerCore, commits: Option<Commits>, member: Option<Member>) -> Self {
         Self {
             state: Mutex::new(State {
                 core,
@@ -129,7 +132,7 @@ impl Shared {
 }
 
 /// The requests of one turn.
-type Requests = (Vec<Action>, Vec<CommitAction>, Vec<classic::Action>);
+type Requests = (Vec<Action>, Vec<CommitAction>, Vec<member::Action>);
 /// A response, or the error of a request, with the tag of the request.
 type Tagged = (u64, Result<Response, Error>);
 
@@ -270,25 +273,40 @@ impl Driver {
             Action::ListOffsets { node, tag, request } => {
                 self.send(node, tag, Request::ListOffsets(request), timeout);
             }
-            Action::OffsetFetch { tag, request } => {
-                let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
-                let (cluster, sink) = (self.cluster.clone(), self.sink.clone());
-                let runtime = cluster.runtime().clone();
-                drop(runtime.spawn(async move {
-                    let call = offsets::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
-                    let (mut call, mut ended) = (pin!(call), pin!(sink.closed()));
-                    let response = poll_fn(|cx| match call.as_mut().poll(cx) {
-                        Poll::Ready(response) => Poll::Ready(Some(response)),
-                        // If the driver ends, nothing needs the response.
-                        Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
-                    });
-                    if let Some(response) = response.await {
-                        let _ = sink.send((tag, response.map(Response::OffsetFetch)));
-                    }
-                }));
-            }
+            Action::OffsetFetch { tag, request } => self.fetch_offsets(tag, request, timeout),
             Action::RefreshMetadata { topics } => self.cluster.refresh(&topics),
         }
+    }
+
+    /// Reads committed offsets, as the member whose protocol wants it. If the coordinator refuses the member, the member is notified.
+    fn fetch_offsets(&self, tag: u64, mut request: OffsetFetchRequest, timeout: Duration) {
+        let Some(group) = request.groups.first().map(|group| group.group.clone()) else { return };
+        let reads_as = self.shared.lock().member.as_ref().and_then(|member| member.reads_as().cloned());
+        if let Some(identity) = &reads_as {
+            for group in &mut request.groups {
+                group.member = Some(identity.member.clone());
+                group.member_epoch = identity.generation;
+            }
+        }
+        let (shared, cluster, sink) = (Arc::clone(&self.shared), self.cluster.clone(), self.sink.clone());
+        let runtime = cluster.runtime().clone();
+        drop(runtime.spawn(async move {
+            let call = offsets::fetch_offsets(&cluster, &group, request, clock::now() + timeout);
+            let (mut call, mut ended) = (pin!(call), pin!(sink.closed()));
+            let response = poll_fn(|cx| match call.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                // If the driver ends, nothing needs the response.
+                Poll::Pending => ended.as_mut().poll(cx).map(|()| None),
+            });
+            let Some(response) = response.await else { return };
+            let refused = response.as_ref().ok().and_then(|response| response.group(&group)?.error);
+            if let (Some(code), Some(identity)) = (refused, reads_as)
+                && let Some(member) = &mut shared.lock().member
+            {
+                member.handle_refusal(clock::now(), code, &identity);
+            }
+            let _ = sink.send((tag, response.map(Response::OffsetFetch)));
+        }));
     }
 
     fn act_for_commits(&self, action: CommitAction) {
@@ -297,8 +315,10 @@ impl Driver {
         commits::act(&self.shared, &self.cluster, group, action, async move { sink.closed().await });
     }
 
-    fn act_for_member(&mut self, action: classic::Action) {
-        if let classic::Action::Follow { topics } = &action {
+    fn act_for_member(&mut self, action: member::Action) {
+        if let member::Action::Classic(classic::Action::Follow { topics })
+        | member::Action::Modern(modern::Action::Follow { topics }) = &action
+        {
             let topics: Vec<TopicName> = topics.iter().cloned().collect();
             self.followed = Some(self.cluster.hold(&topics, self.auto_create));
         }

@@ -11,7 +11,7 @@ use super::handle::ConsumerHandle;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::group::GroupMetadata;
-use crate::group::classic::Classic;
+use crate::group::member::Member;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -84,7 +84,7 @@ impl Consumer {
         let deadline = clock::now() + crate::types::bounded(timeout);
         loop {
             self.take_part().await?;
-            let is_stable = self.shared.lock().member.as_ref().is_none_or(Classic::is_stable);
+            let is_stable = self.shared.lock().member.as_ref().is_none_or(Member::is_stable);
             if is_stable {
                 return Ok(self.assignment());
             }
@@ -158,7 +158,7 @@ impl Consumer {
             }
         }
         self.shared.work.notify_one();
-        while self.shared.lock().member.as_ref().is_some_and(Classic::is_leaving) {
+        while self.shared.lock().member.as_ref().is_some_and(Member::is_leaving) {
             if self.handle.runtime.timeout_at(deadline, self.shared.news.notified()).await.is_err() {
                 break;
             }

@@ -11,8 +11,12 @@ use super::driver::Shared;
 use crate::client::Cluster;
 use crate::client::Coordinated;
 use crate::error::Error;
-use crate::group::classic::Action;
+use crate::group::classic;
 use crate::group::classic::Classic;
+use crate::group::member::Action;
+use crate::group::member::Member;
+use crate::group::modern;
+use crate::group::modern::Modern;
 use crate::net::clock;
 use crate::net::runtime::Runtime;
 
@@ -31,37 +35,90 @@ pub(super) fn act(
     action: Action,
     ended: impl Future<Output = ()> + Send + 'static,
 ) {
+    match action {
+        Action::Classic(action) => act_as_classic(shared, sender, action, ended),
+        Action::Modern(action) => act_as_modern(shared, sender, action, ended),
+    }
+}
+
+fn act_as_classic(
+    shared: &Arc<Shared>,
+    sender: &Sender,
+    action: classic::Action,
+    ended: impl Future<Output = ()> + Send + 'static,
+) {
     let (cluster, group) = (sender.cluster.clone(), sender.group.clone());
     let (reader, runtime) = (sender.reader, sender.cluster.runtime().clone());
     match action {
         // A coordinator holds these until every member has joined. Other requests to it must not wait behind them.
-        Action::Join { tag, deadline, request } => {
+        classic::Action::Join { tag, deadline, request } => {
             let call = async move { cluster.call_as_member(reader, &group, request, deadline).await };
-            deliver(&runtime, shared, call, ended, move |member, now, response| {
-                member.handle_joined(now, tag, response);
-            });
+            let take = as_classic(move |member, now, response| member.handle_joined(now, tag, response));
+            deliver(&runtime, shared, call, ended, take);
         }
-        Action::Sync { tag, deadline, request } => {
+        classic::Action::Sync { tag, deadline, request } => {
             let call = async move { cluster.call_as_member(reader, &group, request, deadline).await };
-            deliver(&runtime, shared, call, ended, move |member, now, response| {
-                member.handle_synced(now, tag, response);
-            });
+            let take = as_classic(move |member, now, response| member.handle_synced(now, tag, response));
+            deliver(&runtime, shared, call, ended, take);
         }
-        Action::Heartbeat { tag, deadline, request } => {
+        classic::Action::Heartbeat { tag, deadline, request } => {
             let call = async move { cluster.call_coordinator(&group, request, deadline).await };
-            deliver(&runtime, shared, call, ended, move |member, now, response| {
-                member.handle_heartbeat(now, tag, response);
-            });
+            let take = as_classic(move |member, now, response| member.handle_heartbeat(now, tag, response));
+            deliver(&runtime, shared, call, ended, take);
         }
         // It is sent although the driver ends: then nobody waits for the response.
-        Action::Leave { tag, deadline, request } => {
+        classic::Action::Leave { tag, deadline, request } => {
             let call = async move { cluster.call_coordinator(&group, request, deadline).await };
             let never = std::future::pending();
-            deliver(&runtime, shared, call, never, move |member, _, response| member.handle_left(tag, &response));
+            let take = as_classic(move |member, _, response| member.handle_left(tag, &response));
+            deliver(&runtime, shared, call, never, take);
         }
-        Action::ForgetCoordinator => cluster.forget_coordinator(&group),
+        classic::Action::ForgetCoordinator => cluster.forget_coordinator(&group),
         // The driver holds them.
-        Action::Follow { .. } => {}
+        classic::Action::Follow { .. } => {}
+    }
+}
+
+fn act_as_modern(
+    shared: &Arc<Shared>,
+    sender: &Sender,
+    action: modern::Action,
+    ended: impl Future<Output = ()> + Send + 'static,
+) {
+    let (cluster, group, runtime) = (sender.cluster.clone(), sender.group.clone(), sender.cluster.runtime().clone());
+    let taken = |tag| as_modern(move |member, now, response| member.handle_heartbeat(now, tag, response));
+    match action {
+        modern::Action::Heartbeat { tag, deadline, request } => {
+            let call = async move { cluster.call_coordinator(&group, request, deadline).await };
+            deliver(&runtime, shared, call, ended, taken(tag));
+        }
+        // It is sent although the driver ends: then nobody waits for the response.
+        modern::Action::Leave { tag, deadline, request } => {
+            let call = async move { cluster.call_coordinator(&group, request, deadline).await };
+            deliver(&runtime, shared, call, std::future::pending(), taken(tag));
+        }
+        modern::Action::ForgetCoordinator => cluster.forget_coordinator(&group),
+        modern::Action::RefreshMetadata { topics } => cluster.refresh(&topics.into_iter().collect::<Vec<_>>()),
+        // The driver holds them.
+        modern::Action::Follow { .. } => {}
+    }
+}
+
+/// Gives a response to the machine of the classic protocol, which has requested it.
+fn as_classic<R>(take: impl FnOnce(&mut Classic, Instant, R)) -> impl FnOnce(&mut Member, Instant, R) {
+    |member, now, response| {
+        if let Member::Classic(machine) = member {
+            take(machine, now, response);
+        }
+    }
+}
+
+/// As [`as_classic`], for the protocol `consumer`.
+fn as_modern<R>(take: impl FnOnce(&mut Modern, Instant, R)) -> impl FnOnce(&mut Member, Instant, R) {
+    |member, now, response| {
+        if let Member::Modern(machine) = member {
+            take(machine, now, response);
+        }
     }
 }
 
@@ -70,7 +127,7 @@ fn deliver<R: Send>(
     shared: &Arc<Shared>,
     call: impl Future<Output = Result<R, Error>> + Send + 'static,
     ended: impl Future<Output = ()> + Send + 'static,
-    take: impl FnOnce(&mut Classic, Instant, Result<R, Error>) + Send + 'static,
+    take: impl FnOnce(&mut Member, Instant, Result<R, Error>) + Send + 'static,
 ) {
     let shared = Arc::clone(shared);
     drop(runtime.spawn(async move {

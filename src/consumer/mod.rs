@@ -28,7 +28,7 @@ use crate::client::Interest;
 use crate::codec::Codecs;
 use crate::error::Error;
 use crate::error::Kind;
-use crate::group::classic::Classic;
+use crate::group::member::Member;
 use crate::net::clock;
 use crate::reading::PartitionBatch;
 use crate::reading::buffers::Buffers;
@@ -59,6 +59,7 @@ pub use self::listener::HookFuture;
 pub use self::listener::RebalanceListener;
 pub use self::records::Records;
 pub use crate::group::GroupMetadata;
+pub use crate::group::GroupProtocol;
 pub use crate::reading::ConsumedRecord;
 pub use crate::reading::Isolation;
 pub use crate::reading::Iter;
@@ -141,7 +142,7 @@ impl Consumer {
         codecs: Codecs,
         limits: Limits,
         auto_create: AutoCreate,
-        (rebalancing, member): (Option<rebalance::Settings>, Option<Classic>),
+        (rebalancing, member): (Option<rebalance::Settings>, Option<Member>),
     ) -> Self {
         let topics: Vec<TopicName> = core.topics().into_iter().collect();
         let interest = cluster.hold(&topics, auto_create);

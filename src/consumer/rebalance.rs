@@ -14,6 +14,7 @@ use super::handle::ConsumerHandle;
 use super::listener::RebalanceListener;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::group::NO_GENERATION;
 use crate::group::step::Revocation;
 use crate::group::step::Step;
 use crate::net::clock;
@@ -167,8 +168,15 @@ impl Rebalancing {
             let committed = handle.runtime.timeout_at(deadline, pending).await;
             result = committed.map_or_else(|_| Err(late()), |committed| committed.unwrap_or_else(|_| Err(late())));
         }
-        let partitions = handle.shared.lock().member.as_ref().map(|member| member.owned().clone()).unwrap_or_default();
-        let step = Step::Revoke { partitions, why: Revocation::Moved };
+        let step = {
+            let state = handle.shared.lock();
+            let is_lost = state.member.as_ref().is_some_and(|member| member.identity().generation == NO_GENERATION);
+            let why = if is_lost { Revocation::Lost } else { Revocation::Moved };
+            Step::Revoke {
+                partitions: state.member.as_ref().map(|member| member.owned().clone()).unwrap_or_default(),
+                why,
+            }
+        };
         if let Stage::Hook { mut task, until } = hook(&self.settings, handle, &step) {
             let until = until.min(deadline);
             let ended = handle.runtime.timeout_at(until, &mut task).await;

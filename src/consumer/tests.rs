@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::codec::Compression;
 use crate::config::Properties;
 use crate::error::Code;
+use crate::group::assignor;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
 use crate::mock::Server;
@@ -308,6 +309,40 @@ async fn extreme_limits_are_accepted_or_refused_with_the_remedy() {
         let error = builder.build().expect_err(name);
         assert!(error.kind() == Kind::Config && error.to_string().contains(name), "{error}");
     }
+}
+
+#[tokio::test]
+async fn settings_of_the_other_group_protocol_are_refused_by_both_names() {
+    let (_server, client) = cluster(1).await;
+    let builder = |settings: &[(&str, &str)]| {
+        let mut properties = Properties::new();
+        for (name, value) in settings {
+            properties.set(name, value).unwrap();
+        }
+        client.consumer().group("g").subscribe(["t"]).properties(&properties).unwrap()
+    };
+    let consumer = ("group.protocol", "consumer");
+    let refused = [
+        (
+            builder(&[consumer]).assignors([assignor::by_name("range").unwrap()]),
+            ["`assignors`", "group.remote.assignor"],
+        ),
+        (builder(&[consumer, ("partition.assignment.strategy", "range")]), ["`assignors`", "group.remote.assignor"]),
+        (builder(&[consumer, ("session.timeout.ms", "1000")]), ["`session_timeout`", "group.protocol"]),
+        (builder(&[consumer, ("heartbeat.interval.ms", "100")]), ["`heartbeat_interval`", "group.protocol"]),
+        (builder(&[("group.remote.assignor", "uniform")]), ["`group_remote_assignor`", "group.protocol"]),
+    ];
+    for (builder, names) in refused {
+        let error = builder.build().expect_err(names[0]);
+        let text = error.to_string();
+        assert!(error.kind() == Kind::Config && names.iter().all(|name| text.contains(name)), "{text}");
+    }
+    builder(&[("group.protocol", "Consumer"), ("group.remote.assignor", "uniform")])
+        .build()
+        .expect("it is the new protocol's");
+    builder(&[("group.protocol", "classic"), ("session.timeout.ms", "6000")])
+        .build()
+        .expect("it is the classic protocol's");
 }
 
 #[tokio::test]

@@ -5,10 +5,37 @@
 
 pub mod assignor;
 pub(crate) mod classic;
+pub(crate) mod member;
+pub(crate) mod modern;
 pub(crate) mod step;
 
 /// The generation of a member that is in no group.
 pub(crate) const NO_GENERATION: i32 = -1;
+
+/// The protocol by which a consumer is a member of a group (`group.protocol`).
+///
+/// ```no_run
+/// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+/// use ottla::consumer::GroupProtocol;
+///
+/// let builder = client.consumer().group("audit").group_protocol(GroupProtocol::Consumer);
+/// let consumer = builder.subscribe(["events"]).build()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupProtocol {
+    /// Members assign: one of them leads the group, and decides by the [assignor](assignor) that all support. Brokers of every release
+    /// have it. The default, as in Java.
+    #[default]
+    Classic,
+    /// The coordinator assigns, and members only send heartbeats (KIP-848). Only partitions that move are given up, and nobody waits for
+    /// slow members. It needs brokers of Kafka 4.0 or later.
+    ///
+    /// A group changes from one protocol to the other while it runs, member by member, where the brokers allow it
+    /// (`group.consumer.migration.policy`).
+    Consumer,
+}
 
 /// On whose behalf offsets are committed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,6 @@ pub(super) const FAMILIES: &[Family] = &[
     accepted("records are bytes; your program serializes them", &[
         "key.serializer", "value.serializer", "key.deserializer", "value.deserializer",
     ]),
-    accepted("members join by the classic protocol so far", &["group.protocol", "group.remote.assignor"]),
     accepted("a member of a group is a consumer, and its coordinator is found when it is needed", &[
         "group.protocol.type", "coordinator.query.interval.ms",
     ]),

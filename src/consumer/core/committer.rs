@@ -401,7 +401,8 @@ impl Committer {
 
     /// Whether a refusal because of the membership passes by itself.
     fn is_passing(&self, error: &Error) -> bool {
-        self.owned.is_some() && (error.code() == Some(Code::RebalanceInProgress) || self.sent_as != self.identity)
+        let passes = matches!(error.code(), Some(Code::RebalanceInProgress | Code::StaleMemberEpoch));
+        self.owned.is_some() && (passes || self.sent_as != self.identity)
     }
 
     /// Notes that the membership is to be renewed. Only the latest refusal counts.

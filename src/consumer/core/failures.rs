@@ -57,7 +57,10 @@ impl ConsumerCore {
     /// Reports an error that is not about one partition, if it lasts or cannot pass.
     pub(super) fn report_request(&mut self, lasts: bool, error: &Error) {
         tracing::debug!(target: "ottla::consumer", %error, "request failed");
-        if (lasts || !error.is_retriable()) && error.kind() != Kind::Closed {
+        // The member is notified of these, and renews its epoch.
+        let of_member = matches!(error.code(), Some(Code::StaleMemberEpoch | Code::UnknownMemberId));
+        let passes = error.is_retriable() || of_member;
+        if (lasts || !passes) && error.kind() != Kind::Closed {
             self.report(error.clone());
         }
     }

@@ -35,7 +35,7 @@ fn member(client: &Client, group: &str, topic: &str, assignor: &str) -> Consumer
 }
 
 /// Polls both members until each has as many partitions as expected, and they share none.
-async fn settle(members: &mut [Consumer], topic: &str, partitions: usize) {
+pub(super) async fn settle(members: &mut [Consumer], topic: &str, partitions: usize) {
     let settled = async {
         loop {
             for member in &mut *members {

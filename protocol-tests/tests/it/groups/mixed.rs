@@ -12,6 +12,7 @@ use std::time::Duration;
 use ottla::Client;
 use ottla::Record;
 use ottla::consumer::Consumer;
+use ottla::consumer::GroupProtocol;
 use protocol_tests::rig;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +21,8 @@ use super::membership::assignors;
 use super::membership::topic;
 
 const PARTITIONS: i32 = 6;
+/// Instead of an assignor: the protocol whose coordinator assigns.
+const CONSUMER: &str = "consumer";
 const SOON: Duration = Duration::from_secs(60);
 /// A group that is settled has no rebalance for this long.
 const CALM: Duration = Duration::from_secs(8);
@@ -52,6 +55,11 @@ impl Foreign {
         Self::start(&mut command)
     }
 
+    /// A member of the classic protocol, whatever ours is.
+    fn classic_kcat(port: u16, group: &str, topic: &str, _: &str) -> Self {
+        Self::kcat(port, group, topic, "range")
+    }
+
     fn java(port: u16, group: &str, topic: &str, assignor: &str) -> Self {
         let class = match assignor {
             "range" => "RangeAssignor",
@@ -60,7 +68,10 @@ impl Foreign {
             _ => "CooperativeStickyAssignor",
         };
         let mut command = rig::java("org.apache.kafka.tools.consumer.ConsoleConsumer");
-        let strategy = format!("partition.assignment.strategy=org.apache.kafka.clients.consumer.{class}");
+        let strategy = match assignor {
+            CONSUMER => format!("group.protocol={CONSUMER}"),
+            _ => format!("partition.assignment.strategy=org.apache.kafka.clients.consumer.{class}"),
+        };
         command.args(["--bootstrap-server", &rig::address(port), "--group", group, "--topic", topic]);
         command.args(["--consumer-property", &strategy, "--consumer-property", "auto.offset.reset=earliest"]);
         command.args(["--property", "print.partition=true"]);
@@ -83,7 +94,11 @@ impl Drop for Foreign {
 }
 
 fn ours(client: &Client, group: &str, topic: &str, assignor: &str) -> Consumer {
-    let builder = client.consumer().group(group).subscribe([topic]).assignors(assignors(assignor));
+    let builder = client.consumer().group(group).subscribe([topic]);
+    if assignor == CONSUMER {
+        return builder.group_protocol(GroupProtocol::Consumer).build().expect("a consumer");
+    }
+    let builder = builder.assignors(assignors(assignor));
     builder.heartbeat_interval(Duration::from_millis(500)).build().expect("a consumer")
 }
 
@@ -186,6 +201,26 @@ async fn java_and_we_share_partitions_whoever_leads() {
     let mut runs = JoinSet::new();
     for (index, assignor) in super::membership::ASSIGNORS.into_iter().enumerate() {
         runs.spawn(share(client.clone(), port, Foreign::java, assignor, index % 2 == 0));
+    }
+    runs.join_all().await;
+}
+
+/// KIP-848: the coordinator assigns, and lets members of the classic protocol take part.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn java_and_classic_members_share_partitions_with_us_by_the_consumer_protocol() {
+    let port = rig::RELEASES[0].1;
+    if !rig::is_up(port) {
+        return;
+    }
+    let client = Client::connect([rig::address(port)]).await.expect("a broker");
+    let mut runs = JoinSet::new();
+    for (start, we_are_first) in [
+        (Foreign::java as Start, true),
+        (Foreign::java as Start, false),
+        (Foreign::classic_kcat as Start, true),
+        (Foreign::classic_kcat as Start, false),
+    ] {
+        runs.spawn(share(client.clone(), port, start, CONSUMER, we_are_first));
     }
     runs.join_all().await;
 }

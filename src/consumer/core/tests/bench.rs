@@ -227,15 +227,18 @@ impl Bench {
         self.answer("epoch", Ok(Response::OffsetForLeaderEpoch(response)));
     }
 
-    /// `stored t0=5e1 t1=-1`: committed offsets.
+    /// `stored t0=5e1 t1=-1`: committed offsets. `stored !113`: the group is refused.
     fn stored(&mut self, words: &[&str]) {
+        let refused = words.iter().find_map(|word| word.strip_prefix('!'));
+        let error = refused.and_then(|code| Code::from_wire(code.parse().expect("a code")));
+        let words = if error.is_some() { &[] } else { words };
         let partitions = words.iter().map(|word| {
             let (index, answer) = split(word, '=');
             let (offset, leader_epoch) = offset_epoch(answer);
             m::FetchedOffset { index, offset, leader_epoch, ..m::FetchedOffset::default() }
         });
         let topics = vec![m::FetchedOffsets { name: "t".into(), id: ID, partitions: partitions.collect() }];
-        let groups = vec![m::FetchedGroup { group: "g".into(), error: None, topics: topics.into() }];
+        let groups = vec![m::FetchedGroup { group: "g".into(), error, topics: topics.into() }];
         let response = m::OffsetFetchResponse { throttle_time_ms: 0, groups };
         self.answer("stored", Ok(Response::OffsetFetch(response)));
     }

@@ -353,6 +353,19 @@ fn refused_commit_is_retried_under_the_new_generation() {
     );
 }
 
+/// KIP-848: the coordinator has given the member a newer epoch, and its heartbeat has not come back yet.
+#[test]
+fn commit_under_a_stale_epoch_is_retried_until_the_newer_one_is_known() {
+    check(
+        "member 4 t0 | commit t0=5 | answer t0=113 | wait 150 | answer t0=113 | member 5 t0 | wait 300 | answer t0",
+        "commit is #1
+         send g4m t0=5 by=60000
+         send g4m t0=5 by=60000
+         send g5m t0=5 by=60000
+         #1 committed",
+    );
+}
+
 #[test]
 fn commit_that_the_coordinator_refuses_a_member_fails() {
     check(

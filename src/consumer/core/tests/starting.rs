@@ -54,6 +54,18 @@ fn committed_offset_is_continued_from_and_validated() {
     assert_eq!(stored("stored t0=-1 | list t0=9e5"), "stored t0, list n1 t0=-1, fetch n1 s0/0 t0@9");
 }
 
+/// KIP-848: the offsets are read as a member, whose epoch may be renewed meanwhile.
+#[test]
+fn committed_offset_is_asked_for_again_where_the_epoch_of_the_member_is_stale() {
+    let stored = |answers: &str| start(Start::StoredOnly, answers);
+    for code in [25, 113] {
+        let refused = format!("stored !{code} | take | wait 150 | stored t0=6");
+        assert_eq!(stored(&refused), "stored t0, refresh t, stored t0, fetch n1 s0/0 t0@6", "{code}");
+    }
+    let forbidden = stored("stored !30 | take | wait 150");
+    assert!(forbidden.contains("error"), "others are reported: {forbidden}");
+}
+
 #[test]
 fn half_known_epoch_end_is_unknown() {
     for half in ["-1e4", "3"] {

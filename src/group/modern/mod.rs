@@ -1,0 +1,388 @@
+//! Membership by the protocol `consumer`: ConsumerGroupHeartbeat, and a coordinator that assigns (KIP-848).
+//!
+//! ```text
+//!                                        ┌───────────── more to take ─────────────┐
+//!                                        v                                        │
+//! Unsubscribed ─subscribe─> Joining ─> Reconciling ──taken──> Acknowledging ──heartbeat sent──> Stable
+//!      ^                       ^         ^                                                        │
+//!      │                 given │up       └──────────────── another target ────────────────────────┤
+//!      │                       │                                                                  │
+//!      │                    Fenced <──────── the coordinator does not know the member ────────────┤
+//!      │                       ^                                                                  │
+//!      │                  next │poll                                                              │
+//!      │                     Stale <──────── no poll for too long ────────────────────────────────┤
+//!      └────── Leaving <──────────────────── leave ───────────────────────────────────────────────┘
+//! ```
+//!
+//! A heartbeat says only what changed since the last one that was answered; after any error it says everything. The coordinator
+//! answers with the epoch of the member and, where it changed, with a target assignment by topic ids. The application gives up what is
+//! not in it, takes what is new, and the next heartbeat acknowledges that by naming what the member has. Topics whose ids the metadata
+//! does not know yet are taken later. Partitions that stay are never given up.
+//!
+//! The application does the [`Step`]s while it polls, and heartbeats go on meanwhile. A member that is fenced gives everything up as
+//! lost and joins again, with the id that it had.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use super::GroupMetadata;
+use super::NO_GENERATION;
+use super::step::GroupCounters;
+use super::step::Revocation;
+use super::step::Step;
+use crate::conn::backoff::Backoff;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::metadata::Snapshot;
+use crate::types::TopicId;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+use crate::wire::message::ConsumerGroupHeartbeatRequest;
+
+mod heartbeat;
+mod leaving;
+mod reconciling;
+mod refusals;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use self::heartbeat::Heartbeats;
+use self::reconciling::Applying;
+use self::reconciling::Held;
+pub use self::state::Event;
+pub use self::state::State;
+
+/// The settings of a member.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub group: String,
+    /// The name of a static member (`group.instance.id`).
+    pub instance: Option<String>,
+    pub rack: String,
+    /// The coordinator's way of assigning (`group.remote.assignor`). `None` leaves it to the coordinator.
+    pub assignor: Option<String>,
+    /// `max.poll.interval.ms`, which is the rebalance timeout too.
+    pub poll_interval_max: Duration,
+    pub request_timeout: Duration,
+    pub retry_backoff: Duration,
+    pub retry_backoff_max: Duration,
+    pub seed: u64,
+}
+
+/// The next thing that the owner of a member has to do for it. Each request is sent once, to the coordinator of the group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    Heartbeat {
+        tag: u64,
+        deadline: Instant,
+        request: ConsumerGroupHeartbeatRequest,
+    },
+    /// A heartbeat that leaves the group. Its response is given back as any other's.
+    Leave {
+        tag: u64,
+        deadline: Instant,
+        request: ConsumerGroupHeartbeatRequest,
+    },
+    /// Find the coordinator again before the next request.
+    ForgetCoordinator,
+    /// Keep the metadata of these topics fresh, and of no others for this group.
+    Follow {
+        topics: BTreeSet<TopicName>,
+    },
+    /// Ask for the metadata of these topics: the ids in an assignment are not in it.
+    RefreshMetadata {
+        topics: BTreeSet<TopicName>,
+    },
+}
+
+/// The step that the application works on.
+#[derive(Clone, Debug, PartialEq)]
+enum Taken {
+    Revoke(BTreeSet<TopicPartition>),
+    Assign,
+}
+
+/// A member of a group.
+#[derive(Debug)]
+pub struct Modern {
+    settings: Settings,
+    rng: Rng,
+    snapshot: Arc<Snapshot>,
+    subscription: BTreeSet<TopicName>,
+    state: State,
+    /// The id of this member, which it keeps (KIP-1082).
+    id: String,
+    identity: GroupMetadata,
+    /// The partitions that the application has taken and not given up.
+    owned: BTreeSet<TopicPartition>,
+    /// What the coordinator wants this member to have.
+    target: Option<Held>,
+    /// What the application took last.
+    current: Option<Held>,
+    /// The part of the target that the application takes next.
+    applying: Option<Applying>,
+    /// The application works on this step.
+    taken: Option<Taken>,
+    /// The names of assigned topics. The metadata may forget one before it is given up.
+    names: BTreeMap<TopicId, TopicName>,
+    /// Metadata is requested again at this time, where ids are not known.
+    metadata_due: Option<Instant>,
+    heartbeats: Heartbeats,
+    /// When the application must have polled again.
+    poll_by: Option<Instant>,
+    backoff: Backoff,
+    numbers: u64,
+    actions: VecDeque<Action>,
+    errors: VecDeque<Error>,
+    /// The error that ended the membership. Every poll returns it.
+    failure: Option<Error>,
+    version: u64,
+    counters: GroupCounters,
+}
+
+impl Modern {
+    /// A member that has subscribed to nothing.
+    pub fn new(settings: Settings) -> Self {
+        let mut rng = Rng::with_seed(settings.seed);
+        Self {
+            id: TopicId(rng.u128(..).to_be_bytes()).to_string(),
+            rng,
+            backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
+            identity: GroupMetadata::none(settings.group.clone(), settings.instance.clone()),
+            settings,
+            snapshot: Arc::default(),
+            subscription: BTreeSet::new(),
+            state: State::Unsubscribed,
+            owned: BTreeSet::new(),
+            target: None,
+            current: None,
+            applying: None,
+            taken: None,
+            names: BTreeMap::new(),
+            metadata_due: None,
+            heartbeats: Heartbeats::default(),
+            poll_by: None,
+            numbers: 0,
+            actions: VecDeque::new(),
+            errors: VecDeque::new(),
+            failure: None,
+            version: 0,
+            counters: GroupCounters::default(),
+        }
+    }
+
+    // Input.
+
+    /// Subscribes to these topics and no others. A member that is in the group tells the coordinator at once.
+    pub fn subscribe(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
+        let begins = matches!(self.state, State::Unsubscribed | State::Fatal);
+        if self.subscription == topics && !begins {
+            return;
+        }
+        self.subscription = topics;
+        self.failure = None;
+        if begins {
+            self.poll_by = Some(now + self.settings.poll_interval_max);
+        }
+        self.actions.push_back(Action::Follow { topics: self.subscription.clone() });
+        self.heartbeats.want();
+        self.transition(Event::Subscribed);
+        self.plan(now);
+    }
+
+    /// Takes the state of the cluster.
+    pub fn handle_metadata(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
+        self.snapshot = snapshot;
+        self.plan(now);
+    }
+
+    /// The application polls.
+    pub fn handle_poll(&mut self, now: Instant) {
+        if self.poll_by.is_some() {
+            self.poll_by = Some(now + self.settings.poll_interval_max);
+        }
+        if self.state == State::Stale {
+            self.transition(Event::Polled);
+            self.plan(now);
+        }
+    }
+
+    /// A commit was refused with this code, or another request as this member. The coordinator is asked at once.
+    pub fn handle_refusal(&mut self, now: Instant, code: Code, identity: &GroupMetadata) {
+        if self.state.is_in_group() && *identity == self.identity {
+            let group = &self.settings.group;
+            tracing::debug!(target: "ottla::group", group, code = code.name(), "request refused");
+            self.heartbeats.want();
+            self.plan(now);
+        }
+    }
+
+    /// The application has done the present step.
+    pub fn handle_step_done(&mut self, now: Instant) {
+        let Some(taken) = self.taken.take() else { return };
+        self.version += 1;
+        match taken {
+            Taken::Revoke(partitions) => self.owned.retain(|key| !partitions.contains(key)),
+            Taken::Assign => self.applied(),
+        }
+        self.plan(now);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.polls_count() && self.poll_by.is_some_and(|by| by <= now) {
+            self.poll_too_late(now);
+        }
+        self.plan(now);
+    }
+
+    // Output.
+
+    /// Takes the step that the application has to do next, until [`Self::handle_step_done`].
+    pub fn step(&mut self) -> Option<Step> {
+        let step = self.next_step()?;
+        match &step {
+            Step::Revoke { partitions, .. } => self.taken = Some(Taken::Revoke(partitions.clone())),
+            Step::Assign { partitions, .. } => {
+                self.owned.clone_from(partitions);
+                self.version += 1;
+                self.taken = Some(Taken::Assign);
+            }
+        }
+        Some(step)
+    }
+
+    /// Whether there is a step to do.
+    pub fn has_step(&self) -> bool {
+        self.taken.is_none() && (self.state == State::Fenced || self.applying.is_some())
+    }
+
+    /// Takes the next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Takes the next error that the application is to know. The error that ended the membership is returned again and again.
+    pub fn poll_error(&mut self) -> Option<Error> {
+        self.errors.pop_front().or_else(|| self.failure.clone())
+    }
+
+    /// Whether there is an error to take.
+    pub fn has_error(&self) -> bool {
+        !self.errors.is_empty() || self.failure.is_some()
+    }
+
+    /// When this member next needs attention if nothing else happens first.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let poll_by = self.poll_by.filter(|_| self.polls_count());
+        let metadata = self.metadata_due.filter(|_| self.state == State::Reconciling && self.taken.is_none());
+        [self.heartbeats.poll_timeout(self.state), metadata, poll_by].into_iter().flatten().min()
+    }
+
+    /// Grows whenever [`Self::identity`] or [`Self::owned`] may have changed.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Under which identity offsets are committed.
+    pub fn identity(&self) -> &GroupMetadata {
+        &self.identity
+    }
+
+    /// The partitions that the application has taken and not given up.
+    pub fn owned(&self) -> &BTreeSet<TopicPartition> {
+        &self.owned
+    }
+
+    /// The topics that were subscribed to.
+    pub fn subscription(&self) -> &BTreeSet<TopicName> {
+        &self.subscription
+    }
+
+    /// Whether the member has all that the coordinator wants it to have, as far as it knows.
+    pub fn is_stable(&self) -> bool {
+        self.state == State::Stable
+    }
+
+    /// The counters so far.
+    pub fn counters(&self) -> GroupCounters {
+        self.counters
+    }
+
+    // Private.
+
+    /// Decides all that can be decided.
+    fn plan(&mut self, now: Instant) {
+        if self.state == State::Fenced && self.taken.is_none() && self.owned.is_empty() {
+            self.transition(Event::Released);
+        }
+        if self.state == State::Reconciling && self.taken.is_none() {
+            self.reconcile(now);
+        }
+        self.plan_heartbeat(now);
+    }
+
+    fn next_step(&self) -> Option<Step> {
+        if self.taken.is_some() {
+            return None;
+        }
+        if self.state == State::Fenced {
+            return Some(Step::Revoke { partitions: self.owned.clone(), why: Revocation::Lost });
+        }
+        let partitions = &self.applying.as_ref()?.partitions;
+        let revoked: BTreeSet<TopicPartition> = self.owned.difference(partitions).cloned().collect();
+        Some(if revoked.is_empty() {
+            Step::Assign {
+                partitions: partitions.clone(),
+                added: partitions.difference(&self.owned).cloned().collect(),
+            }
+        } else {
+            Step::Revoke { partitions: revoked, why: Revocation::Moved }
+        })
+    }
+
+    /// Whether the application has to poll from time to time.
+    fn polls_count(&self) -> bool {
+        self.state.is_in_group()
+    }
+
+    /// Changes the state, which nothing else does.
+    fn transition(&mut self, event: Event) {
+        let Some(next) = self.state.after(event) else {
+            debug_assert!(false, "{event:?} cannot happen in {:?}", self.state);
+            return;
+        };
+        if next != self.state {
+            let (group, from, to) = (&self.settings.group, self.state, next);
+            tracing::debug!(target: "ottla::group", group, ?from, ?to, ?event, "membership changed");
+        }
+        self.state = next;
+    }
+
+    /// Forgets the epoch and all that belongs to it. What is owned is lost.
+    fn lose_epoch(&mut self) {
+        self.identity.generation = NO_GENERATION;
+        self.identity.member.clear();
+        self.version += 1;
+        (self.target, self.current, self.applying) = (None, None, None);
+        self.metadata_due = None;
+        self.heartbeats.begin();
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    fn error(&self, kind: Kind, text: impl Into<String>) -> Error {
+        Error::new(kind, format!("group {}: {}", self.settings.group, text.into()))
+    }
+}

@@ -1,0 +1,123 @@
+//! Reconciling what a member has with what the coordinator wants it to have.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::Action;
+use super::Event;
+use super::Modern;
+use crate::error::Kind;
+use crate::types::TopicId;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+use crate::wire::message::TopicIdPartitions;
+
+/// Partitions by the ids of their topics.
+type Topics = BTreeMap<TopicId, BTreeSet<i32>>;
+
+/// An assignment, and how many the member had got before it. Two assignments of the same partitions are not the same: each is
+/// acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    number: u64,
+    topics: Topics,
+}
+
+impl Held {
+    pub(super) fn to_wire(&self) -> Vec<TopicIdPartitions> {
+        let entry = |(id, partitions): (&TopicId, &BTreeSet<i32>)| TopicIdPartitions {
+            id: *id,
+            partitions: partitions.iter().copied().collect(),
+        };
+        self.topics.iter().map(entry).collect()
+    }
+}
+
+/// The part of an assignment that the application takes next.
+#[derive(Debug)]
+pub(super) struct Applying {
+    held: Held,
+    /// By the names of their topics.
+    pub(super) partitions: BTreeSet<TopicPartition>,
+}
+
+impl Modern {
+    /// Takes a target assignment.
+    pub(super) fn take_target(&mut self, assigned: &[TopicIdPartitions]) {
+        let mut topics = Topics::new();
+        for topic in assigned {
+            if topic.partitions.iter().any(|partition| *partition < 0) {
+                let text = format!("the coordinator assigned a partition below zero of the topic {}", topic.id);
+                return self.fail(self.error(Kind::Protocol, text));
+            }
+            if !topic.partitions.is_empty() {
+                topics.entry(topic.id).or_default().extend(&topic.partitions);
+            }
+        }
+        if self.target.as_ref().is_none_or(|target| target.topics != topics) {
+            let number = self.number();
+            self.target = Some(Held { number, topics });
+        }
+        if self.current != self.target {
+            self.transition(Event::Assigned);
+        }
+    }
+
+    /// Decides what the application takes next. Topics that the metadata does not know stay pending, and are asked for.
+    pub(super) fn reconcile(&mut self, now: Instant) {
+        self.applying = None;
+        let Some(target) = &self.target else { return };
+        let number = target.number;
+        let (topics, names) = self.resolve(&target.topics);
+        let is_pending = topics.len() < target.topics.len();
+        let by_name = |(id, partitions): (&TopicId, &BTreeSet<i32>)| {
+            let topic = names[id].clone();
+            partitions.iter().map(move |at| TopicPartition { topic: topic.clone(), partition: *at }).collect::<Vec<_>>()
+        };
+        let partitions: BTreeSet<TopicPartition> = topics.iter().flat_map(by_name).collect();
+        self.names = names;
+        if is_pending {
+            self.ask_for_metadata(now);
+        } else {
+            self.metadata_due = None;
+        }
+        match &mut self.current {
+            // Nothing is known yet of what was assigned.
+            None if is_pending && topics.is_empty() => {}
+            Some(current) if current.topics == topics && self.owned == partitions => {
+                if current.number != number {
+                    current.number = number;
+                    self.transition(Event::Applied);
+                }
+            }
+            _ => self.applying = Some(Applying { held: Held { number, topics }, partitions }),
+        }
+    }
+
+    /// The part of an assignment whose topics are known, with their names.
+    fn resolve(&self, topics: &Topics) -> (Topics, BTreeMap<TopicId, TopicName>) {
+        let name_of = |id: TopicId| {
+            let known = self.snapshot.topic_by_id(id).map(|topic| topic.name.clone());
+            known.or_else(|| self.names.get(&id).cloned())
+        };
+        let names: BTreeMap<_, _> = topics.keys().filter_map(|id| Some((*id, name_of(*id)?))).collect();
+        let known = topics.iter().filter(|(id, _)| names.contains_key(*id));
+        (known.map(|(id, partitions)| (*id, partitions.clone())).collect(), names)
+    }
+
+    fn ask_for_metadata(&mut self, now: Instant) {
+        if self.metadata_due.is_none_or(|due| due <= now) {
+            self.metadata_due = Some(now + self.settings.retry_backoff_max);
+            self.actions.push_back(Action::RefreshMetadata { topics: self.subscription.clone() });
+        }
+    }
+
+    /// The application has taken an assignment. One of an epoch that was lost meanwhile is lost too.
+    pub(super) fn applied(&mut self) {
+        let Some(applying) = self.applying.take() else { return };
+        self.current = Some(applying.held);
+        self.counters.rebalances += 1;
+        self.transition(Event::Applied);
+    }
+}

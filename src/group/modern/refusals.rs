@@ -1,0 +1,121 @@
+//! Heartbeats that failed, or that were answered with an error.
+
+use std::time::Instant;
+
+use super::Action;
+use super::Event;
+use super::Modern;
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::error::membership::HeartbeatRecovery;
+use crate::group::NO_GENERATION;
+
+/// How a group is joined where the brokers do not have this protocol.
+const USE_CLASSIC: &str = "the brokers do not have the protocol `consumer` (KIP-848): it needs Kafka 4.0, and group.version 1; until then \
+                           use GroupProtocol::Classic (group.protocol=classic)";
+
+impl Modern {
+    /// The heartbeat was not answered: the coordinator was not found or not reached, or did not respond in time. Reading goes on: only
+    /// a coordinator can say that the member is out.
+    pub(super) fn attempt_failed(&mut self, now: Instant, error: Error) {
+        match error.code() {
+            Some(code) => self.refused(now, code, None),
+            None if error.is_retriable() => {
+                let (group, error) = (&self.settings.group, error.chain());
+                tracing::debug!(target: "ottla::group", group, %error, "heartbeat retried");
+                self.pause(now);
+            }
+            None if error.kind() == Kind::Unsupported => {
+                self.fail(self.error(Kind::Unsupported, USE_CLASSIC).caused_by(error));
+            }
+            None => self.fail(error),
+        }
+    }
+
+    /// The coordinator answered with an error. The next heartbeat says everything.
+    pub(super) fn refused(&mut self, now: Instant, code: Code, message: Option<String>) {
+        let (group, message) = (&self.settings.group, message.unwrap_or_default());
+        tracing::debug!(target: "ottla::group", group, code = code.name(), message, "heartbeat refused");
+        match code.heartbeat_recovery() {
+            HeartbeatRecovery::Fail => self.fail(self.refusal(code, &message)),
+            HeartbeatRecovery::FindCoordinator => {
+                self.actions.push_back(Action::ForgetCoordinator);
+                self.pause(now);
+            }
+            HeartbeatRecovery::Rejoin => self.fenced(now, code),
+            HeartbeatRecovery::Report => {
+                if self.errors.is_empty() {
+                    self.errors.push_back(self.refusal(code, &message));
+                }
+                self.pause(now);
+            }
+            HeartbeatRecovery::Retry => self.pause(now),
+        }
+    }
+
+    /// The coordinator does not know this member, or its epoch, any more. It joins again with its id: without a pause, unless it was
+    /// joining.
+    fn fenced(&mut self, now: Instant, code: Code) {
+        let (group, epoch) = (&self.settings.group, self.identity.generation);
+        let was_in_group = epoch != NO_GENERATION;
+        if was_in_group {
+            self.counters.losses += 1;
+            tracing::warn!(target: "ottla::group", group, epoch, code = code.name(), "epoch lost");
+        }
+        self.lose_epoch();
+        self.transition(Event::Fenced);
+        if !was_in_group {
+            self.pause(now);
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: Error) {
+        let group = &self.settings.group;
+        tracing::error!(target: "ottla::group", group, error = %error.chain(), "membership failed");
+        self.lose_epoch();
+        self.poll_by = None;
+        self.transition(Event::Failed);
+        self.failure = Some(error);
+    }
+
+    fn pause(&mut self, now: Instant) {
+        self.heartbeats.failed(now + self.backoff.next(&mut self.rng));
+    }
+
+    fn refusal(&self, code: Code, message: &str) -> Error {
+        let instance = self.settings.instance.as_deref().unwrap_or_default();
+        let assignor = self.settings.assignor.as_deref().unwrap_or_default();
+        let remedy = match code {
+            Code::FencedInstanceId => format!(
+                "another member has taken the name {instance:?}: give each member its own group_instance_id (group.instance.id)"
+            ),
+            Code::UnreleasedInstanceId => format!(
+                "another member has the name {instance:?}: stop it, wait until its session ends, or choose another \
+                 group_instance_id (group.instance.id)"
+            ),
+            Code::UnsupportedAssignor => format!(
+                "the brokers have no assignor {assignor:?}: group_remote_assignor (group.remote.assignor) must be one of their \
+                 group.consumer.assignors, which are uniform and range unless configured otherwise"
+            ),
+            Code::GroupMaxSizeReached => {
+                "the group is full: let a member leave, or raise group.consumer.max.size of the brokers".to_owned()
+            }
+            Code::GroupAuthorizationFailed => "the client may not read in the group: allow it the operation READ".to_owned(),
+            Code::TopicAuthorizationFailed => {
+                "the client may not see a topic that it subscribes to: allow it the operation DESCRIBE, or subscribe to others"
+                    .to_owned()
+            }
+            Code::GroupIdNotFound => {
+                "the group has members of the classic protocol, and its coordinator converts it not: use GroupProtocol::Classic \
+                 (group.protocol=classic), let the members leave first, or choose another group.id"
+                    .to_owned()
+            }
+            Code::UnsupportedVersion => USE_CLASSIC.to_owned(),
+            Code::InvalidRegularExpression => "the pattern of the subscription is not one that RE2/J takes".to_owned(),
+            _ => "a heartbeat was refused".to_owned(),
+        };
+        let said = if message.is_empty() { String::new() } else { format!(" (the coordinator says: {message})") };
+        Error::broker(code, format!("group {}: {remedy}{said}", self.settings.group))
+    }
+}

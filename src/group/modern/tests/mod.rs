@@ -1,0 +1,12 @@
+//! The member by scripts of calls and responses. Times are milliseconds.
+
+mod bench;
+mod heartbeats;
+mod leaving;
+mod reconciling;
+mod refusals;
+mod table;
+
+use self::bench::check;
+use self::bench::check_with;
+use self::bench::settings;
