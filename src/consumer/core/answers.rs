@@ -33,16 +33,14 @@ impl ConsumerCore {
     }
 
     pub(super) fn listed(&mut self, now: Instant, lookups: &[(Lookup, Target)], response: &ListOffsetsResponse) {
+        let policy = self.config.reset;
         for (lookup, target) in lookups {
             let Some(partition) = self.end_lookup(lookup, |partition| partition.awaits_offset(*target)) else {
                 continue;
             };
             match find(partition, *target, response) {
-                Ok(listed) => partition.listed(*target, listed),
-                Err((code, why)) => {
-                    partition.doubt_range();
-                    self.partition_failed(now, lookup.slot, code, why);
-                }
+                Ok(listed) => partition.listed(*target, listed, policy),
+                Err((code, why)) => self.partition_failed(now, lookup.slot, code, why),
             }
         }
     }

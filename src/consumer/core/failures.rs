@@ -46,7 +46,6 @@ impl ConsumerCore {
             let Some(partition) = self.slots.get_mut(lookup.slot) else { continue };
             let counts = if of_bounds { partition.end_bound_lookup(&lookup) } else { partition.end_lookup(&lookup) };
             if counts {
-                partition.doubt_range();
                 lasts |= partition.retry.failed(now, &mut self.rng, patience);
                 self.want_metadata(lookup.slot);
             }

@@ -7,7 +7,6 @@ use super::ConsumerCore;
 use super::action::Action;
 use super::node::WithoutRack;
 use super::session::Entry;
-use super::start::ResetPolicy;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
@@ -145,7 +144,7 @@ impl ConsumerCore {
     }
 
     fn partition_refused(&mut self, now: Instant, id: i32, slot: usize, code: Code) {
-        let policy: ResetPolicy = self.config.reset;
+        let policy = self.config.reset;
         let Some(partition) = self.slots.get_mut(slot) else { return };
         partition.leave_replica("fetch refused");
         let from_follower = partition.leader() != Some(id);

@@ -57,6 +57,7 @@ impl Partition {
             self.must_validate();
             return Ok(true);
         }
+        self.contradicted = None;
         let end = match isolation {
             Isolation::ReadCommitted if response.last_stable_offset >= 0 => response.last_stable_offset,
             _ => response.high_watermark,

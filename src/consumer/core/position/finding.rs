@@ -26,6 +26,7 @@ impl Partition {
         self.end_reported = None;
         self.returned = None;
         self.awaited_epoch = None;
+        self.contradicted = None;
         self.state = match start {
             Start::Earliest => Self::find(Target::Earliest),
             Start::FromEnd(records) => Self::find(Target::FromEnd(*records)),
@@ -110,14 +111,14 @@ impl Partition {
     }
 
     /// Takes an offset that the leader listed.
-    pub(in super::super) fn listed(&mut self, target: Target, listed: &ListedPartition) {
+    pub(in super::super) fn listed(&mut self, target: Target, listed: &ListedPartition, policy: ResetPolicy) {
         let State::AwaitReset { reset, .. } = self.state else { return };
         let found = Position { offset: listed.offset, epoch: listed.leader_epoch };
         let next = match target {
             Target::FromEnd(records) if found.offset > records => Target::NotBefore(found.offset - records),
             Target::FromEnd(_) => Target::Earliest,
-            Target::RangeStart => Target::RangeEnd(found.offset),
-            Target::RangeEnd(start) => return self.measured(reset.is_some(), start, found.offset),
+            Target::RangeStart => Target::RangeEnd(found),
+            Target::RangeEnd(start) => return self.measured(reset, start, found, policy),
             // No record is of that time or later.
             Target::Timestamp(_) if found.offset < 0 => Target::Latest,
             Target::NotBefore(offset) if offset > found.offset => return self.found(Position::from(offset), reset),
@@ -151,41 +152,64 @@ impl Partition {
         self.fetch = position;
     }
 
-    /// The log has these offsets. Fetching continues if the position is one of them after all; there is no position unless
-    /// `has_position`.
-    fn measured(&mut self, has_position: bool, start: i64, end: i64) {
-        if !has_position {
+    /// The log begins and ends here. Without a `reset` there is no position.
+    ///
+    /// Fetching continues if the position is in this range after all.
+    fn measured(&mut self, reset: Option<(i64, &'static str)>, start: Position, end: Position, policy: ResetPolicy) {
+        let offset = self.fetch.offset;
+        let range = format!("{} to {}", start.offset, end.offset);
+        if reset.is_none() {
             let message = format!(
                 "the group has committed no offset and the reset policy is none: \
-                 seek to an offset of the log, which has {start} to {end}, or set another policy"
+                 seek to an offset of the log, which has {range}, or set another policy"
             );
             let error = self.place(Error::new(Kind::NoOffset, message));
-            self.halt(error);
-        } else if (start..=end).contains(&self.fetch.offset) {
-            self.proceed();
-        } else {
-            self.truncated(&format!("the position is out of the log's range, which is {start} to {end}"));
+            return self.halt(error);
         }
+        // With read_committed the end is the last stable offset, so a false error about a position above it, which only a seek
+        // or the commit of another reader gives, still moves that position.
+        let is_inside = (start.offset..=end.offset).contains(&offset);
+        if is_inside && self.contradicted != Some(offset) {
+            let (topic, partition) = (&self.key.topic, self.key.partition);
+            tracing::debug!(target: "ottla::consumer", %topic, partition, offset, %range, "position is in range after all");
+            self.contradicted = Some(offset);
+            return self.proceed();
+        }
+        let to = match policy {
+            ResetPolicy::Earliest => start,
+            ResetPolicy::Latest => end,
+            ResetPolicy::None if is_inside => {
+                return self.truncated(&format!(
+                    "the leader reports the position as out of the log's range, which is {range}"
+                ));
+            }
+            ResetPolicy::None => {
+                return self.truncated(&format!("the position is out of the log's range, which is {range}"));
+            }
+        };
+        self.forget_bound();
+        self.found(to, reset);
     }
 
     // The position is not in the log.
 
-    /// The leader says that the position is out of range. Without a policy, the range is listed first, to report it.
-    pub(in super::super) fn out_of_range(&mut self, policy: ResetPolicy) {
-        if policy == ResetPolicy::None {
-            let reset = Some((self.fetch.offset, OUT_OF_RANGE));
-            self.state = State::AwaitReset { target: Target::RangeStart, reset };
-            self.asking = false;
-        } else {
-            self.lost(policy, OUT_OF_RANGE);
-        }
-    }
-
-    /// The leader has changed, or did not list its offsets: the position is fetched again before it is given up as out of range.
+    /// The leader says that the position is out of range. Before the position is moved, the range is listed.
     ///
     /// A fetch without a leader epoch is not fenced, so a broker that led before answers it as a follower, which may be behind.
-    /// Only a leader lists offsets, so a broker that lists them at once was the leader when it answered.
-    pub(in super::super) fn doubt_range(&mut self) {
+    /// Only a leader lists offsets. A leader that lists a range with the position and still reports it is believed, so that the
+    /// partition cannot hang.
+    pub(in super::super) fn out_of_range(&mut self, policy: ResetPolicy) {
+        if policy != ResetPolicy::None && self.contradicted == Some(self.fetch.offset) {
+            return self.lost(policy, OUT_OF_RANGE);
+        }
+        let reset = Some((self.fetch.offset, OUT_OF_RANGE));
+        self.state = State::AwaitReset { target: Target::RangeStart, reset };
+        self.asking = false;
+    }
+
+    /// The leader has changed: the new one decides whether the position is in its log, and where the position's epoch ends.
+    pub(super) fn doubt_range(&mut self) {
+        self.contradicted = None;
         if matches!(self.state, State::AwaitReset { reset: Some((_, OUT_OF_RANGE)), .. }) {
             self.proceed();
         }
@@ -238,7 +262,10 @@ impl Partition {
         let is_known = end.leader_epoch.is_some() && end.end_offset >= 0;
         if is_known && end.end_offset >= self.fetch.offset {
             self.state = State::Fetching;
-            self.retry.clear();
+            // A leader that may insist on an error is asked less often, until a fetch succeeds.
+            if self.contradicted.is_none() {
+                self.retry.clear();
+            }
             return;
         }
         let (topic, partition) = (&self.key.topic, self.key.partition);

@@ -44,8 +44,8 @@ pub(super) enum Target {
     Latest,
     /// The larger of this and the earliest offset.
     NotBefore(i64),
-    /// The end of a log that begins here, to say which range a position is out of.
-    RangeEnd(i64),
+    /// The end of a log that begins here, to find out whether a position is in its range.
+    RangeEnd(Position),
     /// The beginning of it.
     RangeStart,
     Timestamp(i64),
@@ -154,6 +154,8 @@ pub(super) struct Partition {
     pub(super) retry: RetryState,
     /// The topic does not have it, and that was reported.
     gone: bool,
+    /// The leader reported this offset as out of range, but listed a range that has it.
+    contradicted: Option<i64>,
     /// The committed position is of this leader epoch, which the metadata does not have yet.
     awaited_epoch: Option<LeaderEpoch>,
     /// The end as the last fetch response had it: high watermark, or last stable offset.
@@ -186,6 +188,7 @@ impl Partition {
             bytes_max,
             retry,
             gone: false,
+            contradicted: None,
             awaited_epoch: None,
             end: None,
             end_reported: None,

@@ -111,9 +111,94 @@ fn out_of_range_of_a_broker_that_lists_no_offsets_moves_nothing() {
         for reset in [ResetPolicy::Earliest, ResetPolicy::Latest, ResetPolicy::None] {
             let mut bench = bench::Bench::new(Config { start: Start::Offset(5), reset, ..Config::default() });
             bench.run(&format!("meta t0=1e-1 | assign t0 | fetched n1 s7 t0:!1 | {refused} | wait 1000"));
-            bench.run("fetched n1 s7 t0:5+3;hw=8 | take | position t0");
+            bench.run("list t0=0e-1 | list t0=90e-1 | fetched n1 s7 t0:5+3;hw=8 | take | position t0");
             assert!(bench.log().ends_with("\nt0 5 6 7 end @8\nposition Some(8)\n"), "{reset:?}: {}", bench.log());
         }
+    }
+}
+
+#[test]
+fn position_that_is_in_range_after_all_is_not_moved() {
+    // Seed 54664: the response of a follower was delayed until that broker led again, so it listed its offsets.
+    for (reset, start, end) in
+        [(ResetPolicy::Earliest, 0, 90), (ResetPolicy::Latest, 0, 90), (ResetPolicy::Latest, 5, 5)]
+    {
+        check_with(
+            Config { start: Start::Offset(5), reset, ..Config::default() },
+            &format!(
+                "meta t0=1e-1 | assign t0 | fetched n1 s7 t0:!1 | list t0={start}e-1 | list t0={end}e-1
+                 fetched n1 s7 t0:5+3;hw=8 | take | position t0"
+            ),
+            "fetch n1 s0/0 t0@5
+             list n1 t0=-2
+             list n1 t0=-1
+             fetch n1 s7/1
+             fetch n1 s7/2 t0@8
+             t0 5 6 7 end @8
+             position Some(8)",
+        );
+    }
+}
+
+#[test]
+fn leader_that_insists_on_out_of_range_is_believed() {
+    for (reset, asked, to) in [(ResetPolicy::Earliest, -2, 2), (ResetPolicy::Latest, -1, 90)] {
+        check_with(
+            Config { start: Start::Offset(5), reset, ..Config::default() },
+            &format!(
+                "meta t0=1e-1 | assign t0 | fetched n1 s7 t0:!1 | list t0=0e-1 | list t0=80e-1 | fetched n1 s7 t0:!1
+                 finished | wait 1000 | list t0={to}e-1 | take"
+            ),
+            &format!(
+                "fetch n1 s0/0 t0@5
+                 list n1 t0=-2
+                 list n1 t0=-1
+                 fetch n1 s7/1
+                 finished false
+                 list n1 t0={asked}
+                 fetch n1 s7/2 t0@{to}
+                 reset t0 5->{to}"
+            ),
+        );
+    }
+}
+
+#[test]
+fn leader_that_confirms_the_epoch_and_insists_is_believed() {
+    check_with(
+        Config { start: Start::Offset(5), reset: ResetPolicy::None, ..Config::default() },
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:5+3;hw=9 | take | fetched n1 s7 t0:!1 | list t0=0e5 | list t0=80e5 | epoch t0=80e5
+             fetched n1 s7 t0:!1 | finished | wait 1000 | list t0=2e5 | list t0=90e5 | take"
+        ),
+        "fetch n1 s0/0 t0@5
+         fetch n1 s7/1 t0@8
+         t0 5 6 7
+         list n1 t0=-2
+         list n1 t0=-1
+         epoch n1 t0@e5
+         fetch n1 s7/2
+         finished false
+         list n1 t0=-2
+         list n1 t0=-1
+         error t0 Truncated @Some(8) 2 to 90",
+    );
+}
+
+#[test]
+fn range_is_doubted_anew_after_a_success_a_seek_or_an_election() {
+    let list = "list t0=0e-1 | list t0=90e-1";
+    for (step, refusal) in [
+        ("fetched n1 s7 t0:-;hw=90", "fetched n1 s7 t0:!1"),
+        ("seek t0 5", "fetched n1 s7 t0:!1"),
+        ("meta t0=2e-1", "fetched n2 s8 t0:!1"),
+    ] {
+        let mut bench = bench::Bench::new(Config { start: Start::Offset(5), ..Config::default() });
+        bench.run(&format!("meta t0=1e-1 | assign t0 | fetched n1 s7 t0:!1 | {list} | {step} | {refusal} | wait 1000"));
+        bench.run(&format!("{list} | take | position t0"));
+        assert_eq!(bench.log().matches("list").count(), 4, "{step}: {}", bench.log());
+        assert!(!bench.log().contains("reset"), "{step}: {}", bench.log());
+        assert!(bench.log().ends_with("\nposition Some(5)\n"), "{step}: {}", bench.log());
     }
 }
 
@@ -195,10 +280,13 @@ fn bounded_read_ends_at_the_end_of_a_recreated_topic() {
 #[test]
 fn bounded_read_out_of_range_ends_at_the_end_of_the_log() {
     bounded(
-        "fetched n1 s7 t0:!1 | list t0=3e5 | list t0=3e5 | take | finished",
-        "list n1 t0=-1
-         list n1 t0=-2
+        "fetched n1 s7 t0:!1 | list t0=3e5 | list t0=4e5 | list t0=4e5 | fetched n1 s7 t0:3+1;hw=4 | take | finished",
+        "list n1 t0=-2
+         list n1 t0=-1
+         list n1 t0=-1
+         fetch n1 s7/2 t0@3
          reset t0 8->3
+         t0 3 end @4
          finished true",
     );
 }

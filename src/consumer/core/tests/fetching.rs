@@ -111,7 +111,7 @@ fn out_of_range_is_found_again_after_earlier_records_are_dropped() {
         small_budget(),
         &format!(
             "{TWO} | {stops} | pause t0 | pause t1 | resume t0 | list t0=80e5 | fetched n1b s8 t0:!1 | wait 300
-             list t0=90e5 | take"
+             list t0=90e5 | list t0=99e5 | take"
         ),
         "fetch n1 s0/0 t0@5 t1@5
          fetch n1 s7/1 t0@8
@@ -119,6 +119,7 @@ fn out_of_range_is_found_again_after_earlier_records_are_dropped() {
          fetch n1 s7/2 t1@8 -t0
          fetch n1b s0/0 t0@5
          list n1 t0=-2
+         list n1 t0=-1
          fetch n1b s8/1 t0@90
          reset t0 5->90",
     );

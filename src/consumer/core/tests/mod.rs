@@ -119,18 +119,21 @@ fn broker_that_forgets_unopened_sessions_is_asked_less_often() {
 
 #[test]
 fn out_of_range_follows_the_policy_after_queued_records() {
-    for (reset, asked, to) in [(ResetPolicy::Earliest, -2, 20), (ResetPolicy::Latest, -1, 90)] {
+    for (reset, to, epoch) in [(ResetPolicy::Earliest, 20, 3), (ResetPolicy::Latest, 90, 4)] {
         let config = Config { start: Start::Offset(5), reset, ..Config::default() };
-        let script =
-            format!("{BEGIN} | fetched n1 s7 t0:5+2;hw=9 | fetched n1 s7 t0:!1 | list t0={to}e5 | take | position t0");
+        let script = format!(
+            "{BEGIN} | fetched n1 s7 t0:5+2;hw=9 | fetched n1 s7 t0:!1 | list t0=20e3 | list t0=90e4 | take | position t0 | meta t0=2e6"
+        );
         let expected = format!(
             "fetch n1 s0/0 t0@5
              fetch n1 s7/1 t0@7
-             list n1 t0={asked}
+             list n1 t0=-2
+             list n1 t0=-1
              fetch n1 s7/2 t0@{to}
              t0 5 6
              reset t0 7->{to}
-             position Some({to})"
+             position Some({to})
+             epoch n2 t0@e{epoch}"
         );
         check_with(config, &script, &expected);
     }
@@ -382,11 +385,13 @@ fn records_beyond_a_late_bound_move_no_position() {
     check_with(
         config,
         "meta t0=1e5 | assign t0 | fetched n1 s7 t0:5+2;hw=9 | fetched n1 s7 t0:!1 | list t0=6e5 | list t0=0e5
-         take | finished | position t0",
+         list t0=6e5 | list t0=6e5 | take | finished | position t0",
         "list n1 t0=-1
          fetch n1 s0/0 t0@5
          fetch n1 s7/1 t0@7
          list n1 t0=-2
+         list n1 t0=-1
+         list n1 t0=-1
          fetch n1 s7/2 t0@0
          t0 5
          finished true

@@ -78,15 +78,18 @@ fn half_known_epoch_end_is_unknown() {
 #[test]
 fn repeated_out_of_range_backs_off() {
     check(
-        &format!("{BEGIN} | fetched n1 s7 t0:!1 | list t0=7e5 | fetched n1 s7 t0:!1 | wait 10 | wait 2000"),
+        &format!(
+            "{BEGIN} | fetched n1 s7 t0:!1 | list t0=7e5 | list t0=9e5 | fetched n1 s7 t0:!1 | wait 10 | wait 2000"
+        ),
         "fetch n1 s0/0 t0@5
          list n1 t0=-2
+         list n1 t0=-1
          fetch n1 s7/1 t0@7
          list n1 t0=-2",
     );
     let log = {
         let mut bench = bench::Bench::new(Config { start: Start::Offset(5), ..Config::default() });
-        bench.run(&format!("{BEGIN} | fetched n1 s7 t0:!1 | list t0=7e5 | fetched n1 s7 t0:!1"));
+        bench.run(&format!("{BEGIN} | fetched n1 s7 t0:!1 | list t0=7e5 | list t0=9e5 | fetched n1 s7 t0:!1"));
         bench.log().to_owned()
     };
     assert!(log.ends_with("fetch n1 s7/1 t0@7\n"), "it is not asked at once again: {log}");
