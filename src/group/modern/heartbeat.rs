@@ -36,7 +36,7 @@ pub(super) struct Heartbeats {
     in_flight: Option<(u64, Instant)>,
     /// The heartbeat in flight that leaves the group. No other is sent before it is over.
     pub(super) leaving: Option<u64>,
-    /// What was said since the last error. `None` says everything again.
+    /// The fields that were sent since the last error. `None` says everything again.
     said: Option<Said>,
 }
 

@@ -123,9 +123,9 @@ pub struct Modern {
     identity: GroupMetadata,
     /// The partitions that the application has taken and not given up.
     owned: BTreeSet<TopicPartition>,
-    /// What the coordinator wants this member to have.
+    /// The partitions that the coordinator wants this member to have.
     target: Option<Held>,
-    /// What the application took last.
+    /// The partitions that the application took last.
     current: Option<Held>,
     /// The part of the target that the application takes next.
     applying: Option<Applying>,

@@ -1,4 +1,4 @@
-//! What heartbeats say, and when they are sent.
+//! The contents of heartbeats, and when they are sent.
 
 use super::bench::Bench;
 use super::*;

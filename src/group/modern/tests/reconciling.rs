@@ -144,7 +144,7 @@ fn target_that_changes_during_a_step_is_taken_after_it() {
     );
 }
 
-/// What was given up for the first target is not there any more.
+/// The partitions that were given up for the first target are not there any more.
 #[test]
 fn target_that_changes_back_is_taken_again() {
     check(
