@@ -12,6 +12,7 @@ use crate::error::Code;
 use crate::error::Kind;
 use crate::group::assignor;
 use crate::group::assignor::Assignor;
+use crate::group::assignor::RebalanceProtocol;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::wire::consumer_protocol::Assignment;
@@ -110,7 +111,10 @@ impl Classic {
         let mut group = assignor::Group::default();
         (group.members, group.topics) = (leading.members.clone(), topics);
         let assigned = self.settings.assignors[at].assign(&group);
-        assignor::check(&group, &assigned, self.mode())?;
+        // As Java, whose cooperative assignor is not asked whether owners have given up what they claim: one that claims a partition of
+        // an earlier generation has lost it (`ConsumerCoordinator.onLeaderElected`).
+        let is_own = self.settings.assignors[at].name() == assignor::CooperativeSticky.name();
+        assignor::check(&group, &assigned, if is_own { RebalanceProtocol::Eager } else { self.mode() })?;
         let of = |(member, assignment): (&assignor::Member, assignor::Assignment)| MemberAssignment {
             member: member.id.clone(),
             assignment: Assignment {
