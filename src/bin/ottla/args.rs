@@ -228,9 +228,12 @@ pub(crate) struct Consume {
     /// Exit at the end that each partition had at the start
     #[arg(short = 'e', long)]
     pub(crate) exit: bool,
-    /// Commit offsets for this group (without joining it)
+    /// Join this group and commit what was printed; with -p, -o or -e, read without joining it, and commit all the same
     #[arg(short, long)]
     pub(crate) group: Option<String>,
+    /// Commit nothing for the group
+    #[arg(long, requires = "group")]
+    pub(crate) no_commit: bool,
     /// read_uncommitted or read_committed
     #[arg(long)]
     pub(crate) isolation: Option<String>,
@@ -253,6 +256,8 @@ const CONSUME_EXAMPLES: &str = r"Examples:
     ottla consume -b localhost:9092 -t events -e -K '\t'
   the last ten of each partition, then those that follow, as JSON:
     ottla consume -b localhost:9092 -t events -o -10 --json
+  a share of the records, together with other members of a group:
+    ottla consume -b localhost:9092 -t events -g audit
   one day of two topics:
     ottla consume -b localhost:9092 -t a,b -o s@1767225600000 -o e@1767312000000 -e";
 

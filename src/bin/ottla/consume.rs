@@ -14,6 +14,7 @@ use ottla::consumer::PartitionRecords;
 use ottla::consumer::Position;
 use ottla::consumer::Records;
 use ottla::consumer::Start;
+use ottla::error::Kind;
 use ottla::types::TopicPartition;
 
 use crate::Failure;
@@ -72,8 +73,20 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
     outcome
 }
 
+impl Consume {
+    /// Whether the group decides what is read: nothing else does.
+    fn joins(&self) -> bool {
+        self.group.is_some() && self.partitions.is_empty() && self.offset.is_empty() && !self.exit
+    }
+}
+
 fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {
     let topics = options.topic.iter().map(String::as_str);
+    // What was printed is committed below.
+    let builder = builder.auto_commit(None);
+    if options.joins() {
+        return builder.subscribe(topics);
+    }
     let builder = if options.partitions.is_empty() {
         builder.assign(topics)
     } else {
@@ -143,7 +156,7 @@ impl Reading {
                 continue;
             }
             let (position, is_at_end) = self.print(of_partition)?;
-            if let Some(position) = position.filter(|_| self.options.group.is_some()) {
+            if let Some(position) = position.filter(|_| self.commits()) {
                 printed.insert(partition.clone(), position);
             }
             if is_at_end {
@@ -152,7 +165,7 @@ impl Reading {
         }
         self.out.flush()?;
         if !printed.is_empty() {
-            self.consumer.commit_positions(printed).await?;
+            self.commit(printed).await?;
         }
         for reset in records.resets() {
             let (topic, partition, from, to) = (&reset.topic, reset.partition, reset.from, reset.to);
@@ -161,6 +174,19 @@ impl Reading {
         }
         for partition in reached {
             self.leave(partition);
+        }
+        Ok(())
+    }
+
+    fn commits(&self) -> bool {
+        self.options.group.is_some() && !self.options.no_commit
+    }
+
+    async fn commit(&mut self, printed: BTreeMap<TopicPartition, Position>) -> Outcome {
+        match self.consumer.commit_positions(printed).await {
+            // Partitions moved away before they were committed: their new owner prints the records again.
+            Err(error) if self.options.joins() && error.kind() == Kind::Broker => terminal::warn(describe(&error)),
+            result => result?,
         }
         Ok(())
     }
@@ -185,6 +211,11 @@ impl Reading {
     /// Prints an error of one partition and goes on with the others. The library goes on by itself after an error that may pass;
     /// otherwise the partition is left.
     fn report(&mut self, error: ottla::Error) -> Outcome {
+        if self.options.joins() && error.kind() == Kind::Timeout {
+            // The group was left because printing took too long, and is joined again.
+            terminal::warn(describe(&error));
+            return Ok(());
+        }
         let place = error.topic().zip(error.partition());
         let Some(place) = place.map(|(topic, partition)| TopicPartition::new(topic, partition)) else {
             return Err(error.into());
@@ -198,7 +229,11 @@ impl Reading {
     }
 
     fn leave(&mut self, partition: TopicPartition) {
-        self.consumer.unassign_partitions([&partition]);
+        if self.options.joins() {
+            let _ = self.consumer.pause([&partition]);
+        } else {
+            self.consumer.unassign_partitions([&partition]);
+        }
         self.left.insert(partition);
     }
 }
