@@ -68,6 +68,19 @@ impl Admin {
     ) -> Vec<(TopicPartition, Result<ListedOffset, Error>)> {
         let requested: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().collect();
         let deadline = self.deadline();
+        let mut listed: Vec<Option<Listed>> = vec![None; requested.len()];
+        for round in rounds(&requested) {
+            let outcomes = self.list_distinct(round.iter().map(|at| requested[*at].clone()).collect(), deadline).await;
+            for (at, outcome) in round.into_iter().zip(outcomes) {
+                listed[at] = Some(outcome);
+            }
+        }
+        let outcome = |listed: Option<Listed>| listed.expect("each index is in a round");
+        requested.into_iter().zip(listed).map(|((key, _), listed)| (key, outcome(listed))).collect()
+    }
+
+    /// Looks up an offset of each partition, none of which is there twice.
+    async fn list_distinct(&self, requested: Vec<(TopicPartition, OffsetSpec)>, deadline: Instant) -> Vec<Listed> {
         let mut found: BTreeMap<TopicPartition, Listed> = BTreeMap::new();
         self.find_topics(&requested, deadline, &mut found).await;
         let mut retry =
@@ -87,11 +100,7 @@ impl Admin {
             }
         }
         let missing = || Err(Error::protocol("the response lacks the partition"));
-        let answer = |(key, _): (TopicPartition, OffsetSpec)| {
-            let listed = found.get(&key).cloned().unwrap_or_else(missing);
-            (key, listed)
-        };
-        requested.into_iter().map(answer).collect()
+        requested.iter().map(|(key, _)| found.get(key).cloned().unwrap_or_else(missing)).collect()
     }
 
     /// Waits for the metadata of the topics. Partitions that do not exist get their errors.
@@ -187,6 +196,21 @@ impl Admin {
         }
         again
     }
+}
+
+/// Indexes of what was requested, so that no round has a partition twice: a request names each partition once.
+fn rounds(requested: &[(TopicPartition, OffsetSpec)]) -> Vec<Vec<usize>> {
+    let mut rounds: Vec<Vec<usize>> = Vec::new();
+    let mut times: BTreeMap<&TopicPartition, usize> = BTreeMap::new();
+    for (at, (key, _)) in requested.iter().enumerate() {
+        let round = times.entry(key).or_default();
+        if rounds.len() == *round {
+            rounds.push(Vec::new());
+        }
+        rounds[*round].push(at);
+        *round += 1;
+    }
+    rounds
 }
 
 fn list_request(topics: &ByTopic<(i32, OffsetSpec)>, timeout_ms: i32) -> m::ListOffsetsRequest {

@@ -128,6 +128,10 @@ async fn offsets_come_from_leaders_that_move() {
         let listed = client.admin().list_offsets([at(0, OffsetSpec::Timestamp(time))]).await;
         assert_eq!(listed[0].1.as_ref().expect("an answer").offset, expected, "at {time}");
     }
+    let both_ends = [at(0, OffsetSpec::Earliest), at(0, OffsetSpec::Latest), at(0, OffsetSpec::Timestamp(1_002))];
+    let listed = client.admin().list_offsets(both_ends).await;
+    let offsets: Vec<_> = listed.iter().map(|(_, listed)| listed.as_ref().ok().and_then(|l| l.offset)).collect();
+    assert_eq!(offsets, [Some(0), Some(4), Some(2)], "each has an outcome of its own");
 }
 
 #[tokio::test]
