@@ -1,5 +1,6 @@
-//! Consumer groups on real brokers of three releases, alone and with members written in other languages.
+//! Consumer groups: on real brokers of three releases, alone and with members written in other languages, and on the mock.
 
 mod membership;
 mod mixed;
+mod mock;
 mod modern;
