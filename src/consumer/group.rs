@@ -88,8 +88,8 @@ impl Consumer {
             if is_stable {
                 return Ok(self.assignment());
             }
-            let news = self.shared.news.notified();
-            if self.handle.runtime.timeout_at(deadline, news).await.is_err() {
+            self.wait_for_news(Some(deadline)).await;
+            if clock::now() >= deadline {
                 let text = format!("the group assigned no partitions within {timeout:?}");
                 return Err(Error::new(Kind::Timeout, text));
             }
@@ -111,6 +111,17 @@ impl Consumer {
         }
         rebalancing.commit_if_due(&self.handle, now);
         rebalancing.run(&self.handle).await
+    }
+
+    /// Waits for an event, until `deadline` at most, and no longer than a member may: a turn after it counts as a poll, so that an
+    /// application that waits is not late, and commits what is due.
+    pub(super) async fn wait_for_news(&self, deadline: Option<Instant>) {
+        let until = self.rebalancing.as_ref().map(|rebalancing| rebalancing.next_turn(clock::now()));
+        let news = self.shared.news.notified();
+        match until.into_iter().chain(deadline).min() {
+            None => news.await,
+            Some(until) => drop(self.handle.runtime.timeout_at(until, news).await),
+        }
     }
 
     pub(super) fn check_assignable(&self) -> Result<(), Error> {

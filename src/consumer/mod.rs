@@ -252,12 +252,7 @@ impl Consumer {
                 self.busy = true;
                 return polled;
             }
-            let news = self.shared.news.notified();
-            match self.rebalancing.as_ref().map(|rebalancing| rebalancing.settings.hook_timeout) {
-                None => news.await,
-                // An application that waits in a poll is not late: the next turn counts as a poll.
-                Some(interval) => drop(tokio::time::timeout_at((clock::now() + interval / 2).into(), news).await),
-            }
+            self.wait_for_news(None).await;
         }
     }
 

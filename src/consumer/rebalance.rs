@@ -21,6 +21,9 @@ use crate::net::clock;
 use crate::reading::Position;
 use crate::types::TopicPartition;
 
+/// How long a commit that is due waits for the result of the one before it, until that is looked at again.
+const COMMIT_AGAIN: Duration = Duration::from_millis(500);
+
 /// The settings of the application's part.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -96,6 +99,14 @@ impl Rebalancing {
             self.auto_commit.due = Some(now + interval);
             self.auto_commit.last = self.begin_commit(handle, now);
         }
+    }
+
+    /// When an application that waits in a poll takes part again, if nothing happens first.
+    pub(super) fn next_turn(&self, now: Instant) -> Instant {
+        let polled = now + self.settings.hook_timeout / 2;
+        // A commit that is due while the last one has no result waits for that result, which is news of the driver alone.
+        let commit = self.auto_commit.due.map(|due| due.max(now + COMMIT_AGAIN));
+        commit.map_or(polled, |commit| commit.min(polled))
     }
 
     /// Begins to commit what earlier polls have returned. `None` if there is nothing to commit, or nobody to commit for.

@@ -25,7 +25,7 @@ pub(crate) const NO_GENERATION: i32 = -1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupProtocol {
-    /// Members assign: one of them leads the group, and decides by the [assignor](assignor) that all support. Brokers of every release
+    /// Members assign: one of them leads the group, and decides by the [assignor] that all support. Brokers of every release
     /// have it. The default, as in Java.
     #[default]
     Classic,

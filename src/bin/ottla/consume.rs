@@ -82,7 +82,7 @@ impl Consume {
 
 fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {
     let topics = options.topic.iter().map(String::as_str);
-    // What was printed is committed below.
+    // Printed records are committed below.
     let builder = builder.auto_commit(None);
     if options.joins() {
         return builder.subscribe(topics);
