@@ -399,11 +399,11 @@ impl Reader {
             let wait = self.rng.u64(0..if slow { 100_000 } else { 500 });
             ctx.at(ctx.now + wait, Event::Turn { client: peer.client });
         }
-        self.check(ctx);
+        self.check(ctx, peer);
     }
 
     /// Compares the core's positions with the records that it returned.
-    fn check(&mut self, ctx: &mut Context) {
+    fn check(&mut self, ctx: &mut Context, peer: &Peer) {
         let held = self.held_place(ctx);
         for place in ctx.places().collect::<Vec<_>>() {
             let key = ctx.key(place);
@@ -415,8 +415,11 @@ impl Reader {
         if finished && !self.finished {
             ctx.trace.count("bounded read finished");
             ctx.trace.say(ctx.now, || format!("consumer {} is finished", self.number));
-            // A partition that was added since the client's last metadata is not part of a bounded read.
-            let known: Vec<_> = self.core.assignment().cloned().collect();
+            // A partition that was added since the client's last metadata is not part of a bounded read. One that was assigned by
+            // its number was reported as missing.
+            let snapshot = peer.cache.snapshot();
+            let is_known = |key: &&TopicPartition| snapshot.partition(&key.topic, key.partition).is_some();
+            let known: Vec<_> = self.core.assignment().filter(is_known).cloned().collect();
             let known = ctx.places().filter(|place| known.contains(&ctx.key(*place))).collect::<Vec<_>>();
             for place in known {
                 ctx.ghost.finished(self.number, place);
