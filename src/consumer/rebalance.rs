@@ -127,6 +127,16 @@ impl Rebalancing {
         Some(pending)
     }
 
+    /// Begins the commit before partitions are given up. If the last commit by interval has no result yet, its positions are committed
+    /// again behind it: nobody else waits for them.
+    fn begin_last_commit(&mut self, handle: &ConsumerHandle, now: Instant) -> Option<commits::Pending> {
+        if !self.auto_commit.is_ready() {
+            self.auto_commit.last = None;
+            self.auto_commit.committed.clear();
+        }
+        self.begin_commit(handle, now)
+    }
+
     /// Does the steps of a rebalance that are due.
     ///
     /// Cancel safety: a step that has begun continues with the next call.
@@ -173,7 +183,7 @@ impl Rebalancing {
             let _ = handle.runtime.timeout_at(deadline, self.run(handle)).await;
         }
         let mut result = Ok(());
-        if let Some(pending) = self.begin_commit(handle, clock::now()) {
+        if let Some(pending) = self.begin_last_commit(handle, clock::now()) {
             let late =
                 || Error::new(Kind::Timeout, "the last offsets were not committed before the consumer was closed");
             let committed = handle.runtime.timeout_at(deadline, pending).await;
@@ -213,7 +223,7 @@ impl Rebalancing {
             step
         };
         let may_commit = matches!(step, Step::Revoke { why: Revocation::Moved, .. });
-        let pending = if may_commit { self.begin_commit(handle, now) } else { None };
+        let pending = if may_commit { self.begin_last_commit(handle, now) } else { None };
         let stage = pending.map_or_else(|| hook(&self.settings, handle, &step), Stage::Committing);
         Some(Running { step, stage })
     }

@@ -109,7 +109,13 @@ impl Run {
             Fate::Dies => std::mem::forget(consumer),
             // The partitions may be lost by now, and then the last commit is refused.
             Fate::Stalls => drop(consumer.close().await),
-            Fate::Leaves => consumer.close().await.expect("committed"),
+            Fate::Leaves => match consumer.close().await {
+                // It was late, and others have its partitions.
+                Err(_) if self.setting.is_rough => {
+                    self.deaths.fetch_add(1, SeqCst);
+                }
+                closed => closed.expect("committed"),
+            },
         }
     }
 
@@ -119,15 +125,20 @@ impl Run {
             .group(&self.groups[stage])
             .subscribe([self.topics[stage].as_str()])
             .assignors(assignors(self.setting.assignor))
-            .session_timeout(SESSION)
+            .session_timeout(SESSION * self.patience())
             .heartbeat_interval(Duration::from_millis(500))
-            .poll_interval_max(POLL_INTERVAL)
+            .poll_interval_max(POLL_INTERVAL * self.patience())
             .poll_bytes_max(16 * 1024)
             .auto_commit(Some(Duration::from_millis(200)));
         if self.setting.is_static {
             builder = builder.group_instance_id(format!("slot-{slot}"));
         }
         builder.build().expect("a consumer")
+    }
+
+    /// Members that only join and leave must not be taken for dead on a busy machine.
+    fn patience(&self) -> u32 {
+        if self.setting.is_rough { 1 } else { 8 }
     }
 
     /// Polls once, for a while, and forwards what comes.
@@ -140,9 +151,11 @@ impl Run {
         }
     }
 
-    /// Errors of a member that was late, or was taken for dead.
+    /// Errors of a member that was late, which counts as a stall: a busy machine is late by itself.
     fn may_happen(&self, error: &Error) -> bool {
-        self.setting.is_rough && error.kind() == Kind::Timeout
+        let is_late = self.setting.is_rough && error.kind() == Kind::Timeout;
+        self.deaths.fetch_add(u32::from(is_late), SeqCst);
+        is_late
     }
 
     async fn forward(&self, records: &Records, producer: &Producer, stage: usize) {

@@ -1,5 +1,6 @@
 //! Consumer groups: on real brokers of three releases, alone and with members written in other languages, and on the mock.
 
+mod chain;
 mod membership;
 mod mixed;
 mod mock;
