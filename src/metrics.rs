@@ -285,6 +285,12 @@ pub struct ConsumerMetrics {
     pub commits: u64,
     /// Commits that failed.
     pub commit_failures: u64,
+    /// Assignments that the group gave and the application took.
+    pub rebalances: u64,
+    /// Heartbeats that the coordinator of the group answered without an error.
+    pub heartbeats: u64,
+    /// Times that the group took this member for dead.
+    pub memberships_lost: u64,
     /// Gauge: partitions that are assigned.
     pub assigned_partitions: u64,
     /// Gauge: bytes that were fetched and not yet returned by `poll`.

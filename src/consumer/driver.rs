@@ -37,6 +37,7 @@ use crate::group::classic;
 use crate::group::member;
 use crate::group::member::Member;
 use crate::group::modern;
+use crate::group::step::GroupCounters;
 use crate::metadata::Snapshot;
 use crate::metrics::ConsumerMetrics;
 use crate::metrics::Metrics;
@@ -95,9 +96,21 @@ impl Source for Shared {
         let commits = state.commits.as_ref().map(Commits::counters).unwrap_or_default();
         let counted = state.core.metrics();
         let (records, batches) = (state.records, state.batches);
+        let member = state.member.as_ref().map(Member::counters).unwrap_or_default();
         drop(state);
         let (commits, commit_failures) = (commits.commits, commits.failures);
-        into.consumers.push(ConsumerMetrics { id, records, batches, commits, commit_failures, ..counted });
+        let GroupCounters { rebalances, heartbeats, losses: memberships_lost } = member;
+        into.consumers.push(ConsumerMetrics {
+            id,
+            records,
+            batches,
+            commits,
+            commit_failures,
+            rebalances,
+            heartbeats,
+            memberships_lost,
+            ..counted
+        });
     }
 }
 

@@ -104,6 +104,9 @@ impl Consumer {
             let mut state = self.shared.lock();
             if let Some(member) = &mut state.member {
                 member.handle_poll(now);
+                if member.has_actions() {
+                    self.shared.work.notify_one();
+                }
                 if let Some(error) = member.poll_error() {
                     return Err(error);
                 }

@@ -144,5 +144,7 @@ fn deliver<R: Send>(
         state.follow_membership();
         drop(state);
         shared.work.notify_one();
+        // An application may wait for an assignment, or for the group to be left.
+        shared.news.notify_one();
     }));
 }

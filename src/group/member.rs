@@ -10,6 +10,7 @@ use super::classic;
 use super::classic::Classic;
 use super::modern;
 use super::modern::Modern;
+use super::step::GroupCounters;
 use super::step::Step;
 use crate::error::Code;
 use crate::error::Error;
@@ -89,6 +90,10 @@ impl Member {
         either!(self, machine => machine.has_step())
     }
 
+    pub(crate) fn has_actions(&self) -> bool {
+        either!(self, machine => machine.has_actions())
+    }
+
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         match self {
             Self::Classic(machine) => machine.poll_action().map(Action::Classic),
@@ -134,6 +139,10 @@ impl Member {
 
     pub(crate) fn subscription(&self) -> &BTreeSet<TopicName> {
         either!(self, machine => machine.subscription())
+    }
+
+    pub(crate) fn counters(&self) -> GroupCounters {
+        either!(self, machine => machine.counters())
     }
 
     /// Whether the member has an assignment, and no rebalance is known to be on.

@@ -137,8 +137,9 @@ impl Classic {
             protocol: self.protocol.map(|at| self.settings.assignors[at].name().to_owned()),
             assignments,
         };
-        let longest = (self.settings.poll_interval_max + JOIN_GRACE).max(self.settings.request_timeout);
-        self.actions.push_back(Action::Sync { tag, deadline: now + longest, request });
+        // As in Java: a leader that takes longer is waited for by joining again.
+        let deadline = now + self.settings.request_timeout;
+        self.actions.push_back(Action::Sync { tag, deadline, request });
     }
 
     fn synced(&mut self, now: Instant, response: &SyncGroupResponse) {

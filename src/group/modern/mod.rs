@@ -265,6 +265,11 @@ impl Modern {
         self.taken.is_none() && (self.state == State::Fenced || self.applying.is_some())
     }
 
+    /// Whether there is something to do.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// Takes the next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()

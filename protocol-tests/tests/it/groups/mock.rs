@@ -24,6 +24,7 @@ use ottla::mock::On;
 use ottla::mock::Server;
 use ottla::mock::key;
 use ottla::types::TopicPartition;
+use tokio::time::Instant;
 
 use super::membership::assignors;
 
@@ -40,7 +41,11 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let mut cluster = Cluster::builder().brokers(2).topic("t", 6).build();
+        Self::with_partitions(6).await
+    }
+
+    async fn with_partitions(partitions: i32) -> Self {
+        let mut cluster = Cluster::builder().brokers(2).topic("t", partitions).build();
         cluster.move_coordinator(0, "g", 1);
         let server = Server::in_memory(cluster);
         let builder = Client::builder([server.bootstrap()]).expect("addresses").connector(server.connector());
@@ -178,6 +183,11 @@ async fn every_lost_join_is_survived() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_lost_sync_is_survived() {
+    each_fault_is_survived(key::SYNC_GROUP, 4).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_lost_heartbeat_is_survived() {
     each_fault_is_survived(key::HEARTBEAT, 4).await;
 }
@@ -205,6 +215,20 @@ async fn coordinator_may_move_in_every_phase() {
         stage.with(|cluster| cluster.set_down(2));
         settle(&stage, &mut members).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn session_that_expires_unnoticed_is_lost_and_rejoined() {
+    let stage = Stage::new().await;
+    let events = Events::default();
+    let mut members = vec![stage.builder().listener(events.clone()).build().expect("a consumer")];
+    settle(&stage, &mut members).await;
+    // No heartbeat arrives for longer than the session.
+    stage.with(|cluster| cluster.play(On::api(key::HEARTBEAT).then(Fault::CloseBefore).forever()));
+    drive(&mut members, |_| stage.group() == (GroupState::Empty, 0)).await;
+    stage.with(Cluster::clear_faults);
+    settle(&stage, &mut members).await;
+    assert_eq!(events.take(), ["assigned 6", "lost 6", "assigned 6"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,6 +362,10 @@ async fn commit_of_a_member_that_expired_is_refused() {
     let error = members[0].commit_positions(positions).await.expect_err("it was removed");
     assert_eq!(error.code(), Some(Code::UnknownMemberId), "{error}");
     assert_eq!(stage.committed(), 0);
+    settle(&stage, &mut members).await;
+    let metrics = stage.client.metrics();
+    let counted = &metrics.consumers[0];
+    assert_eq!((counted.rebalances, counted.memberships_lost, counted.commit_failures), (2, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -372,13 +400,33 @@ async fn closing_commits_and_leaves_at_once() {
     while count < 12 {
         count += in_time(members[0].poll()).await.expect("no error").expect("no end").count();
     }
+    let begun = Instant::now();
     members[0].close().await.expect("closed");
+    assert!(begun.elapsed() < Duration::from_secs(1), "it waits for the coordinator, and no longer");
     assert_eq!((stage.group(), stage.committed()), ((GroupState::Empty, 0), 12));
     // A static member keeps its place.
     let mut kept = vec![stage.builder().group_instance_id("i").build().expect("a consumer")];
     settle(&stage, &mut kept).await;
     kept[0].close().await.expect("closed");
     assert_eq!(stage.group(), (GroupState::Stable, 1));
+}
+
+/// Nothing but its next poll wakes a member without partitions: it fetches nothing.
+#[tokio::test(start_paused = true)]
+async fn idle_member_that_polled_too_late_rejoins_at_its_next_poll() {
+    let stage = Stage::with_partitions(1).await;
+    let member = || stage.builder().poll_interval_max(Duration::from_secs(30)).build().expect("a consumer");
+    let mut members = vec![member(), member()];
+    let is_assigned = |members: &[Consumer]| members.iter().map(|member| owned(member).len()).sum::<usize>() == 1;
+    drive(&mut members, |members| is_assigned(members) && stage.group() == (GroupState::Stable, 2)).await;
+    members.sort_by_key(|member| owned(member).len());
+    let mut busy = members.split_off(1);
+    drive(&mut busy, |_| stage.group() == (GroupState::Stable, 1)).await;
+    assert_eq!(members[0].poll().await.expect_err("it polled too late").kind(), Kind::Timeout);
+    members.append(&mut busy);
+    let begun = Instant::now();
+    drive(&mut members, |members| is_assigned(members) && stage.group() == (GroupState::Stable, 2)).await;
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 /// No records come for longer than the interval between polls: the poll that waits for them is not late.
