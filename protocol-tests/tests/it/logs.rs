@@ -1,7 +1,6 @@
 //! The page of log events lists exactly the events of the sources.
 //!
-//! `OTTLA_WRITE_DOCS=1` with this test adds rows for new events, removes those of removed events, and keeps what was written about
-//! the others.
+//! `OTTLA_WRITE_DOCS=1` with this test adds rows for new events, removes rows of removed events, and keeps the texts of the others.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

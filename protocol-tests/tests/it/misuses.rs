@@ -117,7 +117,7 @@ a pause of a partition that is not read
 
 const SHORT: Duration = Duration::from_millis(400);
 
-/// The misuses so far, each with what was printed.
+/// The misuses so far, each with the text that was printed.
 #[derive(Default)]
 struct Table {
     text: String,

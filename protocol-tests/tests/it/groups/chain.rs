@@ -283,7 +283,7 @@ async fn records_pass_three_groups_whose_members_leave_stall_and_die() {
     }
 }
 
-/// Without deaths nothing is repeated: what was processed is committed before a partition moves.
+/// Processed records are committed before a partition moves, so without deaths nothing is repeated.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_repeated_while_members_only_join_and_leave() {
     let port = rig::RELEASES[0].1;

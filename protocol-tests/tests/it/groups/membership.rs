@@ -1,4 +1,4 @@
-//! One group: it shares partitions, follows joins, leaves and deaths, and commits what was processed.
+//! One group: its members share partitions as they join, leave and die, and processed records are committed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

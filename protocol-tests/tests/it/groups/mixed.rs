@@ -176,7 +176,7 @@ async fn share(client: Client, port: u16, start: Start, assignor: &'static str, 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn librdkafka_and_we_share_partitions_whoever_leads() {
+async fn librdkafka_and_ottla_share_partitions_whoever_leads() {
     let port = rig::RELEASES[0].1;
     if !rig::is_up(port) {
         return;
@@ -192,7 +192,7 @@ async fn librdkafka_and_we_share_partitions_whoever_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn java_and_we_share_partitions_whoever_leads() {
+async fn java_and_ottla_share_partitions_whoever_leads() {
     let port = rig::RELEASES[0].1;
     if !rig::is_up(port) {
         return;
@@ -207,7 +207,7 @@ async fn java_and_we_share_partitions_whoever_leads() {
 
 /// KIP-848: the coordinator assigns, and lets members of the classic protocol take part.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn java_and_classic_members_share_partitions_with_us_by_the_consumer_protocol() {
+async fn other_clients_share_by_the_consumer_protocol() {
     let port = rig::RELEASES[0].1;
     if !rig::is_up(port) {
         return;

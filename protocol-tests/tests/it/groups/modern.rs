@@ -205,7 +205,7 @@ async fn subscription_that_changes_is_assigned_without_leaving() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn assignor_that_the_broker_does_not_have_is_an_error_that_names_those_it_has() {
+async fn unknown_server_assignor_is_an_error_that_names_the_known_ones() {
     let Some(client) = client().await else { return };
     let topic = topic(&client, 1).await;
     let group = rig::fresh("modern-assignor");

@@ -187,7 +187,7 @@ fn sent_record_past_its_own_deadline_may_be_written() {
 }
 
 #[test]
-fn waiting_for_a_topic_or_for_capacity_counts_for_a_record_s_own_deadline() {
+fn waiting_counts_for_the_deadline_of_a_record() {
     run(async {
         let net = Net::new(cluster());
         let small = |builder: ProducerBuilder| builder.request_bytes_max(1_000).buffer_bytes(1_000);
