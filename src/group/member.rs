@@ -10,6 +10,7 @@ use super::classic;
 use super::classic::Classic;
 use super::modern;
 use super::modern::Modern;
+use super::standing::Standing;
 use super::step::GroupCounters;
 use super::step::Step;
 use crate::error::Code;
@@ -43,6 +44,10 @@ macro_rules! either {
 }
 
 impl Member {
+    fn standing(&self) -> &Standing {
+        either!(self, machine => machine.standing())
+    }
+
     /// Subscribes to these topics and no others.
     pub(crate) fn subscribe(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
         either!(self, machine => machine.subscribe(now, topics));
@@ -103,11 +108,11 @@ impl Member {
 
     /// Takes the next error that the application is to know.
     pub(crate) fn poll_error(&mut self) -> Option<Error> {
-        either!(self, machine => machine.poll_error())
+        either!(self, machine => machine.standing_mut()).poll_error()
     }
 
     pub(crate) fn has_error(&self) -> bool {
-        either!(self, machine => machine.has_error())
+        self.standing().has_error()
     }
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
@@ -116,33 +121,35 @@ impl Member {
 
     /// Grows whenever [`Self::identity`] or [`Self::owned`] may have changed.
     pub(crate) fn version(&self) -> u64 {
-        either!(self, machine => machine.version())
+        self.standing().version()
     }
 
     /// Under which identity offsets are committed.
     pub(crate) fn identity(&self) -> &GroupMetadata {
-        either!(self, machine => machine.identity())
+        self.standing().identity()
     }
 
     /// Under which identity committed offsets are read. The classic protocol has none for that.
     pub(crate) fn reads_as(&self) -> Option<&GroupMetadata> {
         match self {
             Self::Classic(_) => None,
-            Self::Modern(machine) => Some(machine.identity()).filter(|identity| identity.generation != NO_GENERATION),
+            Self::Modern(machine) => {
+                Some(machine.standing().identity()).filter(|identity| identity.generation != NO_GENERATION)
+            }
         }
     }
 
     /// The partitions that the application has taken and not given up.
     pub(crate) fn owned(&self) -> &BTreeSet<TopicPartition> {
-        either!(self, machine => machine.owned())
+        self.standing().owned()
     }
 
     pub(crate) fn subscription(&self) -> &BTreeSet<TopicName> {
-        either!(self, machine => machine.subscription())
+        self.standing().subscription()
     }
 
     pub(crate) fn counters(&self) -> GroupCounters {
-        either!(self, machine => machine.counters())
+        self.standing().counters()
     }
 
     /// Whether the member has an assignment, and no rebalance is known to be on.

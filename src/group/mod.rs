@@ -7,7 +7,10 @@ pub mod assignor;
 pub(crate) mod classic;
 pub(crate) mod member;
 pub(crate) mod modern;
+pub(crate) mod standing;
 pub(crate) mod step;
+#[cfg(test)]
+mod tests;
 
 /// The generation of a member that is in no group.
 pub(crate) const NO_GENERATION: i32 = -1;

@@ -7,7 +7,6 @@ use super::Action;
 use super::Classic;
 use super::Phase;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::error::membership::MembershipRecovery;
 use crate::group::NO_GENERATION;
 use crate::wire::message::HeartbeatRequest;
@@ -39,7 +38,7 @@ impl Heartbeats {
 impl Classic {
     /// Whether the coordinator expects heartbeats. While it holds JoinGroup, it expects none.
     pub(super) fn beats(&self) -> bool {
-        self.identity.generation != NO_GENERATION
+        self.standing.identity.generation != NO_GENERATION
             && match self.phase {
                 Phase::Preparing { .. }
                 | Phase::Assigning { .. }
@@ -56,12 +55,12 @@ impl Classic {
             return;
         }
         let tag = self.tag();
-        self.heartbeats.in_flight = Some((tag, self.identity.generation));
+        self.heartbeats.in_flight = Some((tag, self.standing.identity.generation));
         let request = HeartbeatRequest {
-            group: self.identity.group.clone(),
-            generation: self.identity.generation,
-            member: self.identity.member.clone(),
-            instance: self.identity.instance.clone(),
+            group: self.standing.identity.group.clone(),
+            generation: self.standing.identity.generation,
+            member: self.standing.identity.member.clone(),
+            instance: self.standing.identity.instance.clone(),
         };
         // A later answer says nothing of a session that has ended meanwhile.
         let longest = self.settings.session_timeout.min(self.settings.request_timeout);
@@ -73,8 +72,8 @@ impl Classic {
         let Some((_, generation)) = self.heartbeats.in_flight.take_if(|(awaited, _)| *awaited == tag) else { return };
         self.heartbeats.due = Some(now + self.settings.heartbeat_interval);
         match response.map_or_else(|error| Err(error.code()), |response| Ok(response.error)) {
-            _ if generation != self.identity.generation => {}
-            Ok(None) => self.counters.heartbeats += 1,
+            _ if generation != self.standing.identity.generation => {}
+            Ok(None) => self.standing.counters.heartbeats += 1,
             Ok(Some(code)) | Err(Some(code)) => self.heartbeat_refused(now, code),
             // The coordinator is sought again. Reading goes on: only a coordinator can say that the session has ended.
             Err(None) => self.heartbeats.due = Some(now + self.settings.retry_backoff),
@@ -107,16 +106,7 @@ impl Classic {
             | Phase::Applying { .. }
             | Phase::Stable => {}
         }
-        let interval = self.settings.poll_interval_max;
-        self.errors.push_back(self.error(
-            Kind::Timeout,
-            format!(
-                "no poll for {interval:?} (poll_interval_max, max.poll.interval.ms), so the group was left: poll more often, \
-                 take less from each poll, or raise the interval"
-            ),
-        ));
-        tracing::warn!(target: "ottla::group", group = self.settings.group, ?interval, "left the group: no poll in time");
-        self.counters.losses += 1;
+        self.standing.polled_too_late(self.settings.poll_interval_max);
         // A static member keeps its place until its session ends (KIP-345).
         if self.settings.instance.is_none() {
             self.send_leave(now, "the application did not poll in time");

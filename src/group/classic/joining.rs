@@ -38,7 +38,9 @@ impl Classic {
         self.phase = Phase::Joining { tag: None };
         match response {
             Err(error) => self.attempt_failed(now, "could not join the group", error),
-            Ok(JoinGroupResponse { error: Some(Code::MemberIdRequired), member, .. }) => self.identity.member = member,
+            Ok(JoinGroupResponse { error: Some(Code::MemberIdRequired), member, .. }) => {
+                self.standing.identity.member = member;
+            }
             Ok(response) => match response.error {
                 Some(code) => self.refused(now, code, "could not join the group"),
                 None => self.joined(now, response),
@@ -72,9 +74,9 @@ impl Classic {
     pub(super) fn join(&mut self, now: Instant) {
         let tag = self.tag();
         self.phase = Phase::Joining { tag: Some(tag) };
-        self.joined = self.subscription.clone();
+        self.joined = self.standing.subscription.clone();
         let reason = self.rejoin.take();
-        let (group, member) = (self.identity.group.clone(), self.identity.member.clone());
+        let (group, member) = (self.standing.identity.group.clone(), self.standing.identity.member.clone());
         tracing::debug!(target: "ottla::group", group, member, reason, "joining the group");
         let request = JoinGroupRequest {
             group,
@@ -101,19 +103,20 @@ impl Classic {
     fn joined(&mut self, now: Instant, response: JoinGroupResponse) {
         if let Some(kind) = response.protocol_type.as_deref().filter(|kind| *kind != PROTOCOL_TYPE) {
             let text = format!("its members are of the type {kind:?}, not consumers: choose another group.id");
-            return self.fail(self.error(crate::error::Kind::Config, text));
+            return self.fail(self.standing.error(crate::error::Kind::Config, text));
         }
         let chosen = response.protocol.as_deref().unwrap_or_default();
         let Some(protocol) = self.settings.assignors.iter().position(|assignor| assignor.name() == chosen) else {
             let text = format!("the coordinator chose the assignor {chosen:?}, which was not offered");
-            return self.fail(self.error(crate::error::Kind::Protocol, text));
+            return self.fail(self.standing.error(crate::error::Kind::Protocol, text));
         };
         self.protocol = Some(protocol);
-        self.identity.generation = response.generation;
-        self.identity.member = response.member;
-        self.version += 1;
-        let is_leader = response.leader == self.identity.member;
-        let (group, generation, member) = (&self.identity.group, self.identity.generation, &self.identity.member);
+        self.standing.identity.generation = response.generation;
+        self.standing.identity.member = response.member;
+        self.standing.version += 1;
+        let is_leader = response.leader == self.standing.identity.member;
+        let (group, generation, member) =
+            (&self.standing.identity.group, self.standing.identity.generation, &self.standing.identity.member);
         tracing::info!(target: "ottla::group", group, generation, member, is_leader, protocol = chosen, "group joined");
         self.heartbeats.begin(now, self.settings.heartbeat_interval);
         if is_leader {
@@ -129,10 +132,10 @@ impl Classic {
         let tag = self.tag();
         self.phase = Phase::Syncing { tag };
         let request = SyncGroupRequest {
-            group: self.identity.group.clone(),
-            generation: self.identity.generation,
-            member: self.identity.member.clone(),
-            instance: self.identity.instance.clone(),
+            group: self.standing.identity.group.clone(),
+            generation: self.standing.identity.generation,
+            member: self.standing.identity.member.clone(),
+            instance: self.standing.identity.instance.clone(),
             protocol_type: Some(PROTOCOL_TYPE.to_owned()),
             protocol: self.protocol.map(|at| self.settings.assignors[at].name().to_owned()),
             assignments,
@@ -147,7 +150,7 @@ impl Classic {
             Ok(assignment) => assignment,
             Err(error) => {
                 let text = format!("the leader's assignment cannot be read: {error}");
-                return self.fail(self.error(crate::error::Kind::Protocol, text));
+                return self.fail(self.standing.error(crate::error::Kind::Protocol, text));
             }
         };
         self.backoff.reset();
@@ -159,13 +162,13 @@ impl Classic {
             self.want_rejoin(&reason);
             return self.pause(now);
         }
-        let generation = self.identity.generation;
+        let generation = self.standing.identity.generation;
         self.last = Some(LastAssignment { partitions: partitions.clone(), generation });
         if let Some(at) = self.protocol {
             let assignment = assignor::Assignment { partitions, user_data: assignment.user_data };
             self.settings.assignors[at].on_assignment(&assignment, generation);
         }
-        let is_revoked = self.owned.is_subset(&target);
+        let is_revoked = self.standing.owned.is_subset(&target);
         self.phase = Phase::Applying { target, is_revoked };
     }
 
@@ -174,7 +177,7 @@ impl Classic {
         match error.code() {
             Some(code) => self.refused(now, code, doing),
             None if error.is_retriable() => {
-                let (group, error) = (&self.identity.group, error.chain());
+                let (group, error) = (&self.standing.identity.group, error.chain());
                 tracing::debug!(target: "ottla::group", group, doing, %error, "request retried");
                 self.pause(now);
             }
@@ -184,7 +187,7 @@ impl Classic {
 
     /// A request of this member was answered with an error.
     pub(super) fn refused(&mut self, now: Instant, code: Code, doing: &str) {
-        let group = &self.identity.group;
+        let group = &self.standing.identity.group;
         tracing::debug!(target: "ottla::group", group, doing, code = code.name(), "request refused");
         match code.membership_recovery() {
             MembershipRecovery::Fail => {
@@ -209,9 +212,9 @@ impl Classic {
 
     /// The coordinator does not know this generation, or this member, any more.
     fn fenced(&mut self, now: Instant, is_unknown: bool, code: Code) {
-        let (group, generation) = (&self.identity.group, self.identity.generation);
+        let (group, generation) = (&self.standing.identity.group, self.standing.identity.generation);
         if generation != NO_GENERATION {
-            self.counters.losses += 1;
+            self.standing.counters.losses += 1;
             tracing::warn!(target: "ottla::group", group, generation, code = code.name(), "generation lost");
         }
         self.lose_generation(is_unknown);

@@ -96,10 +96,11 @@ impl Classic {
             Ok(assignments) => assignments,
             Err(error) => {
                 let text = format!("the assignor {} failed: {error}", self.settings.assignors[at].name());
-                return self.fail(self.error(Kind::Config, text));
+                return self.fail(self.standing.error(Kind::Config, text));
             }
         };
-        let (group, generation, members) = (&self.identity.group, self.identity.generation, leading.members.len());
+        let (group, generation, members) =
+            (&self.standing.identity.group, self.standing.identity.generation, leading.members.len());
         tracing::info!(target: "ottla::group", group, generation, members, "partitions assigned to the members");
         self.leading = Some(leading);
         self.sync(now, assignments);
@@ -128,13 +129,13 @@ impl Classic {
 
     /// The subscription of this member, with the data of one of its assignors.
     pub(super) fn subscription_for(&self, assignor: &dyn Assignor) -> Bytes {
-        let topics: Vec<TopicName> = self.subscription.iter().cloned().collect();
-        let owned: Vec<_> = self.owned.iter().cloned().collect();
+        let topics: Vec<TopicName> = self.standing.subscription.iter().cloned().collect();
+        let owned: Vec<_> = self.standing.owned.iter().cloned().collect();
         let subscription = Subscription {
             user_data: assignor.user_data(&topics, self.last.as_ref()),
             topics,
             owned: TopicPartitions::group(&owned),
-            generation: Some(self.identity.generation).filter(|generation| *generation >= 0),
+            generation: Some(self.standing.identity.generation).filter(|generation| *generation >= 0),
             rack: Some(self.settings.rack.as_str()).filter(|rack| !rack.is_empty()).map(Box::from),
         };
         subscription.encode(VERSION)

@@ -19,11 +19,11 @@ impl Classic {
             self.send_leave(now, reason);
         }
         self.lose_generation(true);
-        self.owned.clear();
-        self.version += 1;
-        self.subscription.clear();
+        self.standing.owned.clear();
+        self.standing.version += 1;
+        self.standing.subscription.clear();
         self.joined.clear();
-        (self.rejoin, self.poll_by, self.paused_until) = (None, None, None);
+        (self.rejoin, self.standing.poll_by, self.paused_until) = (None, None, None);
         self.is_step_taken = false;
         self.phase = Phase::Idle;
         self.follow();
@@ -54,17 +54,17 @@ impl Classic {
     }
 
     pub(super) fn send_leave(&mut self, now: Instant, reason: &str) {
-        if self.identity.member.is_empty() {
+        if self.standing.identity.member.is_empty() {
             return;
         }
         let tag = self.tag();
         self.leaving = Some(tag);
         let member = LeavingMember {
-            member: self.identity.member.clone(),
-            instance: self.identity.instance.clone(),
+            member: self.standing.identity.member.clone(),
+            instance: self.standing.identity.instance.clone(),
             reason: Some(reason.chars().take(REASON_MAX).collect()),
         };
-        let request = LeaveGroupRequest { group: self.identity.group.clone(), members: vec![member] };
+        let request = LeaveGroupRequest { group: self.standing.identity.group.clone(), members: vec![member] };
         self.actions.push_back(Action::Leave { tag, deadline: now + self.settings.request_timeout, request });
     }
 }

@@ -27,12 +27,11 @@ use super::assignor;
 use super::assignor::Assignor;
 use super::assignor::LastAssignment;
 use super::assignor::RebalanceProtocol;
-use super::step::GroupCounters;
+use super::standing::Standing;
 use super::step::Revocation;
 use super::step::Step;
 use crate::conn::backoff::Backoff;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -147,12 +146,9 @@ pub struct Classic {
     settings: Settings,
     rng: Rng,
     snapshot: Arc<Snapshot>,
-    subscription: BTreeSet<TopicName>,
     /// The subscription that the coordinator has.
     joined: BTreeSet<TopicName>,
-    identity: GroupMetadata,
-    /// The partitions that the application has taken and not given up.
-    owned: BTreeSet<TopicPartition>,
+    standing: Standing,
     phase: Phase,
     /// The application works on the present step.
     is_step_taken: bool,
@@ -164,8 +160,6 @@ pub struct Classic {
     /// The assignor that the coordinator chose.
     protocol: Option<usize>,
     heartbeats: Heartbeats,
-    /// When the application must have polled again.
-    poll_by: Option<Instant>,
     backoff: Backoff,
     /// No request to join is sent before.
     paused_until: Option<Instant>,
@@ -173,42 +167,30 @@ pub struct Classic {
     leaving: Option<u64>,
     tags: u64,
     actions: VecDeque<Action>,
-    errors: VecDeque<Error>,
-    /// The error that ended the membership. Every poll returns it.
-    failure: Option<Error>,
-    version: u64,
-    counters: GroupCounters,
 }
 
 impl Classic {
     /// A member that has subscribed to nothing.
     pub fn new(settings: Settings) -> Self {
-        let identity = GroupMetadata::none(settings.group.clone(), settings.instance.clone());
+        let standing = Standing::new(&settings.group, settings.instance.as_deref());
         Self {
             rng: Rng::with_seed(settings.seed),
             backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
             heartbeats: Heartbeats::default(),
             settings,
             snapshot: Arc::default(),
-            subscription: BTreeSet::new(),
             joined: BTreeSet::new(),
-            identity,
-            owned: BTreeSet::new(),
+            standing,
             phase: Phase::Idle,
             is_step_taken: false,
             rejoin: None,
             leading: None,
             last: None,
             protocol: None,
-            poll_by: None,
             paused_until: None,
             leaving: None,
             tags: 0,
             actions: VecDeque::new(),
-            errors: VecDeque::new(),
-            failure: None,
-            version: 0,
-            counters: GroupCounters::default(),
         }
     }
 
@@ -216,15 +198,15 @@ impl Classic {
 
     /// Subscribes to these topics and no others. A member that is in the group joins it again.
     pub fn subscribe(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
-        if self.subscription == topics && !matches!(self.phase, Phase::Idle | Phase::Failed) {
+        if self.standing.subscription == topics && !matches!(self.phase, Phase::Idle | Phase::Failed) {
             return;
         }
-        self.subscription = topics;
-        self.failure = None;
+        self.standing.subscription = topics;
+        self.standing.failure = None;
         self.follow();
         match self.phase {
             Phase::Idle | Phase::Failed => {
-                self.poll_by = Some(now + self.settings.poll_interval_max);
+                self.standing.poll_by = Some(now + self.settings.poll_interval_max);
                 self.prepare();
             }
             _ => self.want_rejoin("the subscription changed"),
@@ -246,9 +228,7 @@ impl Classic {
 
     /// The application polls.
     pub fn handle_poll(&mut self, now: Instant) {
-        if self.poll_by.is_some() {
-            self.poll_by = Some(now + self.settings.poll_interval_max);
-        }
+        self.standing.polled(now, self.settings.poll_interval_max);
         if matches!(self.phase, Phase::Late) {
             self.prepare();
             self.plan(now);
@@ -259,7 +239,7 @@ impl Classic {
     pub fn handle_refusal(&mut self, now: Instant, code: crate::error::Code, identity: &GroupMetadata) {
         // While the group is joined again, the refused generation is about to be replaced. Nothing is lost by it.
         let is_settled = matches!(self.phase, Phase::Preparing { .. } | Phase::Applying { .. } | Phase::Stable);
-        if is_settled && *identity == self.identity {
+        if is_settled && *identity == self.standing.identity {
             self.refused(now, code, "an offset commit was refused");
             self.plan(now);
         }
@@ -270,23 +250,23 @@ impl Classic {
         if !std::mem::take(&mut self.is_step_taken) {
             return;
         }
-        self.version += 1;
+        self.standing.version += 1;
         match std::mem::replace(&mut self.phase, Phase::Stable) {
             Phase::Preparing { revoke, .. } => {
-                self.owned.retain(|key| !revoke.contains(key));
+                self.standing.owned.retain(|key| !revoke.contains(key));
                 self.begin_joining();
                 self.abandon_if_lost();
             }
             Phase::Applying { target, is_revoked: false } => {
-                self.owned.retain(|key| target.contains(key));
+                self.standing.owned.retain(|key| target.contains(key));
                 // The partitions that were given up are free for others from the next generation on (KIP-429).
                 self.want_rejoin("partitions were revoked");
                 self.phase = Phase::Applying { target, is_revoked: true };
                 self.abandon_if_lost();
             }
             Phase::Applying { target, is_revoked: true } => {
-                self.owned = target;
-                self.counters.rebalances += 1;
+                self.standing.owned = target;
+                self.standing.counters.rebalances += 1;
                 self.phase = Phase::Stable;
                 self.abandon_if_lost();
             }
@@ -297,7 +277,7 @@ impl Classic {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.poll_by.is_some_and(|by| by <= now) {
+        if self.standing.poll_by.is_some_and(|by| by <= now) {
             self.poll_too_late(now);
         }
         if let Phase::Assigning { until } = self.phase
@@ -318,17 +298,19 @@ impl Classic {
         }
         let step = match &self.phase {
             Phase::Preparing { revoke, why } => Step::Revoke { partitions: revoke.clone(), why: *why },
-            Phase::Applying { target, is_revoked: false } => {
-                Step::Revoke { partitions: self.owned.difference(target).cloned().collect(), why: Revocation::Moved }
-            }
-            Phase::Applying { target, is_revoked: true } => {
-                Step::Assign { partitions: target.clone(), added: target.difference(&self.owned).cloned().collect() }
-            }
+            Phase::Applying { target, is_revoked: false } => Step::Revoke {
+                partitions: self.standing.owned.difference(target).cloned().collect(),
+                why: Revocation::Moved,
+            },
+            Phase::Applying { target, is_revoked: true } => Step::Assign {
+                partitions: target.clone(),
+                added: target.difference(&self.standing.owned).cloned().collect(),
+            },
             _ => return None,
         };
         if let Step::Assign { partitions, .. } = &step {
-            self.owned.clone_from(partitions);
-            self.version += 1;
+            self.standing.owned.clone_from(partitions);
+            self.standing.version += 1;
         }
         self.is_step_taken = true;
         Some(step)
@@ -349,16 +331,6 @@ impl Classic {
         !self.actions.is_empty()
     }
 
-    /// Takes the next error that the application is to know. The error that ended the membership is returned again and again.
-    pub fn poll_error(&mut self) -> Option<Error> {
-        self.errors.pop_front().or_else(|| self.failure.clone())
-    }
-
-    /// Whether there is an error to take.
-    pub fn has_error(&self) -> bool {
-        !self.errors.is_empty() || self.failure.is_some()
-    }
-
     /// When this member next needs attention if nothing else happens first.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let until = match self.phase {
@@ -367,38 +339,24 @@ impl Classic {
             _ => None,
         };
         let heartbeat = self.heartbeats.poll_timeout().filter(|_| self.beats());
-        let poll_by = self.poll_by.filter(|_| !matches!(self.phase, Phase::Idle | Phase::Late | Phase::Failed));
+        let poll_by =
+            self.standing.poll_by.filter(|_| !matches!(self.phase, Phase::Idle | Phase::Late | Phase::Failed));
         [until, heartbeat, poll_by].into_iter().flatten().min()
     }
 
-    /// Grows whenever [`Self::identity`] or [`Self::owned`] may have changed.
-    pub fn version(&self) -> u64 {
-        self.version
+    /// Its identity, what it owns, and what its application is to know.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
-    /// Under which identity offsets are committed.
-    pub fn identity(&self) -> &GroupMetadata {
-        &self.identity
-    }
-
-    /// The partitions that the application has taken and not given up.
-    pub fn owned(&self) -> &BTreeSet<TopicPartition> {
-        &self.owned
-    }
-
-    /// The topics that were subscribed to.
-    pub fn subscription(&self) -> &BTreeSet<TopicName> {
-        &self.subscription
+    /// Its standing, to take an error from.
+    pub fn standing_mut(&mut self) -> &mut Standing {
+        &mut self.standing
     }
 
     /// Whether the member has an assignment, and no rebalance is known to be on.
     pub fn is_stable(&self) -> bool {
         matches!(self.phase, Phase::Stable) && self.rejoin.is_none()
-    }
-
-    /// The counters so far.
-    pub fn counters(&self) -> GroupCounters {
-        self.counters
     }
 
     // Private.
@@ -421,13 +379,13 @@ impl Classic {
 
     /// Gives up partitions as the protocol requires before the group is joined, and then joins it.
     fn prepare(&mut self) {
-        let (revoke, why) = if self.identity.generation == NO_GENERATION {
-            (self.owned.clone(), Revocation::Lost)
+        let (revoke, why) = if self.standing.identity.generation == NO_GENERATION {
+            (self.standing.owned.clone(), Revocation::Lost)
         } else if self.mode() == RebalanceProtocol::Cooperative {
-            let is_foreign = |key: &&TopicPartition| !self.subscription.contains(&key.topic);
-            (self.owned.iter().filter(is_foreign).cloned().collect(), Revocation::Moved)
+            let is_foreign = |key: &&TopicPartition| !self.standing.subscription.contains(&key.topic);
+            (self.standing.owned.iter().filter(is_foreign).cloned().collect(), Revocation::Moved)
         } else {
-            (self.owned.clone(), Revocation::Moved)
+            (self.standing.owned.clone(), Revocation::Moved)
         };
         self.is_step_taken = false;
         if revoke.is_empty() {
@@ -439,7 +397,7 @@ impl Classic {
 
     /// A generation that was lost during a step leaves nothing to apply, and everything else to give up.
     fn abandon_if_lost(&mut self) {
-        if self.identity.generation == NO_GENERATION {
+        if self.standing.identity.generation == NO_GENERATION {
             self.prepare();
         }
     }
@@ -453,10 +411,10 @@ impl Classic {
 
     /// Forgets the generation, so that everything owned is lost. With `is_unknown`, the coordinator has forgotten the member too.
     fn lose_generation(&mut self, is_unknown: bool) {
-        self.identity.generation = NO_GENERATION;
-        self.version += 1;
+        self.standing.identity.generation = NO_GENERATION;
+        self.standing.version += 1;
         if is_unknown {
-            self.identity.member.clear();
+            self.standing.identity.member.clear();
         }
         (self.leading, self.protocol) = (None, None);
         self.heartbeats.stop();
@@ -475,9 +433,9 @@ impl Classic {
         let group = &self.settings.group;
         tracing::error!(target: "ottla::group", group, error = %error.chain(), "membership failed");
         self.lose_generation(false);
-        (self.rejoin, self.poll_by, self.paused_until) = (None, None, None);
+        (self.rejoin, self.standing.poll_by, self.paused_until) = (None, None, None);
         self.phase = Phase::Failed;
-        self.failure = Some(error);
+        self.standing.failure = Some(error);
     }
 
     /// Offers its protocols so that every member can follow: all of them must be cooperative for the member to be
@@ -488,7 +446,7 @@ impl Classic {
 
     /// Asks for the metadata of the topics of the subscription, and of the group where this member leads it.
     fn follow(&mut self) {
-        let mut topics = self.subscription.clone();
+        let mut topics = self.standing.subscription.clone();
         if let Some(leading) = &self.leading {
             topics.extend(leading.topics().cloned());
         }
@@ -498,9 +456,5 @@ impl Classic {
     fn tag(&mut self) -> u64 {
         self.tags += 1;
         self.tags
-    }
-
-    fn error(&self, kind: Kind, text: impl Into<String>) -> Error {
-        Error::new(kind, format!("group {}: {}", self.settings.group, text.into()))
     }
 }

@@ -95,7 +95,7 @@ impl Modern {
         let deadline = now + self.settings.request_timeout;
         self.heartbeats.in_flight = Some((tag, now));
         self.heartbeats.is_wanted = false;
-        self.heartbeats.said = Some(Said { topics: self.subscription.clone(), held: self.current.clone() });
+        self.heartbeats.said = Some(Said { topics: self.standing.subscription.clone(), held: self.current.clone() });
         self.actions.push_back(Action::Heartbeat { tag, deadline, request });
         if self.state == State::Acknowledging {
             let is_all = self.current == self.target;
@@ -109,11 +109,16 @@ impl Modern {
     fn heartbeat(&self) -> ConsumerGroupHeartbeatRequest {
         let said = self.heartbeats.said.as_ref();
         let is_full = said.is_none();
-        let topics = (said.map(|said| &said.topics) != Some(&self.subscription)).then_some(&self.subscription);
+        let topics =
+            (said.map(|said| &said.topics) != Some(&self.standing.subscription)).then_some(&self.standing.subscription);
         let is_held_new = said.is_none_or(|said| said.held != self.current);
         let held = is_held_new.then(|| self.current.as_ref().map(Held::to_wire).unwrap_or_default());
         ConsumerGroupHeartbeatRequest {
-            epoch: if self.identity.generation == NO_GENERATION { JOINS } else { self.identity.generation },
+            epoch: if self.standing.identity.generation == NO_GENERATION {
+                JOINS
+            } else {
+                self.standing.identity.generation
+            },
             rack: Some(self.settings.rack.clone()).filter(|rack| is_full && !rack.is_empty()),
             rebalance_timeout_ms: if is_full { millis_i32(self.settings.poll_interval_max) } else { UNCHANGED },
             topics: topics.map(|topics| topics.iter().cloned().collect()),
@@ -162,12 +167,12 @@ impl Modern {
     }
 
     fn answered(&mut self, sent: Instant, response: ConsumerGroupHeartbeatResponse) {
-        let is_first = self.identity.generation == NO_GENERATION;
+        let is_first = self.standing.identity.generation == NO_GENERATION;
         if response.epoch <= 0 {
             let text = format!("the coordinator answered a heartbeat with the epoch {}", response.epoch);
-            return self.fail(self.error(Kind::Protocol, text));
+            return self.fail(self.standing.error(Kind::Protocol, text));
         }
-        self.counters.heartbeats += 1;
+        self.standing.counters.heartbeats += 1;
         self.backoff.reset();
         self.heartbeats.paused_until = None;
         let interval = u64::try_from(response.heartbeat_interval_ms).map(Duration::from_millis).unwrap_or_default();
@@ -176,16 +181,16 @@ impl Modern {
         if let Some(id) = response.member.filter(|id| !id.is_empty()) {
             self.id = id;
         }
-        if self.identity.generation != response.epoch || self.identity.member != self.id {
+        if self.standing.identity.generation != response.epoch || self.standing.identity.member != self.id {
             let (group, epoch, member) = (&self.settings.group, response.epoch, &self.id);
             if is_first {
                 tracing::info!(target: "ottla::group", group, epoch, member, "group joined");
             } else {
                 tracing::debug!(target: "ottla::group", group, epoch, member, "epoch changed");
             }
-            self.identity.generation = response.epoch;
-            self.identity.member.clone_from(&self.id);
-            self.version += 1;
+            self.standing.identity.generation = response.epoch;
+            self.standing.identity.member.clone_from(&self.id);
+            self.standing.version += 1;
         }
         match response.assignment {
             Some(assignment) => self.take_target(&assignment.topics),

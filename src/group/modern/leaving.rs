@@ -8,7 +8,6 @@ use super::Modern;
 use super::State;
 use crate::error::Code;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::wire::message::ConsumerGroupHeartbeatRequest;
 use crate::wire::message::ConsumerGroupHeartbeatResponse;
 
@@ -22,7 +21,7 @@ impl Modern {
     /// `even_static` (KIP-345, KIP-1092). What it owned is not revoked by a step: the owner does that before.
     pub fn leave(&mut self, now: Instant, even_static: bool, reason: &str) {
         if self.state == State::Leaving {
-            return self.subscription.clear();
+            return self.standing.subscription.clear();
         }
         let is_known = self.state.is_in_group() && self.heartbeats.has_begun();
         if self.state.is_in_group() {
@@ -33,10 +32,10 @@ impl Modern {
             self.send_leave(now, even_static);
         }
         self.lose_epoch();
-        self.owned.clear();
-        self.subscription.clear();
+        self.standing.owned.clear();
+        self.standing.subscription.clear();
         self.names.clear();
-        (self.taken, self.poll_by) = (None, None);
+        (self.taken, self.standing.poll_by) = (None, None);
         if self.state == State::Leaving && !is_known {
             self.transition(Event::Left);
         }
@@ -61,8 +60,8 @@ impl Modern {
         }
         if self.state == State::Leaving {
             self.transition(Event::Left);
-            if !self.subscription.is_empty() {
-                self.poll_by = Some(now + self.settings.poll_interval_max);
+            if !self.standing.subscription.is_empty() {
+                self.standing.poll_by = Some(now + self.settings.poll_interval_max);
                 self.transition(Event::Subscribed);
             }
         }
@@ -79,16 +78,7 @@ impl Modern {
 
     /// The application did not poll for `max.poll.interval.ms`: others are to have its partitions (KIP-62).
     pub(super) fn poll_too_late(&mut self, now: Instant) {
-        let interval = self.settings.poll_interval_max;
-        self.errors.push_back(self.error(
-            Kind::Timeout,
-            format!(
-                "no poll for {interval:?} (poll_interval_max, max.poll.interval.ms), so the group was left: poll more often, \
-                 take less from each poll, or raise the interval"
-            ),
-        ));
-        tracing::warn!(target: "ottla::group", group = self.settings.group, ?interval, "left the group: no poll in time");
-        self.counters.losses += 1;
+        self.standing.polled_too_late(self.settings.poll_interval_max);
         if self.heartbeats.has_begun() {
             self.send_leave(now, false);
         }

@@ -33,13 +33,11 @@ use fastrand::Rng;
 
 use super::GroupMetadata;
 use super::NO_GENERATION;
-use super::step::GroupCounters;
+use super::standing::Standing;
 use super::step::Revocation;
 use super::step::Step;
 use crate::conn::backoff::Backoff;
 use crate::error::Code;
-use crate::error::Error;
-use crate::error::Kind;
 use crate::metadata::Snapshot;
 use crate::types::TopicId;
 use crate::types::TopicName;
@@ -116,13 +114,10 @@ pub struct Modern {
     settings: Settings,
     rng: Rng,
     snapshot: Arc<Snapshot>,
-    subscription: BTreeSet<TopicName>,
     state: State,
     /// The id of this member, which it keeps (KIP-1082).
     id: String,
-    identity: GroupMetadata,
-    /// The partitions that the application has taken and not given up.
-    owned: BTreeSet<TopicPartition>,
+    standing: Standing,
     /// The partitions that the coordinator wants this member to have.
     target: Option<Held>,
     /// The partitions that the application took last.
@@ -136,16 +131,9 @@ pub struct Modern {
     /// Metadata is requested again at this time, where ids are not known.
     metadata_due: Option<Instant>,
     heartbeats: Heartbeats,
-    /// When the application must have polled again.
-    poll_by: Option<Instant>,
     backoff: Backoff,
     numbers: u64,
     actions: VecDeque<Action>,
-    errors: VecDeque<Error>,
-    /// The error that ended the membership. Every poll returns it.
-    failure: Option<Error>,
-    version: u64,
-    counters: GroupCounters,
 }
 
 impl Modern {
@@ -156,12 +144,10 @@ impl Modern {
             id: TopicId(rng.u128(..).to_be_bytes()).to_string(),
             rng,
             backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
-            identity: GroupMetadata::none(settings.group.clone(), settings.instance.clone()),
+            standing: Standing::new(&settings.group, settings.instance.as_deref()),
             settings,
             snapshot: Arc::default(),
-            subscription: BTreeSet::new(),
             state: State::Unsubscribed,
-            owned: BTreeSet::new(),
             target: None,
             current: None,
             applying: None,
@@ -169,13 +155,8 @@ impl Modern {
             names: BTreeMap::new(),
             metadata_due: None,
             heartbeats: Heartbeats::default(),
-            poll_by: None,
             numbers: 0,
             actions: VecDeque::new(),
-            errors: VecDeque::new(),
-            failure: None,
-            version: 0,
-            counters: GroupCounters::default(),
         }
     }
 
@@ -184,15 +165,15 @@ impl Modern {
     /// Subscribes to these topics and no others. A member that is in the group tells the coordinator at once.
     pub fn subscribe(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
         let begins = matches!(self.state, State::Unsubscribed | State::Fatal);
-        if self.subscription == topics && !begins {
+        if self.standing.subscription == topics && !begins {
             return;
         }
-        self.subscription = topics;
-        self.failure = None;
+        self.standing.subscription = topics;
+        self.standing.failure = None;
         if begins {
-            self.poll_by = Some(now + self.settings.poll_interval_max);
+            self.standing.poll_by = Some(now + self.settings.poll_interval_max);
         }
-        self.actions.push_back(Action::Follow { topics: self.subscription.clone() });
+        self.actions.push_back(Action::Follow { topics: self.standing.subscription.clone() });
         self.heartbeats.want();
         self.transition(Event::Subscribed);
         self.plan(now);
@@ -206,9 +187,7 @@ impl Modern {
 
     /// The application polls.
     pub fn handle_poll(&mut self, now: Instant) {
-        if self.poll_by.is_some() {
-            self.poll_by = Some(now + self.settings.poll_interval_max);
-        }
+        self.standing.polled(now, self.settings.poll_interval_max);
         if self.state == State::Stale {
             self.transition(Event::Polled);
             self.plan(now);
@@ -217,7 +196,7 @@ impl Modern {
 
     /// A commit was refused with this code, or another request as this member. The coordinator is asked at once.
     pub fn handle_refusal(&mut self, now: Instant, code: Code, identity: &GroupMetadata) {
-        if self.state.is_in_group() && *identity == self.identity {
+        if self.state.is_in_group() && *identity == self.standing.identity {
             let group = &self.settings.group;
             tracing::debug!(target: "ottla::group", group, code = code.name(), "request refused");
             self.heartbeats.want();
@@ -228,9 +207,9 @@ impl Modern {
     /// The application has done the present step.
     pub fn handle_step_done(&mut self, now: Instant) {
         let Some(taken) = self.taken.take() else { return };
-        self.version += 1;
+        self.standing.version += 1;
         match taken {
-            Taken::Revoke(partitions) => self.owned.retain(|key| !partitions.contains(key)),
+            Taken::Revoke(partitions) => self.standing.owned.retain(|key| !partitions.contains(key)),
             Taken::Assign => self.applied(),
         }
         self.plan(now);
@@ -238,7 +217,7 @@ impl Modern {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.polls_count() && self.poll_by.is_some_and(|by| by <= now) {
+        if self.polls_count() && self.standing.poll_by.is_some_and(|by| by <= now) {
             self.poll_too_late(now);
         }
         self.plan(now);
@@ -252,8 +231,8 @@ impl Modern {
         match &step {
             Step::Revoke { partitions, .. } => self.taken = Some(Taken::Revoke(partitions.clone())),
             Step::Assign { partitions, .. } => {
-                self.owned.clone_from(partitions);
-                self.version += 1;
+                self.standing.owned.clone_from(partitions);
+                self.standing.version += 1;
                 self.taken = Some(Taken::Assign);
             }
         }
@@ -275,41 +254,21 @@ impl Modern {
         self.actions.pop_front()
     }
 
-    /// Takes the next error that the application is to know. The error that ended the membership is returned again and again.
-    pub fn poll_error(&mut self) -> Option<Error> {
-        self.errors.pop_front().or_else(|| self.failure.clone())
-    }
-
-    /// Whether there is an error to take.
-    pub fn has_error(&self) -> bool {
-        !self.errors.is_empty() || self.failure.is_some()
-    }
-
     /// When this member next needs attention if nothing else happens first.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let poll_by = self.poll_by.filter(|_| self.polls_count());
+        let poll_by = self.standing.poll_by.filter(|_| self.polls_count());
         let metadata = self.metadata_due.filter(|_| self.state == State::Reconciling && self.taken.is_none());
         [self.heartbeats.poll_timeout(self.state), metadata, poll_by].into_iter().flatten().min()
     }
 
-    /// Grows whenever [`Self::identity`] or [`Self::owned`] may have changed.
-    pub fn version(&self) -> u64 {
-        self.version
+    /// Its identity, what it owns, and what its application is to know.
+    pub fn standing(&self) -> &Standing {
+        &self.standing
     }
 
-    /// Under which identity offsets are committed.
-    pub fn identity(&self) -> &GroupMetadata {
-        &self.identity
-    }
-
-    /// The partitions that the application has taken and not given up.
-    pub fn owned(&self) -> &BTreeSet<TopicPartition> {
-        &self.owned
-    }
-
-    /// The topics that were subscribed to.
-    pub fn subscription(&self) -> &BTreeSet<TopicName> {
-        &self.subscription
+    /// Its standing, to take an error from.
+    pub fn standing_mut(&mut self) -> &mut Standing {
+        &mut self.standing
     }
 
     /// Whether the member has all that the coordinator wants it to have, as far as it knows.
@@ -317,16 +276,11 @@ impl Modern {
         self.state == State::Stable
     }
 
-    /// The counters so far.
-    pub fn counters(&self) -> GroupCounters {
-        self.counters
-    }
-
     // Private.
 
     /// Decides all that can be decided.
     fn plan(&mut self, now: Instant) {
-        if self.state == State::Fenced && self.taken.is_none() && self.owned.is_empty() {
+        if self.state == State::Fenced && self.taken.is_none() && self.standing.owned.is_empty() {
             self.transition(Event::Released);
         }
         if self.state == State::Reconciling && self.taken.is_none() {
@@ -340,14 +294,14 @@ impl Modern {
             return None;
         }
         if self.state == State::Fenced {
-            return Some(Step::Revoke { partitions: self.owned.clone(), why: Revocation::Lost });
+            return Some(Step::Revoke { partitions: self.standing.owned.clone(), why: Revocation::Lost });
         }
         let partitions = &self.applying.as_ref()?.partitions;
-        let revoked: BTreeSet<TopicPartition> = self.owned.difference(partitions).cloned().collect();
+        let revoked: BTreeSet<TopicPartition> = self.standing.owned.difference(partitions).cloned().collect();
         Some(if revoked.is_empty() {
             Step::Assign {
                 partitions: partitions.clone(),
-                added: partitions.difference(&self.owned).cloned().collect(),
+                added: partitions.difference(&self.standing.owned).cloned().collect(),
             }
         } else {
             Step::Revoke { partitions: revoked, why: Revocation::Moved }
@@ -374,9 +328,9 @@ impl Modern {
 
     /// Forgets the epoch and all that belongs to it. What is owned is lost.
     fn lose_epoch(&mut self) {
-        self.identity.generation = NO_GENERATION;
-        self.identity.member.clear();
-        self.version += 1;
+        self.standing.identity.generation = NO_GENERATION;
+        self.standing.identity.member.clear();
+        self.standing.version += 1;
         (self.target, self.current, self.applying) = (None, None, None);
         self.metadata_due = None;
         self.heartbeats.begin();
@@ -385,9 +339,5 @@ impl Modern {
     fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
-    }
-
-    fn error(&self, kind: Kind, text: impl Into<String>) -> Error {
-        Error::new(kind, format!("group {}: {}", self.settings.group, text.into()))
     }
 }

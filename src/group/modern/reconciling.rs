@@ -49,7 +49,7 @@ impl Modern {
         for topic in assigned {
             if topic.partitions.iter().any(|partition| *partition < 0) {
                 let text = format!("the coordinator assigned a partition below zero of the topic {}", topic.id);
-                return self.fail(self.error(Kind::Protocol, text));
+                return self.fail(self.standing.error(Kind::Protocol, text));
             }
             if !topic.partitions.is_empty() {
                 topics.entry(topic.id).or_default().extend(&topic.partitions);
@@ -85,7 +85,7 @@ impl Modern {
         match &mut self.current {
             // Nothing is known yet of what was assigned.
             None if is_pending && topics.is_empty() => {}
-            Some(current) if current.topics == topics && self.owned == partitions => {
+            Some(current) if current.topics == topics && self.standing.owned == partitions => {
                 if current.number != number {
                     current.number = number;
                     self.transition(Event::Applied);
@@ -109,7 +109,7 @@ impl Modern {
     fn ask_for_metadata(&mut self, now: Instant) {
         if self.metadata_due.is_none_or(|due| due <= now) {
             self.metadata_due = Some(now + self.settings.retry_backoff_max);
-            self.actions.push_back(Action::RefreshMetadata { topics: self.subscription.clone() });
+            self.actions.push_back(Action::RefreshMetadata { topics: self.standing.subscription.clone() });
         }
     }
 
@@ -117,7 +117,7 @@ impl Modern {
     pub(super) fn applied(&mut self) {
         let Some(applying) = self.applying.take() else { return };
         self.current = Some(applying.held);
-        self.counters.rebalances += 1;
+        self.standing.counters.rebalances += 1;
         self.transition(Event::Applied);
     }
 }

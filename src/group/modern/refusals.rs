@@ -27,7 +27,7 @@ impl Modern {
                 self.pause(now);
             }
             None if error.kind() == Kind::Unsupported => {
-                self.fail(self.error(Kind::Unsupported, USE_CLASSIC).caused_by(error));
+                self.fail(self.standing.error(Kind::Unsupported, USE_CLASSIC).caused_by(error));
             }
             None => self.fail(error),
         }
@@ -45,8 +45,8 @@ impl Modern {
             }
             HeartbeatRecovery::Rejoin => self.fenced(now, code),
             HeartbeatRecovery::Report => {
-                if self.errors.is_empty() {
-                    self.errors.push_back(self.refusal(code, &message));
+                if self.standing.errors.is_empty() {
+                    self.standing.errors.push_back(self.refusal(code, &message));
                 }
                 self.pause(now);
             }
@@ -57,10 +57,10 @@ impl Modern {
     /// The coordinator does not know this member, or its epoch, any more. It joins again with its id: without a pause, unless it was
     /// joining.
     fn fenced(&mut self, now: Instant, code: Code) {
-        let (group, epoch) = (&self.settings.group, self.identity.generation);
+        let (group, epoch) = (&self.settings.group, self.standing.identity.generation);
         let was_in_group = epoch != NO_GENERATION;
         if was_in_group {
-            self.counters.losses += 1;
+            self.standing.counters.losses += 1;
             tracing::warn!(target: "ottla::group", group, epoch, code = code.name(), "epoch lost");
         }
         self.lose_epoch();
@@ -74,9 +74,9 @@ impl Modern {
         let group = &self.settings.group;
         tracing::error!(target: "ottla::group", group, error = %error.chain(), "membership failed");
         self.lose_epoch();
-        self.poll_by = None;
+        self.standing.poll_by = None;
         self.transition(Event::Failed);
-        self.failure = Some(error);
+        self.standing.failure = Some(error);
     }
 
     fn pause(&mut self, now: Instant) {

@@ -10,7 +10,12 @@ use bytes::Bytes;
 
 use super::super::*;
 use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
 use crate::group::assignor::Range;
+use crate::group::tests::code_of;
+use crate::group::tests::key;
+use crate::group::tests::keys;
 use crate::metadata::Cache;
 use crate::wire::consumer_protocol::Assignment;
 use crate::wire::consumer_protocol::Subscription;
@@ -102,8 +107,8 @@ impl Bench {
                 self.member.handle_left(tag, &Ok(m::LeaveGroupResponse::default()));
             }
             ["commit", "refused", code] => {
-                let identity = self.member.identity().clone();
-                self.member.handle_refusal(self.now, self::code(code), &identity);
+                let identity = self.member.standing().identity().clone();
+                self.member.handle_refusal(self.now, code_of(code), &identity);
             }
             [what, "refused", code] => self.refused(what, code, ""),
             [what, "refused", code, member] => self.refused(what, code, member),
@@ -171,7 +176,7 @@ impl Bench {
     }
 
     fn refused(&mut self, what: &str, code: &str, member: &str) {
-        let (error, tag, now) = (Some(self::code(code)), self.tags[what], self.now);
+        let (error, tag, now) = (Some(code_of(code)), self.tags[what], self.now);
         match what {
             "join" => {
                 let member = member.to_owned();
@@ -224,8 +229,8 @@ impl Bench {
             let step = self.member.step().expect("a step");
             self.print_step(&step);
         }
-        if self.member.failure.is_none() {
-            while let Some(error) = self.member.poll_error() {
+        if self.member.standing.failure.is_none() {
+            while let Some(error) = self.member.standing_mut().poll_error() {
                 writeln!(self.log, "error {:?}", error.kind()).expect("a string");
             }
         }
@@ -280,26 +285,10 @@ impl Bench {
             Step::Revoke { partitions, why: Revocation::Moved } => writeln!(log, "revoke{}", keys(partitions)),
             Step::Revoke { partitions, why: Revocation::Lost } => writeln!(log, "lost{}", keys(partitions)),
             Step::Assign { partitions, added } => {
-                let identity = self.member.identity();
+                let identity = self.member.standing().identity();
                 writeln!(log, "assign g{}{} added{}", identity.generation, keys(partitions), keys(added))
             }
         }
         .expect("a string");
     }
-}
-
-fn key(text: &str) -> TopicPartition {
-    let (topic, partition) = text.split_at(1);
-    TopicPartition::new(topic, partition.parse().expect("a partition"))
-}
-
-fn keys(partitions: &BTreeSet<TopicPartition>) -> String {
-    partitions.iter().fold(String::new(), |mut text, key| {
-        write!(text, " {}{}", key.topic, key.partition).expect("a string");
-        text
-    })
-}
-
-fn code(text: &str) -> Code {
-    Code::from_wire(text.parse().expect("a code")).expect("an error")
 }

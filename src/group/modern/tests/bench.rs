@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::*;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::group::tests::code_of;
+use crate::group::tests::keys;
 use crate::metadata::Cache;
 use crate::wire::message as m;
 
@@ -85,11 +89,11 @@ impl Bench {
             ["beaten", epoch, ..] => self.beaten(epoch, &words[2..]),
             ["left"] => self.answer("leave", Ok(m::ConsumerGroupHeartbeatResponse::default())),
             ["commit", "refused", code] => {
-                let identity = self.member.identity().clone();
-                self.member.handle_refusal(self.now, self::code(code), &identity);
+                let identity = self.member.standing().identity().clone();
+                self.member.handle_refusal(self.now, code_of(code), &identity);
             }
             [what, "refused", code] => {
-                let error = Some(self::code(code));
+                let error = Some(code_of(code));
                 let response = m::ConsumerGroupHeartbeatResponse { error, ..Default::default() };
                 self.answer(what, Ok(response));
             }
@@ -169,8 +173,8 @@ impl Bench {
             let step = self.member.step().expect("a step");
             self.print_step(&step);
         }
-        if self.member.failure.is_none() {
-            while let Some(error) = self.member.poll_error() {
+        if self.member.standing.failure.is_none() {
+            while let Some(error) = self.member.standing_mut().poll_error() {
                 writeln!(self.log, "error {:?}", error.kind()).expect("a string");
             }
         }
@@ -225,21 +229,10 @@ fn id(name: &str) -> TopicId {
     TopicId(id)
 }
 
-fn keys(partitions: &BTreeSet<TopicPartition>) -> String {
-    partitions.iter().fold(String::new(), |mut text, key| {
-        write!(text, " {}{}", key.topic, key.partition).expect("a string");
-        text
-    })
-}
-
 fn ids(topics: &[m::TopicIdPartitions]) -> String {
     let entry = |topic: &m::TopicIdPartitions| {
         let name = char::from(topic.id.0[0]);
         topic.partitions.iter().map(move |partition| format!(" {name}{partition}")).collect::<Vec<_>>()
     };
     if topics.is_empty() { " -".to_owned() } else { topics.iter().flat_map(entry).collect() }
-}
-
-fn code(text: &str) -> Code {
-    Code::from_wire(text.parse().expect("a code")).expect("an error")
 }

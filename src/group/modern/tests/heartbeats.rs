@@ -107,8 +107,8 @@ fn nothing_is_given_up_while_the_coordinator_does_not_answer() {
         bench.run("beat lost");
         bench.run("poll");
         bench.run("wait 2000");
-        assert!(!bench.member.has_step() && bench.member.owned().len() == 1);
-        assert_eq!(bench.member.identity().generation, 1);
+        assert!(!bench.member.has_step() && bench.member.standing().owned().len() == 1);
+        assert_eq!(bench.member.standing().identity().generation, 1);
     }
 }
 
@@ -120,7 +120,7 @@ fn member_id_is_made_here_and_replaced_where_the_coordinator_names_another() {
     let made = bench.requests[0].clone();
     assert_eq!((made.member.len(), made.rack.as_deref(), made.assignor.as_deref()), (22, Some("r"), Some("range")));
     assert_eq!(made.rebalance_timeout_ms, 300_000);
-    assert!(bench.member.identity().member.is_empty(), "it is not in the group yet");
+    assert!(bench.member.standing().identity().member.is_empty(), "it is not in the group yet");
     let given = ConsumerGroupHeartbeatResponse {
         member: Some("given".into()),
         epoch: 1,
@@ -128,7 +128,7 @@ fn member_id_is_made_here_and_replaced_where_the_coordinator_names_another() {
         ..ConsumerGroupHeartbeatResponse::default()
     };
     bench.answer("beat", Ok(given));
-    assert_eq!(bench.member.identity().member, "given");
+    assert_eq!(bench.member.standing().identity().member, "given");
     for line in ["done", "beaten 1", "wait 2000"] {
         bench.run(line);
     }

@@ -124,14 +124,14 @@ fn fatal_errors_say_what_to_do() {
         bench.run("subscribe a");
         let (error, error_message) = (Some(code), Some("why".to_owned()));
         bench.answer("beat", Ok(ConsumerGroupHeartbeatResponse { error, error_message, ..Default::default() }));
-        let error = bench.member.poll_error().expect("an error");
+        let error = bench.member.standing_mut().poll_error().expect("an error");
         assert!(error.to_string().contains(remedy) && error.code() == Some(code), "{error}");
-        assert!(bench.member.poll_error().is_some(), "it is returned again");
+        assert!(bench.member.standing_mut().poll_error().is_some(), "it is returned again");
     }
     let mut bench = Bench::new(settings());
     bench.run("subscribe a");
     bench.run("beat unsupported");
-    let error = bench.member.poll_error().expect("an error");
+    let error = bench.member.standing_mut().poll_error().expect("an error");
     assert_eq!(error.kind(), Kind::Unsupported);
     assert!(error.to_string().contains("group.protocol=classic"), "{error}");
 }
