@@ -22,9 +22,10 @@ pub(crate) fn coloured(text: &str, colour: &str) -> String {
     if has_colours() { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// Prints a line to standard error; unlike `eprintln!`, it does not panic when nobody reads.
+/// Prints a line to standard error in one write: a task that logs while the tool exits leaves no half of a line. Unlike `eprintln!`, it
+/// does not panic when nobody reads.
 pub(crate) fn note(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Prints an error or a warning to standard error, after the name of the tool.
