@@ -1,6 +1,7 @@
 //! Groups on the mock, in virtual time: members that share, expire, stall and leave, and a coordinator that fails them at every
 //! step.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
@@ -441,4 +442,33 @@ async fn poll_that_waits_for_records_is_not_late() {
     };
     assert!(tokio::time::timeout(LONG, polls).await.is_err(), "it waits on");
     assert_eq!(stage.group(), (GroupState::Stable, 1));
+}
+
+/// Heartbeats, fetches that wait, and a refresh of metadata every five minutes.
+#[tokio::test(start_paused = true)]
+async fn idle_member_sends_only_heartbeats_and_long_polls() {
+    let stage = Stage::new().await;
+    stage.produce(12).await;
+    let mut members = vec![stage.member(), stage.member()];
+    settle(&stage, &mut members).await;
+    drive(&mut members, |_| stage.committed() == 12).await;
+    let count = |cluster: &mut Cluster| (0..100).map(|api| (api, cluster.requests_count(api))).collect();
+    let counts = || -> BTreeMap<i16, u64> { stage.with(count) };
+    let before = counts();
+    let (begun, hour) = (Instant::now(), Duration::from_secs(3_600));
+    let mut polls = members.into_iter().map(|mut member| async move {
+        while begun.elapsed() < hour {
+            let _ = tokio::time::timeout_at(begun + hour, member.poll()).await.map(|polled| polled.expect("no error"));
+        }
+    });
+    tokio::join!(polls.next().expect("one"), polls.next().expect("two"));
+    let mut sent = counts();
+    sent.retain(|api, count| *count > before[api]);
+    let sent: BTreeMap<i16, u64> = sent.into_iter().map(|(api, count)| (api, count - before[&api])).collect();
+    assert_eq!(sent.keys().collect::<Vec<_>>(), [&key::FETCH, &key::METADATA, &key::HEARTBEAT]);
+    // Two members, a heartbeat every 3 s, a fetch of 500 ms at each of two brokers, a refresh every 5 minutes.
+    assert!(
+        sent[&key::HEARTBEAT] <= 2 * 1_200 && sent[&key::FETCH] <= 4 * 7_200 && sent[&key::METADATA] <= 13,
+        "{sent:?}"
+    );
 }

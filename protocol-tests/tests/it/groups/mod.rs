@@ -5,3 +5,4 @@ mod membership;
 mod mixed;
 mod mock;
 mod modern;
+mod unmoved;
