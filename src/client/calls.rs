@@ -25,7 +25,19 @@ impl Cluster {
     /// It is delivered by `deadline`, to which the time is added for which the broker throttles the client (KIP-219).
     pub(crate) fn submit(&self, target: Target, request: Request, deadline: Instant, reply: Reply) {
         let kind = ConnectionKind::of(request.api());
-        self.submit_over(kind, target, request, deadline, reply);
+        self.submit_over(kind, target, request, (deadline, None), reply);
+    }
+
+    /// As [`Self::submit`], of Produce. It fails as *not written* if it has no connection by `connect_by`.
+    pub(crate) fn submit_produce(
+        &self,
+        broker: i32,
+        request: Request,
+        (deadline, connect_by): (Instant, Instant),
+        reply: Reply,
+    ) {
+        let kind = ConnectionKind::of(request.api());
+        self.submit_over(kind, Target::Broker(broker), request, (deadline, Some(connect_by)), reply);
     }
 
     /// A number for a reader, which fetches over connections of its own until they are [released](Self::release).
@@ -43,7 +55,7 @@ impl Cluster {
         reply: Reply,
     ) {
         let kind = ConnectionKind::Fetch { reader, index };
-        self.submit_over(kind, Target::Broker(broker), Request::Fetch(request), deadline, reply);
+        self.submit_over(kind, Target::Broker(broker), Request::Fetch(request), (deadline, None), reply);
     }
 
     /// Drops a reader's connections. Requests that were submitted are still written.
@@ -57,13 +69,13 @@ impl Cluster {
         kind: ConnectionKind,
         target: Target,
         request: Request,
-        deadline: Instant,
+        (deadline, connect_by): (Instant, Option<Instant>),
         reply: Reply,
     ) {
         match self.route(target) {
             Ok((endpoint, address)) => {
                 let handle = self.connections().handle(endpoint, kind, address);
-                handle.submit(Outgoing { request, deadline, reply });
+                handle.submit(Outgoing { request, deadline, connect_by, reply });
             }
             Err(error) => reply.send(Err(error.in_api(request.api().name()))),
         }
@@ -90,7 +102,7 @@ impl Cluster {
         let (sender, receiver) = oneshot::channel();
         let response = self.runtime().timeout_at(deadline, receiver);
         let broker = self.route(target).map(|(_, address)| address.to_string()).unwrap_or_default();
-        self.submit_over(kind, target, request.into(), deadline, Reply::Oneshot(sender));
+        self.submit_over(kind, target, request.into(), (deadline, None), Reply::Oneshot(sender));
         async move {
             let error = match response.await {
                 Ok(Ok(Ok(response))) => return C::response(response),

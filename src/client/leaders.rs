@@ -50,7 +50,7 @@ impl Cluster {
                 ConnectionKind::Produce,
                 Target::Broker(broker),
                 request,
-                deadline,
+                (deadline, None),
                 Reply::Oneshot(sender),
             );
             attempts.push((broker, led, receiver));

@@ -209,7 +209,7 @@ impl Task {
         let mut pipeline = Pipeline::new(client_id.clone(), versions, *in_flight_max, *request_timeout);
         // A request whose future was dropped is not sent: no caller expects it to be executed.
         let awaited = self.queue.waiting.drain(..).filter(|outgoing| !outgoing.reply.is_closed());
-        for Outgoing { request, deadline, reply } in awaited {
+        for Outgoing { request, deadline, reply, .. } in awaited {
             pipeline.submit(request, deadline, reply);
         }
         pipeline.mute(clock::now(), throttle);
@@ -309,7 +309,7 @@ impl Queue {
                     None => return Poll::Ready(None),
                 }
             }
-            while let Some(next) = self.waiting.iter().map(|waiting| waiting.deadline).min() {
+            while let Some(next) = self.waiting.iter().map(Outgoing::due).min() {
                 timer.as_mut().reset(next.into());
                 if timer.as_mut().poll(cx).is_pending() {
                     break;
@@ -321,11 +321,11 @@ impl Queue {
         .await
     }
 
-    /// Fails the requests whose deadline is at `now` or before.
+    /// Fails the requests that are due at `now` or before.
     fn expire(&mut self, now: Instant) {
         for _ in 0..self.waiting.len() {
             let Some(outgoing) = self.waiting.pop_front() else { return };
-            if outgoing.deadline <= now {
+            if outgoing.due() <= now {
                 self.meter.count(|counters| counters.timeouts += 1);
                 let error = Error::new(Kind::Timeout, self.wait.expired()).at_broker(self.peer.as_str());
                 outgoing.refuse(match &self.failure {

@@ -147,7 +147,7 @@ impl Link {
             && let Poll::Ready(outgoing) = receiver.poll_recv(cx)
         {
             match outgoing {
-                Some(Outgoing { request, deadline, reply }) => {
+                Some(Outgoing { request, deadline, reply, .. }) => {
                     self.pipeline.submit(request, deadline + self.pipeline.muted_for(now), reply);
                 }
                 None => self.closing = Some(now + CLOSING),

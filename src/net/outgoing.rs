@@ -51,10 +51,17 @@ pub struct Outgoing {
     pub request: Request,
     /// The caller gets the response, or an error, by then. Time for which the broker mutes the client comes on top (KIP-219).
     pub deadline: Instant,
+    /// A request that has no connection by then fails as *not written*, though its deadline is later.
+    pub connect_by: Option<Instant>,
     pub reply: Reply,
 }
 
 impl Outgoing {
+    /// When it fails while there is no connection.
+    pub(super) fn due(&self) -> Instant {
+        self.connect_by.map_or(self.deadline, |by| by.min(self.deadline))
+    }
+
     /// Fails the request, which was not sent.
     pub(super) fn refuse(self, error: Error) {
         self.reply.send(Err(error.in_api(self.request.api().name()).written(Written::No)));

@@ -183,6 +183,7 @@ impl Rig {
         self.handle.submit(Outgoing {
             request: Request::ApiVersions(ApiVersionsRequest),
             deadline,
+            connect_by: None,
             reply: Reply::Oneshot(sender),
         });
         receiver

@@ -28,7 +28,6 @@ use super::core::Outcome;
 use super::delivery::Ticket;
 use super::shared::Shared;
 use crate::client::Hint;
-use crate::client::Target;
 use crate::codec::Codec;
 use crate::codec::CodecError;
 use crate::codec::Codecs;
@@ -53,6 +52,9 @@ const COMPRESS_APART_FROM: usize = 16 * 1024;
 
 /// The tag of the request for an identity. Produce requests are tagged with the core's numbers, which start above it.
 const IDENTITY: u64 = 0;
+
+/// How long before a batch expires its request is withdrawn if it has no connection, so that the core knows it as *not written*.
+const NOTICE: Duration = Duration::from_millis(20);
 
 /// The least time between two renewals of the interest in topics that are written to.
 const RENEW: Duration = Duration::from_secs(60);
@@ -222,7 +224,7 @@ impl Driver {
                 Action::RefreshMetadata(topic) => self.shared.cluster().refresh(std::slice::from_ref(&topic)),
                 Action::Release { .. } => {}
                 Action::Seal { key, id, closed } => self.seal(key, id, closed),
-                Action::Send { broker, request, entries } => self.send(broker, request, entries),
+                Action::Send { broker, request, entries, expiry } => self.send(broker, request, entries, expiry),
                 Action::Split { key, id, sealed, parts } => {
                     let parts = sealed.split(&self.codecs, parts);
                     self.news.parts.push((key, id, parts));
@@ -276,12 +278,14 @@ impl Driver {
         }));
     }
 
-    fn send(&mut self, broker: i32, tag: u64, entries: Vec<Entry>) {
+    fn send(&mut self, broker: i32, tag: u64, entries: Vec<Entry>, expiry: Instant) {
         self.note_use(&entries);
         let timeout = self.shared.cluster().settings().request_timeout;
         let request = self.request(timeout, entries);
         let reply = Reply::Tagged { tag, sink: self.answer_sink.clone() };
-        self.shared.cluster().submit(Target::Broker(broker), request, clock::now() + timeout, reply);
+        let now = clock::now();
+        let connect_by = expiry.checked_sub(NOTICE).unwrap_or(now);
+        self.shared.cluster().submit_produce(broker, request, (now + timeout, connect_by), reply);
     }
 
     /// Keeps the metadata of the topics of these batches fresh.

@@ -326,7 +326,7 @@ impl Writer {
                 let event = Event::Sealed { client: peer.client, life: self.life, key, id, closed };
                 ctx.at(ctx.now + wait, event);
             }
-            Action::Send { broker, request, entries } => {
+            Action::Send { broker, request, entries, .. } => {
                 let built = self.request(ctx, request, entries);
                 peer.submit(ctx, Target::Broker(broker), built, Tag::Core(request));
             }

@@ -70,6 +70,7 @@ async fn dial(handle: &connection::Handle) {
     handle.submit(Outgoing {
         request: Request::ApiVersions(m::ApiVersionsRequest),
         deadline,
+        connect_by: None,
         reply: Reply::Oneshot(sender),
     });
     receiver.await.expect("an answer").expect_err("refused");

@@ -1,6 +1,7 @@
 //! The actions that the core requests from its driver, and their names for batches and partitions.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use crate::producer::core::Outcome;
 use crate::record::ClosedBatch;
@@ -46,8 +47,8 @@ pub enum Action<T> {
     Release { bytes: usize },
     /// Compress; answer by `handle_sealed`.
     Seal { key: Key, id: BatchId, closed: ClosedBatch },
-    /// Send; answer by `handle_response`.
-    Send { broker: i32, request: u64, entries: Vec<Entry> },
+    /// Send; answer by `handle_response`. The first of these batches expires at `expiry`.
+    Send { broker: i32, request: u64, entries: Vec<Entry>, expiry: Instant },
     /// Make a batch of each of these ranges of its records; answer by `handle_split`.
     Split { key: Key, id: BatchId, sealed: SealedBatch, parts: Vec<Range<u32>> },
 }

@@ -117,6 +117,7 @@ impl<T: Clone> ProducerCore<T> {
         let turns = state.ready.len();
         let (mut entries, mut sent) = (Vec::with_capacity(turns), Vec::with_capacity(turns));
         let mut bytes = ENVELOPE;
+        let mut expiry: Option<Instant> = None;
         for _ in 0..turns {
             let Some(key) = self.brokers.get_mut(&broker).and_then(|state| state.ready.pop_front()) else { break };
             let Some(size) = self.prepare(broker, key) else { continue };
@@ -128,15 +129,14 @@ impl<T: Clone> ProducerCore<T> {
                 }
                 break;
             }
-            if let Some((id, entry)) = self.take(broker, key) {
+            if let Some((id, deadline, entry)) = self.take(broker, key) {
+                expiry = Some(expiry.map_or(deadline, |first| first.min(deadline)));
                 bytes += size + ENTRY;
                 sent.push((key, id));
                 entries.push(entry);
             }
         }
-        if entries.is_empty() {
-            return false;
-        }
+        let Some(expiry) = expiry else { return false };
         self.last_request += 1;
         self.counters.requests += 1;
         let request = self.last_request;
@@ -144,7 +144,7 @@ impl<T: Clone> ProducerCore<T> {
         if let Some(state) = self.brokers.get_mut(&broker) {
             state.in_flight += 1;
         }
-        self.actions.push_back(Action::Send { broker, request, entries });
+        self.actions.push_back(Action::Send { broker, request, entries, expiry });
         true
     }
 
@@ -219,7 +219,7 @@ impl<T: Clone> ProducerCore<T> {
     }
 
     /// Moves a partition's first batch in flight, and the partition to the end of the queue if it has more.
-    fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Entry)> {
+    fn take(&mut self, broker: i32, key: Key) -> Option<(BatchId, Instant, Entry)> {
         let topic = &mut self.topics[key.topic as usize];
         let partition = self.partitions.get_mut(key)?;
         partition.tried = topic.leader(key.partition).map(|led| (topic.incarnation, led));
@@ -228,13 +228,13 @@ impl<T: Clone> ProducerCore<T> {
         debug_assert!(matches!(batch.fate, Fate::InFlight { .. }));
         self.counters.retries += u64::from(batch.attempts > 1);
         let stamp = Stamp { identity: batch.stamp, transactional: false };
-        let (id, sealed) = (batch.id, batch.sealed.clone()?);
+        let (id, deadline, sealed) = (batch.id, batch.deadline, batch.sealed.clone()?);
         topic.note_queued(key.partition, partition.ready.len() + usize::from(partition.open.is_some()));
         if partition.wants() && partition.has_slot(home, self.mode) && partition.enter_queue(broker) {
             self.brokers.entry(broker).or_default().ready.push_back(key);
         }
         let entry =
             Entry { topic: topic.name.clone(), id: topic.known.id, partition: key.partition, batch: sealed, stamp };
-        Some((id, entry))
+        Some((id, deadline, entry))
     }
 }

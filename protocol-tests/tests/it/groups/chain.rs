@@ -20,6 +20,7 @@ use ottla::consumer::Consumer;
 use ottla::consumer::GroupProtocol;
 use ottla::consumer::Records;
 use ottla::consumer::Start;
+use ottla::error::Code;
 use ottla::error::Error;
 use ottla::error::Kind;
 use ottla::producer::Producer;
@@ -153,13 +154,17 @@ impl Run {
         match tokio::time::timeout(Duration::from_millis(300), consumer.poll()).await {
             Err(_) => {}
             Ok(Ok(records)) => self.forward(&records.expect("no end"), producer, stage).await,
-            Ok(Err(error)) if self.may_happen(&error) => {}
+            Ok(Err(error)) if self.may_happen(&error) => tokio::time::sleep(Duration::from_millis(300)).await,
             Ok(Err(error)) => panic!("stage {stage}: {error:?}"),
         }
     }
 
-    /// Errors of a member that was late, which counts as a stall: a busy machine is late by itself.
+    /// Errors of a member that was late, which counts as a stall: a busy machine is late by itself. A coordinator that assigns keeps the
+    /// name of a static member that died until its session ends.
     fn may_happen(&self, error: &Error) -> bool {
+        if self.setting.assignor == BY_COORDINATOR && error.code() == Some(Code::UnreleasedInstanceId) {
+            return self.deaths.load(SeqCst) > 0;
+        }
         let is_late = self.setting.is_rough && error.kind() == Kind::Timeout;
         self.deaths.fetch_add(u32::from(is_late), SeqCst);
         is_late

@@ -1,6 +1,6 @@
 //! A member joins a group under load: partitions that stay where they are are read on, without a pause.
 //!
-//! The short form runs in the gate and looks at what the members are told. `OTTLA_GAP_PARTITIONS=900 cargo test -p protocol-tests --test it
+//! The short form runs in the gate and looks at the partitions that are given up. `OTTLA_GAP_PARTITIONS=900 cargo test -p protocol-tests --test it
 //! groups::unmoved -- --nocapture` measures the pauses too, which takes a quiet machine.
 
 use std::collections::BTreeMap;
@@ -89,7 +89,7 @@ impl Member {
         *longest = pause.max(*longest);
     }
 
-    /// Starts a member that reads until it is told to stop.
+    /// Starts a member that reads until it is stopped.
     async fn start(group: &str, topic: &str, protocol: GroupProtocol) -> (Arc<Self>, JoinHandle<()>) {
         let client = Client::connect([rig::address(PORT)]).await.expect("a broker");
         let member = Arc::new(Self::default());

@@ -10,6 +10,7 @@ use ottla::Error;
 use ottla::Record;
 use ottla::admin::NewTopic;
 use ottla::consumer::Consumer;
+use ottla::error::Written;
 use tokio::time::Instant;
 
 use super::net::Ear;
@@ -179,6 +180,28 @@ fn record_is_decided_by_its_own_deadline() {
                 let took = at.elapsed();
                 assert!(took <= Duration::from_millis(DELIVERY * 1_000 + 10), "{mood:?}: {took:?}");
                 assert!(error.is_written().is_some(), "{mood:?}: {error}");
+            }
+        });
+    }
+}
+
+/// Its leader cannot be reached, so that no request was written.
+#[test]
+fn record_that_had_no_connection_is_not_written() {
+    for mood in [Mood::Deaf, Mood::Refusing, Mood::Gone] {
+        run(async {
+            let caller = Caller::new().await;
+            mood.impose(&caller.net);
+            caller.net.cut_all();
+            let mut deliveries = Vec::new();
+            for _ in 0..6 {
+                let record = Record::to(TOPIC).partition(0).value("1");
+                deliveries.push(caller.producer.try_enqueue(record).expect("there is capacity"));
+                tokio::time::sleep(Duration::from_millis(1_700)).await;
+            }
+            for delivery in deliveries {
+                let error = delivery.await.expect_err("no broker acknowledges it");
+                assert_eq!(error.is_written(), Some(Written::No), "{mood:?}: {error}");
             }
         });
     }

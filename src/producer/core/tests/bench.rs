@@ -373,7 +373,7 @@ impl Bench {
                 Action::RefreshMetadata(topic) => say!(self, "refresh {topic}"),
                 Action::Release { bytes } => self.held -= bytes,
                 Action::Seal { key, id, closed } => self.unsealed.push_back((key, id, closed)),
-                Action::Send { broker, request, entries } => self.send(broker, request, entries),
+                Action::Send { broker, request, entries, .. } => self.send(broker, request, entries),
                 Action::Split { key, id, sealed, parts } => {
                     say!(self, "split {}", parts.len());
                     let parts = sealed.split(&Codecs::default(), parts).map_err(Error::from);
