@@ -47,7 +47,13 @@ impl Default for Builder {
             follower_reads: false,
             min_insync: 1,
             unknown_groups: false,
-            groups: group::Rules { initial_delay: Duration::ZERO, size_max: usize::MAX },
+            groups: group::Rules {
+                initial_delay: Duration::ZERO,
+                size_max: usize::MAX,
+                heartbeat_interval: Duration::from_secs(5),
+                session_timeout: Duration::from_secs(45),
+                assignment_interval: Duration::ZERO,
+            },
         };
         Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
     }
@@ -194,8 +200,39 @@ impl Builder {
         self
     }
 
-    /// The most members of a group (`group.max.size`); by default there is no limit. One more is refused with
-    /// `GROUP_MAX_SIZE_REACHED` (81).
+    /// The interval of heartbeats in groups of KIP-848 (`group.consumer.heartbeat.interval.ms`); 5 s by default, as in Kafka.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use ottla::mock::Cluster;
+    ///
+    /// let builder = Cluster::builder().consumer_heartbeat_interval(Duration::from_secs(1));
+    /// let cluster = builder.consumer_session_timeout(Duration::from_secs(6)).build();
+    /// assert_eq!(cluster.describe_group("audit"), None);
+    /// ```
+    pub fn consumer_heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.settings.groups.heartbeat_interval = interval;
+        self
+    }
+
+    /// The time without a heartbeat after which a member of KIP-848 is removed (`group.consumer.session.timeout.ms`); 45 s by
+    /// default, as in Kafka.
+    pub fn consumer_session_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.groups.session_timeout = timeout;
+        self
+    }
+
+    /// The shortest time between two target assignments of a group of KIP-848 (`group.consumer.assignment.interval.ms`); none by
+    /// default, where Kafka has 1 s since 4.3. Members that join meanwhile get nothing yet.
+    pub fn consumer_assignment_interval(mut self, interval: Duration) -> Self {
+        self.settings.groups.assignment_interval = interval;
+        self
+    }
+
+    /// The most members of a group (`group.max.size`, `group.consumer.max.size`); by default there is no limit. One more is refused
+    /// with `GROUP_MAX_SIZE_REACHED` (81).
     pub fn group_size_max(mut self, members: usize) -> Self {
         self.settings.groups.size_max = members;
         self

@@ -36,6 +36,8 @@ pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 pub const DESCRIBE_CONFIGS: i16 = 32;
 /// DescribeCluster.
 pub const DESCRIBE_CLUSTER: i16 = 60;
+/// ConsumerGroupHeartbeat.
+pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 
 #[cfg(test)]
 mod tests {
@@ -64,6 +66,7 @@ mod tests {
             (OFFSET_FOR_LEADER_EPOCH, ApiKey::OffsetForLeaderEpoch),
             (DESCRIBE_CONFIGS, ApiKey::DescribeConfigs),
             (DESCRIBE_CLUSTER, ApiKey::DescribeCluster),
+            (CONSUMER_GROUP_HEARTBEAT, ApiKey::ConsumerGroupHeartbeat),
         ];
         for (ours, theirs) in pairs {
             assert_eq!(ours, theirs as i16);

@@ -107,6 +107,7 @@ pub use crate::mock::frame::take_frame;
 pub use crate::mock::group::GroupDescription;
 pub use crate::mock::group::GroupState;
 pub use crate::mock::group::MemberDescription;
+pub use crate::mock::group::ModernMember;
 pub use crate::mock::log::StoredRecord;
 pub use crate::mock::memory::MemoryConnector;
 pub use crate::mock::release::Release;

@@ -75,4 +75,5 @@ const ANNOUNCED: &[(i16, [i16; 5], i16)] = &[
     (key::INIT_PRODUCER_ID, [1, 4, 5, 5, 5], 0),
     (key::OFFSET_FOR_LEADER_EPOCH, [2, 4, 4, 4, 4], 2),
     (key::DESCRIBE_CLUSTER, [-1, 0, 1, 2, 2], 0),
+    (key::CONSUMER_GROUP_HEARTBEAT, [-1, -1, -1, 1, 1], 0),
 ];

@@ -425,11 +425,12 @@ impl State {
     /// Moves the groups that had another coordinator before.
     fn move_groups(&mut self, before: &[(String, Option<i32>)]) {
         let Some(now) = self.now else { return };
+        let rules = self.settings.groups;
         for (name, coordinator) in before {
             if self.coordinator(GROUP, name) != *coordinator
                 && let Some(group) = self.groups.get_mut(name)
             {
-                group.move_away(now);
+                group.move_away(now, rules);
             }
         }
         self.changes += 1;

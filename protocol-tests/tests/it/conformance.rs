@@ -29,6 +29,7 @@ mod configs;
 mod fetch;
 mod groups;
 mod members;
+mod modern;
 mod offsets;
 mod others;
 mod peer;
@@ -159,6 +160,7 @@ fn unsupported_versions_end_as_in_kafka() {
             key::INIT_PRODUCER_ID,
             key::OFFSET_FOR_LEADER_EPOCH,
             key::DESCRIBE_CLUSTER,
+            key::CONSUMER_GROUP_HEARTBEAT,
             key::DESCRIBE_CONFIGS,
         ] {
             let range = versions(api_key);

@@ -72,7 +72,7 @@ fn wait(call: &Call, awaited: Awaited) -> Answer {
 }
 
 /// The group of a request at its coordinator; `None` where it does not exist.
-fn find<'a>(state: &'a mut State, call: &Call, name: &str) -> Result<Option<&'a mut Group>, ResponseError> {
+pub(super) fn find<'a>(state: &'a mut State, call: &Call, name: &str) -> Result<Option<&'a mut Group>, ResponseError> {
     call.refused()?;
     if name.is_empty() {
         return Err(ResponseError::InvalidGroupId);
@@ -227,12 +227,12 @@ pub(super) fn leave(state: &mut State, call: &Call, request: LeaveGroupRequest) 
     response.with_members(leaving.into_iter().zip(results).map(member).collect())
 }
 
-fn millis(ms: i32) -> Duration {
+pub(super) fn millis(ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// The text of a UUID.
-fn uuid(id: u128) -> String {
+pub(super) fn uuid(id: u128) -> String {
     let hex = format!("{id:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

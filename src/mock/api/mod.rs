@@ -3,6 +3,7 @@
 mod admin;
 mod by_id;
 mod configs;
+mod consumer_group;
 mod coordinator;
 mod epochs;
 pub(super) mod fetch;
@@ -143,6 +144,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
     match request {
         AnyRequest::ApiVersions => write::<ApiVersionsRequest>(call, &versions::api_versions(state, call)),
         AnyRequest::ApiVersionsUnsupported => versions::unsupported(state, call),
+        AnyRequest::ConsumerGroupHeartbeat(ask) => answer(state, call, ask, consumer_group::heartbeat),
         AnyRequest::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
         AnyRequest::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
         AnyRequest::DescribeCluster(ask) => answer(state, call, ask, metadata::describe_cluster),
@@ -207,4 +209,5 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
     (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::DescribeCluster, 0, 2),
+    (ApiKey::ConsumerGroupHeartbeat, 0, 1),
 ];

@@ -18,6 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::mock::api::Call;
 use crate::mock::api::code;
+use crate::mock::group::CommitAsked;
 use crate::mock::state::Committed;
 use crate::mock::state::GROUP;
 use crate::mock::state::State;
@@ -28,7 +29,7 @@ use crate::types::TopicId;
 use crate::types::TopicName;
 
 pub(super) fn commit(state: &mut State, call: &Call, request: OffsetCommitRequest) -> OffsetCommitResponse {
-    let mut committer = Committer::new(&request);
+    let mut committer = Committer::new(state, call, &request);
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let name = named(state, call, &topic.name, TopicId(topic.topic_id.into_bytes()));
@@ -57,22 +58,32 @@ fn named(state: &State, call: &Call, name: &str, id: TopicId) -> Result<TopicNam
 /// The identity under which a request commits, and whether the group admits it.
 struct Committer {
     group: String,
-    member: StrBytes,
-    instance: Option<StrBytes>,
-    generation: i32,
+    asked: CommitAsked,
     /// Decided at the first partition that exists.
     admitted: Option<Result<(), ResponseError>>,
 }
 
 impl Committer {
-    fn new(request: &OffsetCommitRequest) -> Self {
-        Self {
-            group: request.group_id.to_string(),
+    fn new(state: &State, call: &Call, request: &OffsetCommitRequest) -> Self {
+        let mut partitions = Vec::new();
+        for topic in &request.topics {
+            let name = named(state, call, &topic.name, TopicId(topic.topic_id.into_bytes()));
+            let Some(found) = name.ok().and_then(|name| state.topics.get(&name)) else { continue };
+            let is_fit = |asked: &&OffsetCommitRequestPartition| {
+                let exists = usize::try_from(asked.partition_index).is_ok_and(|index| index < found.partitions.len());
+                exists && metadata_len(asked) <= METADATA_BYTES_MAX
+            };
+            let fit = topic.partitions.iter().filter(is_fit);
+            partitions.extend(fit.map(|asked| (found.id, asked.partition_index)));
+        }
+        let asked = CommitAsked {
             member: request.member_id.clone(),
             instance: request.group_instance_id.clone(),
             generation: request.generation_id_or_member_epoch,
-            admitted: None,
-        }
+            version: call.version,
+            partitions,
+        };
+        Self { group: request.group_id.to_string(), asked, admitted: None }
     }
 
     fn commit_one(
@@ -90,10 +101,10 @@ impl Committer {
         let admitted = self.admitted.take().unwrap_or_else(|| self.admit(state, call));
         self.admitted = Some(admitted);
         admitted?;
-        let metadata = asked.committed_metadata.unwrap_or_default();
-        if metadata.len() > METADATA_BYTES_MAX {
+        if metadata_len(&asked) > METADATA_BYTES_MAX {
             return Err(ResponseError::OffsetMetadataTooLarge);
         }
+        let metadata = asked.committed_metadata.unwrap_or_default();
         let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);
         let group = state.groups.entry(self.group.clone()).or_default();
         group.offsets.insert((topic.clone(), asked.partition_index), Committed { offset, leader_epoch, metadata });
@@ -103,12 +114,16 @@ impl Committer {
     /// Whether the group admits the commit (`OffsetMetadataManager.validateOffsetCommit`).
     fn admit(&self, state: &mut State, call: &Call) -> Result<(), ResponseError> {
         match state.groups.get_mut(&self.group) {
-            Some(group) => group.admit_commit(call.now, &self.member, self.instance.as_deref(), self.generation),
-            None if self.generation < 0 => Ok(()),
+            Some(group) => group.admit_commit(call.now, &self.asked),
+            None if self.asked.generation < 0 => Ok(()),
             None if call.version >= 9 => Err(ResponseError::GroupIdNotFound),
             None => Err(ResponseError::IllegalGeneration),
         }
     }
+}
+
+fn metadata_len(asked: &OffsetCommitRequestPartition) -> usize {
+    asked.committed_metadata.as_ref().map_or(0, |metadata| metadata.len())
 }
 
 pub(super) fn coordinates(state: &State, call: &Call, group: &str) -> Result<(), ResponseError> {
@@ -120,6 +135,12 @@ pub(super) fn coordinates(state: &State, call: &Call, group: &str) -> Result<(),
 fn known(state: &State, group: &str) -> Result<(), ResponseError> {
     let is_known = !state.settings.unknown_groups || state.groups.contains_key(group);
     if is_known { Ok(()) } else { Err(ResponseError::GroupIdNotFound) }
+}
+
+/// Whether the group lets the member read its offsets.
+fn admit_fetch(state: &State, asked: &OffsetFetchRequestGroup) -> Result<(), ResponseError> {
+    let member = asked.member_id.as_deref();
+    state.groups.get(&*asked.group_id.0).map_or(Ok(()), |group| group.admit_fetch(member, asked.member_epoch))
 }
 
 /// The offsets of each topic, before they are encoded for a version.
@@ -150,7 +171,9 @@ pub(super) fn fetch(state: &mut State, call: &Call, request: OffsetFetchRequest)
 /// The committed offsets of one of several groups.
 fn fetch_group(state: &State, call: &Call, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let response = OffsetFetchResponseGroup::default().with_group_id(group.group_id.clone());
-    let allowed = coordinates(state, call, &group.group_id).and_then(|()| known(state, &group.group_id));
+    let allowed = coordinates(state, call, &group.group_id)
+        .and_then(|()| known(state, &group.group_id))
+        .and_then(|()| admit_fetch(state, &group));
     if let Err(error) = allowed {
         return response.with_error_code(error.code());
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::messages::ConsumerGroupHeartbeatRequest;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
 use kafka_protocol::messages::DescribeClusterRequest;
@@ -38,6 +39,7 @@ pub(in crate::mock) enum AnyRequest {
     ApiVersions,
     /// An unsupported version of ApiVersions, which is answered all the same.
     ApiVersionsUnsupported,
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
     DescribeCluster(DescribeClusterRequest),
@@ -68,6 +70,7 @@ impl AnyRequest {
         }
         Some(match api {
             ApiKey::ApiVersions => decode::<ApiVersionsRequest>(version, body).map(|_| Self::ApiVersions)?,
+            ApiKey::ConsumerGroupHeartbeat => Self::ConsumerGroupHeartbeat(decode(version, body)?),
             ApiKey::CreateTopics => Self::CreateTopics(decode(version, body)?),
             ApiKey::DeleteTopics => Self::DeleteTopics(decode(version, body)?),
             ApiKey::DescribeCluster => Self::DescribeCluster(decode(version, body)?),
@@ -94,7 +97,8 @@ impl AnyRequest {
     /// Whether the request changes the cluster, so that an error may follow the change.
     pub(in crate::mock) fn has_effect(&self) -> bool {
         match self {
-            Self::CreateTopics(_)
+            Self::ConsumerGroupHeartbeat(_)
+            | Self::CreateTopics(_)
             | Self::DeleteTopics(_)
             | Self::InitProducerId(_)
             | Self::JoinGroup(_)
@@ -121,6 +125,7 @@ impl AnyRequest {
         let describer = Describer { state };
         match self {
             Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) => {}
+            Self::ConsumerGroupHeartbeat(ask) => seen.name = ask.group_id.to_string(),
             Self::CreateTopics(ask) => seen.partitions = ask.topics.iter().map(|t| describer.topic(&t.name)).collect(),
             Self::DeleteTopics(ask) => {
                 let by_id = ask.topics.iter().map(|topic| {

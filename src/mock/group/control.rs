@@ -1,6 +1,5 @@
 //! The commands of tests to groups.
 
-use super::Group;
 use super::GroupDescription;
 use crate::mock::cluster::Cluster;
 
@@ -28,7 +27,8 @@ impl Cluster {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn describe_group(&self, group: &str) -> Option<GroupDescription> {
-        self.state.groups.get(group).map(Group::describe)
+        let name_of = |id| self.state.name_of(id).cloned();
+        self.state.groups.get(group).map(|group| group.describe(self.state.settings.groups, &name_of))
     }
 
     /// Ends the session of a member now, as if its heartbeats had failed to come; returns whether the group has this member.
@@ -42,10 +42,30 @@ impl Cluster {
         group.expire(now, rules, member_id)
     }
 
+    /// Makes the generation or epoch that a member has one that its coordinator refuses; returns whether the group has this member.
+    ///
+    /// The next heartbeat of a member of KIP-848 is answered with `FENCED_MEMBER_EPOCH` (110), after which it gives up its partitions
+    /// and joins again. Members of the classic protocol share the generation: all get `ILLEGAL_GENERATION` (22) and join again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::Cluster;
+    ///
+    /// let mut cluster = Cluster::builder().build();
+    /// assert!(!cluster.fence_member("audit", "nobody"));
+    /// ```
+    pub fn fence_member(&mut self, group: &str, member_id: &str) -> bool {
+        let Some(group) = self.state.groups.get_mut(group) else { return false };
+        self.state.changes += 1;
+        group.fence(member_id)
+    }
+
     /// Begins a rebalance of a group, as a member that joins does; returns whether it has a generation to end.
     ///
-    /// Its members learn by their next heartbeat that they have to join again, and those that do not within their rebalance
-    /// timeout are removed.
+    /// Members of the classic protocol learn by their next heartbeat that they have to join again, and those that do not within their
+    /// rebalance timeout are removed. A group of KIP-848 gets another epoch, for which the coordinator assigns again: members keep
+    /// what they have where that is balanced.
     pub fn rebalance_group(&mut self, group: &str) -> bool {
         let rules = self.state.settings.groups;
         let Some(now) = self.state.now else { return false };

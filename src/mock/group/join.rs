@@ -7,9 +7,9 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
-use super::Group;
-use super::GroupState;
+use super::Classic;
 use super::Member;
+use super::Phase;
 use super::Rules;
 use super::Slot;
 use super::Synced;
@@ -66,9 +66,9 @@ impl Joined {
 /// (`classicGroupNewMemberJoinTimeoutMs`).
 const NEW_MEMBER_TIMEOUT: Duration = Duration::from_secs(300);
 
-impl Group {
+impl Classic {
     /// Takes a JoinGroup request.
-    pub(in crate::mock) fn join(&mut self, now: Instant, rules: Rules, asked: Asked, slot: &Slot<Joined>) {
+    pub(super) fn join(&mut self, now: Instant, rules: Rules, asked: Asked, slot: &Slot<Joined>) {
         let refuse = |error, member| slot.put(Joined::refused(error, member));
         if !self.has_capacity_for(&asked.member, rules.size_max) {
             self.remove(&asked.member);
@@ -91,10 +91,10 @@ impl Group {
         let has_changed = self.members[at].protocols != asked.protocols;
         let leads = self.is_leader(&asked.member);
         match self.state {
-            GroupState::CompletingRebalance if !has_changed => slot.put(self.joined(at, leads, false)),
-            GroupState::Stable if !has_changed && !leads => slot.put(self.joined(at, false, false)),
-            GroupState::Empty => refuse(ResponseError::UnknownMemberId, asked.member),
-            GroupState::PreparingRebalance | GroupState::CompletingRebalance | GroupState::Stable => {
+            Phase::CompletingRebalance if !has_changed => slot.put(self.joined(at, leads, false)),
+            Phase::Stable if !has_changed && !leads => slot.put(self.joined(at, false, false)),
+            Phase::Empty => refuse(ResponseError::UnknownMemberId, asked.member),
+            Phase::PreparingRebalance | Phase::CompletingRebalance | Phase::Stable => {
                 self.update(at, asked, slot);
                 self.rebalance_or_complete(now, rules);
             }
@@ -105,18 +105,18 @@ impl Group {
     fn has_capacity_for(&self, member: &str, size_max: usize) -> bool {
         let found = self.find(member).map(|at| &self.members[at]);
         match self.state {
-            GroupState::Empty => true,
-            GroupState::PreparingRebalance => {
+            Phase::Empty => true,
+            Phase::PreparingRebalance => {
                 let waiting = self.members.iter().filter(|member| member.joining.is_some()).count();
                 found.is_some_and(|member| member.joining.is_some()) || waiting < size_max
             }
-            GroupState::CompletingRebalance | GroupState::Stable => found.is_some() || self.members.len() < size_max,
+            Phase::CompletingRebalance | Phase::Stable => found.is_some() || self.members.len() < size_max,
         }
     }
 
     /// Whether a member can be of this group (`supportsProtocols`).
     fn supports(&self, asked: &Asked) -> bool {
-        if self.state == GroupState::Empty {
+        if self.state == Phase::Empty {
             return !asked.protocol_type.is_empty() && !asked.protocols.is_empty();
         }
         let by_all = |(name, _): &(StrBytes, Bytes)| self.members.iter().all(|member| member.supports(name));
@@ -137,7 +137,7 @@ impl Group {
 
     /// Adds a member, which begins a rebalance.
     fn add(&mut self, now: Instant, rules: Rules, id: StrBytes, asked: Asked, slot: &Slot<Joined>) {
-        self.has_newcomer |= self.state == GroupState::PreparingRebalance && self.is_initial;
+        self.has_newcomer |= self.state == Phase::PreparingRebalance && self.is_initial;
         if self.members.is_empty() {
             self.protocol_type = Some(asked.protocol_type);
         }
@@ -185,7 +185,7 @@ impl Group {
         }
         self.update(at, asked, slot);
         match self.state {
-            GroupState::Stable if self.protocol == self.vote() => {
+            Phase::Stable if self.protocol == self.vote() => {
                 self.save();
                 let leads = may_skip && self.is_leader(&self.members[at].id);
                 let mut joined = self.joined(at, leads, leads);
@@ -195,9 +195,9 @@ impl Group {
                 }
                 self.members[at].answer_join(joined);
             }
-            GroupState::Stable => self.rebalance_or_complete(now, rules),
-            GroupState::CompletingRebalance => self.prepare_rebalance(now, rules),
-            GroupState::Empty | GroupState::PreparingRebalance => self.complete_if_joined(now),
+            Phase::Stable => self.rebalance_or_complete(now, rules),
+            Phase::CompletingRebalance => self.prepare_rebalance(now, rules),
+            Phase::Empty | Phase::PreparingRebalance => self.complete_if_joined(now),
         }
     }
 

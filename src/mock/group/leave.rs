@@ -5,14 +5,14 @@ use std::time::Instant;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
-use super::Group;
-use super::GroupState;
+use super::Classic;
 use super::Joined;
+use super::Phase;
 use super::Rules;
 
-impl Group {
+impl Classic {
     /// Takes the members of a LeaveGroup request, each with its id and the name of a static member; returns their results.
-    pub(in crate::mock) fn leave(
+    pub(super) fn leave(
         &mut self,
         now: Instant,
         rules: Rules,
@@ -21,9 +21,9 @@ impl Group {
         let results: Vec<_> = leaving.iter().map(|(id, instance)| self.leave_one(id, instance.as_deref())).collect();
         if results.iter().any(Result::is_ok) {
             match self.state {
-                GroupState::CompletingRebalance | GroupState::Stable => self.prepare_rebalance(now, rules),
-                GroupState::PreparingRebalance => self.complete_if_joined(now),
-                GroupState::Empty => {}
+                Phase::CompletingRebalance | Phase::Stable => self.prepare_rebalance(now, rules),
+                Phase::PreparingRebalance => self.complete_if_joined(now),
+                Phase::Empty => {}
             }
         }
         results
@@ -58,14 +58,14 @@ impl Group {
             self.remove(id);
         } else if let Some(at) = self.find(id) {
             self.dismiss(at);
-            if matches!(self.state, GroupState::CompletingRebalance | GroupState::Stable) {
+            if matches!(self.state, Phase::CompletingRebalance | Phase::Stable) {
                 self.prepare_rebalance(now, rules);
                 return true;
             }
         } else {
             return false;
         }
-        if self.state == GroupState::PreparingRebalance && self.all_joined() {
+        if self.state == Phase::PreparingRebalance && self.all_joined() {
             self.complete_join(now);
         }
         true

@@ -1,7 +1,8 @@
-//! A consumer group as its coordinator keeps it: members, generations, offsets (`ClassicGroup`, `GroupMetadataManager`).
+//! Groups as their coordinator keeps them: members, generations, offsets (`GroupMetadataManager`).
 //!
-//! The machine gets the time as an argument and owns no connection. JoinGroup and SyncGroup leave a [`Slot`], where their
-//! response appears at once or later.
+//! A [`Group`] has members of one protocol: of the classic one (`ClassicGroup`, in this folder) or of KIP-848 ([`modern`]). The
+//! machines get the time as an argument and own no connection. JoinGroup and SyncGroup leave a [`Slot`], where their response appears
+//! at once or later.
 //!
 //! ```text
 //!           JoinGroup                     every member has joined,            the leader's
@@ -11,7 +12,6 @@
 //!   └── no member left ──┘       └── a member joins, changes its protocols, leaves, expires ──┘
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,13 +21,12 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
-use crate::mock::state::Committed;
-use crate::types::TopicName;
-
 mod control;
 mod describe;
 mod join;
+mod kind;
 mod leave;
+mod modern;
 mod rebalance;
 mod saved;
 mod session;
@@ -37,8 +36,15 @@ mod vote;
 pub use self::describe::GroupDescription;
 pub use self::describe::GroupState;
 pub use self::describe::MemberDescription;
+pub use self::describe::ModernMember;
 pub(super) use self::join::Asked;
 pub(super) use self::join::Joined;
+pub(super) use self::kind::CommitAsked;
+pub(super) use self::kind::Group;
+pub(super) use self::modern::ASSIGNORS;
+pub(super) use self::modern::BeatAsked;
+pub(super) use self::modern::Beaten;
+pub(super) use self::modern::Refusal;
 use self::saved::Saved;
 pub(super) use self::sync::SyncAsked;
 pub(super) use self::sync::Synced;
@@ -48,8 +54,14 @@ pub(super) use self::sync::Synced;
 pub(super) struct Rules {
     /// `group.initial.rebalance.delay.ms`.
     pub(super) initial_delay: Duration,
-    /// `group.max.size`.
+    /// `group.max.size` and `group.consumer.max.size`.
     pub(super) size_max: usize,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub(super) heartbeat_interval: Duration,
+    /// `group.consumer.session.timeout.ms`.
+    pub(super) session_timeout: Duration,
+    /// `group.consumer.assignment.interval.ms`.
+    pub(super) assignment_interval: Duration,
 }
 
 /// The place where a request that waits finds its response.
@@ -151,11 +163,19 @@ impl JoinsUntil {
     }
 }
 
-/// A group.
+/// The state of a group of the classic protocol (`ClassicGroupState`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Empty,
+    PreparingRebalance,
+    CompletingRebalance,
+    Stable,
+}
+
+/// The members of a group of the classic protocol.
 #[derive(Debug)]
-pub(super) struct Group {
-    pub(super) offsets: BTreeMap<(TopicName, i32), Committed>,
-    state: GroupState,
+struct Classic {
+    state: Phase,
     /// The rebalance began in an empty group.
     is_initial: bool,
     generation: i32,
@@ -174,11 +194,10 @@ pub(super) struct Group {
     saved: Saved,
 }
 
-impl Default for Group {
+impl Default for Classic {
     fn default() -> Self {
         Self {
-            offsets: BTreeMap::new(),
-            state: GroupState::Empty,
+            state: Phase::Empty,
             is_initial: false,
             generation: 0,
             protocol_type: None,
@@ -194,7 +213,7 @@ impl Default for Group {
     }
 }
 
-impl Group {
+impl Classic {
     fn find(&self, id: &str) -> Option<usize> {
         self.members.iter().position(|member| *member.id == *id)
     }

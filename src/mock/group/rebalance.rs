@@ -6,41 +6,41 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 
-use super::Group;
-use super::GroupState;
+use super::Classic;
 use super::JoinsUntil;
+use super::Phase;
 use super::Rules;
 use super::Synced;
 
 /// The shortest time to wait, so that no timer is due again at once.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 
-impl Group {
+impl Classic {
     /// Begins a rebalance, or ends the one that is on if every member has joined.
     pub(super) fn rebalance_or_complete(&mut self, now: Instant, rules: Rules) {
         match self.state {
-            GroupState::Empty | GroupState::CompletingRebalance | GroupState::Stable => {
+            Phase::Empty | Phase::CompletingRebalance | Phase::Stable => {
                 self.prepare_rebalance(now, rules);
             }
-            GroupState::PreparingRebalance => self.complete_if_joined(now),
+            Phase::PreparingRebalance => self.complete_if_joined(now),
         }
     }
 
     /// Ends the rebalance that is on if every member has joined. The first one of an empty group waits for its delay.
     pub(super) fn complete_if_joined(&mut self, now: Instant) {
-        if self.state == GroupState::PreparingRebalance && !self.is_initial && self.all_joined() {
+        if self.state == Phase::PreparingRebalance && !self.is_initial && self.all_joined() {
             self.complete_join(now);
         }
     }
 
     /// Begins a rebalance.
     pub(super) fn prepare_rebalance(&mut self, now: Instant, rules: Rules) {
-        if self.state == GroupState::CompletingRebalance {
+        if self.state == Phase::CompletingRebalance {
             self.refuse_syncs(now, ResponseError::RebalanceInProgress);
         }
         self.forget_syncs();
-        self.is_initial = self.state == GroupState::Empty;
-        self.state = GroupState::PreparingRebalance;
+        self.is_initial = self.state == Phase::Empty;
+        self.state = Phase::PreparingRebalance;
         if self.is_initial && !rules.initial_delay.is_zero() {
             let delay = rules.initial_delay;
             let left = self.rebalance_timeout().saturating_sub(delay);
@@ -54,7 +54,7 @@ impl Group {
 
     /// Begins a rebalance on demand; returns whether there is a generation to end.
     pub(super) fn force_rebalance(&mut self, now: Instant, rules: Rules) -> bool {
-        let is_settled = matches!(self.state, GroupState::CompletingRebalance | GroupState::Stable);
+        let is_settled = matches!(self.state, Phase::CompletingRebalance | Phase::Stable);
         if is_settled {
             self.prepare_rebalance(now, rules);
         }
@@ -100,10 +100,10 @@ impl Group {
         self.protocol = self.vote();
         self.forget_syncs();
         if self.members.is_empty() {
-            self.state = GroupState::Empty;
+            self.state = Phase::Empty;
             return self.save();
         }
-        self.state = GroupState::CompletingRebalance;
+        self.state = Phase::CompletingRebalance;
         for at in 0..self.members.len() {
             let joined = self.joined(at, self.is_leader(&self.members[at].id), false);
             let member = &mut self.members[at];

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
-use super::Group;
-use super::GroupState;
+use super::Classic;
 use super::Joined;
 use super::Member;
+use super::Phase;
 use super::Synced;
 
 /// The last generation that was written (`GroupMetadataValue`): one with an assignment, or an empty one.
@@ -34,7 +34,7 @@ struct SavedMember {
     assignment: Bytes,
 }
 
-impl Group {
+impl Classic {
     /// Writes the present generation.
     pub(super) fn save(&mut self) {
         let protocol = self.protocol.as_deref().unwrap_or_default();
@@ -58,7 +58,7 @@ impl Group {
 
     /// Moves the group to another coordinator. Requests that wait at the old one are answered with `NOT_COORDINATOR`, and the new
     /// one continues with the last generation that was written. All sessions begin again.
-    pub(in crate::mock) fn move_away(&mut self, now: Instant) {
+    pub(super) fn move_away(&mut self, now: Instant) {
         for member in &mut self.members {
             member.answer_join(Joined::refused(ResponseError::NotCoordinator, member.id.clone()));
             member.answer_sync(Synced::refused(ResponseError::NotCoordinator));
@@ -81,8 +81,7 @@ impl Group {
         };
         let members: Vec<Member> = saved.members.into_iter().map(member).collect();
         *self = Self {
-            offsets: std::mem::take(&mut self.offsets),
-            state: if members.is_empty() { GroupState::Empty } else { GroupState::Stable },
+            state: if members.is_empty() { Phase::Empty } else { Phase::Stable },
             generation: saved.generation,
             protocol_type: saved.protocol_type,
             protocol: saved.protocol,

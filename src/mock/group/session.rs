@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kafka_protocol::protocol::StrBytes;
 
-use super::Group;
+use super::Classic;
 use super::Member;
 use super::Rules;
 
@@ -16,14 +16,14 @@ enum Timer {
     Syncs,
 }
 
-impl Group {
-    /// When [`Group::handle_timeout`] has something to do if nothing else happens first.
-    pub(in crate::mock) fn poll_timeout(&self) -> Option<Instant> {
+impl Classic {
+    /// When [`Classic::handle_timeout`] has something to do if nothing else happens first.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.timers().map(|(at, _)| at).min()
     }
 
     /// Does what is due, in the order in which it became due; returns whether anything was.
-    pub(in crate::mock) fn handle_timeout(&mut self, now: Instant, rules: Rules) -> bool {
+    pub(super) fn handle_timeout(&mut self, now: Instant, rules: Rules) -> bool {
         let mut was_due = false;
         while let Some((_, timer)) = self.timers().filter(|(at, _)| *at <= now).min_by_key(|(at, _)| *at) {
             was_due = true;

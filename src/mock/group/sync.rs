@@ -6,8 +6,8 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
-use super::Group;
-use super::GroupState;
+use super::Classic;
+use super::Phase;
 use super::Slot;
 
 /// A SyncGroup request.
@@ -37,17 +37,17 @@ impl Synced {
     }
 }
 
-impl Group {
+impl Classic {
     /// Takes a SyncGroup request.
-    pub(in crate::mock) fn sync(&mut self, now: Instant, asked: SyncAsked, slot: &Slot<Synced>) {
+    pub(super) fn sync(&mut self, now: Instant, asked: SyncAsked, slot: &Slot<Synced>) {
         let at = match self.may_sync(&asked) {
             Ok(at) => at,
             Err(error) => return slot.put(Synced::refused(error)),
         };
         match self.state {
-            GroupState::Empty => slot.put(Synced::refused(ResponseError::UnknownMemberId)),
-            GroupState::PreparingRebalance => slot.put(Synced::refused(ResponseError::RebalanceInProgress)),
-            GroupState::CompletingRebalance => {
+            Phase::Empty => slot.put(Synced::refused(ResponseError::UnknownMemberId)),
+            Phase::PreparingRebalance => slot.put(Synced::refused(ResponseError::RebalanceInProgress)),
+            Phase::CompletingRebalance => {
                 // A request that still waits is never answered: the member has sent another one.
                 self.members[at].syncing = Some(slot.clone());
                 self.has_synced(at);
@@ -55,7 +55,7 @@ impl Group {
                     self.assign(now, &asked.assignments);
                 }
             }
-            GroupState::Stable => {
+            Phase::Stable => {
                 self.has_synced(at);
                 slot.put(self.synced(at));
             }
@@ -63,7 +63,7 @@ impl Group {
     }
 
     fn may_sync(&self, asked: &SyncAsked) -> Result<usize, ResponseError> {
-        if self.state == GroupState::Empty {
+        if self.state == Phase::Empty {
             return Err(ResponseError::UnknownMemberId);
         }
         let at = self.validate(&asked.member, asked.instance.as_deref())?;
@@ -99,7 +99,7 @@ impl Group {
                 self.members[at].renew(now);
             }
         }
-        self.state = GroupState::Stable;
+        self.state = Phase::Stable;
         self.save();
     }
 
@@ -113,7 +113,7 @@ impl Group {
     }
 
     /// Takes a heartbeat.
-    pub(in crate::mock) fn heartbeat(
+    pub(super) fn heartbeat(
         &mut self,
         now: Instant,
         id: &str,
@@ -126,21 +126,21 @@ impl Group {
         }
         self.members[at].renew(now);
         match self.state {
-            GroupState::PreparingRebalance => Err(ResponseError::RebalanceInProgress),
-            GroupState::Empty | GroupState::CompletingRebalance | GroupState::Stable => Ok(()),
+            Phase::PreparingRebalance => Err(ResponseError::RebalanceInProgress),
+            Phase::Empty | Phase::CompletingRebalance | Phase::Stable => Ok(()),
         }
     }
 
     /// Whether offsets may be committed under this identity (`validateOffsetCommit`). A commit counts as a heartbeat, except while
     /// members send SyncGroup.
-    pub(in crate::mock) fn admit_commit(
+    pub(super) fn admit_commit(
         &mut self,
         now: Instant,
         id: &str,
         instance: Option<&str>,
         generation: i32,
     ) -> Result<(), ResponseError> {
-        if generation < 0 && self.state == GroupState::Empty {
+        if generation < 0 && self.state == Phase::Empty {
             return Ok(());
         }
         if generation < 0 && id.is_empty() && instance.is_none() {
@@ -150,7 +150,7 @@ impl Group {
         if generation != self.generation {
             return Err(ResponseError::IllegalGeneration);
         }
-        if self.state == GroupState::CompletingRebalance {
+        if self.state == Phase::CompletingRebalance {
             return Err(ResponseError::RebalanceInProgress);
         }
         self.members[at].renew(now);

@@ -2,9 +2,9 @@
 
 use kafka_protocol::protocol::StrBytes;
 
-use super::Group;
+use super::Classic;
 
-impl Group {
+impl Classic {
     /// The protocol for which most members vote; `None` without members (`selectProtocol`).
     ///
     /// Each member votes for the first one of its list that all members support. Of several with as many votes Java takes the first

@@ -62,6 +62,11 @@ impl Peer {
         Self { wire, connection: 1, correlation_id: 0, responses: Vec::new() }
     }
 
+    /// Whether this is a real broker.
+    pub(super) fn is_real(&self) -> bool {
+        matches!(self.wire, Wire::Real(..))
+    }
+
     /// Records the response to a step.
     pub(super) fn record(&mut self, step: impl Into<String>, response: impl std::fmt::Debug) {
         self.responses.push((step.into(), format!("{response:?}")));
