@@ -209,7 +209,7 @@ impl Admin {
     }
 
     async fn request_metadata(&self, topics: Option<Vec<TopicName>>) -> Result<m::MetadataResponse, Error> {
-        let request = m::MetadataRequest { topics, allow_auto_create: false };
+        let request = m::MetadataRequest { topics, ..Default::default() };
         let response = self.cluster.call_any(request, self.deadline()).await?;
         match response.error {
             Some(code) => Err(Error::broker(code, "could not get metadata")),

@@ -27,6 +27,7 @@ mod coordinators;
 mod events;
 mod hedge;
 mod leaders;
+mod listing;
 mod metrics;
 mod misses;
 mod refresher;

@@ -173,7 +173,8 @@ async fn request_metadata(
     deadline: Instant,
 ) -> Result<(Target, MetadataResponse), Error> {
     let allow_auto_create = create == AutoCreate::Allow;
-    let request = MetadataRequest { topics: Some(topics.iter().cloned().collect()), allow_auto_create };
+    let request =
+        MetadataRequest { topics: Some(topics.iter().cloned().collect()), allow_auto_create, ..Default::default() };
     let (known, bootstrap, mut hedge, patience, rebootstrap) = {
         let cluster = strong(cluster)?;
         let hedge = Hedge::new(&cluster, request, deadline);

@@ -20,6 +20,7 @@ use crate::config::Properties;
 use crate::error::Error;
 use crate::group::GroupProtocol;
 use crate::group::assignor::Assignor;
+use crate::group::pattern::TopicPattern;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -251,6 +252,32 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Joins the [group](Self::group) and reads the topics that match a pattern, as [`subscribe`](Self::subscribe) does with topics.
+    ///
+    /// All topics are listed when the consumer begins, and then every `metadata.max.age.ms` (5 min): topics that were created meanwhile
+    /// are read from their first record, and those that were deleted are given up. The coordinator does that with
+    /// [`TopicPattern::server`]. A pattern that matches no topic is no error: the group is joined, and waits for one.
+    ///
+    /// ```no_run
+    /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
+    /// use ottla::consumer::TopicPattern;
+    ///
+    /// let pattern = TopicPattern::regex("logs-.*")?;
+    /// let consumer = client.consumer().group("audit").subscribe_pattern(pattern).build()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe_pattern(mut self, pattern: TopicPattern) -> Self {
+        self.membership.pattern = Some(pattern);
+        self
+    }
+
+    /// Whether Kafka's own topics (`__consumer_offsets` …) match no [pattern](Self::subscribe_pattern) of the client
+    /// (`exclude.internal.topics`). The default is `true`. They can be named all the same.
+    pub fn exclude_internal_topics(mut self, exclude: bool) -> Self {
+        self.membership.excludes_internal = exclude;
+        self
+    }
+
     /// The name of a static member (`group.instance.id`, KIP-345): one that returns within the
     /// [session timeout](Self::session_timeout) gets the partitions back that it had, without a rebalance. The default is none.
     pub fn group_instance_id(mut self, name: impl Into<String>) -> Self {
@@ -305,6 +332,14 @@ impl ConsumerBuilder {
     /// 5 min.
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {
         self.membership.poll_interval_max = interval;
+        self
+    }
+
+    /// Whether a consumer that is closed or dropped leaves its group (`internal.leave.group.on.close`). The default is `true`. With
+    /// `false` its partitions wait until its session ends, so that a program that is restarted causes no rebalance by leaving. A static
+    /// member stays in any case. [`CloseOptions`](super::CloseOptions) decides for one call.
+    pub fn leave_group_on_close(mut self, leave: bool) -> Self {
+        self.membership.leaves_on_close = leave;
         self
     }
 
@@ -367,7 +402,7 @@ impl ConsumerBuilder {
     pub fn build(mut self) -> Result<Consumer, Error> {
         self.core.start = self.starting();
         self.check()?;
-        let membership = (self.rebalancing(), self.membership.member(&self.core, &self.cluster));
+        let membership = (self.rebalancing(), self.membership.member(&self.core, &self.cluster)?);
         let mut core = ConsumerCore::new(self.core.clone());
         let now = clock::now();
         core.handle_metadata(now, self.cluster.snapshot());
@@ -379,7 +414,7 @@ impl ConsumerBuilder {
     /// The application's part of a group: it takes part in rebalances, or commits by itself.
     fn rebalancing(&self) -> Option<rebalance::Settings> {
         let membership = &self.membership;
-        let subscribes = !membership.topics.is_empty();
+        let subscribes = membership.subscribes();
         let commits = membership.auto_commit.unwrap_or(subscribes) && self.core.group.is_some();
         (subscribes || commits).then(|| rebalance::Settings {
             listener: membership.listener.clone(),
@@ -403,7 +438,7 @@ impl ConsumerBuilder {
 
     fn check(&self) -> Result<(), Error> {
         let assigns = !self.topics.is_empty() || !self.partitions.is_empty();
-        if self.membership.topics.is_empty() && !assigns {
+        if !self.membership.subscribes() && !assigns {
             return Err(Error::config(
                 "no topics or partitions to read: call `subscribe` to join a group, or `assign` or `assign_partitions`",
             ));
@@ -430,7 +465,7 @@ impl ConsumerBuilder {
 
     fn check_membership(&self, assigns: bool) -> Result<(), Error> {
         let membership = &self.membership;
-        if membership.topics.is_empty() {
+        if !membership.subscribes() {
             return Ok(());
         }
         let wrong = |text: &str| Err(Error::config(text));
@@ -439,7 +474,15 @@ impl ConsumerBuilder {
                 "the consumer subscribes and assigns: with subscribe the group assigns partitions, with assign the caller does",
             );
         }
-        check_subscription(&membership.topics)?;
+        match &membership.pattern {
+            None => check_subscription(&membership.topics)?,
+            Some(_) if membership.topics.is_empty() => {}
+            Some(_) => {
+                return wrong(
+                    "the consumer subscribes to topics and to a pattern: choose one, or let the pattern match those topics too",
+                );
+            }
+        }
         if self.core.group.as_deref().is_none_or(str::is_empty) {
             return wrong("to subscribe, a consumer needs a group: name one by `group` / `group.id`");
         }

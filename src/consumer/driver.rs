@@ -35,6 +35,7 @@ use crate::error::Error;
 use crate::group::NO_GENERATION;
 use crate::group::classic;
 use crate::group::member;
+use crate::group::member::Departure;
 use crate::group::member::Member;
 use crate::group::modern;
 use crate::group::step::GroupCounters;
@@ -258,7 +259,7 @@ impl Driver {
         let mut of_member = Vec::new();
         if let Some(member) = member {
             if *stopped {
-                member.leave(now, false, "the consumer was closed");
+                member.leave(now, Departure::Default, "the consumer was closed");
             } else if member.poll_timeout().is_some_and(|at| at <= now) {
                 member.handle_timeout(now);
             }

@@ -11,7 +11,10 @@ use super::handle::ConsumerHandle;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::group::GroupMetadata;
+use crate::group::member::Departure;
 use crate::group::member::Member;
+use crate::group::member::Selection;
+use crate::group::pattern::TopicPattern;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
@@ -39,12 +42,35 @@ impl Consumer {
     pub fn subscribe<T: Into<TopicName>>(&mut self, topics: impl IntoIterator<Item = T>) -> Result<(), Error> {
         let topics: BTreeSet<TopicName> = topics.into_iter().map(Into::into).collect();
         config::check_subscription(&topics)?;
-        let now = clock::now();
+        self.subscribe_to(Selection::Topics(topics))
+    }
+
+    /// Subscribes to the topics that match a pattern and to no others, as
+    /// [`ConsumerBuilder::subscribe_pattern`](super::ConsumerBuilder::subscribe_pattern) does. Topics that were subscribed to stay until
+    /// all topics have been listed.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`]: the consumer was built with partitions of its own ([`assign`](super::ConsumerBuilder::assign)), or the pattern is
+    /// [matched by the coordinator](TopicPattern::server) and the consumer is a member by the classic protocol.
+    ///
+    /// ```no_run
+    /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// use ottla::consumer::TopicPattern;
+    ///
+    /// consumer.subscribe_pattern(TopicPattern::regex("logs-.*")?)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe_pattern(&mut self, pattern: TopicPattern) -> Result<(), Error> {
+        self.subscribe_to(Selection::Pattern(pattern))
+    }
+
+    fn subscribe_to(&mut self, selection: Selection) -> Result<(), Error> {
         let mut state = self.shared.lock();
         let Some(member) = &mut state.member else {
             return Err(Error::config("the consumer was built with partitions of its own: build one that subscribes"));
         };
-        member.subscribe(now, topics);
+        member.subscribe(clock::now(), selection)?;
         drop(state);
         self.shared.work.notify_one();
         Ok(())
@@ -57,10 +83,10 @@ impl Consumer {
     /// The error of the last commit, or of the listener. The group is left all the same.
     pub async fn unsubscribe(&mut self) -> Result<(), Error> {
         let deadline = clock::now() + self.limits.timeout;
-        self.leave(deadline).await
+        self.leave(deadline, Departure::Default).await
     }
 
-    /// The topics that are subscribed to.
+    /// The topics that are subscribed to. Of a pattern, those that match it as far as is known; none of one that the coordinator matches.
     pub fn subscription(&self) -> Vec<TopicName> {
         let state = self.shared.lock();
         state.member.iter().flat_map(|member| member.subscription().iter().cloned()).collect()
@@ -137,23 +163,40 @@ impl Consumer {
     }
 
     /// Stops reading and ends the fetch sessions. Afterwards [`Consumer::poll`] returns `None`. Takes up to 5 s:
-    /// see [`Consumer::close_within`].
+    /// see [`Consumer::close_with`].
     pub async fn close(&mut self) -> Result<(), Error> {
-        self.close_within(CLOSE_TIMEOUT).await
+        self.close_with(CloseOptions::new()).await
     }
 
-    /// Stops reading, and ends the fetch sessions, within `timeout`.
+    /// As [`Consumer::close`], within `timeout`.
+    pub async fn close_within(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.close_with(CloseOptions::new().timeout(timeout)).await
+    }
+
+    /// Stops reading, and ends the fetch sessions, by the options' deadline.
     ///
     /// A consumer that has subscribed commits first what polls have returned, if it commits by itself
     /// ([`auto_commit`](super::ConsumerBuilder::auto_commit)), calls the [listener](super::ConsumerBuilder::listener) and leaves the
     /// group, so that others get its partitions at once. A static member does not leave: others get them when its session ends.
+    /// [`CloseOptions::leave`] and [`CloseOptions::stay`] change that.
     ///
     /// # Errors
     ///
     /// The error of the last commit, or of the listener. The consumer is closed all the same.
-    pub async fn close_within(&mut self, timeout: Duration) -> Result<(), Error> {
-        let deadline = clock::now() + crate::types::bounded(timeout);
-        let left = self.leave(deadline).await;
+    ///
+    /// ```no_run
+    /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// use std::time::Duration;
+    ///
+    /// use ottla::consumer::CloseOptions;
+    ///
+    /// // The process is restarted at once: its partitions wait for it, and no rebalance takes place.
+    /// consumer.close_with(CloseOptions::new().timeout(Duration::from_secs(10)).stay()).await
+    /// # }
+    /// ```
+    pub async fn close_with(&mut self, options: CloseOptions) -> Result<(), Error> {
+        let deadline = clock::now() + crate::types::bounded(options.timeout);
+        let left = self.leave(deadline, options.departure).await;
         self.shared.stop();
         if let Some(driver) = self.driver.take() {
             // If the driver takes longer, it ends in the background.
@@ -162,13 +205,13 @@ impl Consumer {
         left
     }
 
-    async fn leave(&mut self, deadline: Instant) -> Result<(), Error> {
+    async fn leave(&mut self, deadline: Instant, departure: Departure) -> Result<(), Error> {
         let Some(rebalancing) = &mut self.rebalancing else { return Ok(()) };
         let result = rebalancing.give_all_up(&self.handle, deadline).await;
         {
             let mut state = self.shared.lock();
             if let Some(member) = &mut state.member {
-                member.leave(clock::now(), false, "the consumer was closed");
+                member.leave(clock::now(), departure, "the consumer was closed");
             }
         }
         self.shared.work.notify_one();
@@ -178,5 +221,53 @@ impl Consumer {
             }
         }
         result
+    }
+}
+
+/// How a consumer closes (KIP-1092): by when, and whether it leaves its group. Taken by [`Consumer::close_with`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use ottla::consumer::CloseOptions;
+///
+/// let options = CloseOptions::new().timeout(Duration::from_secs(30)).leave();
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct CloseOptions {
+    timeout: Duration,
+    departure: Departure,
+}
+
+impl CloseOptions {
+    /// Closes within 5 s. A member of a group leaves it, and a static member stays until its session ends
+    /// (`GroupMembershipOperation.DEFAULT`).
+    pub fn new() -> Self {
+        Self { timeout: CLOSE_TIMEOUT, departure: Departure::Default }
+    }
+
+    /// The longest time that closing takes. The default is 5 s (Java has 30 s); ten years are the longest.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Leaves the group even if the member is static, so that others get its partitions at once (`LEAVE_GROUP`).
+    pub fn leave(mut self) -> Self {
+        self.departure = Departure::Leave;
+        self
+    }
+
+    /// Stays in the group although the consumer ends: others get its partitions when its session ends (`REMAIN_IN_GROUP`). The last
+    /// offsets are committed, and the listener is called, all the same.
+    pub fn stay(mut self) -> Self {
+        self.departure = Departure::Stay;
+        self
+    }
+}
+
+impl Default for CloseOptions {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -13,6 +13,7 @@ use crate::client::Coordinated;
 use crate::error::Error;
 use crate::group::classic;
 use crate::group::classic::Classic;
+use crate::group::matching;
 use crate::group::member::Action;
 use crate::group::member::Member;
 use crate::group::modern;
@@ -38,6 +39,12 @@ pub(super) fn act(
     match action {
         Action::Classic(action) => act_as_classic(shared, sender, action, ended),
         Action::Modern(action) => act_as_modern(shared, sender, action, ended),
+        Action::List(matching::Request { tag, deadline }) => {
+            let (cluster, runtime) = (sender.cluster.clone(), sender.cluster.runtime().clone());
+            let call = async move { cluster.list_topics(deadline).await };
+            deliver(&runtime, shared, call, ended, move |member, now, topics| member.handle_listing(now, tag, topics));
+        }
+        Action::Refresh(topics) => sender.cluster.refresh(&topics.into_iter().collect::<Vec<_>>()),
     }
 }
 
@@ -99,6 +106,15 @@ fn act_as_modern(
         }
         modern::Action::ForgetCoordinator => cluster.forget_coordinator(&group),
         modern::Action::RefreshMetadata { topics } => cluster.refresh(&topics.into_iter().collect::<Vec<_>>()),
+        modern::Action::FindTopics { ids } => {
+            let deadline = clock::now() + cluster.settings().request_timeout;
+            // The machine asks again until the metadata has them.
+            drop(runtime.spawn(async move {
+                if let Err(error) = cluster.find_topics(ids, deadline).await {
+                    tracing::debug!(target: "ottla::group", error = %error.chain(), "assigned topics could not be found");
+                }
+            }));
+        }
         // The driver holds them.
         modern::Action::Follow { .. } => {}
     }
@@ -107,7 +123,7 @@ fn act_as_modern(
 /// Gives a response to the machine of the classic protocol, which has requested it.
 fn as_classic<R>(take: impl FnOnce(&mut Classic, Instant, R)) -> impl FnOnce(&mut Member, Instant, R) {
     |member, now, response| {
-        if let Member::Classic(machine) = member {
+        if let Some(machine) = member.classic() {
             take(machine, now, response);
         }
     }
@@ -116,7 +132,7 @@ fn as_classic<R>(take: impl FnOnce(&mut Classic, Instant, R)) -> impl FnOnce(&mu
 /// As [`as_classic`], for the protocol `consumer`.
 fn as_modern<R>(take: impl FnOnce(&mut Modern, Instant, R)) -> impl FnOnce(&mut Member, Instant, R) {
     |member, now, response| {
-        if let Member::Modern(machine) = member {
+        if let Some(machine) = member.modern() {
             take(machine, now, response);
         }
     }

@@ -117,14 +117,16 @@ impl Rebalancing {
         if member.as_ref().is_some_and(|member| member.identity().generation < 0) {
             return None;
         }
-        let moved = self.auto_commit.take(core.positions());
-        if moved.is_empty() {
-            return None;
-        }
-        let pending = commits.as_mut()?.begin(moved, now + handle.timeout);
+        // Nobody waits for the commit of a topic that was deleted: it would be retried until its deadline.
+        let moved = self.auto_commit.take(core.positions()).into_iter();
+        let (gone, moved): (Vec<_>, Vec<_>) = moved.partition(|(key, _)| core.is_gone(&key.topic));
+        let commits = commits.as_mut()?;
+        let mut begin = |moved: Vec<_>| (!moved.is_empty()).then(|| commits.begin(moved, now + handle.timeout));
+        drop(begin(gone));
+        let pending = begin(moved);
         drop(state);
         handle.shared.work.notify_one();
-        Some(pending)
+        pending
     }
 
     /// Begins the commit before partitions are given up. If the last commit by interval has no result yet, its positions are committed
@@ -250,7 +252,11 @@ impl Rebalancing {
 /// application is in a poll that waits for it.
 fn hook(settings: &Settings, handle: &ConsumerHandle, step: &Step) -> Stage {
     if let Step::Assign { partitions, .. } = step {
-        handle.shared.lock().core.replace_assignment(clock::now(), partitions);
+        let mut state = handle.shared.lock();
+        let State { core, member, .. } = &mut *state;
+        let is_late = |key: &TopicPartition| member.as_ref().is_some_and(|member| member.is_late(key));
+        core.replace_assignment_and_begin(clock::now(), partitions, is_late);
+        drop(state);
         handle.shared.work.notify_one();
     }
     let group = handle.group.as_deref();

@@ -3,10 +3,13 @@
 //! A machine says by steps which partitions the application gives up and takes. Its [`GroupMetadata`] fences commits: one that belongs
 //! to an earlier generation is refused.
 
+pub(crate) mod arrivals;
 pub mod assignor;
 pub(crate) mod classic;
+pub(crate) mod matching;
 pub(crate) mod member;
 pub(crate) mod modern;
+pub(crate) mod pattern;
 pub(crate) mod standing;
 pub(crate) mod step;
 #[cfg(test)]

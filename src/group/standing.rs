@@ -18,6 +18,8 @@ use crate::types::TopicPartition;
 pub struct Standing {
     pub(super) identity: GroupMetadata,
     pub(super) subscription: BTreeSet<TopicName>,
+    /// It has subscribed and not left. A pattern may match no topic.
+    pub(super) is_subscribed: bool,
     /// The partitions that the application has taken and not given up.
     pub(super) owned: BTreeSet<TopicPartition>,
     /// When the application must have polled again.
@@ -36,6 +38,7 @@ impl Standing {
         Self {
             identity: GroupMetadata::none(group, instance.map(str::to_owned)),
             subscription: BTreeSet::new(),
+            is_subscribed: false,
             owned: BTreeSet::new(),
             poll_by: None,
             errors: VecDeque::new(),
@@ -63,6 +66,13 @@ impl Standing {
         self.counters.losses += 1;
     }
 
+    /// The application is to know this error. One at a time is kept: a later one says nothing new before it is taken.
+    pub(super) fn report(&mut self, error: Error) {
+        if self.errors.is_empty() {
+            self.errors.push_back(error);
+        }
+    }
+
     /// An error that names the group.
     pub(super) fn error(&self, kind: Kind, text: impl fmt::Display) -> Error {
         Error::new(kind, format!("group {}: {text}", self.identity.group))
@@ -86,6 +96,12 @@ impl Standing {
     /// The topics that were subscribed to.
     pub fn subscription(&self) -> &BTreeSet<TopicName> {
         &self.subscription
+    }
+
+    /// It wants no topic any more.
+    pub(super) fn unsubscribe(&mut self) {
+        self.subscription.clear();
+        self.is_subscribed = false;
     }
 
     /// The counters so far.

@@ -10,12 +10,17 @@ use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// `topics: None` requests all topics.
+/// `topics: None` requests all topics, unless there are ids.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MetadataRequest {
     pub topics: Option<Vec<TopicName>>,
+    /// Topics whose names are not known (KIP-516). Versions below 12 leave them out.
+    pub ids: Vec<TopicId>,
     pub allow_auto_create: bool,
 }
+
+/// The first version whose request may name a topic by its id alone.
+const IDS_FROM: i16 = 12;
 
 api! {
     Metadata = 3, versions 0..=13, flexible 9.., reads;
@@ -82,7 +87,9 @@ impl MetadataResponse {
 
 impl MetadataRequest {
     fn put(&self, version: i16, out: &mut Chunks) {
-        let count = self.topics.as_ref().map(Vec::len);
+        let ids = if version >= IDS_FROM { &self.ids[..] } else { &[] };
+        let names = self.topics.as_ref().map(Vec::len).or((!self.ids.is_empty()).then_some(0));
+        let count = names.map(|names| names + ids.len());
         // Version 0 has no null: an empty list requests all topics.
         out.put_count(if version == 0 { count.or(Some(0)) } else { count });
         for name in self.topics.iter().flatten() {
@@ -90,6 +97,11 @@ impl MetadataRequest {
                 out.put_id(TopicId::ZERO);
             }
             out.put_string(name);
+            out.put_no_tags();
+        }
+        for id in ids {
+            out.put_id(*id);
+            out.put_nullable_string(None);
             out.put_no_tags();
         }
         if version >= 4 {

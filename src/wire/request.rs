@@ -102,7 +102,7 @@ mod tests {
                 }],
                 ..Default::default()
             }),
-            Request::Metadata(m::MetadataRequest { topics: Some(vec!["t".into()]), allow_auto_create: false }),
+            Request::Metadata(m::MetadataRequest { topics: Some(vec!["t".into()]), ..Default::default() }),
             Request::OffsetForLeaderEpoch(m::OffsetForLeaderEpochRequest {
                 topics: vec![m::EpochTopic { name: "t".into(), partitions: vec![m::EpochPartition::default()] }],
             }),

@@ -377,7 +377,7 @@ impl Peer {
         self.refreshing = true;
         let request = Request::Metadata(m::MetadataRequest {
             topics: Some(self.topics.iter().cloned().collect()),
-            allow_auto_create: false,
+            ..m::MetadataRequest::default()
         });
         self.submit(ctx, Target::Any, request, Tag::Metadata);
     }

@@ -212,7 +212,7 @@ const PRODUCE_EXAMPLES: &str = r"Examples:
 #[derive(Debug, ClapArgs)]
 #[command(after_help = CONSUME_EXAMPLES)]
 pub(crate) struct Consume {
-    /// Topics to read, as a,b or repeated
+    /// Topics to read, as a,b or repeated; with -g, one that begins with ^ is a regular expression of whole names
     #[arg(short, long, required = true, value_delimiter = ',')]
     pub(crate) topic: Vec<String>,
     /// beginning, end, an offset, -N (the last N), s@TIMESTAMP_MS or stored; by default stored with -g, else beginning; a second

@@ -14,6 +14,7 @@ use ottla::consumer::PartitionRecords;
 use ottla::consumer::Position;
 use ottla::consumer::Records;
 use ottla::consumer::Start;
+use ottla::consumer::TopicPattern;
 use ottla::error::Kind;
 use ottla::types::TopicPartition;
 
@@ -56,7 +57,7 @@ pub(crate) async fn run(common: &Common, options: Consume) -> Outcome {
         None => builder,
     };
     let mut reading = Reading {
-        consumer: assign(builder, &options).build()?,
+        consumer: assign(builder, &options)?.build()?,
         printer,
         out: io::BufWriter::with_capacity(1 << 16, io::stdout()),
         left: BTreeSet::new(),
@@ -80,12 +81,21 @@ impl Consume {
     }
 }
 
-fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {
+fn assign(builder: ConsumerBuilder, options: &Consume) -> Result<ConsumerBuilder, Failure> {
     let topics = options.topic.iter().map(String::as_str);
     // Printed records are committed below.
     let builder = builder.auto_commit(None);
+    let pattern = options.topic.iter().find(|topic| topic.starts_with('^'));
     if options.joins() {
-        return builder.subscribe(topics);
+        return Ok(match pattern {
+            Some(_) => builder.subscribe_pattern(pattern_of(&options.topic)?),
+            None => builder.subscribe(topics),
+        });
+    }
+    if let Some(pattern) = pattern {
+        let text =
+            format!("-t {pattern}: topics are matched for a member of a group: name it by -g, without -p, -o and -e");
+        return Err(Failure::Usage(text));
     }
     let builder = if options.partitions.is_empty() {
         builder.assign(topics)
@@ -94,7 +104,16 @@ fn assign(builder: ConsumerBuilder, options: &Consume) -> ConsumerBuilder {
             topics.flat_map(|topic| options.partitions.iter().map(move |partition| (topic, *partition))),
         )
     };
-    if options.exit { builder.until_end() } else { builder }
+    Ok(if options.exit { builder.until_end() } else { builder })
+}
+
+/// As in kcat, a topic that begins with `^` is a regular expression.
+fn pattern_of(topics: &[String]) -> Result<TopicPattern, Failure> {
+    let (patterns, names): (Vec<&String>, Vec<&String>) = topics.iter().partition(|topic| topic.starts_with('^'));
+    let patterns = patterns.into_iter().map(|text| TopicPattern::regex(text)).collect::<Result<Vec<_>, _>>()?;
+    let names: BTreeSet<String> = names.into_iter().cloned().collect();
+    let matches = move |topic: &str| names.contains(topic) || patterns.iter().any(|pattern| pattern.matches(topic));
+    Ok(TopicPattern::filter(matches))
 }
 
 struct Reading {

@@ -25,7 +25,6 @@ pub(super) const FAMILIES: &[Family] = &[
         "enable.auto.offset.store", "offset.store.method", "offset.store.path",
         "offset.store.sync.interval.ms",
     ]),
-    accepted("topics are named, not matched by a pattern", &["exclude.internal.topics"]),
     accepted("errors are values, not exceptions", &["internal.throw.on.fetch.stable.offset.unsupported"]),
     accepted("waiting for capacity is bounded by delivery.timeout.ms", &["max.block.ms"]),
     accepted("the buffer is bounded in bytes, by buffer.memory", &[
@@ -72,7 +71,7 @@ pub(super) const FAMILIES: &[Family] = &[
     ]),
     refused("name a built-in partitioner by `partitioner`, or pass your own to the builder", &["partitioner.class", "partitioner_cb"]),
     refused("the admin connects to brokers, not to controllers", &["bootstrap.controllers"]),
-    refused("topics are named, not matched by a pattern", &["topic.blacklist"]),
+    refused("pass `TopicPattern::filter`, which decides by code", &["topic.blacklist"]),
     refused("there are no interceptors yet", &["interceptor.classes", "interceptors", "plugin.library.paths"]),
     refused("values are not looked up elsewhere", &["config.providers"]),
     refused("the client always requests the versions that brokers support", &["api.version.request"]),

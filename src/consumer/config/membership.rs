@@ -14,9 +14,13 @@ use crate::group::assignor;
 use crate::group::assignor::Assignor;
 use crate::group::classic;
 use crate::group::classic::Classic;
+use crate::group::matching;
+use crate::group::member::Machine;
 use crate::group::member::Member;
+use crate::group::member::Selection;
 use crate::group::modern;
 use crate::group::modern::Modern;
+use crate::group::pattern::TopicPattern;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::bounded;
@@ -28,6 +32,9 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Membership {
     pub(super) topics: BTreeSet<TopicName>,
+    pub(super) pattern: Option<TopicPattern>,
+    /// Whether Kafka's own topics match no pattern.
+    pub(super) excludes_internal: bool,
     pub(super) protocol: GroupProtocol,
     pub(super) instance: Option<String>,
     /// Only the classic protocol has it, and the two after it. `None` where it was not set.
@@ -36,6 +43,8 @@ pub(super) struct Membership {
     pub(super) heartbeat_interval: Option<Duration>,
     /// Only the protocol `consumer` has it.
     pub(super) remote_assignor: Option<String>,
+    /// Whether a dynamic member leaves the group when the consumer is closed or dropped.
+    pub(super) leaves_on_close: bool,
     pub(super) poll_interval_max: Duration,
     /// `None`: a consumer that subscribes does, and one that assigns does not.
     pub(super) auto_commit: Option<bool>,
@@ -47,12 +56,15 @@ impl Default for Membership {
     fn default() -> Self {
         Self {
             topics: BTreeSet::new(),
+            pattern: None,
+            excludes_internal: true,
             protocol: GroupProtocol::default(),
             instance: None,
             assignors: None,
             session_timeout: None,
             heartbeat_interval: None,
             remote_assignor: None,
+            leaves_on_close: true,
             poll_interval_max: Duration::from_secs(300),
             auto_commit: None,
             auto_commit_interval: Duration::from_secs(5),
@@ -85,6 +97,12 @@ impl Membership {
         }
         if let Some(name) = properties.get("group.remote.assignor") {
             self.remote_assignor = Some(name.to_owned());
+        }
+        if let Some(leave) = properties.get("internal.leave.group.on.close") {
+            self.leaves_on_close = leave == "true";
+        }
+        if let Some(exclude) = properties.get("exclude.internal.topics") {
+            self.excludes_internal = exclude == "true";
         }
         self.session_timeout = properties.millis("session.timeout.ms").or(self.session_timeout);
         self.heartbeat_interval = properties.millis("heartbeat.interval.ms").or(self.heartbeat_interval);
@@ -153,19 +171,41 @@ impl Membership {
     }
 
     /// The member that joins the group, for a consumer that subscribes.
-    pub(super) fn member(self, core: &core::Config, cluster: &Cluster) -> Option<Member> {
-        if self.topics.is_empty() {
-            return None;
+    pub(super) fn member(self, core: &core::Config, cluster: &Cluster) -> Result<Option<Member>, Error> {
+        if !self.subscribes() {
+            return Ok(None);
         }
-        let topics = self.topics.clone();
-        let now = clock::now();
-        let mut member = match self.protocol {
-            GroupProtocol::Classic => Member::Classic(Box::new(Classic::new(self.classic(core, cluster)))),
-            GroupProtocol::Consumer => Member::Modern(Box::new(Modern::new(self.modern(core, cluster)))),
+        let selection = match &self.pattern {
+            Some(pattern) => Selection::Pattern(pattern.clone()),
+            None => Selection::Topics(self.topics.clone()),
         };
+        let now = clock::now();
+        let (matching, leaves) = (self.matching(cluster), self.leaves_on_close);
+        let machine = match self.protocol {
+            GroupProtocol::Classic => Machine::Classic(Box::new(Classic::new(self.classic(core, cluster)))),
+            GroupProtocol::Consumer => Machine::Modern(Box::new(Modern::new(self.modern(core, cluster)))),
+        };
+        let mut member = Member::new(machine, matching, leaves);
         member.handle_metadata(now, cluster.snapshot());
-        member.subscribe(now, topics);
-        Some(member)
+        member.subscribe(now, selection)?;
+        Ok(Some(member))
+    }
+
+    /// Whether the group assigns the partitions.
+    pub(super) fn subscribes(&self) -> bool {
+        !self.topics.is_empty() || self.pattern.is_some()
+    }
+
+    fn matching(&self, cluster: &Cluster) -> matching::Settings {
+        let settings = cluster.settings();
+        matching::Settings {
+            excludes_internal: self.excludes_internal,
+            interval: settings.metadata_age_max,
+            request_timeout: settings.request_timeout,
+            retry_backoff: settings.retry_backoff,
+            retry_backoff_max: settings.retry_backoff_max,
+            seed: clock::seed(),
+        }
     }
 
     fn classic(self, core: &core::Config, cluster: &Cluster) -> classic::Settings {

@@ -12,6 +12,7 @@ use super::ConsumerCore;
 use super::position::Partition;
 use super::retry::RetryState;
 use super::start::Start;
+use crate::error::Code;
 use crate::metrics::ConsumerMetrics;
 use crate::reading::Position;
 use crate::types::TopicName;
@@ -60,17 +61,38 @@ impl ConsumerCore {
 
     /// Reads these partitions and no others. Those that stay assigned are not disturbed.
     pub fn replace_assignment(&mut self, now: Instant, partitions: &BTreeSet<TopicPartition>) {
+        self.replace_assignment_and_begin(now, partitions, |_| false);
+    }
+
+    /// As [`Self::replace_assignment`]. Late partitions are new, so that all their records are: they are read from the first one, unless the
+    /// group has committed an offset.
+    pub fn replace_assignment_and_begin(
+        &mut self,
+        now: Instant,
+        partitions: &BTreeSet<TopicPartition>,
+        is_late: impl Fn(&TopicPartition) -> bool,
+    ) {
         let gone: Vec<TopicPartition> = self.assignment().filter(|key| !partitions.contains(key)).cloned().collect();
         self.subscription.name_only(partitions);
         self.revoke(now, &gone);
-        let start = self.config.start.clone();
         for key in partitions {
             if self.slots.find(&key.topic, key.partition).is_none() {
+                let start = self.start_of(is_late(key));
                 self.add(key.clone(), &start, self.config.until_end);
             }
         }
         self.find_missing(now);
         self.plan(now);
+    }
+
+    /// Where a partition starts. One that is late begins with its first record, because it was written after reading had begun.
+    fn start_of(&self, is_late: bool) -> Start {
+        match (is_late, &self.config.start) {
+            (false, start) => start.clone(),
+            (true, Start::StoredOnly) => Start::StoredOnly,
+            (true, Start::Stored { .. }) => Start::Stored { otherwise: Box::new(Start::Earliest) },
+            (true, _) => Start::Earliest,
+        }
     }
 
     /// Stops returning records of a partition. Its fetched records are kept. Returns whether it is assigned.
@@ -124,6 +146,12 @@ impl ConsumerCore {
         self.slots.iter().filter_map(|(_, partition)| known(partition)).collect()
     }
 
+    /// Whether a topic does not exist by the metadata.
+    pub fn is_gone(&self, topic: &TopicName) -> bool {
+        let error = self.snapshot.topic(topic).and_then(|topic| topic.error);
+        matches!(error, Some(Code::UnknownTopicOrPartition | Code::UnknownTopicId))
+    }
+
     /// How far the last fetch of a partition saw its end ahead of its position.
     pub fn lag(&self, key: &TopicPartition) -> Option<i64> {
         self.partition(key)?.lag()
@@ -150,12 +178,7 @@ impl ConsumerCore {
             if is_known || added.is_late && self.config.until_end {
                 continue;
             }
-            let start = match (added.is_late, &self.config.start) {
-                (false, start) => start.clone(),
-                (true, Start::StoredOnly) => Start::StoredOnly,
-                (true, Start::Stored { .. }) => Start::Stored { otherwise: Box::new(Start::Earliest) },
-                (true, _) => Start::Earliest,
-            };
+            let start = self.start_of(added.is_late);
             self.add(added.key, &start, self.config.until_end);
         }
     }

@@ -18,10 +18,15 @@ impl Classic {
         if self.settings.instance.is_none() || even_static {
             self.send_leave(now, reason);
         }
+        self.stay();
+    }
+
+    /// Ends the membership here. The coordinator keeps it until the session ends (KIP-1092).
+    pub fn stay(&mut self) {
         self.lose_generation(true);
         self.standing.owned.clear();
         self.standing.version += 1;
-        self.standing.subscription.clear();
+        self.standing.unsubscribe();
         self.joined.clear();
         (self.rejoin, self.standing.poll_by, self.paused_until) = (None, None, None);
         self.is_step_taken = false;

@@ -202,6 +202,7 @@ impl Classic {
             return;
         }
         self.standing.subscription = topics;
+        self.standing.is_subscribed = true;
         self.standing.failure = None;
         self.follow();
         match self.phase {

@@ -1,6 +1,7 @@
 //! Heartbeats: when they are sent, what they say, and what their responses change.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -44,6 +45,7 @@ pub(super) struct Heartbeats {
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     topics: BTreeSet<TopicName>,
+    regex: Option<Arc<str>>,
     held: Option<Held>,
 }
 
@@ -95,7 +97,9 @@ impl Modern {
         let deadline = now + self.settings.request_timeout;
         self.heartbeats.in_flight = Some((tag, now));
         self.heartbeats.is_wanted = false;
-        self.heartbeats.said = Some(Said { topics: self.standing.subscription.clone(), held: self.current.clone() });
+        let topics = self.standing.subscription.clone();
+        self.heartbeats.said = Some(Said { topics, regex: self.regex.clone(), held: self.current.clone() });
+        self.has_sent_regex |= self.regex.is_some();
         self.actions.push_back(Action::Heartbeat { tag, deadline, request });
         if self.state == State::Acknowledging {
             let is_all = self.current == self.target;
@@ -111,6 +115,10 @@ impl Modern {
         let is_full = said.is_none();
         let topics =
             (said.map(|said| &said.topics) != Some(&self.standing.subscription)).then_some(&self.standing.subscription);
+        // An empty pattern takes back the one before it, which the coordinator keeps after any error.
+        let is_regex_new = said.map(|said| &said.regex) != Some(&self.regex);
+        let regex = is_regex_new.then(|| self.regex.as_deref().map(str::to_owned)).flatten();
+        let regex = regex.or((is_regex_new && self.has_sent_regex).then(String::new));
         let is_held_new = said.is_none_or(|said| said.held != self.current);
         let held = is_held_new.then(|| self.current.as_ref().map(Held::to_wire).unwrap_or_default());
         ConsumerGroupHeartbeatRequest {
@@ -122,6 +130,7 @@ impl Modern {
             rack: Some(self.settings.rack.clone()).filter(|rack| is_full && !rack.is_empty()),
             rebalance_timeout_ms: if is_full { millis_i32(self.settings.poll_interval_max) } else { UNCHANGED },
             topics: topics.map(|topics| topics.iter().cloned().collect()),
+            regex,
             assignor: self.settings.assignor.clone().filter(|_| is_full),
             owned: held,
             ..self.request()

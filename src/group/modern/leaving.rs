@@ -20,23 +20,35 @@ impl Modern {
     /// Leaves the group, so that others get its partitions at once. A static member only says that it will return, unless
     /// `even_static` (KIP-345, KIP-1092). What it owned is not revoked by a step: the owner does that before.
     pub fn leave(&mut self, now: Instant, even_static: bool, reason: &str) {
-        if self.state == State::Leaving {
-            return self.standing.subscription.clear();
-        }
-        let is_known = self.state.is_in_group() && self.heartbeats.has_begun();
         if self.state.is_in_group() {
             tracing::debug!(target: "ottla::group", group = self.settings.group, reason, "leaving the group");
         }
+        self.depart(Some((now, even_static)));
+    }
+
+    /// Ends the membership here. The coordinator keeps it until the session ends (KIP-1092); only a static member says that it will
+    /// return, as in Java.
+    pub fn stay(&mut self, now: Instant) {
+        self.depart(self.settings.instance.is_some().then_some((now, false)));
+    }
+
+    /// Ends the membership, with a heartbeat that says so or without one.
+    fn depart(&mut self, says_so: Option<(Instant, bool)>) {
+        if self.state == State::Leaving {
+            return self.unsubscribe();
+        }
+        let is_known = self.state.is_in_group() && self.heartbeats.has_begun();
+        let says_so = says_so.filter(|_| is_known);
         self.transition(Event::LeaveWanted);
-        if is_known {
+        if let Some((now, even_static)) = says_so {
             self.send_leave(now, even_static);
         }
         self.lose_epoch();
         self.standing.owned.clear();
-        self.standing.subscription.clear();
+        self.unsubscribe();
         self.names.clear();
         (self.taken, self.standing.poll_by) = (None, None);
-        if self.state == State::Leaving && !is_known {
+        if self.state == State::Leaving && says_so.is_none() {
             self.transition(Event::Left);
         }
     }
@@ -60,11 +72,16 @@ impl Modern {
         }
         if self.state == State::Leaving {
             self.transition(Event::Left);
-            if !self.standing.subscription.is_empty() {
+            if self.standing.is_subscribed {
                 self.standing.poll_by = Some(now + self.settings.poll_interval_max);
                 self.transition(Event::Subscribed);
             }
         }
+    }
+
+    fn unsubscribe(&mut self) {
+        self.standing.unsubscribe();
+        self.regex = None;
     }
 
     fn send_leave(&mut self, now: Instant, even_static: bool) {

@@ -99,6 +99,10 @@ pub enum Action {
     RefreshMetadata {
         topics: BTreeSet<TopicName>,
     },
+    /// Ask for the metadata of the topics with these ids: the coordinator matched them, and their names are not known here.
+    FindTopics {
+        ids: Vec<TopicId>,
+    },
 }
 
 /// The step that the application works on.
@@ -118,6 +122,10 @@ pub struct Modern {
     /// The id of this member, which it keeps (KIP-1082).
     id: String,
     standing: Standing,
+    /// The pattern that the coordinator matches, instead of topics.
+    regex: Option<Arc<str>>,
+    /// The coordinator was sent a pattern.
+    has_sent_regex: bool,
     /// The partitions that the coordinator wants this member to have.
     target: Option<Held>,
     /// The partitions that the application took last.
@@ -145,6 +153,8 @@ impl Modern {
             rng,
             backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
             standing: Standing::new(&settings.group, settings.instance.as_deref()),
+            regex: None,
+            has_sent_regex: false,
             settings,
             snapshot: Arc::default(),
             state: State::Unsubscribed,
@@ -164,16 +174,26 @@ impl Modern {
 
     /// Subscribes to these topics and no others. A member that is in the group tells the coordinator at once.
     pub fn subscribe(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
+        self.subscribe_to(now, topics, None);
+    }
+
+    /// Subscribes to the topics that the coordinator matches with this pattern, and to no others.
+    pub fn subscribe_regex(&mut self, now: Instant, regex: Arc<str>) {
+        self.subscribe_to(now, BTreeSet::new(), Some(regex));
+    }
+
+    fn subscribe_to(&mut self, now: Instant, topics: BTreeSet<TopicName>, regex: Option<Arc<str>>) {
         let begins = matches!(self.state, State::Unsubscribed | State::Fatal);
-        if self.standing.subscription == topics && !begins {
+        if self.standing.subscription == topics && self.regex == regex && !begins {
             return;
         }
-        self.standing.subscription = topics;
+        (self.standing.subscription, self.regex) = (topics, regex);
+        self.standing.is_subscribed = true;
         self.standing.failure = None;
         if begins {
             self.standing.poll_by = Some(now + self.settings.poll_interval_max);
         }
-        self.actions.push_back(Action::Follow { topics: self.standing.subscription.clone() });
+        self.follow();
         self.heartbeats.want();
         self.transition(Event::Subscribed);
         self.plan(now);
@@ -334,6 +354,15 @@ impl Modern {
         (self.target, self.current, self.applying) = (None, None, None);
         self.metadata_due = None;
         self.heartbeats.begin();
+    }
+
+    /// Asks for the metadata of the topics of the subscription, or of the assigned ones where the coordinator chooses topics.
+    fn follow(&mut self) {
+        let topics = match self.regex {
+            None => self.standing.subscription.clone(),
+            Some(_) => self.names.values().cloned().collect(),
+        };
+        self.actions.push_back(Action::Follow { topics });
     }
 
     fn number(&mut self) -> u64 {

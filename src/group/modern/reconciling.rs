@@ -76,9 +76,14 @@ impl Modern {
             partitions.iter().map(move |at| TopicPartition { topic: topic.clone(), partition: *at }).collect::<Vec<_>>()
         };
         let partitions: BTreeSet<TopicPartition> = topics.iter().flat_map(by_name).collect();
+        let unknown: Vec<TopicId> = target.topics.keys().filter(|id| !names.contains_key(id)).copied().collect();
+        let has_changed = self.names != names;
         self.names = names;
+        if has_changed && self.regex.is_some() {
+            self.follow();
+        }
         if is_pending {
-            self.ask_for_metadata(now);
+            self.ask_for_metadata(now, unknown);
         } else {
             self.metadata_due = None;
         }
@@ -106,10 +111,13 @@ impl Modern {
         (known.map(|(id, partitions)| (*id, partitions.clone())).collect(), names)
     }
 
-    fn ask_for_metadata(&mut self, now: Instant) {
+    fn ask_for_metadata(&mut self, now: Instant, unknown: Vec<TopicId>) {
         if self.metadata_due.is_none_or(|due| due <= now) {
             self.metadata_due = Some(now + self.settings.retry_backoff_max);
-            self.actions.push_back(Action::RefreshMetadata { topics: self.standing.subscription.clone() });
+            self.actions.push_back(match self.regex {
+                None => Action::RefreshMetadata { topics: self.standing.subscription.clone() },
+                Some(_) => Action::FindTopics { ids: unknown },
+            });
         }
     }
 

@@ -45,9 +45,7 @@ impl Modern {
             }
             HeartbeatRecovery::Rejoin => self.fenced(now, code),
             HeartbeatRecovery::Report => {
-                if self.standing.errors.is_empty() {
-                    self.standing.errors.push_back(self.refusal(code, &message));
-                }
+                self.standing.report(self.refusal(code, &message));
                 self.pause(now);
             }
             HeartbeatRecovery::Retry => self.pause(now),
@@ -112,7 +110,10 @@ impl Modern {
                     .to_owned()
             }
             Code::UnsupportedVersion => USE_CLASSIC.to_owned(),
-            Code::InvalidRegularExpression => "the pattern of the subscription is not one that RE2/J takes".to_owned(),
+            Code::InvalidRegularExpression => format!(
+                "the coordinator cannot compile the pattern {:?}, which must be an expression of RE2/J: subscribe to another pattern",
+                self.regex.as_deref().unwrap_or_default()
+            ),
             _ => "a heartbeat was refused".to_owned(),
         };
         let said = if message.is_empty() { String::new() } else { format!(" (the coordinator says: {message})") };

@@ -5,4 +5,6 @@ mod membership;
 mod mixed;
 mod mock;
 mod modern;
+mod patterns;
+mod subscribing;
 mod unmoved;

@@ -46,6 +46,25 @@ async fn reset_position_is_reported_on_standard_error() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn topic_that_begins_with_a_caret_is_a_pattern_in_a_group() {
+    let mut cluster = Cluster::builder().topic("logs-1", 1).topic("logs-2", 1).topic("old-logs-3", 1).build();
+    for topic in ["logs-1", "logs-2", "old-logs-3"] {
+        append(&mut cluster, topic, 0, &[topic]);
+    }
+    cluster.create_topic("other", 1);
+    append(&mut cluster, "other", 0, &["other"]);
+    let server = served(cluster).await;
+    let done = consume(&server, &["-g", "g", "-t", r"^logs-\d+,other", "-c", "3"]);
+    let mut lines = done.lines();
+    lines.sort_unstable();
+    assert_eq!(lines, ["logs-1", "logs-2", "other"], "{done:?}");
+    let done = consume(&server, &["-g", "g", "-t", "^("]);
+    assert!(done.status != Some(0) && done.err.contains("is not a regular expression"), "{done:?}");
+    let done = consume(&server, &["-t", "^logs-.*", "-e"]);
+    assert!(done.status == Some(2) && done.err.contains("name it by -g"), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partition_that_fails_is_left_and_others_are_read() {
     for ending in [&["-e"][..], &["-c", "2"], &["-o", "e@3000"]] {
         let mut cluster = Cluster::builder().topic("t", 3).build();

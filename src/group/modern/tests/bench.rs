@@ -72,15 +72,16 @@ impl Bench {
         }
     }
 
-    /// Takes one line of a script: `subscribe a b`, `meta a=3 b=1`, `forget a`, `beaten 5` (epoch 5, no new assignment), `beaten 5 a0 a1`,
+    /// Takes one line of a script: `subscribe a b`, `match REGEX`, `meta a=3 b=1`, `forget a`, `beaten 5` (epoch 5, no new assignment), `beaten 5 a0 a1`,
     /// `beaten 5 nothing`, `left`, `X refused CODE` and `X lost` for X of beat and leave, `commit refused CODE`, `done`, `poll`,
-    /// `wait 5000`, `leave`, `leave even static`.
+    /// `wait 5000`, `leave`, `leave even static`, `stay`.
     pub(super) fn run(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["subscribe", ..] => {
                 self.member.subscribe(self.now, words[1..].iter().map(|topic| TopicName::from(*topic)).collect());
             }
+            ["match", regex] => self.member.subscribe_regex(self.now, regex.into()),
             ["meta", ..] => self.metadata(&words[1..]),
             ["forget", topic] => {
                 self.cache.remove_topics(&[TopicName::from(topic)]);
@@ -102,6 +103,7 @@ impl Bench {
             ["done"] => self.member.handle_step_done(self.now),
             ["poll"] => self.member.handle_poll(self.now),
             ["wait", millis] => self.wait(millis.parse().expect("milliseconds")),
+            ["stay"] => self.member.stay(self.now),
             ["leave"] => self.member.leave(self.now, false, "closed"),
             ["leave", "even", "static"] => self.member.leave(self.now, true, "closed"),
             _ => panic!("there is no step {line}"),
@@ -193,6 +195,9 @@ impl Bench {
                 if let Some(topics) = &request.topics {
                     line.push_str(&format!(" topics {}", names(&topics.iter().cloned().collect())));
                 }
+                if let Some(regex) = &request.regex {
+                    line.push_str(&format!(" regex {regex:?}"));
+                }
                 if let Some(owned) = &request.owned {
                     line.push_str(&format!(" owned{}", ids(owned)));
                 }
@@ -208,6 +213,9 @@ impl Bench {
             Action::ForgetCoordinator => "forget coordinator".to_owned(),
             Action::Follow { topics } => format!("follow {}", names(&topics)),
             Action::RefreshMetadata { topics } => format!("refresh {} at {at}", names(&topics)),
+            Action::FindTopics { ids } => {
+                format!("find {} at {at}", ids.iter().map(|id| char::from(id.0[0])).collect::<String>())
+            }
         };
         writeln!(self.log, "{line}").expect("a string");
     }

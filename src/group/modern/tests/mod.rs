@@ -3,6 +3,7 @@
 mod bench;
 mod heartbeats;
 mod leaving;
+mod patterns;
 mod reconciling;
 mod refusals;
 mod table;
