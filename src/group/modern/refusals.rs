@@ -21,6 +21,13 @@ impl Modern {
     pub(super) fn attempt_failed(&mut self, now: Instant, error: Error) {
         match error.code() {
             Some(code) => self.refused(now, code, None),
+            // A response that cannot be read ends its connection, not the membership.
+            None if error.kind() == Kind::Protocol => {
+                if !self.is_joined() && self.standing.errors.is_empty() {
+                    self.standing.errors.push_back(error);
+                }
+                self.pause(now);
+            }
             None if error.is_retriable() => {
                 let (group, error) = (&self.settings.group, error.chain());
                 tracing::debug!(target: "ottla::group", group, %error, "heartbeat retried");
@@ -56,7 +63,7 @@ impl Modern {
     /// joining.
     fn fenced(&mut self, now: Instant, code: Code) {
         let (group, epoch) = (&self.settings.group, self.standing.identity.generation);
-        let was_in_group = epoch != NO_GENERATION;
+        let was_in_group = self.is_joined();
         if was_in_group {
             self.standing.counters.losses += 1;
             tracing::warn!(target: "ottla::group", group, epoch, code = code.name(), "epoch lost");
@@ -75,6 +82,10 @@ impl Modern {
         self.standing.poll_by = None;
         self.transition(Event::Failed);
         self.standing.failure = Some(error);
+    }
+
+    fn is_joined(&self) -> bool {
+        self.standing.identity.generation != NO_GENERATION
     }
 
     fn pause(&mut self, now: Instant) {

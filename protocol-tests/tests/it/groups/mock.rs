@@ -29,23 +29,23 @@ use tokio::time::Instant;
 
 use super::membership::assignors;
 
-const PARTITIONS: usize = 6;
+pub(super) const PARTITIONS: usize = 6;
 /// Longer than every session, request timeout and retry together.
-const LONG: Duration = Duration::from_secs(600);
+pub(super) const LONG: Duration = Duration::from_secs(600);
 const TURN: Duration = Duration::from_millis(100);
 
 /// A mock of two brokers, the first of which coordinates group g, and a client.
-struct Stage {
-    server: Server,
-    client: Client,
+pub(super) struct Stage {
+    pub(super) server: Server,
+    pub(super) client: Client,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with_partitions(6).await
     }
 
-    async fn with_partitions(partitions: i32) -> Self {
+    pub(super) async fn with_partitions(partitions: i32) -> Self {
         let mut cluster = Cluster::builder().brokers(2).topic("t", partitions).build();
         cluster.move_coordinator(0, "g", 1);
         let server = Server::in_memory(cluster);
@@ -54,25 +54,25 @@ impl Stage {
         Self { server, client }
     }
 
-    fn builder(&self) -> ConsumerBuilder {
+    pub(super) fn builder(&self) -> ConsumerBuilder {
         self.client.consumer().group("g").subscribe(["t"])
     }
 
-    fn member(&self) -> Consumer {
+    pub(super) fn member(&self) -> Consumer {
         self.builder().build().expect("a consumer")
     }
 
-    fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
+    pub(super) fn with<R>(&self, action: impl FnOnce(&mut Cluster) -> R) -> R {
         self.server.with(action)
     }
 
     /// The state and the number of members of the group, as its coordinator sees them.
-    fn group(&self) -> (GroupState, usize) {
+    pub(super) fn group(&self) -> (GroupState, usize) {
         let group = self.with(|cluster| cluster.describe_group("g")).expect("it exists");
         (group.state, group.members.len())
     }
 
-    async fn produce(&self, records: usize) {
+    pub(super) async fn produce(&self, records: usize) {
         let producer = self.client.producer().build().expect("a producer");
         for number in 0..records {
             let value = number.to_string();
@@ -80,13 +80,13 @@ impl Stage {
         }
     }
 
-    fn committed(&self) -> i64 {
+    pub(super) fn committed(&self) -> i64 {
         self.with(|cluster| (0..6).filter_map(|partition| cluster.committed("g", "t", partition)).sum())
     }
 }
 
 /// Polls every member in turn until a condition holds. Errors of polls are collected.
-async fn drive(members: &mut [Consumer], mut until: impl FnMut(&[Consumer]) -> bool) -> Vec<Error> {
+pub(super) async fn drive(members: &mut [Consumer], mut until: impl FnMut(&[Consumer]) -> bool) -> Vec<Error> {
     let mut errors = Vec::new();
     let driven = async {
         while !until(members) {
@@ -103,19 +103,19 @@ async fn drive(members: &mut [Consumer], mut until: impl FnMut(&[Consumer]) -> b
     errors
 }
 
-fn owned(member: &Consumer) -> BTreeSet<TopicPartition> {
+pub(super) fn owned(member: &Consumer) -> BTreeSet<TopicPartition> {
     member.assignment().into_iter().collect()
 }
 
 /// Whether the members share the partitions evenly, none twice.
-fn is_shared(members: &[Consumer]) -> bool {
+pub(super) fn is_shared(members: &[Consumer]) -> bool {
     let all: BTreeSet<TopicPartition> = members.iter().flat_map(owned).collect();
     let counts: Vec<usize> = members.iter().map(|member| owned(member).len()).collect();
     all.len() == PARTITIONS && counts.iter().all(|count| *count == PARTITIONS / members.len())
 }
 
 /// Polls until the members share the partitions and the coordinator has no others.
-async fn settle(stage: &Stage, members: &mut [Consumer]) -> Vec<Error> {
+pub(super) async fn settle(stage: &Stage, members: &mut [Consumer]) -> Vec<Error> {
     let count = members.len();
     drive(members, |members| is_shared(members) && stage.group() == (GroupState::Stable, count)).await
 }
@@ -139,7 +139,7 @@ async fn members_share_and_take_over_from_an_expired_one() {
 }
 
 /// The faults of a request that a coordinator can make.
-const FAULTS: [Fault; 6] = [
+pub(super) const FAULTS: [Fault; 6] = [
     Fault::CloseBefore,
     Fault::CloseAfter,
     Fault::Lost,
@@ -250,20 +250,25 @@ async fn member_that_polls_too_late_gets_an_error_and_rejoins() {
 
 /// A listener that writes down what happens, and misbehaves once on demand.
 #[derive(Clone, Default)]
-struct Events {
+pub(super) struct Events {
     seen: Arc<Mutex<Vec<String>>>,
     mischief: Arc<Mutex<Option<Mischief>>>,
 }
 
 #[derive(Clone, Copy)]
-enum Mischief {
+pub(super) enum Mischief {
     Panic,
     Stall,
 }
 
 impl Events {
-    fn take(&self) -> Vec<String> {
+    pub(super) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.seen.lock().expect("no panic"))
+    }
+
+    /// The number of events so far.
+    pub(super) fn peek(&self) -> usize {
+        self.seen.lock().expect("no panic").len()
     }
 
     fn misbehave(&self, mischief: Mischief) {
@@ -388,7 +393,7 @@ async fn auto_commit_covers_what_earlier_polls_returned() {
     assert!(stage.committed() < returned);
 }
 
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG, future).await.expect("in time")
 }
 

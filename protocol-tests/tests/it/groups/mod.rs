@@ -4,6 +4,7 @@ mod chain;
 mod membership;
 mod mixed;
 mod mock;
+mod mock_modern;
 mod modern;
 mod patterns;
 mod subscribing;

@@ -36,6 +36,21 @@ fn fenced_member_loses_everything_and_joins_again_at_once() {
 }
 
 #[test]
+fn heartbeat_whose_response_cannot_be_read_is_sent_again() {
+    check(&format!("{STABLE}beat garbled\nwait 100"), &format!("{JOINED}beat e7 full topics a owned a0 at 5089"));
+    // A member that joins reports it.
+    check(
+        "subscribe a\nbeat garbled\nwait 100",
+        "follow a\nbeat e0 full topics a owned - at 0\nbeat e0 full topics a owned - at 89",
+    );
+    let mut bench = Bench::new(settings());
+    bench.run("subscribe a");
+    bench.run("beat garbled");
+    assert_eq!(bench.member.standing.poll_error().map(|error| error.kind()), Some(Kind::Protocol));
+    assert_eq!(bench.member.standing.poll_error().map(|error| error.kind()), None);
+}
+
+#[test]
 fn fenced_member_keeps_its_id() {
     let mut bench = Bench::new(settings());
     for line in ["meta a=1", "subscribe a", "beaten 1 nothing", "done", "beat refused 25"] {
