@@ -62,7 +62,7 @@ const ONE: &[u8] = &[2];
 const NAME: &[u8] = &[2, b't'];
 
 fn crowds() -> Vec<Crowd> {
-    [records(), offsets(), cluster(), classic()].into_iter().flatten().collect()
+    [records(), offsets(), cluster(), groups(), modern_groups(), classic()].into_iter().flatten().collect()
 }
 
 fn records() -> Vec<Crowd> {
@@ -200,6 +200,91 @@ fn cluster() -> Vec<Crowd> {
     ]
 }
 
+fn groups() -> Vec<Crowd> {
+    let no_texts: &[&[u8]] = &[NO_TEXT, NO_TEXT, NO_TEXT, NO_TEXT, NO_ELEMENTS, FOUR, NO_TAGS];
+    vec![
+        crowd(Api::ListGroups, 3, &[FOUR, TWO], &[NO_TEXT, NO_TEXT, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::ListGroups, 5, &[FOUR, TWO], &[NAME, NAME, NAME, NAME, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::DescribeGroups, 5, &[FOUR], &[&[TWO], no_texts].concat(), &[NO_TAGS]),
+        crowd(Api::DescribeGroups, 6, &[FOUR], &[&[TWO, NAME], no_texts].concat(), &[NO_TAGS]),
+        crowd(
+            Api::DescribeGroups,
+            5,
+            &[FOUR, ONE, TWO, NO_TEXT, NO_TEXT, NO_TEXT, NO_TEXT],
+            &[NO_TEXT, NONE, NO_TEXT, NO_TEXT, NO_TEXT, NO_TEXT, NO_TAGS],
+            &[FOUR, NO_TAGS, NO_TAGS],
+        ),
+        crowd(Api::DeleteGroups, 2, &[FOUR], &[NO_TEXT, TWO, NO_TAGS], &[NO_TAGS]),
+        crowd(Api::DeleteGroups, 3, &[FOUR], &[NAME, TWO, NAME, NO_TAGS], &[NO_TAGS]),
+    ]
+}
+
+fn modern_groups() -> Vec<Crowd> {
+    vec![
+        crowd(
+            Api::ConsumerGroupDescribe,
+            0,
+            &[FOUR],
+            &[TWO, NONE, NO_TEXT, NO_TEXT, EIGHT, NO_TEXT, NO_ELEMENTS, FOUR, NO_TAGS],
+            &[NO_TAGS],
+        ),
+        crowd(
+            Api::ConsumerGroupDescribe,
+            0,
+            &[FOUR, ONE, TWO, NONE, NO_TEXT, NO_TEXT, EIGHT, NO_TEXT],
+            &[
+                NO_TEXT,
+                NONE,
+                NONE,
+                FOUR,
+                NO_TEXT,
+                NO_TEXT,
+                NO_ELEMENTS,
+                NONE,
+                NO_ELEMENTS,
+                NO_TAGS,
+                NO_ELEMENTS,
+                NO_TAGS,
+                NO_TAGS,
+            ],
+            &[FOUR, NO_TAGS, NO_TAGS],
+        ),
+        // Names of topics, and then partitions.
+        crowd(
+            Api::ConsumerGroupDescribe,
+            0,
+            &[FOUR, ONE, TWO, NONE, NO_TEXT, NO_TEXT, EIGHT, NO_TEXT, ONE, NO_TEXT, NONE, NONE, FOUR, NO_TEXT, NO_TEXT],
+            &[NO_TEXT],
+            &[NONE, NO_ELEMENTS, NO_TAGS, NO_ELEMENTS, NO_TAGS, NO_TAGS, FOUR, NO_TAGS, NO_TAGS],
+        ),
+        crowd(
+            Api::ConsumerGroupDescribe,
+            0,
+            &[
+                FOUR,
+                ONE,
+                TWO,
+                NONE,
+                NO_TEXT,
+                NO_TEXT,
+                EIGHT,
+                NO_TEXT,
+                ONE,
+                NO_TEXT,
+                NONE,
+                NONE,
+                FOUR,
+                NO_TEXT,
+                NO_TEXT,
+                NO_ELEMENTS,
+                NONE,
+            ],
+            &[SIXTEEN, NO_TEXT, NO_ELEMENTS, NO_TAGS],
+            &[NO_TAGS, NO_ELEMENTS, NO_TAGS, NO_TAGS, FOUR, NO_TAGS, NO_TAGS],
+        ),
+    ]
+}
+
 /// Versions without compact lengths, whose smallest elements differ.
 fn classic() -> Vec<Crowd> {
     let letter: &[u8] = &[0, 1, b't'];
@@ -214,6 +299,12 @@ fn classic() -> Vec<Crowd> {
         crowd(Api::ApiVersions, 0, &[TWO], &[TWO, TWO, TWO], &[]),
         crowd(Api::ListOffsets, 1, &[&[0, 0, 0, 1], TWO], &[FOUR, TWO, EIGHT, EIGHT], &[]),
         crowd(Api::OffsetFetch, 1, &[&[0, 0, 0, 1], TWO], &[FOUR, EIGHT, TWO, TWO], &[]),
+        crowd(Api::ListGroups, 0, &[TWO], &[TWO, TWO], &[]),
+        crowd(Api::DescribeGroups, 0, &[], &[TWO, TWO, TWO, TWO, TWO, FOUR], &[]),
+        crowd(Api::DescribeGroups, 0, &[&[0, 0, 0, 1], TWO, TWO, TWO, TWO, TWO], &[TWO, TWO, TWO, FOUR, FOUR], &[]),
+        crowd(Api::DeleteGroups, 0, &[FOUR], &[TWO, TWO], &[]),
+        crowd(Api::OffsetDelete, 0, &[TWO, FOUR], &[TWO, FOUR], &[]),
+        crowd(Api::OffsetDelete, 0, &[TWO, FOUR, &[0, 0, 0, 1], TWO], &[FOUR, TWO], &[]),
     ]
 }
 

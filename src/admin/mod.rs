@@ -1,7 +1,7 @@
-//! Administration: the cluster, its topics, their configuration, the offsets of their partitions.
+//! Administration: the cluster, its topics, their configuration, the offsets of their partitions, groups.
 //!
 //! Any broker answers read-only requests. Changes go to the controller, requests for offsets to the leaders, requests for the
-//! configuration of a broker to that broker. Each request is repeated after a move or a lost connection until the deadline
+//! configuration of a broker to that broker, requests about a group to its coordinator. Each request is repeated after a move or a lost connection until the deadline
 //! (`default.api.timeout.ms`). Only [`Admin::create_topics`] creates topics.
 
 use std::collections::HashMap;
@@ -22,6 +22,7 @@ use crate::wire::Call;
 use crate::wire::message as m;
 
 mod configs;
+mod groups;
 mod offsets;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
@@ -32,6 +33,20 @@ pub use self::configs::ConfigResource;
 pub use self::configs::ConfigSource;
 pub use self::configs::ConfigSynonym;
 pub use self::configs::ConfigType;
+pub use self::groups::CommittedOffset;
+pub use self::groups::GroupDescription;
+pub use self::groups::GroupFilter;
+pub use self::groups::GroupLag;
+pub use self::groups::GroupListing;
+pub use self::groups::GroupMember;
+pub use self::groups::GroupOffsets;
+pub use self::groups::GroupOffsetsQuery;
+pub use self::groups::GroupState;
+pub use self::groups::GroupType;
+pub use self::groups::Lag;
+pub use self::groups::LagQuery;
+pub use self::groups::ListedGroup;
+pub use self::groups::PartitionLag;
 pub use self::offsets::ListedOffset;
 pub use self::offsets::OffsetSpec;
 
@@ -39,13 +54,13 @@ pub use self::offsets::OffsetSpec;
 const TARGET: &str = "ottla::admin";
 
 impl Client {
-    /// Administrates topics and describes the cluster.
+    /// Administrates topics and groups, and describes the cluster.
     pub fn admin(&self) -> Admin {
         Admin::new(self.cluster())
     }
 }
 
-/// Administrates topics and describes the cluster. Cheap to clone. Created by [`Client::admin`](crate::Client::admin).
+/// Administrates topics and groups, and describes the cluster. Cheap to clone. Created by [`Client::admin`](crate::Client::admin).
 ///
 /// Every call ends within the client's [`api_timeout`](crate::client::ClientBuilder::api_timeout). Cancel safety: dropping a
 /// read-only call has no effect. If a change is dropped, its outcome is unknown.
@@ -183,7 +198,8 @@ impl Admin {
 
     /// The names of all topics, sorted.
     pub async fn list_topics(&self) -> Result<Vec<TopicName>, Error> {
-        let mut names: Vec<_> = self.metadata(None).await?.into_iter().map(|topic| topic.name).collect();
+        let mut names: Vec<_> =
+            self.metadata(None, self.deadline()).await?.into_iter().map(|topic| topic.name).collect();
         names.sort();
         names.dedup();
         Ok(names)
@@ -194,23 +210,39 @@ impl Admin {
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Vec<TopicDescription>, Error> {
-        let names: Vec<TopicName> = names.into_iter().map(Into::into).collect();
+        self.describe_topics_by(names.into_iter().map(Into::into).collect(), self.deadline()).await
+    }
+
+    /// As [`Self::describe_topics`], until `deadline`.
+    async fn describe_topics_by(
+        &self,
+        names: Vec<TopicName>,
+        deadline: Instant,
+    ) -> Result<Vec<TopicDescription>, Error> {
         names.iter().try_for_each(check_name)?;
         let mut found: HashMap<TopicName, TopicDescription> = HashMap::new();
-        for topic in self.metadata(Some(names.clone())).await? {
+        for topic in self.metadata(Some(names.clone()), deadline).await? {
             found.entry(topic.name.clone()).or_insert(topic);
         }
         let missing = |name: &TopicName| Error::protocol("the response lacks the topic").in_topic(name);
         names.iter().map(|name| found.get(name).cloned().ok_or_else(|| missing(name))).collect()
     }
 
-    async fn metadata(&self, topics: Option<Vec<TopicName>>) -> Result<Vec<TopicDescription>, Error> {
-        Ok(self.request_metadata(topics).await?.topics.into_iter().map(describe).collect())
+    async fn metadata(
+        &self,
+        topics: Option<Vec<TopicName>>,
+        deadline: Instant,
+    ) -> Result<Vec<TopicDescription>, Error> {
+        Ok(self.request_metadata(topics, deadline).await?.topics.into_iter().map(describe).collect())
     }
 
-    async fn request_metadata(&self, topics: Option<Vec<TopicName>>) -> Result<m::MetadataResponse, Error> {
+    async fn request_metadata(
+        &self,
+        topics: Option<Vec<TopicName>>,
+        deadline: Instant,
+    ) -> Result<m::MetadataResponse, Error> {
         let request = m::MetadataRequest { topics, ..Default::default() };
-        let response = self.cluster.call_any(request, self.deadline()).await?;
+        let response = self.cluster.call_any(request, deadline).await?;
         match response.error {
             Some(code) => Err(Error::broker(code, "could not get metadata")),
             None => Ok(response),
@@ -226,7 +258,7 @@ impl Admin {
             Ok(response) => (Some(response.cluster_id), response.controller, response.brokers),
             // Before 2.8 only metadata describes the cluster (KIP-700).
             Err(error) if error.kind() == Kind::Unsupported => {
-                let response = self.request_metadata(Some(Vec::new())).await?;
+                let response = self.request_metadata(Some(Vec::new()), self.deadline()).await?;
                 (response.cluster_id, response.controller, response.brokers)
             }
             Err(error) => return Err(error),

@@ -66,8 +66,15 @@ impl Admin {
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
     ) -> Vec<(TopicPartition, Result<ListedOffset, Error>)> {
-        let requested: Vec<(TopicPartition, OffsetSpec)> = partitions.into_iter().collect();
-        let deadline = self.deadline();
+        self.list_offsets_by(partitions.into_iter().collect(), self.deadline()).await
+    }
+
+    /// As [`Self::list_offsets`], until `deadline`.
+    pub(super) async fn list_offsets_by(
+        &self,
+        requested: Vec<(TopicPartition, OffsetSpec)>,
+        deadline: Instant,
+    ) -> Vec<(TopicPartition, Listed)> {
         let mut listed: Vec<Option<Listed>> = vec![None; requested.len()];
         for round in rounds(&requested) {
             let outcomes = self.list_distinct(round.iter().map(|at| requested[*at].clone()).collect(), deadline).await;

@@ -3,6 +3,7 @@
 //! Each call is one attempt whose error codes the caller sees. The caller decides whether to retry.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::wire::Call;
 use crate::wire::message::FindCoordinatorRequest;
+use crate::wire::message::FindCoordinatorResponse;
 
 /// The kinds of keys that brokers coordinate, with their numbers in a FindCoordinator request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +42,11 @@ impl Coordinated {
     /// The consumer group of this name.
     pub(crate) fn group(name: impl Into<String>) -> Self {
         Self::new(CoordinatorKind::Group, name)
+    }
+
+    /// The group, or the transactional id.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 }
 
@@ -71,8 +78,44 @@ impl Cluster {
         if let Some(broker) = self.coordinators().found().get(whom) {
             return Ok(*broker);
         }
-        let kind = whom.kind as i8;
-        let found = self.call_any_once(&FindCoordinatorRequest { key: whom.key.clone(), kind }, deadline).await?;
+        let request = FindCoordinatorRequest { keys: vec![whom.key.clone()], kind: whom.kind as i8 };
+        let found = self.call_any_once(&request, deadline).await?;
+        self.note_coordinator(whom, &found)
+    }
+
+    /// The brokers that coordinate several groups. Those that are not cached are found by one request to any broker, or one after the
+    /// other where brokers are older than Kafka 3.0 (KIP-699).
+    pub(crate) async fn coordinators_of(
+        &self,
+        groups: Vec<Coordinated>,
+        deadline: Instant,
+    ) -> Vec<(Coordinated, Result<i32, Error>)> {
+        let unknown: HashSet<Coordinated> = {
+            let known = self.coordinators().found();
+            groups.iter().filter(|group| !known.contains_key(group)).cloned().collect()
+        };
+        let keys = unknown.iter().map(|group| group.key.clone()).collect();
+        let request = FindCoordinatorRequest { keys, kind: CoordinatorKind::Group as i8 };
+        let found = match unknown.len() {
+            0 | 1 => None,
+            _ => Some(self.call_any_once(&request, deadline).await),
+        };
+        let found = found.filter(|found| !found.as_ref().is_err_and(|error| error.kind() == Kind::Unsupported));
+        let mut coordinators = Vec::with_capacity(groups.len());
+        for group in groups {
+            let broker = match &found {
+                Some(found) if unknown.contains(&group) => {
+                    found.as_ref().map_err(Error::clone).and_then(|found| self.note_coordinator(&group, found))
+                }
+                _ => self.coordinator(&group, deadline).await,
+            };
+            coordinators.push((group, broker));
+        }
+        coordinators
+    }
+
+    /// Caches the coordinator that a response names.
+    fn note_coordinator(&self, whom: &Coordinated, found: &FindCoordinatorResponse) -> Result<i32, Error> {
         let Some(found) = found.of(&whom.key) else {
             return Err(Error::protocol(format!("the response does not mention the coordinator of {whom}")));
         };

@@ -33,6 +33,7 @@ use crate::error::Kind;
 use crate::error::Written;
 use crate::metrics::ConnectionCounters;
 use crate::wire::Api;
+use crate::wire::DecodeError;
 use crate::wire::Request;
 use crate::wire::Response;
 use crate::wire::Versions;
@@ -148,7 +149,8 @@ impl<R> Pipeline<R> {
         let parts = match request.encode(version, correlation, &self.client_id) {
             Ok(parts) => parts,
             Err(error) => {
-                let error = Error::config("could not encode the request").caused_by(error);
+                let kind = if matches!(error, DecodeError::TooOld(_)) { Kind::Unsupported } else { Kind::Config };
+                let error = Error::new(kind, "could not encode the request").caused_by(error);
                 return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
             }
         };

@@ -19,6 +19,8 @@ impl Code {
                 Create for topics), or write with `Guarantee::AllAcks` / `enable.idempotence=false`",
             Self::CoordinatorNotAvailable => "check that as many brokers run as `offsets.topic.replication.factor` demands",
             Self::GroupAuthorizationFailed => "grant the principal Read on the group",
+            Self::GroupSubscribedToTopic => "stop the members that subscribe to the topic",
+            Self::NonEmptyGroup => "the group has members: stop them first, and wait until their sessions end",
             Self::UnknownMemberId => "the group has members, and this consumer is not one of them: use another \
                 group (`group` / `group.id`), or stop its members",
             Self::InvalidGroupId => "name a group that is not empty (`group` / `group.id`)",

@@ -135,7 +135,7 @@ impl On {
         self
     }
 
-    /// Only those whose first group, transactional id or coordinator key is this one.
+    /// Only those that name this group, transactional id or coordinator key, alone or among others.
     pub fn name(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
@@ -177,7 +177,7 @@ impl On {
         self.api_key.is_none_or(|only| only == seen.api_key)
             && self.broker.is_none_or(|only| only == seen.broker)
             && self.client_id.as_ref().is_none_or(|only| *only == seen.client_id)
-            && self.name.as_ref().is_none_or(|only| *only == seen.name)
+            && self.name.as_ref().is_none_or(|only| *only == seen.name || seen.name.split(' ').any(|name| name == only))
             && self.topic.as_ref().is_none_or(topic)
     }
 

@@ -22,6 +22,10 @@ pub const HEARTBEAT: i16 = 12;
 pub const LEAVE_GROUP: i16 = 13;
 /// SyncGroup.
 pub const SYNC_GROUP: i16 = 14;
+/// DescribeGroups.
+pub const DESCRIBE_GROUPS: i16 = 15;
+/// ListGroups.
+pub const LIST_GROUPS: i16 = 16;
 /// ApiVersions.
 pub const API_VERSIONS: i16 = 18;
 /// CreateTopics.
@@ -34,10 +38,16 @@ pub const INIT_PRODUCER_ID: i16 = 22;
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 /// DescribeConfigs.
 pub const DESCRIBE_CONFIGS: i16 = 32;
+/// DeleteGroups.
+pub const DELETE_GROUPS: i16 = 42;
+/// OffsetDelete.
+pub const OFFSET_DELETE: i16 = 47;
 /// DescribeCluster.
 pub const DESCRIBE_CLUSTER: i16 = 60;
 /// ConsumerGroupHeartbeat.
 pub const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
+/// ConsumerGroupDescribe.
+pub const CONSUMER_GROUP_DESCRIBE: i16 = 69;
 
 #[cfg(test)]
 mod tests {
@@ -59,14 +69,19 @@ mod tests {
             (HEARTBEAT, ApiKey::Heartbeat),
             (LEAVE_GROUP, ApiKey::LeaveGroup),
             (SYNC_GROUP, ApiKey::SyncGroup),
+            (DESCRIBE_GROUPS, ApiKey::DescribeGroups),
+            (LIST_GROUPS, ApiKey::ListGroups),
             (API_VERSIONS, ApiKey::ApiVersions),
             (CREATE_TOPICS, ApiKey::CreateTopics),
             (DELETE_TOPICS, ApiKey::DeleteTopics),
             (INIT_PRODUCER_ID, ApiKey::InitProducerId),
             (OFFSET_FOR_LEADER_EPOCH, ApiKey::OffsetForLeaderEpoch),
             (DESCRIBE_CONFIGS, ApiKey::DescribeConfigs),
+            (DELETE_GROUPS, ApiKey::DeleteGroups),
+            (OFFSET_DELETE, ApiKey::OffsetDelete),
             (DESCRIBE_CLUSTER, ApiKey::DescribeCluster),
             (CONSUMER_GROUP_HEARTBEAT, ApiKey::ConsumerGroupHeartbeat),
+            (CONSUMER_GROUP_DESCRIBE, ApiKey::ConsumerGroupDescribe),
         ];
         for (ours, theirs) in pairs {
             assert_eq!(ours, theirs as i16);

@@ -38,7 +38,7 @@ pub struct SeenRequest {
     pub client_id: String,
     /// The bytes of its frame, without the size prefix.
     pub size: usize,
-    /// The first group, transactional id or coordinator key in it; empty where there is none.
+    /// The groups, the transactional id or the coordinator keys in it, with a space between; empty where there are none.
     pub name: String,
     /// The acks of a Produce: 0, 1 or −1.
     pub acks: Option<i16>,

@@ -81,6 +81,7 @@ macro_rules! api {
 
     (@request $request:ident hand) => {
         fn put(&self, version: i16, out: &mut crate::wire::buf::Chunks) -> Result<(), crate::wire::DecodeError> {
+            self.check(version)?;
             out.set_flexible(version >= Self::FLEXIBLE_FROM);
             <$request>::put(self, version, out);
             Ok(())
@@ -200,7 +201,7 @@ macro_rules! messages {
                 let (mut version, last) = <$request as crate::wire::Call>::VERSIONS;
                 let mut fewest = usize::MAX;
                 while version <= last && version < <$request as crate::wire::Call>::FLEXIBLE_FROM {
-                    let bytes = 0 $(+ crate::wire::declare::field!(@len version CLASSIC $layout, $when))*;
+                    let bytes = 0_usize $(.saturating_add(crate::wire::declare::field!(@len version CLASSIC $layout, $when)))*;
                     if bytes < fewest {
                         fewest = bytes;
                     }
@@ -217,7 +218,7 @@ macro_rules! messages {
                 let mut fewest = usize::MAX;
                 while version <= last {
                     let bytes = crate::wire::declare::field!(@tags_len $tags)
-                        $(+ crate::wire::declare::field!(@len version COMPACT $layout, $when))*;
+                        $(.saturating_add(crate::wire::declare::field!(@len version COMPACT $layout, $when)))*;
                     if bytes < fewest {
                         fewest = bytes;
                     }
@@ -258,8 +259,8 @@ macro_rules! field {
     (@exact _ $layout:ty) => { false };
     (@exact $field:ident $layout:ty) => { <$layout as crate::wire::field::Wire>::EXACT };
 
-    (@tags_len tags) => { 1 };
-    (@tags_len no_tags) => { 0 };
+    (@tags_len tags) => { 1_usize };
+    (@tags_len no_tags) => { 0_usize };
 
     (@default ()) => { Default::default() };
     (@default ($default:expr)) => { $default };

@@ -1,6 +1,7 @@
 //! FindCoordinator: the broker that coordinates a group or a transaction.
 
 use super::buf::Chunks;
+use super::buf::DecodeError;
 use super::declare::api;
 use super::declare::messages;
 use super::field::NotNull;
@@ -10,10 +11,10 @@ use crate::error::Code;
 /// The first version with several keys in one request (KIP-699).
 const SEVERAL: i16 = 4;
 
-/// `kind`: 0 group, 1 transaction.
+/// `kind`: 0 group, 1 transaction. Versions below 4 carry exactly one key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FindCoordinatorRequest {
-    pub key: String,
+    pub keys: Vec<String>,
     pub kind: i8,
 }
 
@@ -58,15 +59,24 @@ impl FindCoordinatorResponse {
 }
 
 impl FindCoordinatorRequest {
+    /// Refuses several keys where the version carries one: the others would be lost silently.
+    fn check(&self, version: i16) -> Result<(), DecodeError> {
+        if version < SEVERAL && self.keys.len() != 1 {
+            let text = format!("version {version} carries one key, not {}", self.keys.len());
+            return Err(DecodeError::TooOld(text));
+        }
+        Ok(())
+    }
+
     fn put(&self, version: i16, out: &mut Chunks) {
         if version < SEVERAL {
-            out.put_string(&self.key);
+            out.put_string(self.keys.first().map_or("", String::as_str));
         }
         if version >= 1 {
             out.put_i8(self.kind);
         }
         if version >= SEVERAL {
-            out.put_array(&[&self.key], |out, key| out.put_string(key));
+            out.put_array(&self.keys, |out, key| out.put_string(key));
         }
         out.put_no_tags();
     }
@@ -75,6 +85,16 @@ impl FindCoordinatorRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Call;
+
+    #[test]
+    fn several_keys_are_refused_where_the_version_carries_one() {
+        let keys =
+            |keys: &[&str]| FindCoordinatorRequest { keys: keys.iter().map(ToString::to_string).collect(), kind: 0 };
+        let put = |request: &FindCoordinatorRequest, version| Call::put(request, version, &mut Chunks::default());
+        assert!(put(&keys(&["a", "b"]), 3).is_err() && put(&keys(&["a", "b"]), 4).is_ok());
+        assert!(put(&keys(&["a"]), 0).is_ok());
+    }
 
     #[test]
     fn coordinator_is_found_by_its_key_among_several() {

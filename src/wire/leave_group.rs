@@ -52,7 +52,7 @@ impl LeaveGroupRequest {
     fn check(&self, version: i16) -> Result<(), super::buf::DecodeError> {
         if version < SEVERAL && self.members.len() != 1 {
             let text = format!("version {version} carries one member, not {}", self.members.len());
-            return Err(super::buf::DecodeError::Message(text));
+            return Err(super::buf::DecodeError::TooOld(text));
         }
         Ok(())
     }

@@ -91,15 +91,20 @@ impl Partitioned for FetchedOffsets {
 }
 
 impl OffsetFetchRequest {
+    /// Every offset of a group is requested by name too: its response may have topics that no metadata has.
     fn lacks_id(&self) -> bool {
-        self.groups.iter().flat_map(|group| group.topics.iter().flatten()).any(|topic| topic.id.is_zero())
+        let lacks = |group: &OffsetFetchGroup| match &group.topics {
+            Some(topics) => topics.iter().any(|topic| topic.id.is_zero()),
+            None => true,
+        };
+        self.groups.iter().any(lacks)
     }
 
     /// Refuses several groups where the version carries one: the others would be lost silently.
     fn check(&self, version: i16) -> Result<(), DecodeError> {
         if version < SEVERAL && self.groups.len() != 1 {
             let text = format!("version {version} carries one group, not {}", self.groups.len());
-            return Err(DecodeError::Message(text));
+            return Err(DecodeError::TooOld(text));
         }
         Ok(())
     }

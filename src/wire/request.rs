@@ -93,7 +93,7 @@ mod tests {
             }),
             Request::DeleteTopics(m::DeleteTopicsRequest { names: vec!["t".into()], timeout_ms: 1 }),
             m::DescribeClusterRequest.into(),
-            Request::FindCoordinator(m::FindCoordinatorRequest { key: "g".into(), kind: 0 }),
+            Request::FindCoordinator(m::FindCoordinatorRequest { keys: vec!["g".into()], kind: 0 }),
             Request::InitProducerId(m::InitProducerIdRequest::default()),
             Request::ListOffsets(m::ListOffsetsRequest {
                 topics: vec![m::ListOffsetsTopic {

@@ -165,14 +165,19 @@ apis! {
     heartbeat: Heartbeat(HeartbeatRequest),
     leave_group: LeaveGroup(LeaveGroupRequest),
     sync_group: SyncGroup(SyncGroupRequest),
+    describe_groups: DescribeGroups(DescribeGroupsRequest),
+    list_groups: ListGroups(ListGroupsRequest),
     api_versions: ApiVersions(ApiVersionsRequest),
     create_topics: CreateTopics(CreateTopicsRequest),
     delete_topics: DeleteTopics(DeleteTopicsRequest),
     init_producer_id: InitProducerId(InitProducerIdRequest),
     offset_for_leader_epoch: OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     describe_configs: DescribeConfigs(DescribeConfigsRequest),
+    delete_groups: DeleteGroups(DeleteGroupsRequest),
+    offset_delete: OffsetDelete(OffsetDeleteRequest),
     describe_cluster: DescribeCluster(DescribeClusterRequest),
     consumer_group_heartbeat: ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
+    consumer_group_describe: ConsumerGroupDescribe(ConsumerGroupDescribeRequest),
 }
 
 impl Api {

@@ -528,7 +528,7 @@ impl Reader {
             let request = operation.request.clone();
             peer.submit(ctx, Target::Broker(broker), request, Tag::Operation(number));
         } else {
-            let request = m::FindCoordinatorRequest { key: group(self.number), kind: 0 };
+            let request = m::FindCoordinatorRequest { keys: vec![group(self.number)], kind: 0 };
             peer.submit(ctx, Target::Any, Request::FindCoordinator(request), Tag::Find(number));
         }
     }

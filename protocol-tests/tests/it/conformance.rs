@@ -27,6 +27,7 @@ use self::peer::Peer;
 mod admin;
 mod configs;
 mod fetch;
+mod group_admin;
 mod groups;
 mod members;
 mod modern;
@@ -155,6 +156,11 @@ fn unsupported_versions_end_as_in_kafka() {
             key::HEARTBEAT,
             key::LEAVE_GROUP,
             key::SYNC_GROUP,
+            key::DESCRIBE_GROUPS,
+            key::LIST_GROUPS,
+            key::DELETE_GROUPS,
+            key::CONSUMER_GROUP_DESCRIBE,
+            key::OFFSET_DELETE,
             key::CREATE_TOPICS,
             key::DELETE_TOPICS,
             key::INIT_PRODUCER_ID,

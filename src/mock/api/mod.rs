@@ -7,6 +7,7 @@ mod consumer_group;
 mod coordinator;
 mod epochs;
 pub(super) mod fetch;
+mod group_admin;
 pub(super) mod groups;
 mod list_offsets;
 mod metadata;
@@ -144,17 +145,21 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
     match request {
         AnyRequest::ApiVersions => write::<ApiVersionsRequest>(call, &versions::api_versions(state, call)),
         AnyRequest::ApiVersionsUnsupported => versions::unsupported(state, call),
+        AnyRequest::ConsumerGroupDescribe(ask) => answer(state, call, ask, group_admin::consumer_group_describe),
         AnyRequest::ConsumerGroupHeartbeat(ask) => answer(state, call, ask, consumer_group::heartbeat),
         AnyRequest::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
+        AnyRequest::DeleteGroups(ask) => answer(state, call, ask, group_admin::delete_groups),
         AnyRequest::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
         AnyRequest::DescribeCluster(ask) => answer(state, call, ask, metadata::describe_cluster),
         AnyRequest::DescribeConfigs(ask) => answer(state, call, ask, configs::describe_configs),
+        AnyRequest::DescribeGroups(ask) => answer(state, call, ask, group_admin::describe_groups),
         AnyRequest::Fetch(ask) => fetch::answer(state, call, ask),
         AnyRequest::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
         AnyRequest::Heartbeat(ask) => answer(state, call, ask, groups::heartbeat),
         AnyRequest::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
         AnyRequest::JoinGroup(ask) => groups::join(state, call, ask),
         AnyRequest::LeaveGroup(ask) => answer(state, call, ask, groups::leave),
+        AnyRequest::ListGroups(ask) => answer(state, call, ask, group_admin::list_groups),
         AnyRequest::ListOffsets(ask) => {
             let response = list_offsets::list_offsets(state, call, ask);
             let version = call.version.min(by_id::LIST_OFFSETS_KNOWN);
@@ -162,6 +167,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         }
         AnyRequest::Metadata(ask) => answer(state, call, ask, metadata::metadata),
         AnyRequest::OffsetCommit(ask) => answer(state, call, ask, offsets::commit),
+        AnyRequest::OffsetDelete(ask) => answer(state, call, ask, group_admin::offset_delete),
         AnyRequest::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
         AnyRequest::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
         AnyRequest::Produce(ask) => produce::answer(state, call, ask),
@@ -202,12 +208,17 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::Heartbeat, 0, 4),
     (ApiKey::LeaveGroup, 0, 5),
     (ApiKey::SyncGroup, 0, 5),
+    (ApiKey::DescribeGroups, 0, 6),
+    (ApiKey::ListGroups, 0, 5),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::InitProducerId, 0, 5),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::OffsetDelete, 0, 0),
     (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),
+    (ApiKey::ConsumerGroupDescribe, 0, 1),
 ];

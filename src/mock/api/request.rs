@@ -3,25 +3,32 @@
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::messages::ConsumerGroupDescribeRequest;
 use kafka_protocol::messages::ConsumerGroupHeartbeatRequest;
 use kafka_protocol::messages::CreateTopicsRequest;
+use kafka_protocol::messages::DeleteGroupsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
 use kafka_protocol::messages::DescribeClusterRequest;
 use kafka_protocol::messages::DescribeConfigsRequest;
+use kafka_protocol::messages::DescribeGroupsRequest;
 use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::FindCoordinatorRequest;
+use kafka_protocol::messages::GroupId;
 use kafka_protocol::messages::HeartbeatRequest;
 use kafka_protocol::messages::InitProducerIdRequest;
 use kafka_protocol::messages::JoinGroupRequest;
 use kafka_protocol::messages::LeaveGroupRequest;
+use kafka_protocol::messages::ListGroupsRequest;
 use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::OffsetCommitRequest;
+use kafka_protocol::messages::OffsetDeleteRequest;
 use kafka_protocol::messages::OffsetFetchRequest;
 use kafka_protocol::messages::OffsetForLeaderEpochRequest;
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::messages::SyncGroupRequest;
 use kafka_protocol::protocol::Request;
+use kafka_protocol::protocol::StrBytes;
 
 use crate::mock::api::by_id;
 use crate::mock::check::HEAD_LEN;
@@ -39,20 +46,25 @@ pub(in crate::mock) enum AnyRequest {
     ApiVersions,
     /// An unsupported version of ApiVersions, which is answered all the same.
     ApiVersionsUnsupported,
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
     CreateTopics(CreateTopicsRequest),
+    DeleteGroups(DeleteGroupsRequest),
     DeleteTopics(DeleteTopicsRequest),
     DescribeCluster(DescribeClusterRequest),
     DescribeConfigs(DescribeConfigsRequest),
+    DescribeGroups(DescribeGroupsRequest),
     Fetch(FetchRequest),
     FindCoordinator(FindCoordinatorRequest),
     Heartbeat(HeartbeatRequest),
     InitProducerId(InitProducerIdRequest),
     JoinGroup(JoinGroupRequest),
     LeaveGroup(LeaveGroupRequest),
+    ListGroups(ListGroupsRequest),
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
     OffsetCommit(OffsetCommitRequest),
+    OffsetDelete(OffsetDeleteRequest),
     OffsetFetch(OffsetFetchRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     Produce(ProduceRequest),
@@ -70,21 +82,26 @@ impl AnyRequest {
         }
         Some(match api {
             ApiKey::ApiVersions => decode::<ApiVersionsRequest>(version, body).map(|_| Self::ApiVersions)?,
+            ApiKey::ConsumerGroupDescribe => Self::ConsumerGroupDescribe(decode(version, body)?),
             ApiKey::ConsumerGroupHeartbeat => Self::ConsumerGroupHeartbeat(decode(version, body)?),
             ApiKey::CreateTopics => Self::CreateTopics(decode(version, body)?),
+            ApiKey::DeleteGroups => Self::DeleteGroups(decode(version, body)?),
             ApiKey::DeleteTopics => Self::DeleteTopics(decode(version, body)?),
             ApiKey::DescribeCluster => Self::DescribeCluster(decode(version, body)?),
             ApiKey::DescribeConfigs => Self::DescribeConfigs(decode(version, body)?),
+            ApiKey::DescribeGroups => Self::DescribeGroups(decode(version, body)?),
             ApiKey::Fetch => Self::Fetch(decode(version, body)?),
             ApiKey::FindCoordinator => Self::FindCoordinator(decode(version, body)?),
             ApiKey::Heartbeat => Self::Heartbeat(decode(version, body)?),
             ApiKey::InitProducerId => Self::InitProducerId(decode(version, body)?),
             ApiKey::JoinGroup => Self::JoinGroup(decode(version, body)?),
             ApiKey::LeaveGroup => Self::LeaveGroup(decode(version, body)?),
+            ApiKey::ListGroups => Self::ListGroups(decode(version, body)?),
             ApiKey::ListOffsets => Self::ListOffsets(decode(version.min(by_id::LIST_OFFSETS_KNOWN), body)?),
             ApiKey::Metadata => Self::Metadata(decode(version, body)?),
             ApiKey::OffsetCommit if version >= 10 => Self::OffsetCommit(by_id::offset_commit(body)?),
             ApiKey::OffsetCommit => Self::OffsetCommit(decode(version, body)?),
+            ApiKey::OffsetDelete => Self::OffsetDelete(decode(version, body)?),
             ApiKey::OffsetFetch if version >= 10 => Self::OffsetFetch(by_id::offset_fetch(body)?),
             ApiKey::OffsetFetch => Self::OffsetFetch(decode(version, body)?),
             ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(decode(version, body)?),
@@ -99,20 +116,25 @@ impl AnyRequest {
         match self {
             Self::ConsumerGroupHeartbeat(_)
             | Self::CreateTopics(_)
+            | Self::DeleteGroups(_)
             | Self::DeleteTopics(_)
             | Self::InitProducerId(_)
             | Self::JoinGroup(_)
             | Self::Heartbeat(_)
             | Self::LeaveGroup(_)
             | Self::OffsetCommit(_)
+            | Self::OffsetDelete(_)
             | Self::Produce(_)
             | Self::SyncGroup(_) => true,
             Self::ApiVersions
             | Self::ApiVersionsUnsupported
+            | Self::ConsumerGroupDescribe(_)
             | Self::DescribeCluster(_)
             | Self::DescribeConfigs(_)
+            | Self::DescribeGroups(_)
             | Self::Fetch(_)
             | Self::FindCoordinator(_)
+            | Self::ListGroups(_)
             | Self::ListOffsets(_)
             | Self::Metadata(_)
             | Self::OffsetFetch(_)
@@ -124,8 +146,11 @@ impl AnyRequest {
     pub(in crate::mock) fn describe(&self, state: &State, seen: &mut SeenRequest) {
         let describer = Describer { state };
         match self {
-            Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) => {}
+            Self::ConsumerGroupDescribe(ask) => seen.name = joined(&ask.group_ids),
             Self::ConsumerGroupHeartbeat(ask) => seen.name = ask.group_id.to_string(),
+            Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) | Self::ListGroups(_) => {}
+            Self::DeleteGroups(ask) => seen.name = joined(&ask.groups_names),
+            Self::DescribeGroups(ask) => seen.name = joined(&ask.groups),
             Self::CreateTopics(ask) => seen.partitions = ask.topics.iter().map(|t| describer.topic(&t.name)).collect(),
             Self::DeleteTopics(ask) => {
                 let by_id = ask.topics.iter().map(|topic| {
@@ -143,7 +168,8 @@ impl AnyRequest {
                 seen.partitions = describer.fetch(ask);
             }
             Self::FindCoordinator(ask) => {
-                seen.name = ask.coordinator_keys.first().unwrap_or(&ask.key).to_string();
+                let keys: Vec<&str> = ask.coordinator_keys.iter().map(StrBytes::as_str).collect();
+                seen.name = if keys.is_empty() { ask.key.to_string() } else { keys.join(" ") };
             }
             Self::Heartbeat(ask) => seen.name = ask.group_id.to_string(),
             Self::InitProducerId(ask) => {
@@ -164,6 +190,10 @@ impl AnyRequest {
             Self::OffsetCommit(ask) => {
                 seen.name = ask.group_id.to_string();
                 seen.partitions = describer.commit(ask);
+            }
+            Self::OffsetDelete(ask) => {
+                seen.name = ask.group_id.to_string();
+                seen.partitions = describer.offset_delete(ask);
             }
             Self::OffsetFetch(ask) => describer.offset_fetch(ask, seen),
             Self::OffsetForLeaderEpoch(ask) => seen.partitions = describer.epochs(ask),
@@ -189,6 +219,11 @@ impl AnyRequest {
 /// of them with every second Metadata request.
 fn decode<R: Request>(version: i16, mut body: Bytes) -> Option<R> {
     R::decode(&mut body, version).ok()
+}
+
+/// Names with a space between.
+fn joined(names: &[GroupId]) -> String {
+    names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// Converts the partitions of a request to those of the request log.
@@ -286,9 +321,18 @@ impl Describer<'_> {
         all
     }
 
+    fn offset_delete(&self, ask: &OffsetDeleteRequest) -> Vec<SeenPartition> {
+        let mut all = Vec::new();
+        for topic in &ask.topics {
+            let partitions = topic.partitions.iter().map(|asked| (asked.partition_index, SeenWhat::Other));
+            self.each(&mut all, &topic.name, TopicId::ZERO, partitions);
+        }
+        all
+    }
+
     fn offset_fetch(&self, ask: &OffsetFetchRequest, seen: &mut SeenRequest) {
-        let group = ask.groups.first();
-        seen.name = group.map_or(&ask.group_id, |group| &group.group_id).to_string();
+        let groups: Vec<GroupId> = ask.groups.iter().map(|group| group.group_id.clone()).collect();
+        seen.name = if groups.is_empty() { ask.group_id.to_string() } else { joined(&groups) };
         seen.all_topics = match seen.version {
             8.. => ask.groups.iter().any(|group| group.topics.is_none()),
             _ => ask.topics.is_none(),

@@ -35,8 +35,10 @@ pub enum DecodeError {
     Utf8,
     /// A variable-length number is too long.
     Varint,
-    /// The reason that `kafka-protocol` gave, or that a request does not fit the version.
+    /// The reason that `kafka-protocol` gave.
     Message(String),
+    /// A request does not fit any version that the broker supports.
+    TooOld(String),
     /// This client does not support the version.
     Version(i16),
 }
@@ -57,7 +59,7 @@ impl fmt::Display for DecodeError {
             Self::TagOrder(tag) => write!(f, "tagged field {tag} is out of order"),
             Self::Utf8 => f.write_str("a string is not UTF-8"),
             Self::Varint => f.write_str("a variable-length number is too long"),
-            Self::Message(text) => f.write_str(text),
+            Self::Message(text) | Self::TooOld(text) => f.write_str(text),
             Self::Version(version) => write!(f, "version {version} is not supported"),
         }
     }

@@ -341,3 +341,129 @@ fn describe_cluster_is_read_as_the_crate_writes_it() {
     };
     hold(Api::DescribeCluster, fill);
 }
+
+/// Fills a response in every version, decodes the crate's encoding of it, and encodes it to the same bytes.
+fn survives<M: Encodable>(api: Api, fill: impl Fn(&mut Fill) -> M) {
+    for mut values in fills(api) {
+        let version = values.version;
+        // The crate does not know the last version of DeleteGroups.
+        if (api, version) == (Api::DeleteGroups, 3) {
+            continue;
+        }
+        let body = encoded(&fill(&mut values), version);
+        let response = Response::decode(api, version, frame(api, version, &body));
+        let response = response.unwrap_or_else(|error| panic!("{api:?} version {version}: {error}"));
+        let mut out = ottla::internals::wire::buf::Chunks::default();
+        response.put(version, &mut out);
+        assert_eq!(out.into_bytes(), body, "{api:?} version {version}: {response:?}");
+        for end in (0..20).map(|_| values.rng.usize(..body.len())) {
+            assert!(Response::decode(api, version, frame(api, version, &body[..end])).is_err(), "{api:?} {version}");
+        }
+    }
+}
+
+fn described_groups(fill: &mut Fill) -> kp::DescribeGroupsResponse {
+    use kp::describe_groups_response::DescribedGroup;
+    use kp::describe_groups_response::DescribedGroupMember;
+    let member = |fill: &mut Fill| {
+        DescribedGroupMember::default()
+            .with_member_id(fill.text())
+            .with_group_instance_id(fill.since(4, None, |fill| fill.maybe(Fill::text)))
+            .with_client_id(fill.text())
+            .with_client_host(fill.text())
+            .with_member_metadata(fill.string().into())
+            .with_member_assignment(fill.string().into())
+    };
+    let group = |fill: &mut Fill| {
+        DescribedGroup::default()
+            .with_error_code(fill.code())
+            // An empty message is read as none.
+            .with_error_message(fill.since(6, None, |fill| Some(format!("m{}", fill.string()).into())))
+            .with_group_id(kp::GroupId(fill.text()))
+            .with_group_state(fill.text())
+            .with_protocol_type(fill.text())
+            .with_protocol_data(fill.text())
+            .with_members(fill.list(member))
+            .with_authorized_operations(fill.since(3, i32::MIN, Fill::i32))
+    };
+    kp::DescribeGroupsResponse::default()
+        .with_throttle_time_ms(fill.since(1, 0, Fill::i32))
+        .with_groups(fill.so_many(2, group))
+}
+
+fn described_consumers(fill: &mut Fill) -> kp::ConsumerGroupDescribeResponse {
+    use kp::consumer_group_describe_response::Assignment;
+    use kp::consumer_group_describe_response::DescribedGroup;
+    use kp::consumer_group_describe_response::Member;
+    use kp::consumer_group_describe_response::TopicPartitions;
+    let topic = |fill: &mut Fill| {
+        let topic = TopicPartitions::default().with_topic_id(uuid(fill)).with_topic_name(fill.name());
+        topic.with_partitions(fill.list(Fill::i32))
+    };
+    let assignment = |fill: &mut Fill| Assignment::default().with_topic_partitions(fill.list(topic));
+    let member = |fill: &mut Fill| {
+        Member::default()
+            .with_member_id(fill.text())
+            .with_instance_id(fill.maybe(Fill::text))
+            .with_rack_id(fill.maybe(Fill::text))
+            .with_member_epoch(fill.i32())
+            .with_client_id(fill.text())
+            .with_client_host(fill.text())
+            .with_subscribed_topic_names(fill.list(Fill::name))
+            .with_subscribed_topic_regex(fill.maybe(Fill::text))
+            .with_assignment(assignment(fill))
+            .with_target_assignment(assignment(fill))
+            .with_member_type(fill.since(1, -1, Fill::i8))
+    };
+    let group = |fill: &mut Fill| {
+        DescribedGroup::default()
+            .with_error_code(fill.code())
+            .with_error_message(fill.maybe(Fill::text))
+            .with_group_id(kp::GroupId(fill.text()))
+            .with_group_state(fill.text())
+            .with_group_epoch(fill.i32())
+            .with_assignment_epoch(fill.i32())
+            .with_assignor_name(fill.text())
+            .with_members(fill.list(member))
+            .with_authorized_operations(fill.i32())
+    };
+    kp::ConsumerGroupDescribeResponse::default().with_throttle_time_ms(fill.i32()).with_groups(fill.so_many(2, group))
+}
+
+#[test]
+fn responses_about_groups_encode_to_the_bytes_they_were_read_from() {
+    survives(Api::DescribeGroups, described_groups);
+    survives(Api::ConsumerGroupDescribe, described_consumers);
+    let listed = |fill: &mut Fill| {
+        kp::list_groups_response::ListedGroup::default()
+            .with_group_id(kp::GroupId(fill.text()))
+            .with_protocol_type(fill.text())
+            .with_group_state(fill.since(4, StrBytes::new(), Fill::text))
+            .with_group_type(fill.since(5, StrBytes::new(), Fill::text))
+    };
+    survives(Api::ListGroups, |fill| {
+        kp::ListGroupsResponse::default()
+            .with_throttle_time_ms(fill.since(1, 0, Fill::i32))
+            .with_error_code(fill.code())
+            .with_groups(fill.list(listed))
+    });
+    let deleted = |fill: &mut Fill| {
+        let deleted = kp::delete_groups_response::DeletableGroupResult::default();
+        deleted.with_group_id(kp::GroupId(fill.text())).with_error_code(fill.code())
+    };
+    survives(Api::DeleteGroups, |fill| {
+        kp::DeleteGroupsResponse::default().with_throttle_time_ms(fill.i32()).with_results(fill.list(deleted))
+    });
+    let partition = |fill: &mut Fill| {
+        let partition = kp::offset_delete_response::OffsetDeleteResponsePartition::default();
+        partition.with_partition_index(fill.i32()).with_error_code(fill.code())
+    };
+    let topic = |fill: &mut Fill| {
+        let topic = kp::offset_delete_response::OffsetDeleteResponseTopic::default().with_name(fill.name());
+        topic.with_partitions(fill.list(partition))
+    };
+    survives(Api::OffsetDelete, |fill| {
+        let response = kp::OffsetDeleteResponse::default().with_error_code(fill.code());
+        response.with_throttle_time_ms(fill.i32()).with_topics(fill.list(topic))
+    });
+}

@@ -1,0 +1,288 @@
+//! The lag of groups: how far their committed offsets are behind the ends of the logs.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use tokio::task::JoinSet;
+
+use super::super::Admin;
+use super::super::ListedOffset;
+use super::super::OffsetSpec;
+use super::CommittedOffset;
+use super::GroupOffsets;
+use super::GroupOffsetsQuery;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::types::TopicName;
+use crate::types::TopicPartition;
+
+/// The lag to compute: of a group, and of which partitions.
+///
+/// ```
+/// use ottla::admin::LagQuery;
+///
+/// let committed = LagQuery::from("billing");
+/// let whole_topic = LagQuery::new("billing").topic("orders");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LagQuery {
+    group: String,
+    topics: BTreeSet<TopicName>,
+    partitions: BTreeSet<TopicPartition>,
+}
+
+impl LagQuery {
+    /// Every partition for which the group has committed.
+    pub fn new(group: impl Into<String>) -> Self {
+        Self { group: group.into(), topics: BTreeSet::new(), partitions: BTreeSet::new() }
+    }
+
+    /// Only this topic, or another one that is given, with all its partitions: also those for which nothing is committed.
+    pub fn topic(mut self, topic: impl Into<TopicName>) -> Self {
+        self.topics.insert(topic.into());
+        self
+    }
+
+    /// Also this partition, whether or not anything is committed for it: one that is assigned to a member, for example. It is left
+    /// out if topics are given, and its topic is not one of them.
+    pub fn partition(mut self, partition: TopicPartition) -> Self {
+        self.partitions.insert(partition);
+        self
+    }
+}
+
+impl<G: Into<String>> From<G> for LagQuery {
+    fn from(group: G) -> Self {
+        Self::new(group)
+    }
+}
+
+/// The lag of a group. Returned by [`Admin::group_lag`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GroupLag {
+    /// Its partitions, by topic and index.
+    pub partitions: Vec<PartitionLag>,
+}
+
+impl GroupLag {
+    /// The records that are left to read in all partitions whose lag is known; see [`PartitionLag::records`].
+    pub fn records(&self) -> u64 {
+        self.partitions.iter().filter_map(PartitionLag::records).fold(0, u64::saturating_add)
+    }
+}
+
+/// The lag of a group in one partition. Part of a [`GroupLag`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PartitionLag {
+    /// The partition.
+    pub partition: TopicPartition,
+    /// The offset that the group has committed; `None` if it has not.
+    pub committed: Option<CommittedOffset>,
+    /// The offset of the oldest record; `None` if it is not known.
+    pub start: Option<i64>,
+    /// The offset after the newest record, that of an open transaction included; `None` if it is not known.
+    pub end: Option<i64>,
+    /// How the committed offset stands to the log, or why that is not known.
+    pub lag: Result<Lag, Error>,
+}
+
+impl PartitionLag {
+    /// The number of offsets that the group has left to read: from the committed offset to the end, or from the start if the records
+    /// before it are gone. `None` if nothing is committed, if the commit is ahead of the log, or after an error.
+    ///
+    /// A compacted log, or one with transactions, has fewer records than offsets.
+    pub fn records(&self) -> Option<u64> {
+        match self.lag {
+            Ok(Lag::Behind(records)) => Some(records),
+            Ok(Lag::Expired) => distance(self.start?, self.end?),
+            Ok(Lag::Ahead | Lag::NoCommit) | Err(_) => None,
+        }
+    }
+}
+
+/// How a committed offset stands to the log of its partition.
+///
+/// ```
+/// use ottla::admin::Lag;
+///
+/// fn is_alarming(lag: Lag) -> bool {
+///     match lag {
+///         Lag::Behind(records) => records > 10_000,
+///         Lag::NoCommit => false,
+///         Lag::Expired | Lag::Ahead => true,
+///     }
+/// }
+/// # let _ = is_alarming;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lag {
+    /// It is within the log, so many offsets before its end.
+    Behind(u64),
+    /// It is beyond the end of the log: the log lost records, or the topic was recreated.
+    Ahead,
+    /// It is before the start of the log: records that the group had not read are deleted.
+    Expired,
+    /// There is none. The consumers of the group start where their reset policy says.
+    NoCommit,
+}
+
+impl Lag {
+    fn of(committed: Option<i64>, start: i64, end: i64) -> Self {
+        match committed {
+            None => Self::NoCommit,
+            Some(committed) if committed < start => Self::Expired,
+            Some(committed) => distance(committed, end).map_or(Self::Ahead, Self::Behind),
+        }
+    }
+}
+
+/// The offsets from `from` to `to`; `None` if `to` comes first.
+fn distance(from: i64, to: i64) -> Option<u64> {
+    to.checked_sub(from).and_then(|distance| u64::try_from(distance).ok())
+}
+
+/// Where the log of a partition begins and ends.
+type Bounds = BTreeMap<TopicPartition, Result<(i64, i64), Error>>;
+
+impl Admin {
+    /// Computes the lag of groups. Each group has an outcome of its own, in the order of the call, and each partition of it.
+    ///
+    /// Committed offsets come from the coordinators, several groups in one request ([`Admin::group_offsets`]). Then each leader is
+    /// asked once for the starts and once for the ends of all its partitions, whichever groups read them ([`Admin::list_offsets`]). No
+    /// group is joined, and no topic created.
+    ///
+    /// ```no_run
+    /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+    /// use ottla::admin::Lag;
+    ///
+    /// for (group, lag) in admin.group_lag(["billing", "audit"]).await {
+    ///     for partition in lag?.partitions {
+    ///         match partition.lag? {
+    ///             Lag::Behind(records) => println!("{group} has {records} left in {}", partition.partition),
+    ///             other => println!("{group} in {}: {other:?}", partition.partition),
+    ///         }
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn group_lag<Q: Into<LagQuery>>(
+        &self,
+        queries: impl IntoIterator<Item = Q>,
+    ) -> Vec<(String, Result<GroupLag, Error>)> {
+        let queries: Vec<LagQuery> = queries.into_iter().map(Into::into).collect();
+        let topics: BTreeSet<&TopicName> = queries.iter().flat_map(|query| &query.topics).collect();
+        let deadline = self.deadline();
+        let topics = self.partitions_of(topics, deadline).await;
+        let wanted = |query: &LagQuery| GroupOffsetsQuery::new(&*query.group);
+        // Offsets are read before the ends of the logs: a group that reads on is never ahead because of the order.
+        let committed = self.group_offsets_by(queries.iter().map(wanted).collect(), deadline).await;
+        let mut groups = Vec::with_capacity(queries.len());
+        for (query, (group, offsets)) in queries.iter().zip(committed) {
+            groups.push((group, offsets.map(|offsets| completed(query, offsets, &topics))));
+        }
+        let named = groups.iter().filter_map(|(_, offsets)| offsets.as_ref().ok()).flat_map(BTreeMap::keys);
+        let bounds = self.bounds(named.cloned().collect(), deadline).await;
+        groups.into_iter().map(|(group, offsets)| (group, offsets.map(|offsets| lag(offsets, &bounds)))).collect()
+    }
+
+    /// The partitions of topics. A topic that cannot be described has an error in the place of its first partition.
+    async fn partitions_of(
+        &self,
+        topics: BTreeSet<&TopicName>,
+        deadline: Instant,
+    ) -> BTreeMap<TopicName, Result<Vec<i32>, Error>> {
+        if topics.is_empty() {
+            return BTreeMap::new();
+        }
+        let described = match self.describe_topics_by(topics.iter().copied().cloned().collect(), deadline).await {
+            Ok(described) => described,
+            Err(error) => return topics.into_iter().map(|topic| (topic.clone(), Err(error.clone()))).collect(),
+        };
+        let partitions = |topic: super::super::TopicDescription| {
+            let indexes = match topic.error {
+                Some(code) => Err(Error::no_topic(code, &topic.name)),
+                None => Ok(topic.partitions.iter().map(|partition| partition.index).collect()),
+            };
+            (topic.name, indexes)
+        };
+        described.into_iter().map(partitions).collect()
+    }
+
+    /// The start and the end of each log.
+    async fn bounds(&self, partitions: BTreeSet<TopicPartition>, deadline: Instant) -> Bounds {
+        let at = |spec| partitions.iter().map(move |key| (key.clone(), spec)).collect::<Vec<_>>();
+        let (admin, starts) = (self.clone(), at(OffsetSpec::Earliest));
+        let mut listing = JoinSet::new();
+        let starts = async move { admin.list_offsets_by(starts, deadline).await };
+        listing.spawn_on(starts, self.cluster.runtime().handle());
+        let ends = self.list_offsets_by(at(OffsetSpec::Latest), deadline).await;
+        let Some(Ok(starts)) = listing.join_next().await else { return Bounds::new() };
+        let offset = |listed: ListedOffset| listed.offset.ok_or_else(|| Error::protocol("the leader gave no offset"));
+        let pair = |((key, start), (_, end)): ((_, Result<_, Error>), (_, Result<_, Error>))| {
+            let bounds = start.and_then(offset).and_then(|start| Ok((start, end.and_then(offset)?)));
+            (key, bounds)
+        };
+        starts.into_iter().zip(ends).map(pair).collect()
+    }
+}
+
+/// Adds the partitions of a query to those that have offsets, and drops those of other topics.
+fn completed(
+    query: &LagQuery,
+    mut offsets: GroupOffsets,
+    topics: &BTreeMap<TopicName, Result<Vec<i32>, Error>>,
+) -> GroupOffsets {
+    for topic in &query.topics {
+        match topics.get(topic) {
+            Some(Ok(partitions)) => {
+                for partition in partitions {
+                    offsets.entry(TopicPartition::new(topic.clone(), *partition)).or_insert(Ok(None));
+                }
+            }
+            Some(Err(error)) => {
+                offsets.entry(TopicPartition::new(topic.clone(), 0)).or_insert(Err(error.clone()));
+            }
+            None => {}
+        }
+    }
+    for partition in &query.partitions {
+        offsets.entry(partition.clone()).or_insert(Ok(None));
+    }
+    offsets.retain(|partition, _| query.topics.is_empty() || query.topics.contains(&partition.topic));
+    offsets
+}
+
+fn lag(offsets: GroupOffsets, bounds: &Bounds) -> GroupLag {
+    let one = |(partition, committed): (TopicPartition, Result<Option<CommittedOffset>, Error>)| {
+        let bounds = bounds
+            .get(&partition)
+            .cloned()
+            .unwrap_or_else(|| Err(Error::new(Kind::Closed, "the runtime is shutting down")));
+        let known = bounds.as_ref().ok().copied();
+        let lag = committed.as_ref().map_err(Error::clone).and_then(|committed| {
+            let (start, end) = bounds?;
+            Ok(Lag::of(committed.as_ref().map(|committed| committed.offset), start, end))
+        });
+        let (start, end) = known.unzip();
+        PartitionLag { partition, committed: committed.ok().flatten(), start, end, lag }
+    };
+    GroupLag { partitions: offsets.into_iter().map(one).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commit_outside_the_log_is_expired_or_ahead() {
+        assert_eq!(Lag::of(Some(10), 10, 30), Lag::Behind(20));
+        assert_eq!(Lag::of(Some(30), 10, 30), Lag::Behind(0));
+        assert_eq!(Lag::of(Some(9), 10, 30), Lag::Expired);
+        assert_eq!(Lag::of(Some(31), 10, 30), Lag::Ahead);
+        assert_eq!(Lag::of(None, 10, 30), Lag::NoCommit);
+        assert_eq!(Lag::of(Some(i64::MIN), i64::MIN, i64::MAX), Lag::Ahead, "no panic");
+    }
+}
