@@ -8,11 +8,14 @@ use crate::error::Error;
 
 mod bootstrap;
 mod dsn;
+mod duration;
 mod keys;
 
 pub use self::bootstrap::HostPort;
 pub use self::bootstrap::parse_bootstrap;
 pub use self::dsn::Config;
+pub(crate) use self::duration::duration;
+pub(crate) use self::keys::BY_DURATION;
 pub use self::keys::Defaults;
 pub use self::keys::Family;
 pub use self::keys::Key;

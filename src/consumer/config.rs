@@ -16,6 +16,7 @@ use crate::client::AutoCreate;
 use crate::client::Client;
 use crate::client::Cluster;
 use crate::codec::Codecs;
+use crate::config;
 use crate::config::Properties;
 use crate::error::Error;
 use crate::group::GroupProtocol;
@@ -144,6 +145,9 @@ impl ConsumerBuilder {
 
     /// The reaction to a position that the log does not have (`auto.offset.reset`): see [`ResetPolicy`]. The default is
     /// [`ResetPolicy::Earliest`], which continues with the oldest record.
+    ///
+    /// Where the group has committed nothing, the policy also says where reading starts. A partition that was created after the consumer
+    /// had subscribed to its topic starts with its first record, whatever the policy: all its records are new.
     pub fn reset(mut self, policy: ResetPolicy) -> Self {
         self.core.reset = policy;
         self
@@ -378,7 +382,8 @@ impl ConsumerBuilder {
             Some("earliest" | "smallest" | "beginning") => ResetPolicy::Earliest,
             Some("latest" | "largest" | "end") => ResetPolicy::Latest,
             Some("none" | "error") => ResetPolicy::None,
-            _ => core.reset,
+            Some(other) => reset_by_duration(other).unwrap_or(core.reset),
+            None => core.reset,
         };
         let bytes = |name, slot: &mut i32| {
             *slot = properties.bytes(name).map_or(*slot, |bytes| i32::try_from(bytes).unwrap_or(i32::MAX));
@@ -425,6 +430,7 @@ impl ConsumerBuilder {
 
     fn starting(&self) -> Start {
         let otherwise = match self.core.reset {
+            ResetPolicy::ByDuration(age) => Start::Ago(age),
             ResetPolicy::Latest => Start::Latest,
             ResetPolicy::Earliest | ResetPolicy::None => Start::Earliest,
         };
@@ -499,6 +505,11 @@ impl ConsumerBuilder {
     }
 }
 
+/// The policy of `by_duration:PnDTnHnMn.nS` (KIP-1106).
+fn reset_by_duration(text: &str) -> Option<ResetPolicy> {
+    config::duration(text.strip_prefix(config::BY_DURATION)?).map(ResetPolicy::ByDuration)
+}
+
 pub(super) fn check_subscription(topics: &BTreeSet<TopicName>) -> Result<(), Error> {
     if topics.is_empty() {
         return Err(Error::config("no topics to subscribe to: name one, or call unsubscribe to leave the group"));
@@ -548,7 +559,8 @@ pub(super) fn check_start(start: &Start, has_group: bool) -> Result<(), Error> {
             ))
         }
         Start::Stored { otherwise } => check_start(otherwise, has_group),
-        Start::Earliest
+        Start::Ago(_)
+        | Start::Earliest
         | Start::FromEnd(_)
         | Start::Latest
         | Start::Offset(_)

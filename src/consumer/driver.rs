@@ -43,6 +43,7 @@ use crate::metadata::Snapshot;
 use crate::metrics::ConsumerMetrics;
 use crate::metrics::Metrics;
 use crate::net::clock;
+use crate::net::clock::Clock;
 use crate::net::connection::Reply;
 use crate::types::TopicName;
 use crate::wire::Request;
@@ -162,6 +163,7 @@ pub(super) struct Driver {
     /// Keeps the metadata of the topics of the group fresh.
     followed: Option<Interest>,
     auto_create: AutoCreate,
+    clock: Clock,
     /// The owner of the fetch connections: this consumer's fetches must not wait behind another consumer's long poll.
     reader: u64,
 }
@@ -184,6 +186,7 @@ impl Driver {
             group,
             followed: None,
             auto_create,
+            clock: Clock::new(),
             reader,
         }
     }
@@ -222,6 +225,8 @@ impl Driver {
         }
         state.follow_membership();
         let State { core, commits, member, stopped, .. } = &mut *state;
+        let wall = self.clock.now();
+        core.handle_clock(wall.instant, wall.unix_ms);
         if is_news {
             self.seen = Some(Arc::clone(&snapshot));
             if let Some(commits) = commits {

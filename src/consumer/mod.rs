@@ -42,6 +42,7 @@ pub(crate) mod core;
 mod driver;
 mod group;
 mod handle;
+mod last;
 mod listener;
 mod membership;
 mod offsets;

@@ -12,6 +12,7 @@ use super::doubts::Doubts;
 use super::doubts::Verdict;
 use super::doubts::newer;
 use super::snapshot::Partition;
+use super::snapshot::Replicas;
 use super::snapshot::Snapshot;
 use super::snapshot::Topic;
 use crate::error::Code;
@@ -52,9 +53,10 @@ impl Cache {
                 snapshot.brokers = brokers.into_iter().rev().map(|broker| (broker.id, broker)).collect();
             }
             snapshot.controller = Some(response.controller).filter(|id| *id >= 0);
+            let has_racks = snapshot.brokers.values().any(|broker| broker.rack.is_some());
             snapshot.cluster_id = response.cluster_id.or(snapshot.cluster_id.take());
             for topic in response.topics {
-                update(snapshot, doubts, topic);
+                update(snapshot, doubts, topic, has_racks);
             }
         });
     }
@@ -126,7 +128,7 @@ fn forget_id(snapshot: &mut Snapshot, topic: &Topic) {
     }
 }
 
-fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, reported: MetadataTopic) {
+fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, reported: MetadataTopic, has_racks: bool) {
     if reported.name.is_empty() {
         return;
     }
@@ -135,7 +137,7 @@ fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, rep
     let Some(before) = before else {
         let topic = match reported.error {
             Some(error) => refused(name, &reported, error, None),
-            None => described(name, &reported, None),
+            None => described(name, &reported, None, has_racks),
         };
         return insert(snapshot, topic);
     };
@@ -147,7 +149,7 @@ fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, rep
     };
     let topic = match reported.error {
         Some(error) => refused(name, &reported, error, known),
-        None => described(name, &reported, known),
+        None => described(name, &reported, known, has_racks),
     };
     doubts.note(&before, &topic);
     // Another id is another topic of the same name.
@@ -177,7 +179,8 @@ fn refused(name: TopicName, reported: &MetadataTopic, error: Code, before: Optio
             partition.leader = None;
         }
     }
-    Topic { name, id: id(reported, before), error: Some(error), partitions }
+    let replicas = before.map(|topic| topic.replicas.clone()).unwrap_or_default();
+    Topic { name, id: id(reported, before), error: Some(error), partitions, replicas }
 }
 
 /// The id in a response. A response without ids does not remove a known id.
@@ -185,7 +188,7 @@ fn id(reported: &MetadataTopic, before: Option<&Topic>) -> TopicId {
     before.map(|topic| topic.id).filter(|_| reported.id.is_zero()).unwrap_or(reported.id)
 }
 
-fn described(name: TopicName, reported: &MetadataTopic, before: Option<&Topic>) -> Topic {
+fn described(name: TopicName, reported: &MetadataTopic, before: Option<&Topic>, has_racks: bool) -> Topic {
     let old = before.map_or(&[][..], |topic| &topic.partitions);
     // Indexes have no holes, so none is as large as their number; one that is would only cost memory.
     let count = reported.partitions.len().max(old.len());
@@ -201,7 +204,21 @@ fn described(name: TopicName, reported: &MetadataTopic, before: Option<&Topic>) 
         }
         partitions[index] = newer(old.get(index).copied(), partition);
     }
-    Topic { name, id: id(reported, before), error: None, partitions }
+    let replicas = if has_racks { replicas(reported, before, partitions.len()) } else { Replicas::default() };
+    Topic { name, id: id(reported, before), error: None, partitions, replicas }
+}
+
+/// The replicas of so many partitions. Those of a partition that a response leaves out stay.
+fn replicas(reported: &MetadataTopic, before: Option<&Topic>, partitions: usize) -> Replicas {
+    let mut found: Vec<&[i32]> =
+        (0..partitions).map(|at| before.map_or(&[][..], |topic| topic.replicas.of(at))).collect();
+    for partition in reported.partitions.iter().rev() {
+        let slot = usize::try_from(partition.index).ok().and_then(|index| found.get_mut(index));
+        if let Some(slot) = slot {
+            *slot = &partition.replicas;
+        }
+    }
+    Replicas::new(found)
 }
 
 #[cfg(test)]
@@ -342,6 +359,34 @@ mod tests {
         assert_eq!((cache.snapshot().brokers().count(), cache.snapshot().controller()), (2, None));
         cache.forget_brokers();
         assert_eq!(cache.snapshot().brokers().count(), 0);
+    }
+
+    #[test]
+    fn replicas_are_kept_only_where_brokers_have_racks() {
+        let described = |rack: Option<&str>, replicas: &[&[i32]]| {
+            let mut answer = response(1, 5, 1);
+            answer.brokers[0].rack = rack.map(Into::into);
+            let partition = |(index, replicas): (i32, &&[i32])| MetadataPartition {
+                index,
+                leader: 1,
+                replicas: replicas.to_vec(),
+                ..MetadataPartition::default()
+            };
+            answer.topics[0].partitions = (0..).zip(replicas).map(partition).collect();
+            answer
+        };
+        let of = |cache: &Cache| {
+            let snapshot = cache.snapshot();
+            let topic = snapshot.topic("t").expect("it is known");
+            (0..3).map(|partition| topic.replicas.of(partition).to_vec()).collect::<Vec<_>>()
+        };
+        let mut cache = Cache::default();
+        cache.handle_response(described(None, &[&[1, 2], &[2]]));
+        assert_eq!(of(&cache), [const { Vec::<i32>::new() }; 3]);
+        cache.handle_response(described(Some("r"), &[&[1, 2], &[2]]));
+        assert_eq!(of(&cache), [vec![1, 2], vec![2], vec![]]);
+        cache.handle_response(described(Some("r"), &[&[2]]));
+        assert_eq!(of(&cache), [vec![2], vec![2], vec![]], "a partition that is left out keeps its replicas");
     }
 
     #[test]

@@ -15,5 +15,6 @@ pub use self::grouping::by_broker;
 pub use self::grouping::by_leader;
 pub use self::grouping::by_topic;
 pub use self::snapshot::Partition;
+pub use self::snapshot::Replicas;
 pub use self::snapshot::Snapshot;
 pub use self::snapshot::Topic;

@@ -32,6 +32,36 @@ pub struct Topic {
     pub error: Option<Code>,
     /// By index. A partition that no broker described has no leader.
     pub partitions: Vec<Partition>,
+    /// The replicas of each partition. They are kept only where brokers have racks: nothing else needs them.
+    pub replicas: Replicas,
+}
+
+/// The brokers with the replicas of each partition of a topic, in one list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replicas {
+    brokers: Box<[i32]>,
+    /// Where the brokers of each partition end.
+    ends: Box<[u32]>,
+}
+
+impl Replicas {
+    /// Takes the replicas of partitions 0, 1, …
+    pub fn new<'r>(partitions: impl IntoIterator<Item = &'r [i32]>) -> Self {
+        let (mut brokers, mut ends) = (Vec::new(), Vec::new());
+        for replicas in partitions {
+            brokers.extend_from_slice(replicas);
+            ends.push(u32::try_from(brokers.len()).unwrap_or(u32::MAX));
+        }
+        Self { brokers: brokers.into(), ends: ends.into() }
+    }
+
+    /// The brokers with replicas of a partition; none if they are not known.
+    pub fn of(&self, partition: usize) -> &[i32] {
+        let end_of = |partition: usize| self.ends.get(partition).map(|end| *end as usize);
+        let begin = partition.checked_sub(1).map_or(Some(0), end_of);
+        let range = begin.zip(end_of(partition)).map(|(begin, end)| begin..end);
+        range.and_then(|range| self.brokers.get(range)).unwrap_or_default()
+    }
 }
 
 /// The leader of a partition, and its epoch.

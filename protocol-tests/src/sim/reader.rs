@@ -614,7 +614,7 @@ fn begin(start: &Start) -> Begin {
         Start::Latest => Begin::Latest,
         Start::Offset(offset) => Begin::Offset(*offset),
         Start::Stored { .. } => Begin::Stored,
-        Start::FromEnd(_) | Start::StoredOnly | Start::Timestamp(_) => unreachable!("the user does not ask for it"),
+        other => unreachable!("the user does not ask for {other:?}"),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) const KEYS: &[Key] = &[
     key("acks", &["request.required.acks"], Kind::OneOf(&["all", "-1", "0", "1"]), "The acknowledgements that a producer waits for."),
     key("allow.auto.create.topics", &[], Kind::OneOf(&["false", "true"]), "`true` lets brokers create topics that are used and do not exist."),
     key("auto.commit.interval.ms", &[], Kind::Millis, "Time between the commits that a consumer makes by itself."),
-    key("auto.offset.reset", &[], Kind::OneOf(RESETS), "The offset to read from when there is no valid one."),
+    key("auto.offset.reset", &[], Kind::OneOfOrDuration(RESETS), "The offset to read from when there is no valid one. `by_duration:PT1H` is the first record of the last hour (KIP-1106)."),
     key("batch.size", &[], Kind::Bytes, "Largest batch before compression."),
     key("bootstrap.servers", &["metadata.broker.list"], Kind::Text, "Brokers for the first connection."),
     key("broker.address.family", &[], Kind::OneOf(&["any"]), "Addresses of both families are tried in turn."),

@@ -1,5 +1,6 @@
 //! Every property name of the Java client and of librdkafka, with its values and its effect, or the reason why it has none.
 
+use super::duration;
 use crate::error::Error;
 
 pub(super) mod defaults;
@@ -77,6 +78,8 @@ pub(super) enum Kind {
     MillisOrNever,
     /// One of these words, in upper or lower case.
     OneOf(&'static [&'static str]),
+    /// One of these words, or `by_duration:` and a duration.
+    OneOfOrDuration(&'static [&'static str]),
     Text,
 }
 
@@ -171,9 +174,22 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
             let why = if words.len() == 1 { format!(": {}", key.about) } else { String::new() };
             Ok((*word.ok_or_else(|| wrong(&format!("{}{why}", either(words))))?).to_owned())
         }
+        Kind::OneOfOrDuration(words) => {
+            let lower = value.to_ascii_lowercase();
+            let word = words.iter().find(|word| **word == lower).map(|word| (*word).to_owned());
+            let by_duration = || {
+                let text = lower.strip_prefix(BY_DURATION).map(str::to_ascii_uppercase)?;
+                duration(&text).map(|_| format!("{BY_DURATION}{text}"))
+            };
+            word.or_else(by_duration)
+                .ok_or_else(|| wrong(&format!("{}, or {BY_DURATION}PnDTnHnMn.nS", words.join(", "))))
+        }
         Kind::Text => Ok(value.to_owned()),
     }
 }
+
+/// The beginning of a reset policy that names an age (KIP-1106).
+pub(crate) const BY_DURATION: &str = "by_duration:";
 
 /// Words in a row, with an "or" before the last.
 fn either(words: &[&str]) -> String {
@@ -198,6 +214,7 @@ impl Kind {
             Self::Millis => "ms".to_owned(),
             Self::MillisOrNever => "ms, -1 is never".to_owned(),
             Self::OneOf(words) => words.join(", "),
+            Self::OneOfOrDuration(words) => format!("{}, {BY_DURATION}PnDTnHnMn.nS", words.join(", ")),
             Self::Text => "text".to_owned(),
         }
     }

@@ -145,7 +145,7 @@ fn find<'r>(
         None => Err((Code::UnknownServerError, "no offset was listed")),
         Some(ListedPartition { error: Some(code), .. }) => Err((*code, "could not list offsets")),
         // There may be no record of that time or later, but every log begins and ends somewhere.
-        Some(listed) if listed.offset < 0 && !matches!(target, Target::Timestamp(_)) => {
+        Some(listed) if listed.offset < 0 && !matches!(target, Target::Ago(_) | Target::Timestamp(_)) => {
             Err((Code::UnknownServerError, "an offset below zero was listed"))
         }
         Some(listed) => Ok(listed),

@@ -27,8 +27,11 @@ const EARLIEST: i64 = -2;
 const TIMEOUT_MS: i32 = 30_000;
 
 impl Target {
-    fn timestamp(self) -> i64 {
+    /// The timestamp of a request that is sent at this time, in milliseconds since 1970.
+    fn timestamp(self, unix_ms: i64) -> i64 {
         match self {
+            // A timestamp below zero would mean something else.
+            Self::Ago(age) => unix_ms.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX)).max(0),
             Self::Earliest | Self::NotBefore(_) | Self::RangeStart => EARLIEST,
             Self::FromEnd(_) | Self::Latest | Self::RangeEnd(_) => LATEST,
             Self::Timestamp(timestamp) => timestamp,
@@ -58,10 +61,10 @@ impl ConsumerCore {
         }
         self.request_stored(inquiries.stored);
         for (node, targets) in inquiries.bounds {
-            self.request_offsets(node, &targets, true);
+            self.request_offsets(now, node, &targets, true);
         }
         for (node, targets) in inquiries.offsets {
-            self.request_offsets(node, &targets, false);
+            self.request_offsets(now, node, &targets, false);
         }
         for (node, slots) in inquiries.epochs {
             self.request_epochs(node, &slots);
@@ -119,12 +122,13 @@ impl ConsumerCore {
         self.actions.push_back(Action::OffsetFetch { tag, request });
     }
 
-    fn request_offsets(&mut self, node: i32, targets: &[(usize, Target)], of_bounds: bool) {
+    fn request_offsets(&mut self, now: Instant, node: i32, targets: &[(usize, Target)], of_bounds: bool) {
         let slots: Vec<usize> = targets.iter().map(|(slot, _)| *slot).collect();
+        let unix_ms = self.unix_ms(now);
         let grouped = self.topics_of_slots(&slots, |partition, at| ListOffsetsPartition {
             index: partition.key().partition,
             current_leader_epoch: partition.leader_epoch(),
-            timestamp: targets[at].1.timestamp(),
+            timestamp: targets[at].1.timestamp(unix_ms),
         });
         let topics = grouped.into_iter().map(|(name, partitions)| ListOffsetsTopic { name, partitions }).collect();
         let isolation = self.config.isolation.to_wire();

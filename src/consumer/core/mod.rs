@@ -101,6 +101,8 @@ pub struct ConsumerCore {
     missing: BTreeMap<TopicName, RetryState>,
     closed: bool,
     counters: ConsumerMetrics,
+    /// A time by the wall clock, in milliseconds since 1970, and when it was.
+    clock: Option<(Instant, i64)>,
 }
 
 impl ConsumerCore {
@@ -125,7 +127,20 @@ impl ConsumerCore {
             missing: BTreeMap::new(),
             closed: false,
             counters: ConsumerMetrics::default(),
+            clock: None,
         }
+    }
+
+    /// Takes the time by the wall clock, in milliseconds since 1970, by which records of a certain age are found.
+    pub fn handle_clock(&mut self, now: Instant, unix_ms: i64) {
+        self.clock = Some((now, unix_ms));
+    }
+
+    /// The time by the wall clock, as far as it is known.
+    fn unix_ms(&self, now: Instant) -> i64 {
+        let Some((at, unix_ms)) = self.clock else { return 0 };
+        let passed = now.saturating_duration_since(at).as_millis();
+        unix_ms.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
     }
 
     /// Whether a bounded read has returned all there is.

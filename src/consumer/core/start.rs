@@ -1,5 +1,7 @@
 //! The start of reading, and the reset of a position that is no longer in the log.
 
+use std::time::Duration;
+
 use crate::types::TopicName;
 
 /// Where reading starts.
@@ -15,6 +17,8 @@ use crate::types::TopicName;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
+    /// With the first record that is younger than this when reading begins; at the end if there is none.
+    Ago(Duration),
     /// With the oldest record there is.
     Earliest,
     /// This many records before the end, or with the oldest if there are fewer.
@@ -47,7 +51,7 @@ pub enum Start {
 ///   [`Consumer::commit`](crate::consumer::Consumer::commit) commits it, although it may be lower than the one committed before.
 /// - A bounded read ends at the end that it had, or at the log's current end, if that is lower.
 ///
-/// If the log was truncated and the leader says where, reading continues there with both policies that move: no record that still
+/// If the log was truncated and the leader says where, reading continues there with all policies that move: no record that still
 /// exists is skipped or repeated.
 ///
 /// ```no_run
@@ -61,6 +65,8 @@ pub enum Start {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResetPolicy {
+    /// Go on with the first record that is younger than this, or at the end if there is none (`by_duration:PT1H`, KIP-1106).
+    ByDuration(Duration),
     /// Go on with the oldest record there is. Nothing that still exists is skipped.
     #[default]
     Earliest,

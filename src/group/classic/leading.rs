@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::group::assignor;
 use crate::group::assignor::Assignor;
 use crate::group::assignor::RebalanceProtocol;
 use crate::metadata::Snapshot;
+use crate::metadata::Topic;
 use crate::types::TopicName;
 use crate::wire::consumer_protocol::Assignment;
 use crate::wire::consumer_protocol::Subscription;
@@ -28,6 +30,8 @@ pub(super) struct Leading {
     members: Vec<assignor::Member>,
     /// The topics of all subscriptions, with the number of partitions that was assigned; `None` for a topic that does not exist.
     counts: BTreeMap<TopicName, Option<u32>>,
+    /// The racks by which partitions were assigned (KIP-881), where this member has a rack itself.
+    racks: BTreeMap<TopicName, assignor::Topic>,
     /// The coordinator has kept an assignment, which is not to be replaced (KIP-814).
     skip_assignment: bool,
 }
@@ -37,8 +41,25 @@ impl Leading {
         self.counts.keys()
     }
 
-    /// Whether a topic has another number of partitions than was assigned.
-    pub(super) fn has_changed(&self, snapshot: &Snapshot) -> bool {
+    /// Why the assignment does not fit the metadata any more, if so.
+    ///
+    /// As in Java, a leader without a rack does not follow racks (`ConsumerCoordinator.MetadataSnapshot`).
+    pub(super) fn has_changed(&self, snapshot: &Snapshot) -> Option<&'static str> {
+        if self.has_other_counts(snapshot) {
+            return Some("the number of partitions of a topic changed");
+        }
+        self.has_other_racks(snapshot).then_some("the racks of a topic's replicas changed")
+    }
+
+    fn has_other_racks(&self, snapshot: &Snapshot) -> bool {
+        let racks = if self.racks.is_empty() { Racks::new() } else { racks_of(snapshot) };
+        self.racks.iter().any(|(name, assigned)| {
+            let known = snapshot.topic(name).filter(|topic| topic.error.is_none());
+            known.is_some_and(|topic| described(topic, &racks) != *assigned)
+        })
+    }
+
+    fn has_other_counts(&self, snapshot: &Snapshot) -> bool {
         self.counts.iter().any(|(name, count)| match snapshot.topic(name).map(|topic| topic.error) {
             Some(None | Some(Code::UnknownTopicOrPartition | Code::UnknownTopicId)) => {
                 count_of(snapshot, name) != *count
@@ -47,6 +68,19 @@ impl Leading {
             None | Some(Some(_)) => false,
         })
     }
+}
+
+/// The racks of brokers.
+type Racks = BTreeMap<i32, Arc<str>>;
+
+fn racks_of(snapshot: &Snapshot) -> Racks {
+    snapshot.brokers().filter_map(|broker| Some((broker.id, Arc::from(broker.rack.as_deref()?)))).collect()
+}
+
+/// A topic as assignors see it.
+fn described(topic: &Topic, racks: &Racks) -> assignor::Topic {
+    let of = |partition: usize| topic.replicas.of(partition).iter().filter_map(|broker| racks.get(broker).cloned());
+    assignor::Topic::with_racks((0..topic.partitions.len()).map(of))
 }
 
 fn count_of(snapshot: &Snapshot, topic: &TopicName) -> Option<u32> {
@@ -60,7 +94,7 @@ impl Classic {
         let members: Vec<assignor::Member> = members.iter().map(|member| self.subscribed(member)).collect();
         let topics: BTreeSet<TopicName> = members.iter().flat_map(|member| &member.topics).cloned().collect();
         let counts = topics.into_iter().map(|topic| (topic, None)).collect();
-        self.leading = Some(Leading { members, counts, skip_assignment });
+        self.leading = Some(Leading { members, counts, racks: BTreeMap::new(), skip_assignment });
         self.follow();
         self.phase = Phase::Assigning { until: now + self.settings.request_timeout };
         self.assign_if_known(now);
@@ -91,7 +125,9 @@ impl Classic {
         for (topic, count) in &mut leading.counts {
             *count = count_of(&self.snapshot, topic);
         }
-        let assignments = if leading.skip_assignment { Ok(Vec::new()) } else { self.assignments(&leading, at) };
+        let topics = self.known_topics(&leading);
+        let assignments =
+            if leading.skip_assignment { Ok(Vec::new()) } else { self.assignments(&leading, topics.clone(), at) };
         let assignments = match assignments {
             Ok(assignments) => assignments,
             Err(error) => {
@@ -102,13 +138,26 @@ impl Classic {
         let (group, generation, members) =
             (&self.standing.identity.group, self.standing.identity.generation, leading.members.len());
         tracing::info!(target: "ottla::group", group, generation, members, "partitions assigned to the members");
+        if !self.settings.rack.is_empty() {
+            leading.racks = topics;
+        }
         self.leading = Some(leading);
         self.sync(now, assignments);
     }
 
-    fn assignments(&self, leading: &Leading, at: usize) -> Result<Vec<MemberAssignment>, assignor::InvalidAssignment> {
-        let known = leading.counts.iter().filter_map(|(topic, count)| Some((topic.clone(), (*count)?)));
-        let topics = known.map(|(topic, count)| (topic, assignor::Topic::new(count))).collect();
+    /// The topics of the group that exist, with the racks of their replicas (KIP-881).
+    fn known_topics(&self, leading: &Leading) -> BTreeMap<TopicName, assignor::Topic> {
+        let racks = racks_of(&self.snapshot);
+        let known = leading.counts.iter().filter(|(_, count)| count.is_some());
+        known.filter_map(|(name, _)| Some((name.clone(), described(self.snapshot.topic(name)?, &racks)))).collect()
+    }
+
+    fn assignments(
+        &self,
+        leading: &Leading,
+        topics: BTreeMap<TopicName, assignor::Topic>,
+        at: usize,
+    ) -> Result<Vec<MemberAssignment>, assignor::InvalidAssignment> {
         let mut group = assignor::Group::default();
         (group.members, group.topics) = (leading.members.clone(), topics);
         let assigned = self.settings.assignors[at].assign(&group);

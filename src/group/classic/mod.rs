@@ -220,9 +220,10 @@ impl Classic {
         self.snapshot = snapshot;
         if matches!(self.phase, Phase::Assigning { .. }) {
             self.assign_if_known(now);
-        } else if self.is_assigned() && self.leading.as_ref().is_some_and(|leading| leading.has_changed(&self.snapshot))
+        } else if self.is_assigned()
+            && let Some(reason) = self.leading.as_ref().and_then(|leading| leading.has_changed(&self.snapshot))
         {
-            self.want_rejoin("the number of partitions of a topic changed");
+            self.want_rejoin(reason);
         }
         self.plan(now);
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ottla::Client;
 use ottla::Record;
+use ottla::config::Properties;
 use ottla::consumer::CloseOptions;
 use ottla::consumer::Consumer;
 use ottla::consumer::ConsumerBuilder;
@@ -12,6 +13,7 @@ use ottla::consumer::TopicPattern;
 use ottla::error::Kind;
 use ottla::mock::Cluster;
 use ottla::mock::GroupState;
+use ottla::mock::NewBatch;
 use ottla::mock::Server;
 use ottla::mock::key;
 use ottla::types::TopicPartition;
@@ -212,4 +214,38 @@ async fn dropped_consumer_leaves_its_group_in_the_background() {
     drop(next);
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(stage.with(|cluster| cluster.requests_count(key::LEAVE_GROUP)), 1, "it was asked to stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_by_duration_starts_with_the_records_of_that_time() {
+    let stage = Stage::new().await;
+    // One record is of 1970, and the other of 2100.
+    for (value, at) in [("old", 1_000), ("young", 4_102_444_800_000)] {
+        let batch = NewBatch::of([("k", value)]).timestamp(at);
+        stage.with(|cluster| cluster.append("a1", 0, &batch)).expect("it exists");
+    }
+    let mut properties = Properties::new();
+    for bad in ["by_duration:", "by_duration:PT-1H", "by_duration:1h", "by_duration:P1Y"] {
+        let error = properties.set("auto.offset.reset", bad).expect_err(bad).to_string();
+        assert!(error.contains("PnDTnHnMn.nS"), "{error}");
+    }
+    properties.set("auto.offset.reset", "BY_DURATION:pt1h30m").expect("a duration");
+    let builder = stage.builder().subscribe(["a1"]).properties(&properties).expect("known properties");
+    let mut consumer = builder.build().expect("a consumer");
+    let values = poll_until(&mut consumer, |_, values| !values.is_empty()).await;
+    assert_eq!(values, ["young"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn last_records_of_all_partitions_together_are_shared_among_them() {
+    let stage = Stage::new().await;
+    for value in ["1", "2", "3", "4"] {
+        stage.produce("b1", 1, value).await;
+    }
+    stage.produce("b1", 0, "0").await;
+    let mut consumer = stage.client.consumer().assign(["b1"]).build().expect("a consumer");
+    consumer.seek_to_last(4).await.expect("it has leaders");
+    let mut values = poll_until(&mut consumer, |_, values| values.len() == 4).await;
+    values.sort();
+    assert_eq!(values, ["0", "2", "3", "4"], "partition 0 has fewer than its share");
 }

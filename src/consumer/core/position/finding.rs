@@ -28,6 +28,7 @@ impl Partition {
         self.awaited_epoch = None;
         self.contradicted = None;
         self.state = match start {
+            Start::Ago(age) => Self::find(Target::Ago(*age)),
             Start::Earliest => Self::find(Target::Earliest),
             Start::FromEnd(records) => Self::find(Target::FromEnd(*records)),
             Start::Latest => Self::find(Target::Latest),
@@ -120,9 +121,9 @@ impl Partition {
             Target::RangeStart => Target::RangeEnd(found),
             Target::RangeEnd(start) => return self.measured(reset, start, found, policy),
             // No record is of that time or later.
-            Target::Timestamp(_) if found.offset < 0 => Target::Latest,
+            Target::Ago(_) | Target::Timestamp(_) if found.offset < 0 => Target::Latest,
             Target::NotBefore(offset) if offset > found.offset => return self.found(Position::from(offset), reset),
-            Target::Earliest | Target::Latest | Target::NotBefore(_) | Target::Timestamp(_) => {
+            Target::Ago(_) | Target::Earliest | Target::Latest | Target::NotBefore(_) | Target::Timestamp(_) => {
                 return self.found(found, reset);
             }
         };
@@ -176,6 +177,11 @@ impl Partition {
             return self.proceed();
         }
         let to = match policy {
+            ResetPolicy::ByDuration(age) => {
+                self.forget_bound();
+                self.state = State::AwaitReset { target: Target::Ago(age), reset };
+                return;
+            }
             ResetPolicy::Earliest => start,
             ResetPolicy::Latest => end,
             ResetPolicy::None if is_inside => {
@@ -219,6 +225,7 @@ impl Partition {
     pub(super) fn lost(&mut self, policy: ResetPolicy, reason: &'static str) {
         self.forget_bound();
         let target = match policy {
+            ResetPolicy::ByDuration(age) => Target::Ago(age),
             ResetPolicy::Earliest => Target::Earliest,
             ResetPolicy::Latest => Target::Latest,
             ResetPolicy::None => return self.truncated(reason),

@@ -16,6 +16,7 @@
 //! [`fetched`] queues records, and [`queue`] returns them.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 use std::time::Instant;
 
 use super::retry::RetryState;
@@ -39,6 +40,8 @@ pub(super) type LogEpoch = (TopicId, Option<LeaderEpoch>);
 /// The offset that a ListOffsets request looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
+    /// The first record that is younger than this when the request is sent.
+    Ago(Duration),
     Earliest,
     FromEnd(i64),
     Latest,

@@ -71,6 +71,11 @@ impl Bench {
         }
     }
 
+    /// Sets the wall clock, in milliseconds since 1970.
+    pub(super) fn set_clock(&mut self, unix_ms: i64) {
+        self.core.handle_clock(self.now, unix_ms);
+    }
+
     /// The requests, and everything that was returned.
     pub(super) fn log(&self) -> &str {
         &self.log
@@ -125,6 +130,11 @@ impl Bench {
                 let error = Code::from_wire(words[1].parse().expect("a code"));
                 let response = m::FetchResponse { error, ..m::FetchResponse::default() };
                 self.answer(words[0], Ok(Response::Fetch(response)));
+            }
+            // All of them are late.
+            "late" => {
+                let keys = words.into_iter().map(key).collect();
+                self.core.replace_assignment_and_begin(now, &keys, |_| true);
             }
             "replace" => self.core.replace_assignment(now, &words.into_iter().map(key).collect()),
             "revoke" => self.core.revoke(now, &words.into_iter().map(key).collect::<Vec<_>>()),

@@ -36,6 +36,53 @@ fn timestamp_after_all_records_means_the_end() {
     assert_eq!(at("list t0=-1 | list t0=9e5"), "list n1 t0=99, list n1 t0=-1, fetch n1 s0/0 t0@9");
 }
 
+/// KIP-1106.
+#[test]
+fn records_of_an_age_are_found_by_the_wall_clock() {
+    let with = |start: Start, reset: ResetPolicy, script: &str| {
+        let group = Some("g".into());
+        let mut bench = bench::Bench::new(Config { group, start, reset, ..Config::default() });
+        bench.set_clock(1_000_000);
+        bench.run(script);
+        bench.log().trim_end().replace('\n', ", ")
+    };
+    let age = Duration::from_secs(100);
+    let ago = |script: &str| with(Start::Ago(age), ResetPolicy::Earliest, script);
+    assert_eq!(ago("meta t0=1e5 | assign t0 | list t0=4e5"), "list n1 t0=900000, fetch n1 s0/0 t0@4");
+    assert_eq!(
+        ago("wait 5000 | meta t0=1e5 | assign t0 | list t0=-1 | list t0=9e5"),
+        "list n1 t0=905000, list n1 t0=-1, fetch n1 s0/0 t0@9",
+        "no record is so young"
+    );
+    let longest = with(Start::Ago(Duration::MAX), ResetPolicy::Earliest, "meta t0=1e5 | assign t0");
+    assert_eq!(longest, "list n1 t0=0", "a time below zero would mean something else");
+    let reset = with(
+        Start::Offset(50),
+        ResetPolicy::ByDuration(age),
+        "meta t0=1e5 | assign t0 | fetched n1 s1 t0:!1 | list t0=60e5 | list t0=90e5 | list t0=70e5 | take",
+    );
+    assert_eq!(
+        reset,
+        "fetch n1 s0/0 t0@50, list n1 t0=-2, list n1 t0=-1, list n1 t0=900000, fetch n1 s1/1 t0@70, reset t0 50->70"
+    );
+}
+
+/// Records of a new partition are newer than the consumer, so that none is skipped.
+#[test]
+fn late_partition_starts_with_its_first_record_unless_one_is_committed() {
+    let late = |start: Start, script: &str| {
+        let mut bench = bench::Bench::new(Config { start, group: Some("g".into()), ..Config::default() });
+        bench.run(&format!("meta t0=1e5 t1=1e5 | late t0 t1 | {script}"));
+        bench.log().trim_end().replace('\n', ", ")
+    };
+    let stored = Start::Stored { otherwise: Box::new(Start::Latest) };
+    assert_eq!(
+        late(stored, "stored t0=-1 t1=5 | list t0=2e5"),
+        "stored t0 t1, list n1 t0=-2, fetch n1 s0/0 t1@5, fetch n1b s0/0 t0@2"
+    );
+    assert_eq!(late(Start::Latest, "list t0=0e5 t1=0e5"), "list n1 t0=-2 t1=-2, fetch n1 s0/0 t0@0 t1@0");
+}
+
 #[test]
 fn negative_listed_offset_is_retried() {
     for target in [Start::Earliest, Start::Latest, Start::FromEnd(3)] {

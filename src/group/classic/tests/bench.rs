@@ -58,6 +58,8 @@ struct Bench {
     member: Classic,
     cache: Cache,
     counts: BTreeMap<String, i32>,
+    /// By how much the replicas of partitions are shifted, where brokers and members have racks.
+    racks: Option<i32>,
     now: Instant,
     begun: Instant,
     /// The tag of the last request of each kind.
@@ -72,6 +74,7 @@ impl Bench {
             member: Classic::new(settings),
             cache: Cache::default(),
             counts: BTreeMap::new(),
+            racks: None,
             now: begun,
             begun,
             tags: BTreeMap::new(),
@@ -89,6 +92,11 @@ impl Bench {
                 self.member.subscribe(self.now, words[1..].iter().map(|topic| TopicName::from(*topic)).collect());
             }
             ["meta", ..] => self.metadata(&words[1..]),
+            // Three brokers and members 1 to 3 are in racks 1 to 3. The replica of partition i is in rack 1 + (i + shift) % 3.
+            ["racks", shift] => {
+                self.racks = Some(shift.parse().expect("a shift"));
+                self.metadata(&[]);
+            }
             ["joined", generation, member, ..] => self.joined(generation, member, &words[3..]),
             ["synced", ..] => {
                 let partitions: Vec<TopicPartition> = words[1..].iter().copied().map(key).collect();
@@ -136,11 +144,17 @@ impl Bench {
                 count => i16::try_from(-count).ok().filter(|code| *code > 0).and_then(Code::from_wire),
             },
             partitions: (0..*count)
-                .map(|index| m::MetadataPartition { index, leader: 1, ..m::MetadataPartition::default() })
+                .map(|index| m::MetadataPartition {
+                    index,
+                    leader: 1,
+                    replicas: self.racks.map(|shift| vec![1 + (index + shift) % 3]).unwrap_or_default(),
+                    ..m::MetadataPartition::default()
+                })
                 .collect(),
             ..m::MetadataTopic::default()
         };
-        let brokers = vec![m::Node { id: 1, host: "h".into(), port: 1, rack: None }];
+        let rack = |id| self.racks.map(|_| format!("{id}"));
+        let brokers = (1..=3).map(|id| m::Node { id, host: "h".into(), port: 1, rack: rack(id) }).collect();
         let topics = self.counts.iter().map(topic).collect();
         self.cache.handle_response(m::MetadataResponse { brokers, topics, ..m::MetadataResponse::default() });
         self.member.handle_metadata(self.now, self.cache.snapshot());
@@ -154,6 +168,7 @@ impl Bench {
             let subscription = Subscription {
                 topics: topics.split(',').map(TopicName::from).collect(),
                 owned: TopicPartitions::group(&owned),
+                rack: self.racks.map(|_| id.trim_start_matches('m').into()),
                 ..Subscription::default()
             };
             let metadata = if topics == "?" { Bytes::new() } else { subscription.encode(VERSION) };

@@ -108,3 +108,38 @@ fn member_whose_subscription_cannot_be_read_gets_nothing() {
          sync g1 m1 m1: a0 a1 m2:",
     );
 }
+
+/// KIP-881: a member gets partitions with a replica in its rack.
+#[test]
+fn leader_assigns_by_the_racks_of_replicas_and_joins_again_when_they_change() {
+    let script = "meta a=3
+                  racks 1
+                  subscribe a
+                  joined 1 m1 leads m1:a m2:a m3:a
+                  synced a2
+                  done
+                  meta a=3
+                  racks 2
+                  done
+                  joined 2 m1 leads m1:a m2:a m3:a";
+    let assigned = "follow a
+                    join - a
+                    follow a
+                    sync g1 m1 m1: a2 m2: a0 m3: a1
+                    assign g1 a2 added a2
+                    ";
+    let with_rack = crate::group::classic::Settings { rack: "1".into(), ..bench::settings() };
+    check_with(
+        with_rack,
+        script,
+        &format!(
+            "{assigned}revoke a2
+             join m1 a (the racks of a topic's replicas changed)
+             follow a
+             sync g2 m1 m1: a1 m2: a2 m3: a0"
+        ),
+    );
+    // As in Java, a leader without a rack assigns by racks, and does not follow them.
+    let script = script.replace("done\n                  joined 2 m1 leads m1:a m2:a m3:a", "");
+    check(&script, assigned);
+}
