@@ -133,13 +133,13 @@ impl Consumer {
                 if member.has_actions() {
                     self.shared.work.notify_one();
                 }
-                if let Some(error) = member.poll_error() {
-                    return Err(error);
-                }
             }
         }
         rebalancing.commit_if_due(&self.handle, now);
-        rebalancing.run(&self.handle).await
+        rebalancing.run(&self.handle).await?;
+        // Last, because one that ended the membership is returned by every poll, and partitions are lost before.
+        let error = self.shared.lock().member.as_mut().and_then(Member::poll_error);
+        error.map_or(Ok(()), Err)
     }
 
     /// Waits for an event, until `deadline` at most, and no longer than a member may: a turn after it counts as a poll, so that an

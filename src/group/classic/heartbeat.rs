@@ -45,7 +45,7 @@ impl Classic {
                 | Phase::Syncing { .. }
                 | Phase::Applying { .. }
                 | Phase::Stable => true,
-                Phase::Idle | Phase::Joining { .. } | Phase::Late | Phase::Failed => false,
+                Phase::Idle | Phase::Joining { .. } | Phase::Late | Phase::Failed { .. } => false,
             }
     }
 
@@ -98,7 +98,7 @@ impl Classic {
     /// The application did not poll for `max.poll.interval.ms`: others are to have its partitions (KIP-62).
     pub(super) fn poll_too_late(&mut self, now: Instant) {
         match self.phase {
-            Phase::Idle | Phase::Late | Phase::Failed => return,
+            Phase::Idle | Phase::Late | Phase::Failed { .. } => return,
             Phase::Preparing { .. }
             | Phase::Joining { .. }
             | Phase::Assigning { .. }

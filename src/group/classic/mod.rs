@@ -136,8 +136,10 @@ enum Phase {
     Stable,
     /// The application has not polled for longer than allowed. The group was left, and is joined again at the next poll.
     Late,
-    /// An error that joining again does not help.
-    Failed,
+    /// An error that joining again does not help. The application gives up everything, and now these partitions.
+    Failed {
+        revoke: BTreeSet<TopicPartition>,
+    },
 }
 
 /// A member of a group.
@@ -198,7 +200,7 @@ impl Classic {
 
     /// Subscribes to these topics and no others. A member that is in the group joins it again.
     pub fn subscribe(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
-        if self.standing.subscription == topics && !matches!(self.phase, Phase::Idle | Phase::Failed) {
+        if self.standing.subscription == topics && !matches!(self.phase, Phase::Idle | Phase::Failed { .. }) {
             return;
         }
         self.standing.subscription = topics;
@@ -206,7 +208,7 @@ impl Classic {
         self.standing.failure = None;
         self.follow();
         match self.phase {
-            Phase::Idle | Phase::Failed => {
+            Phase::Idle | Phase::Failed { .. } => {
                 self.standing.poll_by = Some(now + self.settings.poll_interval_max);
                 self.prepare();
             }
@@ -272,6 +274,10 @@ impl Classic {
                 self.phase = Phase::Stable;
                 self.abandon_if_lost();
             }
+            Phase::Failed { revoke } => {
+                self.standing.owned.retain(|key| !revoke.contains(key));
+                self.phase = Phase::Failed { revoke: BTreeSet::new() };
+            }
             other => self.phase = other,
         }
         self.plan(now);
@@ -308,6 +314,11 @@ impl Classic {
                 partitions: target.clone(),
                 added: target.difference(&self.standing.owned).cloned().collect(),
             },
+            Phase::Failed { .. } if !self.standing.owned.is_empty() => {
+                let partitions = self.standing.owned.clone();
+                self.phase = Phase::Failed { revoke: partitions.clone() };
+                Step::Revoke { partitions, why: Revocation::Lost }
+            }
             _ => return None,
         };
         if let Step::Assign { partitions, .. } = &step {
@@ -320,7 +331,12 @@ impl Classic {
 
     /// Whether there is a step to do.
     pub fn has_step(&self) -> bool {
-        !self.is_step_taken && matches!(self.phase, Phase::Preparing { .. } | Phase::Applying { .. })
+        let is_due = match self.phase {
+            Phase::Preparing { .. } | Phase::Applying { .. } => true,
+            Phase::Failed { .. } => !self.standing.owned.is_empty(),
+            _ => false,
+        };
+        is_due && !self.is_step_taken
     }
 
     /// Takes the next thing to do.
@@ -342,7 +358,7 @@ impl Classic {
         };
         let heartbeat = self.heartbeats.poll_timeout().filter(|_| self.beats());
         let poll_by =
-            self.standing.poll_by.filter(|_| !matches!(self.phase, Phase::Idle | Phase::Late | Phase::Failed));
+            self.standing.poll_by.filter(|_| !matches!(self.phase, Phase::Idle | Phase::Late | Phase::Failed { .. }));
         [until, heartbeat, poll_by].into_iter().flatten().min()
     }
 
@@ -436,7 +452,14 @@ impl Classic {
         tracing::error!(target: "ottla::group", group, error = %error.chain(), "membership failed");
         self.lose_generation(false);
         (self.rejoin, self.standing.poll_by, self.paused_until) = (None, None, None);
-        self.phase = Phase::Failed;
+        let revoke = match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Preparing { revoke, .. } if self.is_step_taken => revoke,
+            Phase::Applying { target, is_revoked: false } if self.is_step_taken => {
+                self.standing.owned.difference(&target).cloned().collect()
+            }
+            _ => BTreeSet::new(),
+        };
+        self.phase = Phase::Failed { revoke };
         self.standing.failure = Some(error);
     }
 

@@ -261,7 +261,12 @@ impl Modern {
 
     /// Whether there is a step to do.
     pub fn has_step(&self) -> bool {
-        self.taken.is_none() && (self.state == State::Fenced || self.applying.is_some())
+        let is_due = self.state == State::Fenced || self.has_failed_with_partitions() || self.applying.is_some();
+        is_due && self.taken.is_none()
+    }
+
+    fn has_failed_with_partitions(&self) -> bool {
+        self.state == State::Fatal && !self.standing.owned.is_empty()
     }
 
     /// Whether there is something to do.
@@ -313,7 +318,7 @@ impl Modern {
         if self.taken.is_some() {
             return None;
         }
-        if self.state == State::Fenced {
+        if self.state == State::Fenced || self.has_failed_with_partitions() {
             return Some(Step::Revoke { partitions: self.standing.owned.clone(), why: Revocation::Lost });
         }
         let partitions = &self.applying.as_ref()?.partitions;

@@ -417,6 +417,28 @@ async fn closing_commits_and_leaves_at_once() {
     assert_eq!(stage.group(), (GroupState::Stable, 1));
 }
 
+/// Another member has taken its name.
+#[tokio::test(start_paused = true)]
+async fn member_that_failed_for_good_has_lost_its_partitions() {
+    let stage = Stage::new().await;
+    let events = Events::default();
+    let named = || stage.builder().group_instance_id("i");
+    let mut first = vec![named().listener(events.clone()).build().expect("a consumer")];
+    settle(&stage, &mut first).await;
+    let mut second = vec![named().build().expect("a consumer")];
+    drive(&mut second, |members| owned(&members[0]).len() == PARTITIONS).await;
+    let mut codes = Vec::new();
+    for _ in 0..200 {
+        if let Ok(Err(error)) = tokio::time::timeout(TURN, first[0].poll()).await {
+            codes.push(error.code());
+        }
+    }
+    codes.dedup();
+    assert_eq!(codes, [Some(Code::FencedInstanceId)]);
+    assert_eq!(first[0].assignment(), []);
+    assert_eq!(events.take(), ["assigned 6", "lost 6"]);
+}
+
 /// Nothing but its next poll wakes a member without partitions: it fetches nothing.
 #[tokio::test(start_paused = true)]
 async fn idle_member_that_polled_too_late_rejoins_at_its_next_poll() {

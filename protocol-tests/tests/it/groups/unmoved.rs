@@ -118,6 +118,11 @@ impl Member {
 async fn load(topic: String, partitions: i32, is_over: Arc<AtomicBool>) {
     let client = Client::connect([rig::address(PORT)]).await.expect("a broker");
     let producer = client.producer().linger(Duration::from_millis(20)).build().expect("a producer");
+    let begun = Instant::now();
+    // A busy broker takes its time to hear of a new topic.
+    while producer.send(Record::to(topic.as_str()).partition(0).value("x")).await.is_err() {
+        assert!(begun.elapsed() < PATIENCE, "not written to");
+    }
     let mut turn = tokio::time::interval(PACE);
     while !is_over.load(SeqCst) {
         turn.tick().await;
@@ -197,6 +202,9 @@ async fn join_under_load(protocol: GroupProtocol, partitions: i32, count: usize)
         reading.await.expect("no panic");
     }
     load.await.expect("no panic");
+    // Hundreds of partitions would slow the broker down for other tests.
+    let deleted = client.admin().delete_topics([topic.as_str()]).await.expect("a controller");
+    assert!(deleted.iter().all(|(_, outcome)| outcome.is_ok()), "{deleted:?}");
 }
 
 fn is_measured() -> bool {

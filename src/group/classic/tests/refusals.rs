@@ -117,6 +117,19 @@ fn fatal_refusals_end_the_membership_until_the_next_subscription() {
 }
 
 #[test]
+fn member_that_failed_for_good_loses_its_partitions() {
+    check(
+        &format!("{STABLE}wait 3000\nbeat refused 82\ndone\nwait 60000\npoll"),
+        &format!("{JOINED}beat g1 m1 at 3000\nlost a0"),
+    );
+    // It fails while the application works on a step, which gives up the same.
+    check(
+        &format!("{STABLE}wait 3000\nbeat refused 27\nwait 3000\nbeat refused 82\ndone\ndone"),
+        &format!("{JOINED}beat g1 m1 at 3000\nrevoke a0\nbeat g1 m1 at 6000"),
+    );
+}
+
+#[test]
 fn late_response_to_an_older_request_changes_nothing() {
     check(
         &format!("{STABLE}wait 3000\njoined 9 m9\nsynced a7\nbeat refused 27\nbeat refused 25"),

@@ -107,10 +107,10 @@ fn reconciliation_that_ends_after_the_epoch_was_lost_is_discarded() {
 fn fatal_refusals_end_the_membership_until_the_next_subscription() {
     for code in [24, 30, 35, 42, 69, 81, 82, 111, 112, 128] {
         check(
-            &format!("{STABLE}beat refused {code}\nwait 600000\npoll\nsubscribe a\ndone"),
+            &format!("{STABLE}beat refused {code}\nwait 600000\npoll\ndone\nsubscribe a\ndone"),
             &format!(
-                "{JOINED}follow a
-                 lost a0
+                "{JOINED}lost a0
+                 follow a
                  beat e0 full topics a owned - at 605000"
             ),
         );
