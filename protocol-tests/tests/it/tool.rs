@@ -19,9 +19,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+mod brokers;
 mod consume;
 mod delimiters;
+mod groups;
 mod inputs;
+mod java;
 mod options;
 mod peers;
 

@@ -8,10 +8,12 @@ use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 
-/// A Kafka tool without C: produce, consume, manage topics, measure, and serve a mock cluster.
+pub(crate) mod groups;
+
+/// A Kafka tool without C: produce, consume, manage topics and groups, measure, and serve a mock cluster.
 ///
 /// Data goes to standard output, everything else to standard error. The exit status is 0 if all of it worked, 1 for a failure, 2
-/// for wrong usage.
+/// for wrong usage, 3 for a lag above `ottla lag --threshold`.
 #[derive(Debug, Parser)]
 #[command(name = "ottla", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -88,6 +90,10 @@ pub(crate) enum Command {
     Consume(Consume),
     /// Write a million records, read them back, verify every one
     Demo(Demo),
+    /// List, describe and delete groups, and move their offsets
+    Groups(groups::Groups),
+    /// Show how far groups are behind
+    Lag(groups::Lag),
     /// Serve an in-memory cluster for any Kafka client
     Mock(Mock),
     /// Look up offsets, by timestamp too
@@ -309,6 +315,7 @@ pub(crate) struct Perf {
 
 const PERF_EXAMPLES: &str = r"Examples:
   ottla perf produce -b localhost:9092 -t bench --records 1000000 --size 100 -z lz4
+  ottla perf consume -b localhost:9092 -t bench --records 1000000 -g bench
   ottla perf latency -b localhost:9092 -t bench --rate 1000 --records 60000 --json";
 
 #[derive(Debug, Subcommand)]
@@ -316,9 +323,18 @@ pub(crate) enum PerfWhat {
     /// Write records as fast as they are acknowledged, awaiting each delivery
     Produce(PerfOptions),
     /// Read records as fast as possible
-    Consume(PerfOptions),
+    Consume(PerfConsume),
     /// Write records at a rate and measure the time to each acknowledgement
     Latency(PerfOptions),
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct PerfConsume {
+    #[command(flatten)]
+    pub(crate) options: PerfOptions,
+    /// Join this group, start where it has committed, and commit what was read; the time before the first assignment does not count
+    #[arg(short, long)]
+    pub(crate) group: Option<String>,
 }
 
 #[derive(Clone, Debug, ClapArgs)]

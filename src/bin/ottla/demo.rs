@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use ottla::admin::NewTopic;
 use ottla::client::Client;
-use ottla::consumer::Start;
+use ottla::consumer::Consumer;
 use ottla::mock::Cluster;
 use ottla::mock::Server;
 use ottla::producer::Delivery;
@@ -31,7 +31,8 @@ use crate::terminal;
 
 const PARTITIONS: i32 = 4;
 const WINDOW: usize = 100_000;
-const GROUP: &str = "ottla-demo";
+/// The longest time without a record, or without partitions.
+const WAIT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(common: &Common, options: Demo) -> Outcome {
     let mut properties = connect::properties(common)?;
@@ -51,6 +52,12 @@ pub(crate) async fn run(common: &Common, options: Demo) -> Outcome {
         outcome?;
     }
     let outcome = round_trip(&client, &topic, &options).await;
+    // The group has the name of the topic.
+    for (_, deleted) in admin.delete_groups([topic.as_str()]).await {
+        if outcome.is_ok() {
+            deleted?;
+        }
+    }
     for (_, deleted) in admin.delete_topics([topic.as_str()]).await? {
         deleted?;
     }
@@ -63,8 +70,11 @@ async fn round_trip(client: &Client, topic: &str, options: &Demo) -> Outcome {
     let started = Instant::now();
     let sent = produce(client, topic, options, &values).await?;
     let produced = started.elapsed();
+    let mut consumer = client.consumer().group(topic).subscribe([topic]).build()?;
+    // A new group waits for members before it assigns.
+    consumer.wait_for_assignment(WAIT).await?;
     let started = Instant::now();
-    let verified = verify(client, topic, options, &values, &sent).await?;
+    let verified = verify(consumer, options, &values, &sent).await?;
     let consumed = started.elapsed();
     let rate = |taken: Duration| options.records as f64 / taken.as_secs_f64();
     say(format_args!(
@@ -75,7 +85,7 @@ async fn round_trip(client: &Client, topic: &str, options: &Demo) -> Outcome {
     ))?;
     let seconds = consumed.as_secs_f64();
     say(format_args!("consumed  {verified} records in {seconds:.2} s, {:.0}/s, each verified", rate(consumed)))?;
-    Ok(say(format_args!("committed the offsets of {PARTITIONS} partitions for group {GROUP}"))?)
+    Ok(say(format_args!("committed the offsets of {PARTITIONS} partitions as a member of group {topic}"))?)
 }
 
 /// The value of record `index`: its number, then filler.
@@ -118,13 +128,16 @@ async fn settle(pending: &mut VecDeque<Delivery>, sent: &mut Sent, left: usize) 
     Ok(())
 }
 
-async fn verify(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>], sent: &Sent) -> Result<u64, Failure> {
-    let mut consumer = client.consumer().group(GROUP).assign([topic]).start(Start::Earliest).until_end().build()?;
+/// Reads the records as a member of a group, and verifies each.
+async fn verify(mut consumer: Consumer, options: &Demo, values: &[Vec<u8>], sent: &Sent) -> Result<u64, Failure> {
     let bar = terminal::records_bar(options.records);
     let mut expected = Vec::new();
     let mut last: HashMap<i32, u64> = HashMap::new();
     let mut verified = 0;
-    while let Some(records) = consumer.poll().await? {
+    while verified < options.records {
+        let missing = || Failure::Failed(format!("{} records were sent and {verified} were read", options.records));
+        let polled = tokio::time::timeout(WAIT, consumer.poll()).await.map_err(|_| missing())?;
+        let Some(records) = polled? else { return Err(missing()) };
         for record in &records {
             let value = record.value.unwrap_or_default();
             let wrong = |what: &str| {
@@ -150,8 +163,5 @@ async fn verify(client: &Client, topic: &str, options: &Demo, values: &[Vec<u8>]
     }
     bar.finish_and_clear();
     consumer.close().await?;
-    if verified != options.records {
-        return Err(Failure::Failed(format!("{} records were sent and {verified} were read", options.records)));
-    }
     Ok(verified)
 }

@@ -1,6 +1,6 @@
 //! The command-line tool: data on standard output, everything else on standard error.
 //!
-//! The exit status is 0 only if all of it worked, 1 for a failure, 2 for wrong usage.
+//! The exit status is 0 only if all of it worked, 1 for a failure, 2 for wrong usage, 3 for a lag above a threshold.
 
 mod args;
 mod base64;
@@ -10,7 +10,9 @@ mod consume;
 mod demo;
 mod escape;
 mod format;
+mod groups;
 mod input;
+mod lag;
 mod logs;
 mod mock;
 mod offsets;
@@ -22,7 +24,9 @@ mod range;
 mod settings;
 mod signals;
 mod split;
+mod table;
 mod terminal;
+mod times;
 mod topics;
 mod usage;
 
@@ -41,6 +45,8 @@ type Outcome = Result<(), Failure>;
 /// A command that did not succeed.
 #[derive(Debug)]
 enum Failure {
+    /// A group lags more than the user allows: status 3.
+    Above(String),
     /// The command ran and failed: status 1.
     Failed(String),
     /// The reader of standard output went away (`| head`), which is not a failure: status 0.
@@ -132,6 +138,8 @@ async fn run(common: Common, command: Command) -> Outcome {
         Command::Cluster => cluster::run(&common).await,
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,
+        Command::Groups(options) => groups::run(&common, options).await,
+        Command::Lag(options) => lag::run(&common, options).await,
         Command::Mock(options) => mock::run(&common, options).await,
         Command::Offsets(options) => offsets::run(&common, options).await,
         Command::Perf(options) => perf::run(&common, options).await,
@@ -142,6 +150,10 @@ async fn run(common: Common, command: Command) -> Outcome {
 
 fn report(failure: &Failure) -> ExitCode {
     match failure {
+        Failure::Above(text) => {
+            terminal::warn(text);
+            ExitCode::from(3)
+        }
         Failure::Failed(text) => {
             terminal::warn(text);
             ExitCode::from(1)

@@ -24,6 +24,7 @@ use crate::Failure;
 use crate::Outcome;
 use crate::args::Common;
 use crate::args::Perf;
+use crate::args::PerfConsume;
 use crate::args::PerfOptions;
 use crate::args::PerfWhat;
 use crate::connect;
@@ -35,6 +36,10 @@ use crate::usage::Usage;
 const WINDOW: usize = 100_000;
 /// Records enqueued between two looks at the deliveries.
 const CHUNK: usize = 1_000;
+/// The time in which a member of a group gets partitions.
+const ASSIGNED_WITHIN: Duration = Duration::from_secs(60);
+/// The time without a record after which a member of a group stops waiting for more.
+const SILENCE: Duration = Duration::from_secs(10);
 /// Records sent and acknowledged before the measurement.
 const WARM_UP: u64 = 20_000;
 
@@ -42,7 +47,8 @@ pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
     let properties = properties(common, &perf)?;
     let summary = match &perf.what {
         PerfWhat::Produce(options) => produce(&properties, options).await?,
-        PerfWhat::Consume(options) => consume(&properties, options).await?,
+        PerfWhat::Consume(PerfConsume { options, group: None }) => consume(&properties, options).await?,
+        PerfWhat::Consume(PerfConsume { options, group: Some(_) }) => consume_in_group(&properties, options).await?,
         PerfWhat::Latency(options) => latency(&properties, options).await?,
     };
     Ok(summary.print(common.json)?)
@@ -50,8 +56,16 @@ pub(crate) async fn run(common: &Common, perf: Perf) -> Outcome {
 
 /// The properties of `-X`, and those of the command's own options.
 pub(crate) fn properties(common: &Common, perf: &Perf) -> Result<Properties, Failure> {
-    let (PerfWhat::Produce(options) | PerfWhat::Consume(options) | PerfWhat::Latency(options)) = &perf.what;
     let mut properties = connect::properties(common)?;
+    let options = match &perf.what {
+        PerfWhat::Produce(options) | PerfWhat::Latency(options) => options,
+        PerfWhat::Consume(PerfConsume { options, group }) => {
+            if let Some(group) = group {
+                properties.set("group.id", group)?;
+            }
+            options
+        }
+    };
     check_size(options.size)?;
     if let Some(bytes) = options.batch_bytes {
         properties.set("batch.size", &bytes.to_string())?;
@@ -184,6 +198,39 @@ async fn consume(properties: &Properties, options: &PerfOptions) -> Result<Summa
             "the topic has only {read} records; --records requested {}",
             options.records
         )));
+    }
+    Ok(summary)
+}
+
+/// As [`consume`], as a member of the group in `properties`. Measures from the first assignment on: a new group waits for members
+/// before it assigns (`group.initial.rebalance.delay.ms`).
+async fn consume_in_group(properties: &Properties, options: &PerfOptions) -> Result<Summary, Failure> {
+    let bar = terminal::records_bar(options.records);
+    let client = connect::client(properties).await?;
+    let builder = client.consumer().properties(properties)?.subscribe([options.topic.as_str()]);
+    let mut consumer = builder.build()?;
+    consumer.wait_for_assignment(ASSIGNED_WITHIN).await?;
+    let (started, before) = (Instant::now(), Usage::now());
+    let (mut read, mut bytes) = (0_u64, 0_usize);
+    while read < options.records {
+        let Ok(polled) = tokio::time::timeout(SILENCE, consumer.poll()).await else { break };
+        let Some(records) = polled? else { break };
+        for record in &records {
+            bytes += record.value.map_or(0, <[u8]>::len);
+            read += 1;
+        }
+        bar.set_position(read);
+    }
+    let mut summary = Summary::measured(options, read, started, before);
+    bar.finish_and_clear();
+    summary.bytes = bytes as f64;
+    // Commits what was read, and leaves the group.
+    consumer.close().await?;
+    if read < options.records {
+        let (seconds, wanted) = (SILENCE.as_secs(), options.records);
+        let text =
+            format!("no more than {read} records arrived, and none for {seconds} s; --records requested {wanted}");
+        return Err(Failure::Failed(text));
     }
     Ok(summary)
 }

@@ -18,7 +18,7 @@ use super::run;
 use super::spawn;
 
 /// A cluster in this process, so that a test can damage it.
-async fn served(cluster: Cluster) -> Server {
+pub(super) async fn served(cluster: Cluster) -> Server {
     Server::start(cluster, ([127, 0, 0, 1], 0).into()).await.expect("a port is free")
 }
 
@@ -27,7 +27,7 @@ fn consume(server: &Server, arguments: &[&str]) -> Done {
 }
 
 /// Appends one record for each value, with the timestamps 1,000, 2,000 …
-fn append(cluster: &mut Cluster, topic: &str, partition: i32, values: &[&'static str]) {
+pub(super) fn append(cluster: &mut Cluster, topic: &str, partition: i32, values: &[&'static str]) {
     for (value, at) in values.iter().zip((1_000..).step_by(1_000)) {
         cluster.append(topic, partition, &NewBatch::of([("k", *value)]).timestamp(at)).expect("the partition exists");
     }

@@ -77,18 +77,38 @@ fn common_options_before_and_after_the_command_add_up() {
     }
 }
 
+/// The lines of a screen.
+const SCREEN: usize = 50;
+
 #[test]
 fn help_of_each_command_has_examples_that_are_valid() {
-    let commands = ["", "cluster", "consume", "demo", "mock", "offsets", "perf", "produce", "topics"];
+    let commands = [
+        "",
+        "cluster",
+        "consume",
+        "demo",
+        "groups",
+        "groups delete",
+        "groups describe",
+        "groups list",
+        "groups reset-offsets",
+        "lag",
+        "mock",
+        "offsets",
+        "perf",
+        "produce",
+        "topics",
+    ];
     let mut examples = 0;
     for command in commands {
-        let words: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let done = run(&words, "");
+        assert!(done.out.lines().count() <= SCREEN, "{command} does not fit one screen: {done:?}");
         assert!(!done.lines()[0].is_empty() && !done.out.starts_with("Usage"), "{command} is described: {done:?}");
         let (_, text) = done.out.split_once("Examples:\n").unwrap_or_else(|| panic!("{command} has no examples"));
         for example in text.lines().filter_map(|line| line.split_once("ottla ").map(|(_, rest)| rest)) {
             // Dumping the settings reads the whole command line and does nothing else.
-            let example = example.split(" | ").next().unwrap_or_default().replace("-X list", "");
+            let example = example.split(['|', '>']).next().unwrap_or_default().replace("-X list", "");
             if example.ends_with("--help` has more.") {
                 continue;
             }
