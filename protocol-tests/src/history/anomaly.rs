@@ -31,21 +31,31 @@ pub enum Rule {
     NonmonotonicPoll,
     /// Two sends of one process are in the log in the other order.
     NonmonotonicSend,
+    /// A new owner of a partition begins after the committed offset, past records.
+    OwnerAhead,
+    /// A new owner of a partition begins before the committed offset.
+    OwnerBehind,
     /// A value was read that was never sent.
     Phantom,
     /// From one poll to the next, a record is missing.
     PollSkip,
     /// A value was read whose send was reported as not written.
     ReadOfFailed,
+    /// A member received a record of a partition that it does not own.
+    ReadUnowned,
+    /// Two members own a partition in one generation.
+    TwoOwners,
     /// No reader read a partition to its end after the run, so lost records cannot be found.
     Unfinished,
     /// An acknowledged value is not in the log after the run.
     Unseen,
+    /// A member was assigned a partition that it owns, or gave up one that it does not own.
+    WrongRebalance,
 }
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::CommitAhead,
         Self::DeliveryReportCount,
         Self::Duplicate,
@@ -59,11 +69,16 @@ impl Rule {
         Self::Misrouted,
         Self::NonmonotonicPoll,
         Self::NonmonotonicSend,
+        Self::OwnerAhead,
+        Self::OwnerBehind,
         Self::Phantom,
         Self::PollSkip,
         Self::ReadOfFailed,
+        Self::ReadUnowned,
+        Self::TwoOwners,
         Self::Unfinished,
         Self::Unseen,
+        Self::WrongRebalance,
     ];
 
     /// Jepsen's name, where it has one.
@@ -82,11 +97,16 @@ impl Rule {
             Self::Misrouted => "misrouted",
             Self::NonmonotonicPoll => "nonmonotonic-poll",
             Self::NonmonotonicSend => "nonmonotonic-send",
+            Self::OwnerAhead => "owner-ahead",
+            Self::OwnerBehind => "owner-behind",
             Self::Phantom => "phantom",
             Self::PollSkip => "poll-skip",
             Self::ReadOfFailed => "read-of-failed",
+            Self::ReadUnowned => "read-unowned",
+            Self::TwoOwners => "two-owners",
             Self::Unfinished => "unfinished",
             Self::Unseen => "unseen",
+            Self::WrongRebalance => "wrong-rebalance",
         }
     }
 }

@@ -16,6 +16,7 @@ use super::Outcome;
 use super::Role;
 use super::Rule;
 use super::Value;
+use super::owning;
 use super::reading;
 use super::sending;
 
@@ -24,6 +25,7 @@ pub fn check(history: &History, slack: Duration) -> Vec<Anomaly> {
     let (index, mut anomalies) = Index::new(history);
     sending::check(&index, slack, &mut anomalies);
     reading::check(history, &index, &mut anomalies);
+    owning::check(history, &index, &mut anomalies);
     anomalies
 }
 
@@ -93,6 +95,8 @@ pub(super) struct Index<'h> {
     /// Producers that promise neither order nor uniqueness.
     pub(super) lenient: HashSet<u32>,
     pub(super) groups: HashMap<u32, &'h str>,
+    /// The processes that are members of their groups.
+    pub(super) members: HashSet<u32>,
     /// Partitions whose logs are exempt from the rules.
     pub(super) forsaken: HashSet<&'h TopicPartition>,
     /// The final start offsets of partitions from which retention deleted records.
@@ -109,6 +113,7 @@ impl<'h> Index<'h> {
             crashed: HashSet::new(),
             lenient: HashSet::new(),
             groups: HashMap::new(),
+            members: HashSet::new(),
             forsaken: history.events().iter().filter_map(forsaken).collect(),
             starts: HashMap::new(),
         };
@@ -127,6 +132,7 @@ impl<'h> Index<'h> {
         match &event.body {
             Body::Opened(Role::Producer { idempotent: false }) => drop(self.lenient.insert(event.process)),
             Body::Opened(Role::Consumer { group: Some(group) }) => drop(self.groups.insert(event.process, group)),
+            Body::Subscribed(_) => drop(self.members.insert(event.process)),
             Body::Crashed => drop(self.crashed.insert(event.process)),
             Body::Invoked { topic, partition, value, deadline } => {
                 let send = Send {
@@ -170,6 +176,7 @@ impl<'h> Index<'h> {
             Body::Retained { partition, start } => drop(self.starts.insert(partition, *start)),
             Body::Opened(_)
             | Body::Moved { .. }
+            | Body::Rebalanced { .. }
             | Body::CommitInvoked(_)
             | Body::Committed(_)
             | Body::ReadToEnd { .. }

@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 
 use super::Body;
+use super::Change;
 use super::CommitOutcome;
 use super::Event;
 use super::History;
@@ -98,6 +99,13 @@ impl Body {
                 }
             }
             Self::Moved { partition, to } => ("move", "ok", json!({ "v": [place(partition), to] })),
+            Self::Subscribed(topics) => {
+                ("subscribe", "ok", json!({ "v": topics.iter().map(|topic| &**topic).collect::<Vec<_>>() }))
+            }
+            Self::Rebalanced { change, generation, partitions } => {
+                let v: Vec<Json> = partitions.iter().map(place).collect();
+                ("rebalance", "ok", json!({ "v": v, "change": change.name(), "generation": generation }))
+            }
             Self::Polled { records, moved, error } => {
                 let seen = |seen: &Seen| json!([place(&seen.partition), seen.offset, &*seen.value]);
                 let v: Vec<Json> = records.iter().map(seen).collect();
@@ -145,6 +153,14 @@ impl Body {
             ("send", "fail") => Self::Decided { value: value(v)?, outcome: Outcome::NotWritten(error()?) },
             ("send", "info") => Self::Decided { value: value(v)?, outcome: Outcome::InDoubt(error()?) },
             ("move", _) => Self::Moved { partition: at(&v[0])?, to: v[1].as_i64() },
+            ("subscribe", _) => {
+                Self::Subscribed(v.as_array()?.iter().map(|name| Some(name.as_str()?.into())).collect::<Option<_>>()?)
+            }
+            ("rebalance", _) => Self::Rebalanced {
+                change: Change::from_name(json["change"].as_str()?)?,
+                generation: index(&json["generation"])?,
+                partitions: v.as_array()?.iter().map(at).collect::<Option<_>>()?,
+            },
             ("poll", _) => Self::Polled {
                 records: v.as_array()?.iter().map(seen).collect::<Option<_>>()?,
                 moved: json["moved"].as_array()?.iter().map(at).collect::<Option<_>>()?,
@@ -164,6 +180,20 @@ impl Body {
             ("fault", _) => Self::Fault(text(v)?),
             _ => return None,
         })
+    }
+}
+
+impl Change {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Assigned => "assigned",
+            Self::Revoked => "revoked",
+            Self::Lost => "lost",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        [Self::Assigned, Self::Revoked, Self::Lost].into_iter().find(|change| change.name() == name)
     }
 }
 

@@ -8,10 +8,13 @@
 //! end; after a restart it is another process, because order is promised within one only.
 //!
 //! The rules are those of Jepsen's Kafka workload (`jepsen.tests.kafka`) that apply without transactions, and some of our own.
+//! Members of groups that record their rebalances and commits are held to `owning.rs`, too: who may read what, and where a new owner
+//! begins.
 
 mod anomaly;
 mod check;
 mod json;
+mod owning;
 mod reading;
 mod recorder;
 mod sending;
@@ -53,7 +56,7 @@ pub enum Role {
         /// Whether duplicates and reordering are anomalies.
         idempotent: bool,
     },
-    /// A consumer with assigned partitions.
+    /// A consumer with assigned partitions, or a member of a group if it subscribes.
     Consumer {
         /// The group that it commits for, if any. A partition has one reader at a time.
         group: Option<String>,
@@ -98,6 +101,17 @@ pub struct Seen {
     pub value: Value,
 }
 
+/// The kind of a change of the partitions of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It gets partitions.
+    Assigned,
+    /// It has given partitions up, after its commits.
+    Revoked,
+    /// The group has given its partitions to others before it knew.
+    Lost,
+}
+
 /// The kinds of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
@@ -134,6 +148,17 @@ pub enum Body {
         partition: TopicPartition,
         /// The offset of the next record, where it is known: nothing from there on may be skipped.
         to: Option<i64>,
+    },
+    /// The process subscribes: from now on its group gives it partitions. Such a group begins at the first offset of each.
+    Subscribed(Vec<TopicName>),
+    /// The partitions of a member change.
+    Rebalanced {
+        /// The kind.
+        change: Change,
+        /// The generation or the epoch of the member.
+        generation: i32,
+        /// The partitions that change; the others stay.
+        partitions: Vec<TopicPartition>,
     },
     /// A poll returned records, or failed.
     Polled {

@@ -76,7 +76,13 @@ impl Readers<'_, '_> {
                     self.committed(event, partition, *offset);
                 }
             }
+            Body::Rebalanced { partitions, .. } => {
+                for partition in partitions {
+                    self.leave(event.process, partition);
+                }
+            }
             Body::Opened(_)
+            | Body::Subscribed(_)
             | Body::Invoked { .. }
             | Body::Accepted { .. }
             | Body::Decided { .. }
@@ -164,6 +170,10 @@ impl Readers<'_, '_> {
         for ((name, partition), group) in self.groups.iter().filter(|(_, group)| !group.moved) {
             let (Some(first), Some(last)) = (group.returned.first(), group.returned.last()) else { continue };
             let Some(log) = self.index.logs.get(partition) else { continue };
+            // A group whose members subscribe begins at the first offset.
+            let subscribes =
+                self.index.groups.iter().any(|(process, of)| of == name && self.index.members.contains(process));
+            let first = if subscribes { &0 } else { first };
             let first = *first.max(self.index.starts.get(partition).unwrap_or(first));
             if first >= *last {
                 continue;

@@ -28,6 +28,8 @@ pub struct Summary {
     pub returned: u64,
     /// Commits that took effect.
     pub commits: u64,
+    /// Changes of the partitions of members.
+    pub rebalances: u64,
     /// Faults.
     pub faults: u64,
 }
@@ -63,7 +65,9 @@ impl Summary {
                 Body::Polled { records, .. } => summary.returned += u64::try_from(records.len()).unwrap_or(u64::MAX),
                 Body::Committed(super::CommitOutcome::Done) => summary.commits += 1,
                 Body::Forsaken(_) | Body::Retained { .. } | Body::Fault(_) => summary.faults += 1,
+                Body::Rebalanced { .. } => summary.rebalances += 1,
                 Body::Opened(_)
+                | Body::Subscribed(_)
                 | Body::Moved { .. }
                 | Body::CommitInvoked(_)
                 | Body::Committed(_)
@@ -95,13 +99,14 @@ impl fmt::Display for Summary {
             f,
             "{acknowledged} acknowledged, {not_written} not written, {in_doubt} in doubt ({}.{:03} %, {in_doubt_read} of \
              them in the log); slowest decision {:.3} s, latest {:.3} s after its deadline; {} records returned, {} \
-             commits, {} faults",
+             commits, {} rebalances, {} faults",
             share / 1_000,
             share % 1_000,
             self.slowest.as_secs_f64(),
             self.late.as_secs_f64(),
             self.returned,
             self.commits,
+            self.rebalances,
             self.faults,
         )
     }

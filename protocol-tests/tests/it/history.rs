@@ -14,6 +14,9 @@ use protocol_tests::history::check;
 const GOOD: u64 = 200;
 const PLANTED: u64 = 20;
 
+/// Where a fault changes what a member returned, its ownership may look wrong, too.
+const OF_MEMBERS: [Rule; 3] = [Rule::OwnerAhead, Rule::OwnerBehind, Rule::ReadUnowned];
+
 #[test]
 fn good_histories_have_no_anomaly() {
     let mut total = Summary::default();
@@ -27,9 +30,11 @@ fn good_histories_have_no_anomaly() {
         total.in_doubt += summary.in_doubt;
         total.in_doubt_read += summary.in_doubt_read;
         total.commits += summary.commits;
+        total.rebalances += summary.rebalances;
     }
     // A model without faults would prove nothing.
     assert!(total.acknowledged > 20_000 && total.not_written > 500 && total.commits > 500, "{total}");
+    assert!(total.rebalances > 2_000, "{total}");
     assert!(total.in_doubt_read > 200 && total.in_doubt > total.in_doubt_read + 200, "{total}");
 }
 
@@ -44,7 +49,9 @@ fn each_planted_fault_is_named() {
             let anomalies = check(&history, Duration::ZERO);
             let found: BTreeSet<Rule> = anomalies.iter().map(|anomaly| anomaly.rule).collect();
             assert!(found.contains(&plant.rule), "{}: seed {seed}: found {found:?}", plant.rule.name());
-            let also: Vec<_> = found.iter().filter(|rule| **rule != plant.rule && !plant.also.contains(rule)).collect();
+            let is_expected =
+                |rule: &&Rule| **rule == plant.rule || plant.also.contains(rule) || OF_MEMBERS.contains(rule);
+            let also: Vec<_> = found.iter().filter(|rule| !is_expected(rule)).collect();
             assert!(also.is_empty(), "{}: seed {seed}: found {also:?} too: {anomalies:?}", plant.rule.name());
             for anomaly in &anomalies {
                 assert!(!anomaly.events.is_empty(), "{anomaly} proves nothing");

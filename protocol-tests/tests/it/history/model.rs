@@ -1,5 +1,8 @@
 //! A small Kafka that keeps every promise under all legal faults: lost acknowledgements, late writes, refusals, crashes of
-//! producers and readers, seeks, commits with unknown outcomes. Its histories must have no anomaly.
+//! producers and readers, seeks, commits with unknown outcomes, and members of a group that come and go. Its histories must have no
+//! anomaly.
+
+pub(super) mod team;
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -63,6 +66,7 @@ struct Model {
     producers: Vec<Producer>,
     readers: Vec<Reader>,
     committed: BTreeMap<(String, TopicPartition), i64>,
+    team: team::Team,
 }
 
 impl Model {
@@ -80,6 +84,7 @@ impl Model {
             producers: Vec::new(),
             readers: Vec::new(),
             committed: BTreeMap::new(),
+            team: team::Team::default(),
         };
         for _ in 0..3 {
             let producer = model.producer(true);
@@ -89,6 +94,7 @@ impl Model {
             let reader = model.reader(group.map(str::to_owned));
             model.readers.push(reader);
         }
+        model.begin_team();
         model
     }
 
@@ -122,7 +128,8 @@ impl Model {
     }
 
     fn step(&mut self) {
-        match self.rng.u32(..100) {
+        match self.rng.u32(..150) {
+            100.. => self.team_step(),
             0..45 => self.send(),
             45..75 => self.decide(),
             75..92 => self.poll(),
@@ -296,6 +303,7 @@ impl Model {
         while self.producers.iter().any(|producer| !producer.pending.is_empty()) {
             self.decide();
         }
+        self.finish_team();
         let last = self.reader(None);
         let process = last.process;
         self.readers.push(last);

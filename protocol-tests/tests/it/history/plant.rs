@@ -3,6 +3,8 @@
 // A plant looks for the one kind of event that it changes.
 #![allow(clippy::wildcard_enum_match_arm)]
 
+mod team;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,18 @@ pub(super) struct Plant {
 }
 
 pub(super) const ALL: &[Plant] = &[
+    Plant {
+        rule: Rule::OwnerAhead,
+        also: &[Rule::GroupSkip, Rule::LostWrite, Rule::CommitAhead],
+        sow: team::begins_ahead,
+    },
+    Plant { rule: Rule::OwnerBehind, also: &[], sow: team::begins_behind },
+    Plant { rule: Rule::ReadUnowned, also: &[], sow: team::reads_after_revocation },
+    Plant { rule: Rule::TwoOwners, also: &[], sow: team::is_assigned_twice },
+    Plant { rule: Rule::TwoOwners, also: &[Rule::WrongRebalance], sow: team::keeps_what_moved },
+    Plant { rule: Rule::WrongRebalance, also: &[], sow: team::gives_up_what_it_has_not },
+    Plant { rule: Rule::GroupSkip, also: &[Rule::OwnerAhead, Rule::CommitAhead], sow: team::skips_the_beginning },
+    Plant { rule: Rule::CommitAhead, also: &[], sow: team::commits_before_it_reads },
     Plant { rule: Rule::CommitAhead, also: &[], sow: commit_ahead },
     Plant { rule: Rule::DeliveryReportCount, also: &[], sow: decided_twice },
     Plant { rule: Rule::DeliveryReportCount, also: &[], sow: never_decided },
@@ -170,28 +184,28 @@ fn duplicate(history: &mut History) -> bool {
     true
 }
 
-/// A group whose reader is replaced by one that starts beyond the records that the group has read.
-fn group_skip(history: &mut History) -> bool {
+/// All records of a partition that has acknowledged ones.
+fn of_one_partition(history: &History) -> Vec<Seen> {
     let (_, partition, _) = acknowledged(history).swap_remove(0);
     let process = last_reader(history);
-    let all: Vec<Seen> = history
-        .events()
-        .iter()
-        .filter(|event| event.process == process)
-        .filter_map(|event| match &event.body {
-            Body::Polled { records, .. } => Some(records.clone()),
+    let polls =
+        history.events().iter().filter(|event| event.process == process).filter_map(|event| match &event.body {
+            Body::Polled { records, .. } => Some(records),
             _ => None,
-        })
-        .flatten()
-        .filter(|record| record.partition == partition)
-        .collect();
+        });
+    polls.flatten().filter(|record| record.partition == partition).cloned().collect()
+}
+
+/// A group whose reader is replaced by one that starts beyond the records that the group has read.
+fn group_skip(history: &mut History) -> bool {
+    let all = of_one_partition(history);
     if all.len() < 5 {
         return false;
     }
     for (process, records) in [(9_001, &all[..2]), (9_002, &all[3..])] {
         history.push(Duration::ZERO, process, Body::Opened(Role::Consumer { group: Some("skipped".into()) }));
         let to = Some(records[0].offset);
-        history.push(Duration::ZERO, process, Body::Moved { partition: partition.clone(), to });
+        history.push(Duration::ZERO, process, Body::Moved { partition: records[0].partition.clone(), to });
         let body = Body::Polled { records: records.to_vec(), moved: Vec::new(), error: None };
         history.push(Duration::ZERO, process, body);
     }
@@ -309,8 +323,9 @@ fn said_to_be_elsewhere(history: &mut History) -> bool {
 }
 
 fn handed_again(history: &mut History) -> bool {
+    let team = team::members(history);
     let mut last: BTreeMap<u32, Seen> = BTreeMap::new();
-    for event in history.events_mut() {
+    for event in history.events_mut().iter_mut().filter(|event| !team.contains(&event.process)) {
         let process = event.process;
         if let Body::Moved { partition, .. } = &event.body
             && last.get(&process).is_some_and(|seen| seen.partition == *partition)
@@ -378,8 +393,10 @@ fn phantom(history: &mut History) -> bool {
 
 fn left_out_between_polls(history: &mut History) -> bool {
     let last = last_reader(history);
+    let team = team::members(history);
     let mut stands: BTreeMap<(u32, TopicPartition), i64> = BTreeMap::new();
-    for event in history.events_mut().iter_mut().filter(|event| event.process != last) {
+    let is_apart = |process: u32| process != last && !team.contains(&process);
+    for event in history.events_mut().iter_mut().filter(|event| is_apart(event.process)) {
         let process = event.process;
         if let Body::Moved { partition, .. } = &event.body {
             stands.remove(&(process, partition.clone()));
