@@ -51,6 +51,10 @@ pub fn opinion(api: Api, version: i16, body: &Bytes) -> Option<Response> {
 /// Compares a response of an API without a layout with the crate: the crate decodes our encoding of it, and encodes it to the same
 /// bytes. Only our own encoding is given to the crate, which trusts every count.
 pub fn agrees(response: &Response, api: Api, version: i16) {
+    // Kafka 4.4, which the crate does not know, added the messages of version 3.
+    if (api, version) == (Api::DeleteGroups, 3) {
+        return;
+    }
     let ours = super::response_body(response, version);
     let key = ApiKey::try_from(api.key()).expect("an API that the crate knows");
     let theirs = ResponseKind::decode(key, &mut ours.clone(), version);

@@ -341,7 +341,10 @@ fn offsets(
                     metadata: found.metadata.clone().unwrap_or_default(),
                 })),
             };
-            offsets.entry(TopicPartition::new(topic.name.clone(), found.index)).or_insert(offset);
+            let key = TopicPartition::new(topic.name.clone(), found.index);
+            if wanted.is_none_or(|wanted| wanted.contains(&key)) {
+                offsets.entry(key).or_insert(offset);
+            }
         }
     }
     for key in wanted.into_iter().flatten() {
