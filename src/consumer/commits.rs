@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::task::Poll;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::core::OffsetToCommit;
 use super::core::committer::CommitAction;
 use super::core::committer::CommitCounters;
 use super::core::committer::Committer;
@@ -20,14 +23,65 @@ use crate::client::Cluster;
 use crate::client::Coordinated;
 use crate::error::Code;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::group::GroupMetadata;
 use crate::metadata::Snapshot;
 use crate::net::clock;
-use crate::reading::Position;
 use crate::types::TopicPartition;
 
 /// The result of a commit, once there is one.
 pub(super) type Pending = oneshot::Receiver<Result<(), Error>>;
+
+/// A commit that goes on by itself, and a future of its result. Made by
+/// [`Consumer::begin_commit`](super::Consumer::begin_commit).
+///
+/// Cancel safety: dropping it drops the result only. The commit continues.
+#[derive(Debug)]
+#[must_use = "nobody else learns whether the commit took place: await it, or drop it on purpose"]
+pub struct PendingCommit(Result<(Pending, String), Error>);
+
+impl PendingCommit {
+    /// The result of a commit for `group`, or the reason why it did not begin.
+    pub(super) fn new(begun: Result<(Pending, &str), Error>) -> Self {
+        Self(begun.map(|(pending, group)| (pending, group.to_owned())))
+    }
+}
+
+impl Future for PendingCommit {
+    type Output = Result<(), Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Ok((pending, group)) => {
+                Pin::new(pending).poll(cx).map(|result| result.unwrap_or_else(|_| Err(ended(group))))
+            }
+            Err(error) => Poll::Ready(Err(error.clone())),
+        }
+    }
+}
+
+/// The error of a commit that the consumer has no time for any more.
+pub(super) fn ended(group: &str) -> Error {
+    Error::new(Kind::Closed, format!("the consumer has ended: no offset was committed for group {group}"))
+}
+
+/// Refuses offsets that no broker takes, and that no request can carry.
+pub(super) fn check(offsets: &[OffsetToCommit]) -> Result<(), Error> {
+    for OffsetToCommit { partition, position, metadata } in offsets {
+        let problem = if position.offset < 0 {
+            format!("the offset to commit is {}: offsets are numbered from 0", position.offset)
+        } else if metadata.len() > OffsetToCommit::METADATA_BYTES_MAX {
+            let (bytes, most) = (metadata.len(), OffsetToCommit::METADATA_BYTES_MAX);
+            format!(
+                "the metadata of the offset has {bytes} bytes: a request carries {most}, and most brokers take 4096"
+            )
+        } else {
+            continue;
+        };
+        return Err(Error::config(problem).in_partition(&partition.topic, partition.partition));
+    }
+    Ok(())
+}
 
 /// A committer, and the callers who wait for its results.
 #[derive(Debug)]
@@ -46,9 +100,13 @@ impl Commits {
     }
 
     /// Begins to commit positions. The driver must be woken afterwards.
-    pub(super) fn begin(&mut self, positions: Vec<(TopicPartition, Position)>, deadline: Instant) -> Pending {
+    pub(super) fn begin(
+        &mut self,
+        offsets: impl IntoIterator<Item: Into<OffsetToCommit>>,
+        deadline: Instant,
+    ) -> Pending {
         let (sender, pending) = oneshot::channel();
-        let ticket = self.committer.commit(clock::now(), positions, deadline);
+        let ticket = self.committer.commit(clock::now(), offsets, deadline);
         self.waiting.insert(ticket, sender);
         self.deliver();
         pending

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Consumer;
+use super::acks::Settings as AckSettings;
 use super::core;
 use super::core::ConsumerCore;
 use super::core::Isolation;
@@ -27,6 +28,7 @@ use crate::types::TopicName;
 use crate::types::TopicPartition;
 use crate::types::bounded;
 
+mod acks;
 mod membership;
 
 use self::membership::Membership;
@@ -57,6 +59,7 @@ pub struct ConsumerBuilder {
     pub(super) limits: Limits,
     auto_create: AutoCreate,
     membership: Membership,
+    acks: AckSettings,
 }
 
 impl Client {
@@ -105,6 +108,7 @@ impl ConsumerBuilder {
             limits: Limits { poll_bytes: 1 << 20, batch_bytes: 128 << 20, timeout },
             auto_create: AutoCreate::Forbid,
             membership: Membership::default(),
+            acks: AckSettings::default(),
         }
     }
 
@@ -404,7 +408,11 @@ impl ConsumerBuilder {
     }
 
     /// Starts the consumer. Its task runs on the runtime of the client, and this may be called on any thread.
-    pub fn build(mut self) -> Result<Consumer, Error> {
+    pub fn build(self) -> Result<Consumer, Error> {
+        self.start_with(None)
+    }
+
+    fn start_with(mut self, acks: Option<AckSettings>) -> Result<Consumer, Error> {
         self.core.start = self.starting();
         self.check()?;
         let membership = (self.rebalancing(), self.membership.member(&self.core, &self.cluster)?);
@@ -413,7 +421,8 @@ impl ConsumerBuilder {
         core.handle_metadata(now, self.cluster.snapshot());
         core.assign_topics(now, self.topics);
         core.assign_partitions(now, self.partitions);
-        Ok(Consumer::start(self.cluster, core, self.core, self.codecs, self.limits, self.auto_create, membership))
+        let reading = (core, self.core, self.codecs);
+        Ok(Consumer::start(self.cluster, reading, self.limits, self.auto_create, membership, acks))
     }
 
     /// The application's part of a group: it takes part in rebalances, or commits by itself.

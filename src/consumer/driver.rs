@@ -16,11 +16,14 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
+use super::acks;
+use super::acks::Acks;
 use super::commits;
 use super::commits::Commits;
 use super::core::Action;
 use super::core::Config;
 use super::core::ConsumerCore;
+use super::core::acks::Ledger;
 use super::core::committer::CommitAction;
 use super::membership;
 use super::offsets;
@@ -57,7 +60,9 @@ pub(super) struct Shared {
     /// Wakes the driver.
     pub(super) work: Notify,
     /// Wakes the task that polls.
-    pub(super) news: Notify,
+    pub(super) news: Arc<Notify>,
+    /// Acknowledgements, where records have tokens.
+    pub(super) acks: Option<Arc<Acks>>,
 }
 
 #[derive(Debug)]
@@ -117,8 +122,15 @@ impl Source for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(core: ConsumerCore, commits: Option<Commits>, member: Option<Member>) -> Self {
+    pub(super) fn new(
+        core: ConsumerCore,
+        commits: Option<Commits>,
+        member: Option<Member>,
+        acks: Option<acks::Settings>,
+    ) -> Self {
+        let news = Arc::new(Notify::new());
         Self {
+            acks: acks.map(|settings| Arc::new(Acks::new(settings, Arc::clone(&news)))),
             state: Mutex::new(State {
                 core,
                 commits,
@@ -130,7 +142,7 @@ impl Shared {
                 died: false,
             }),
             work: Notify::new(),
-            news: Notify::new(),
+            news,
         }
     }
 
@@ -141,6 +153,9 @@ impl Shared {
 
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
+        if let Some(acks) = &self.acks {
+            acks.change(Ledger::close);
+        }
         self.work.notify_one();
         self.news.notify_one();
     }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::commits;
+use super::commits::PendingCommit;
 use super::config;
 use super::core::ConsumerCore;
+use super::core::OffsetToCommit;
 use super::core::Start;
+use super::core::acks::Refusal;
 use super::driver::Shared;
 use super::driver::State;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::group::GroupMetadata;
 use crate::net::clock;
 use crate::net::runtime::Runtime;
@@ -40,16 +43,22 @@ impl ConsumerHandle {
     /// Commits positions for the group, as [`Consumer::commit_positions`](super::Consumer::commit_positions) does.
     ///
     /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
-    pub async fn commit_positions(
-        &self,
-        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
-    ) -> Result<(), Error> {
-        self.commit_by(positions.into_iter().collect(), clock::now() + self.timeout).await
+    pub async fn commit_positions(&self, offsets: impl IntoIterator<Item: Into<OffsetToCommit>>) -> Result<(), Error> {
+        self.begin_commit_positions(offsets).await
     }
 
-    /// The positions after the records that polls have returned, of all partitions that are read.
+    /// Begins to commit offsets for the group, and does not wait: see [`Consumer::begin_commit`](super::Consumer::begin_commit).
+    pub fn begin_commit_positions(&self, offsets: impl IntoIterator<Item: Into<OffsetToCommit>>) -> PendingCommit {
+        self.commit_by(offsets, clock::now() + self.timeout)
+    }
+
+    /// The positions after the records that polls have returned, of all partitions that are read. Those of an
+    /// [`AckConsumer`](super::AckConsumer) are the ends of what is acknowledged.
     pub fn positions(&self) -> Vec<(TopicPartition, Position)> {
-        self.shared.lock().core.positions()
+        match &self.shared.acks {
+            Some(acks) => acks.prefixes(),
+            None => self.shared.lock().core.positions(),
+        }
     }
 
     /// The position after the last record of a partition that was returned, once it is known.
@@ -70,7 +79,14 @@ impl ConsumerHandle {
     /// Moves the position of a partition, as [`Consumer::seek`](super::Consumer::seek) does.
     pub fn seek(&self, partition: &TopicPartition, start: Start) -> Result<(), Error> {
         config::check_start(&start, self.group.is_some())?;
-        self.each([partition], |core, key| core.seek(clock::now(), key, &start))
+        self.each([partition], |core, key| {
+            let is_assigned = core.seek(clock::now(), key, &start);
+            // Under the lock of the core, so that no record of the new position has a token already.
+            if let Some(acks) = self.shared.acks.as_ref().filter(|_| is_assigned) {
+                acks.change(|ledger| ledger.end([key], Refusal::Moved));
+            }
+            is_assigned
+        })
     }
 
     /// The membership of a consumer that has [subscribed](super::ConsumerBuilder::subscribe).
@@ -78,24 +94,23 @@ impl ConsumerHandle {
         self.shared.lock().member.as_ref().map(|member| member.identity().clone())
     }
 
-    pub(super) async fn commit_by(
+    pub(super) fn commit_by(
         &self,
-        positions: Vec<(TopicPartition, Position)>,
+        offsets: impl IntoIterator<Item: Into<OffsetToCommit>>,
         deadline: Instant,
-    ) -> Result<(), Error> {
-        let group = self.grouped()?;
-        let ended =
-            || Error::new(Kind::Closed, format!("the consumer has ended: no offset was committed for group {group}"));
-        let pending = {
+    ) -> PendingCommit {
+        let begun = self.grouped().and_then(|group| {
+            let offsets: Vec<OffsetToCommit> = offsets.into_iter().map(Into::into).collect();
+            commits::check(&offsets)?;
             let mut state = self.shared.lock();
             let State { commits, stopped, .. } = &mut *state;
             match commits {
-                Some(commits) if !*stopped => commits.begin(positions, deadline),
-                _ => return Err(ended()),
+                Some(commits) if !*stopped => Ok((commits.begin(offsets, deadline), group)),
+                _ => Err(commits::ended(group)),
             }
-        };
+        });
         self.shared.work.notify_one();
-        pending.await.unwrap_or_else(|_| Err(ended()))
+        PendingCommit::new(begun)
     }
 
     pub(super) fn grouped(&self) -> Result<&str, Error> {
@@ -104,7 +119,7 @@ impl ConsumerHandle {
             .ok_or_else(|| Error::config("offsets are committed for a group: name one by `group` / `group.id`"))
     }
 
-    fn each<'p>(
+    pub(super) fn each<'p>(
         &self,
         partitions: impl IntoIterator<Item = &'p TopicPartition>,
         mut change: impl FnMut(&mut ConsumerCore, &TopicPartition) -> bool,

@@ -34,9 +34,10 @@ use crate::reading::PartitionBatch;
 use crate::reading::buffers::Buffers;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::types::bounded;
 
+mod acks;
 mod commits;
+mod committing;
 mod config;
 pub(crate) mod core;
 mod driver;
@@ -46,19 +47,30 @@ mod last;
 mod listener;
 mod membership;
 mod offsets;
+mod owned;
 mod rebalance;
 mod records;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 
+pub use self::acks::AckConsumer;
+pub use self::acks::AckRefused;
+pub use self::acks::AckToken;
+pub use self::acks::Unacked;
+pub use self::acks::UnackedRecords;
+pub use self::commits::PendingCommit;
+pub use self::committing::Committed;
 pub use self::config::ConsumerBuilder;
+pub use self::core::OffsetToCommit;
 pub use self::core::Reset;
 pub use self::core::ResetPolicy;
 pub use self::core::Start;
+pub use self::core::acks::Refusal;
 pub use self::group::CloseOptions;
 pub use self::handle::ConsumerHandle;
 pub use self::listener::HookFuture;
 pub use self::listener::RebalanceListener;
+pub use self::owned::OwnedRecords;
 pub use self::records::Records;
 pub use crate::group::GroupMetadata;
 pub use crate::group::GroupProtocol;
@@ -90,8 +102,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads records. Made by [`Client::consumer`](crate::client::Client::consumer).
 ///
-/// Dropping it stops its background task without waiting. Offsets are committed only by [`Consumer::commit`] and
-/// [`Consumer::commit_positions`].
+/// Dropping it stops its background task without waiting. Offsets are committed by [`Consumer::commit`],
+/// [`Consumer::commit_positions`] and their variants, and by the consumer itself where
+/// [`auto_commit`](ConsumerBuilder::auto_commit) is on.
 ///
 /// ```no_run
 /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
@@ -127,6 +140,27 @@ pub struct Consumer {
     driver: Option<JoinHandle<()>>,
 }
 
+/// The capacity that a poll has left.
+#[derive(Clone, Copy, Debug)]
+struct Capacity {
+    bytes: usize,
+    /// `usize::MAX`: records are not counted.
+    records: usize,
+}
+
+impl Capacity {
+    fn is_used_up(self) -> bool {
+        self.bytes == 0 || self.records == 0
+    }
+
+    fn take(&mut self, batch: &core::Visible) {
+        self.bytes = self.bytes.saturating_sub(batch.decoded.size().max(1));
+        if self.records != usize::MAX {
+            self.records = self.records.saturating_sub(batch.record_count());
+        }
+    }
+}
+
 /// Whether a poll that has nothing to return can wait for something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -140,18 +174,17 @@ enum Progress {
 impl Consumer {
     fn start(
         cluster: Cluster,
-        core: ConsumerCore,
-        settings: core::Config,
-        codecs: Codecs,
+        (core, settings, codecs): (ConsumerCore, core::Config, Codecs),
         limits: Limits,
         auto_create: AutoCreate,
         (rebalancing, member): (Option<rebalance::Settings>, Option<Member>),
+        acks: Option<acks::Settings>,
     ) -> Self {
         let topics: Vec<TopicName> = core.topics().into_iter().collect();
         let interest = cluster.hold(&topics, auto_create);
         let commits = settings.group.as_ref().map(|group| Commits::new(group, &cluster));
         let rebalancing = rebalancing.map(Rebalancing::new);
-        let shared = Arc::new(Shared::new(core, commits, member));
+        let shared = Arc::new(Shared::new(core, commits, member, acks));
         let handle = ConsumerHandle {
             shared: Arc::clone(&shared),
             group: settings.group.clone(),
@@ -251,7 +284,7 @@ impl Consumer {
         }
         loop {
             self.take_part().await?;
-            if let Some(polled) = self.poll_now() {
+            if let Some(polled) = self.poll_now(usize::MAX) {
                 self.busy = true;
                 return polled;
             }
@@ -259,14 +292,14 @@ impl Consumer {
         }
     }
 
-    /// Polls without waiting. Returns `None` if there is nothing to return yet.
-    fn poll_now(&mut self) -> Option<Result<Option<Records>, Error>> {
+    /// Polls without waiting, until there are this many records. Returns `None` if there is nothing to return yet.
+    fn poll_now(&mut self, records_max: usize) -> Option<Result<Option<Records>, Error>> {
         if let Some(error) = self.error.take() {
             return Some(Err(error));
         }
         let mut records = Records::new(self.buffers.clone());
-        let mut capacity = self.limits.poll_bytes;
-        while capacity > 0 {
+        let mut capacity = Capacity { bytes: self.limits.poll_bytes, records: records_max };
+        while !capacity.is_used_up() {
             let next = self.shared.lock().core.next();
             match next {
                 None => break,
@@ -319,13 +352,13 @@ impl Consumer {
     }
 
     /// Reads batches of a chunk until it is finished or the capacity of the poll is used up.
-    fn read(&mut self, mut taken: Taken, records: &mut Records, capacity: &mut usize) {
+    fn read(&mut self, mut taken: Taken, records: &mut Records, capacity: &mut Capacity) {
         let mark = records.batch_count();
-        while *capacity > 0 {
+        while !capacity.is_used_up() {
             match taken.chunk.read(&self.codecs, self.limits.batch_bytes, || self.buffers.take()) {
                 Ok(None) => break,
                 Ok(Some(visible)) => {
-                    *capacity = capacity.saturating_sub(visible.decoded.size().max(1));
+                    capacity.take(&visible);
                     records.push(PartitionBatch::new(taken.topic.clone(), taken.partition, visible));
                 }
                 Err(unreadable) => {
@@ -391,6 +424,10 @@ impl Consumer {
     fn reassign(&mut self, change: impl FnOnce(&mut ConsumerCore)) {
         let mut state = self.shared.lock();
         change(&mut state.core);
+        if let Some(acks) = &self.shared.acks {
+            let assigned = state.core.assignment().cloned().collect();
+            acks.change(|ledger| ledger.retain(&assigned, Refusal::Revoked));
+        }
         let topics: Vec<TopicName> = state.core.topics().into_iter().collect();
         drop(state);
         self.interest = self.cluster.hold(&topics, self.auto_create);
@@ -484,83 +521,6 @@ impl Consumer {
         let deadline = clock::now() + self.limits.timeout;
         let partitions = self.assigned(deadline).await?;
         offsets::list_offsets(&self.cluster, &partitions, spec, self.isolation, deadline).await
-    }
-
-    /// Commits the positions after all records that [`Consumer::poll`] has returned, for the group.
-    ///
-    /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
-    /// Errors that may pass are retried, for the partitions they concern, until [`ConsumerBuilder::timeout`]
-    /// (`default.api.timeout.ms`, 60 s) has passed. A program that ends has less time: see [`Consumer::commit_within`].
-    ///
-    /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
-    pub async fn commit(&mut self) -> Result<(), Error> {
-        self.commit_within(self.limits.timeout).await
-    }
-
-    /// As [`Consumer::commit`], until `timeout` has passed instead of the consumer's own.
-    ///
-    /// The error at the deadline is of kind [`Kind::Timeout`]. Its cause is the last failure, if there was one. The offsets may or may
-    /// not be committed.
-    ///
-    /// ```no_run
-    /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
-    /// use std::time::Duration;
-    ///
-    /// // The last commit of a program that has three seconds left.
-    /// if let Err(error) = consumer.commit_within(Duration::from_secs(3)).await {
-    ///     eprintln!("some records will be read again: {error}");
-    /// }
-    /// consumer.close().await?;
-    /// # Ok(()) }
-    /// ```
-    pub async fn commit_within(&mut self, timeout: Duration) -> Result<(), Error> {
-        let positions = self.shared.lock().core.positions();
-        self.handle.commit_by(positions, clock::now() + bounded(timeout)).await
-    }
-
-    /// Commits positions for the group. Each is the position of the next record to read, as [`ConsumedRecord::next_position`]
-    /// returns it. This is for callers who stop in the middle of the records of a poll. Of several positions of a partition the last
-    /// one counts.
-    ///
-    /// ```no_run
-    /// # async fn run(consumer: &mut ottla::consumer::Consumer) -> Result<(), ottla::Error> {
-    /// use ottla::types::TopicPartition;
-    ///
-    /// let Some(records) = consumer.poll().await? else { return Ok(()) };
-    /// let Some(last) = records.iter().take(10).last() else { return Ok(()) };
-    /// let partition = TopicPartition { topic: last.topic.clone(), partition: last.partition };
-    /// consumer.commit_positions([(partition, last.next_position())]).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// Commits of one consumer reach the coordinator in the order of the calls, so an older offset never overwrites a newer one.
-    /// Errors that may pass are retried, for the partitions they concern, until [`ConsumerBuilder::timeout`]
-    /// (`default.api.timeout.ms`, 60 s) has passed.
-    ///
-    /// Cancel safety: a commit that is dropped before it is ready continues in the background. It may or may not take place.
-    pub async fn commit_positions(
-        &mut self,
-        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
-    ) -> Result<(), Error> {
-        self.commit_positions_within(positions, self.limits.timeout).await
-    }
-
-    /// As [`Consumer::commit_positions`], until `timeout` has passed instead of the consumer's own. Errors are those of
-    /// [`Consumer::commit_within`].
-    pub async fn commit_positions_within(
-        &mut self,
-        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
-        timeout: Duration,
-    ) -> Result<(), Error> {
-        self.handle.commit_by(positions.into_iter().collect(), clock::now() + bounded(timeout)).await
-    }
-
-    /// The position that the group has committed for each assigned partition, `None` if it has committed none. Waits until the
-    /// metadata has all assigned topics, like [`Consumer::end_offsets`].
-    pub async fn committed(&self) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
-        let deadline = clock::now() + self.limits.timeout;
-        let partitions = self.assigned(deadline).await?;
-        offsets::committed(&self.cluster, self.handle.grouped()?, &partitions, deadline).await
     }
 
     /// All partitions that are read, once the metadata has every topic.

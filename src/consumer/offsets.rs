@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use super::committing::Committed;
 use super::core::Isolation;
 use super::core::Position;
 use crate::client::Cluster;
@@ -59,13 +60,13 @@ fn may_pass(error: &Error) -> bool {
     error.is_retriable() || matches!(error.kind(), Kind::Protocol | Kind::UnknownTopic)
 }
 
-/// The position that a group has committed for each partition.
+/// The offset that a group has committed for each partition.
 pub(super) async fn committed(
     cluster: &Cluster,
     group: &str,
     partitions: &[TopicPartition],
     deadline: Instant,
-) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
+) -> Result<Vec<(TopicPartition, Option<Committed>)>, Error> {
     let mut retry = cluster.retry(deadline);
     loop {
         let snapshot = cluster.snapshot();
@@ -83,7 +84,7 @@ fn positions(
     group: &str,
     partitions: &[TopicPartition],
     response: &m::OffsetFetchResponse,
-) -> Result<Vec<(TopicPartition, Option<Position>)>, Error> {
+) -> Result<Vec<(TopicPartition, Option<Committed>)>, Error> {
     let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
     let fetched = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
     // A group that was never used has committed nothing.
@@ -108,7 +109,11 @@ fn positions(
             Err(error.in_partition(&key.topic, key.partition))
         }
         Some(stored) if stored.offset < 0 => Ok((key.clone(), None)),
-        Some(stored) => Ok((key.clone(), Some(Position { offset: stored.offset, epoch: stored.leader_epoch }))),
+        Some(stored) => {
+            let position = Position { offset: stored.offset, epoch: stored.leader_epoch };
+            let metadata = stored.metadata.clone().unwrap_or_default();
+            Ok((key.clone(), Some(Committed { position, metadata })))
+        }
     };
     partitions.iter().map(position).collect()
 }

@@ -1,6 +1,7 @@
 //! The application's part of a rebalance: it commits, runs the hooks and changes the assignment while it polls.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
 
 use super::commits;
+use super::core::acks::Refusal;
 use super::driver::State;
 use super::handle::ConsumerHandle;
 use super::listener::RebalanceListener;
@@ -73,8 +75,15 @@ pub(super) struct Running {
 
 #[derive(Debug)]
 enum Stage {
+    /// Records of partitions that are given up are not acknowledged yet.
+    Draining {
+        until: Instant,
+    },
     Committing(commits::Pending),
-    Hook { task: JoinHandle<Result<(), Error>>, until: Instant },
+    Hook {
+        task: JoinHandle<Result<(), Error>>,
+        until: Instant,
+    },
     Applying(Result<(), Error>),
 }
 
@@ -117,8 +126,12 @@ impl Rebalancing {
         if member.as_ref().is_some_and(|member| member.identity().generation < 0) {
             return None;
         }
+        let positions = match &handle.shared.acks {
+            Some(acks) => acks.acknowledged(core.positions()),
+            None => core.positions(),
+        };
         // Nobody waits for the commit of a topic that was deleted: it would be retried until its deadline.
-        let moved = self.auto_commit.take(core.positions()).into_iter();
+        let moved = self.auto_commit.take(positions).into_iter();
         let (gone, moved): (Vec<_>, Vec<_>) = moved.partition(|(key, _)| core.is_gone(&key.topic));
         let commits = commits.as_mut()?;
         let mut begin = |moved: Vec<_>| (!moved.is_empty()).then(|| commits.begin(moved, now + handle.timeout));
@@ -150,6 +163,12 @@ impl Rebalancing {
             }
             let Some(Running { step, stage }) = &mut self.running else { continue };
             match stage {
+                Stage::Draining { until } => {
+                    let step = step.clone();
+                    drain(handle, &step, *until).await;
+                    let stage = self.give_up(handle, &step);
+                    self.running = Some(Running { step, stage });
+                }
                 Stage::Committing(pending) => {
                     // The committer has logged the error. The next owner reads again what was not committed.
                     let _ = pending.await;
@@ -185,6 +204,7 @@ impl Rebalancing {
             let _ = handle.runtime.timeout_at(deadline, self.run(handle)).await;
         }
         let mut result = Ok(());
+        let drained = self.drain_all(handle, deadline).await;
         if let Some(pending) = self.begin_last_commit(handle, clock::now()) {
             let late =
                 || Error::new(Kind::Timeout, "the last offsets were not committed before the consumer was closed");
@@ -212,6 +232,7 @@ impl Rebalancing {
         }
         let Step::Revoke { partitions, .. } = step else { return result };
         handle.shared.lock().core.revoke(clock::now(), &partitions);
+        end_acks(handle, &drained);
         self.auto_commit = AutoCommit::default();
         result
     }
@@ -224,10 +245,35 @@ impl Rebalancing {
             state.follow_membership();
             step
         };
-        let may_commit = matches!(step, Step::Revoke { why: Revocation::Moved, .. });
-        let pending = if may_commit { self.begin_last_commit(handle, now) } else { None };
-        let stage = pending.map_or_else(|| hook(&self.settings, handle, &step), Stage::Committing);
+        let is_moved = matches!(step, Step::Revoke { why: Revocation::Moved, .. });
+        let stage = match handle.shared.acks.as_ref().filter(|_| is_moved) {
+            Some(acks) => Stage::Draining { until: now + acks.wait().min(self.settings.hook_timeout / 2) },
+            None => self.give_up(handle, &step),
+        };
         Some(Running { step, stage })
+    }
+
+    /// Commits before partitions are given up, where that is possible, or calls the hook at once.
+    fn give_up(&mut self, handle: &ConsumerHandle, step: &Step) -> Stage {
+        let mut may_commit = false;
+        if let Step::Revoke { partitions, why } = step {
+            may_commit = *why == Revocation::Moved;
+            fence_acks(handle, partitions, *why);
+        }
+        let pending = if may_commit { self.begin_last_commit(handle, clock::now()) } else { None };
+        pending.map_or_else(|| hook(&self.settings, handle, step), Stage::Committing)
+    }
+
+    /// Before all partitions are given up: waits for acknowledgements, for half of the time that is left at most, and refuses later
+    /// ones.
+    async fn drain_all(&self, handle: &ConsumerHandle, deadline: Instant) -> BTreeSet<TopicPartition> {
+        let Some(acks) = &handle.shared.acks else { return BTreeSet::new() };
+        let partitions = handle.shared.lock().core.assignment().cloned().collect();
+        let now = clock::now();
+        let wait = acks.wait().min(self.settings.hook_timeout / 2).min(deadline.saturating_duration_since(now) / 2);
+        acks.settle(&handle.runtime, &partitions, now + wait).await;
+        fence_acks(handle, &partitions, Revocation::Moved);
+        partitions
     }
 
     fn apply(&mut self, handle: &ConsumerHandle, step: &Step) {
@@ -235,6 +281,7 @@ impl Rebalancing {
         let mut state = handle.shared.lock();
         if let Step::Revoke { partitions, .. } = step {
             state.core.revoke(now, partitions);
+            end_acks(handle, partitions);
             self.auto_commit.committed.retain(|key, _| !partitions.contains(key));
         }
         if let Some(member) = &mut state.member {
@@ -243,6 +290,34 @@ impl Rebalancing {
         state.follow_membership();
         drop(state);
         handle.shared.work.notify_one();
+    }
+}
+
+/// Waits until the records of the partitions that a step gives up are acknowledged.
+async fn drain(handle: &ConsumerHandle, step: &Step, until: Instant) {
+    if let (Some(acks), Step::Revoke { partitions, .. }) = (&handle.shared.acks, step) {
+        acks.settle(&handle.runtime, partitions, until).await;
+    }
+}
+
+/// Refuses acknowledgements of partitions from now on. What is acknowledged so far is committed.
+fn fence_acks(handle: &ConsumerHandle, partitions: &BTreeSet<TopicPartition>, why: Revocation) {
+    let Some(acks) = &handle.shared.acks else { return };
+    let refusal = match why {
+        Revocation::Moved => Refusal::Revoked,
+        Revocation::Lost => Refusal::Lost,
+    };
+    let records = acks.fence(partitions, refusal);
+    if records > 0 {
+        let group = handle.group.as_deref();
+        tracing::info!(target: "ottla::group", group, records, "partitions given up with unacknowledged records");
+    }
+}
+
+/// Forgets the acknowledgements of partitions that are given up.
+fn end_acks(handle: &ConsumerHandle, partitions: &BTreeSet<TopicPartition>) {
+    if let Some(acks) = &handle.shared.acks {
+        acks.change(|ledger| ledger.end(partitions, Refusal::Revoked));
     }
 }
 
@@ -257,6 +332,9 @@ fn hook(settings: &Settings, handle: &ConsumerHandle, step: &Step) -> Stage {
         let is_late = |key: &TopicPartition| member.as_ref().is_some_and(|member| member.is_late(key));
         core.replace_assignment_and_begin(clock::now(), partitions, is_late);
         drop(state);
+        if let Some(acks) = &handle.shared.acks {
+            acks.change(|ledger| ledger.retain(partitions, Refusal::Revoked));
+        }
         handle.shared.work.notify_one();
     }
     let group = handle.group.as_deref();

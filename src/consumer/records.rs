@@ -1,6 +1,7 @@
 //! The result of a poll: records, ends of partitions that were reached, and positions that were reset.
 
 use super::core::Reset;
+use super::owned::OwnedRecords;
 use crate::reading::ConsumedRecord;
 use crate::reading::Iter;
 use crate::reading::PartitionBatch;
@@ -65,6 +66,15 @@ impl Records {
     /// Whether there are no batches, ends and resets.
     pub(super) fn is_bare(&self) -> bool {
         self.batches.len() == 0 && self.ends.is_empty() && self.resets.is_empty()
+    }
+
+    pub(super) fn into_parts(self) -> (ReadBatches, Vec<(TopicPartition, i64)>, Vec<Reset>) {
+        (self.batches, self.ends, self.resets)
+    }
+
+    /// The records of each partition, for other tasks, without a copy. A partition may occur more than once.
+    pub fn into_partitions(self) -> Vec<OwnedRecords> {
+        OwnedRecords::split(self.batches)
     }
 
     /// Whether there is no record. There may still be [ends](Records::ends) and [resets](Records::resets).

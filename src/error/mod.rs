@@ -102,6 +102,8 @@ pub enum Kind {
     /// deleted and created again. Only [`ResetPolicy::None`](crate::consumer::ResetPolicy::None) reports it. [`Error::offset`] is
     /// the position. The partition is not read until a [seek](crate::consumer::Consumer::seek).
     Truncated,
+    /// Records were not acknowledged and never will be: the token of an [`AckConsumer`](crate::consumer::AckConsumer) was dropped.
+    Unacknowledged,
     /// The topic or the partition does not exist.
     UnknownTopic,
     /// The broker does not support an API, or a version of it, that the call needs; or this build has no codec for the records:
@@ -301,6 +303,7 @@ impl Error {
             | Kind::RecordTooLarge
             | Kind::Tls
             | Kind::Truncated
+            | Kind::Unacknowledged
             | Kind::UnknownTopic
             | Kind::Unsupported => false,
         }

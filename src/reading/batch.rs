@@ -3,10 +3,12 @@
 use std::slice;
 
 use super::ConsumedRecord;
+use super::Position;
 use super::Visible;
 use crate::record::Decoded;
 use crate::record::Record;
 use crate::types::TopicName;
+use crate::types::TopicPartition;
 
 /// A batch, and the partition it belongs to.
 #[derive(Debug)]
@@ -32,7 +34,19 @@ impl PartitionBatch {
         self.visible.record_count()
     }
 
-    fn is_of_same_partition(&self, other: &Self) -> bool {
+    /// The lowest offset that is returned. The first record may come after it.
+    fn from(&self) -> i64 {
+        self.visible.from
+    }
+
+    /// The position after its records, and after those that were left out behind them.
+    fn next_position(&self) -> Position {
+        let batch = self.visible.decoded.batch();
+        let offset = batch.last_offset.saturating_add(1).min(self.visible.until);
+        Position { offset, epoch: batch.leader_epoch }
+    }
+
+    pub(super) fn is_of_same_partition(&self, other: &Self) -> bool {
         self.partition == other.partition && self.topic == other.topic
     }
 }
@@ -65,6 +79,35 @@ impl<'a> PartitionRecords<'a> {
     /// The partition.
     pub fn partition(&self) -> i32 {
         self.batches[0].partition
+    }
+
+    /// The topic and the partition.
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic().clone(), partition: self.partition() }
+    }
+
+    /// The position after all of these records: the one to commit once they are processed.
+    pub fn next_position(&self) -> Position {
+        self.batches[self.batches.len() - 1].next_position()
+    }
+
+    /// The lowest offset that is returned.
+    pub(crate) fn first_offset(&self) -> i64 {
+        self.batches[0].from()
+    }
+
+    /// The records, in order.
+    pub fn iter(&self) -> Iter<'a> {
+        Iter::new(self.batches)
+    }
+}
+
+impl<'a> IntoIterator for &PartitionRecords<'a> {
+    type Item = ConsumedRecord<'a>;
+    type IntoIter = Iter<'a>;
+
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
     }
 }
 

@@ -37,6 +37,18 @@ impl ReadBatches {
         dropped.filter_map(PartitionBatch::into_buffer).for_each(|buffer| self.buffers.give(buffer));
     }
 
+    /// The batches, each run of one partition by itself. There is at least one batch in each.
+    pub(crate) fn into_partitions(mut self) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for batch in std::mem::take(&mut self.batches) {
+            match parts.last_mut().filter(|part| part.batches[0].is_of_same_partition(&batch)) {
+                Some(part) => part.batches.push(batch),
+                None => parts.push(Self { batches: vec![batch], buffers: self.buffers.clone() }),
+            }
+        }
+        parts
+    }
+
     pub(crate) fn iter(&self) -> Iter<'_> {
         Iter::new(&self.batches)
     }

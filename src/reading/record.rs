@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::record::TimestampType;
 use crate::types::LeaderEpoch;
 use crate::types::TopicName;
+use crate::types::TopicPartition;
 
 /// A record, borrowed from the [`Records`](crate::consumer::Records) of a poll.
 ///
@@ -66,6 +67,11 @@ impl<'a> ConsumedRecord<'a> {
         Position { offset: self.offset + 1, epoch: self.leader_epoch }
     }
 
+    /// The partition that it is in.
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic.clone(), partition: self.partition }
+    }
+
     /// The headers in order. Keys may repeat and need not be UTF-8.
     pub fn headers(&self) -> Headers<'a> {
         self.headers
@@ -111,16 +117,12 @@ impl fmt::Debug for ConsumedRecord<'_> {
 /// ```no_run
 /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
 /// use ottla::consumer::OwnedRecord;
-/// use ottla::types::TopicPartition;
 ///
 /// let Some(records) = consumer.poll().await? else { return Ok(()) };
 /// let owned: Vec<OwnedRecord> = records.iter().map(|record| record.to_owned()).collect();
 /// // Another task processes them, and returns them to be committed.
 /// let processed = tokio::spawn(async move { owned }).await.expect("the task does not panic");
-/// let positions = processed.iter().map(|record| {
-///     (TopicPartition::new(record.topic.clone(), record.partition), record.next_position())
-/// });
-/// consumer.commit_positions(positions).await?;
+/// consumer.commit_positions(&processed).await?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +148,11 @@ pub struct OwnedRecord {
 }
 
 impl OwnedRecord {
+    /// The partition that it is in.
+    pub fn topic_partition(&self) -> TopicPartition {
+        TopicPartition { topic: self.topic.clone(), partition: self.partition }
+    }
+
     /// The position after it: the one to commit once the record is processed, as with [`ConsumedRecord::next_position`].
     pub fn next_position(&self) -> Position {
         Position { offset: self.offset + 1, epoch: self.leader_epoch }

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
+use super::offset_to_commit::OffsetToCommit;
 use crate::conn::backoff::Backoff;
 use crate::error::Code;
 use crate::error::Error;
@@ -80,6 +81,7 @@ impl Pause {
 #[derive(Debug)]
 struct Wanted {
     position: Position,
+    metadata: String,
     tickets: Vec<Ticket>,
     pause: Pause,
 }
@@ -158,27 +160,29 @@ impl Committer {
         }
     }
 
-    /// Commits positions by `deadline`. Its result comes from [`Committer::poll_result`].
+    /// Commits offsets by `deadline`. Its result comes from [`Committer::poll_result`].
     pub fn commit(
         &mut self,
         now: Instant,
-        positions: impl IntoIterator<Item = (TopicPartition, Position)>,
+        offsets: impl IntoIterator<Item: Into<OffsetToCommit>>,
         deadline: Instant,
     ) -> Ticket {
         let ticket = self.number();
-        let positions: BTreeMap<TopicPartition, Position> = positions.into_iter().collect();
-        let left = positions.len();
-        let foreign = positions.keys().find(|key| !self.may_commit(key)).cloned();
+        let offsets = offsets.into_iter().map(Into::into);
+        let offsets: BTreeMap<TopicPartition, (Position, String)> =
+            offsets.map(|offset| (offset.partition, (offset.position, offset.metadata))).collect();
+        let left = offsets.len();
+        let foreign = offsets.keys().find(|key| !self.may_commit(key)).cloned();
         self.commits.insert(ticket, Commit { left, deadline, problem: None });
         if let Some(key) = foreign {
             self.finish(ticket, Err(not_owned(&key)));
             return ticket;
         }
-        for (key, position) in positions {
-            let fresh =
-                || Wanted { position, tickets: Vec::new(), pause: Pause { backoff: self.backoff, until: None } };
+        for (key, (position, metadata)) in offsets {
+            let pause = Pause { backoff: self.backoff, until: None };
+            let fresh = || Wanted { position, metadata: String::new(), tickets: Vec::new(), pause };
             let wanted = self.queue.entry(key).or_insert_with(fresh);
-            wanted.position = position;
+            (wanted.position, wanted.metadata) = (position, metadata);
             wanted.tickets.push(ticket);
         }
         if left == 0 {
@@ -317,7 +321,7 @@ impl Committer {
             index: sent.key.partition,
             offset: sent.wanted.position.offset,
             leader_epoch: sent.wanted.position.epoch,
-            metadata: Some(String::new()),
+            metadata: Some(sent.wanted.metadata.clone()),
         };
         let topic = |(name, sent): (TopicName, Vec<&Sent>)| CommitTopic {
             name,

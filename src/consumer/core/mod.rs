@@ -26,6 +26,7 @@ use crate::metrics::ConsumerMetrics;
 use crate::types::TopicName;
 use crate::wire::Response;
 
+pub mod acks;
 mod action;
 mod answers;
 mod assignment;
@@ -37,6 +38,7 @@ mod fetcher;
 mod inquiries;
 mod missing;
 mod node;
+pub mod offset_to_commit;
 mod position;
 mod retry;
 mod returning;
@@ -50,6 +52,7 @@ mod tests;
 
 pub use self::action::Action;
 pub use self::config::Config;
+pub use self::offset_to_commit::OffsetToCommit;
 pub use self::returning::Next;
 pub use self::returning::Returned;
 pub use self::returning::Taken;

@@ -1,5 +1,7 @@
 //! Consumer groups: on real brokers of three releases, alone and with members written in other languages, and on the mock.
 
+mod acks;
+mod acks_real;
 mod chain;
 mod membership;
 mod mixed;

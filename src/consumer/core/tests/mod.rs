@@ -16,6 +16,7 @@ use crate::wire::message::FetchRequest;
 use crate::wire::message::Leader;
 
 mod absent;
+mod acks;
 mod asking;
 mod assigning;
 mod bench;
