@@ -23,7 +23,6 @@ use super::commits::Commits;
 use super::core::Action;
 use super::core::Config;
 use super::core::ConsumerCore;
-use super::core::acks::Ledger;
 use super::core::committer::CommitAction;
 use super::membership;
 use super::offsets;
@@ -154,7 +153,7 @@ impl Shared {
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         if let Some(acks) = &self.acks {
-            acks.change(Ledger::close);
+            acks.close();
         }
         self.work.notify_one();
         self.news.notify_one();

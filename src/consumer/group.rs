@@ -8,6 +8,7 @@ use super::CLOSE_TIMEOUT;
 use super::Consumer;
 use super::config;
 use super::handle::ConsumerHandle;
+use super::rebalance;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::group::GroupMetadata;
@@ -206,7 +207,10 @@ impl Consumer {
     }
 
     async fn leave(&mut self, deadline: Instant, departure: Departure) -> Result<(), Error> {
-        let Some(rebalancing) = &mut self.rebalancing else { return Ok(()) };
+        let Some(rebalancing) = &mut self.rebalancing else {
+            rebalance::drain_all(&self.handle, deadline, CLOSE_TIMEOUT).await;
+            return Ok(());
+        };
         let result = rebalancing.give_all_up(&self.handle, deadline).await;
         {
             let mut state = self.shared.lock();

@@ -9,7 +9,6 @@ use super::config;
 use super::core::ConsumerCore;
 use super::core::OffsetToCommit;
 use super::core::Start;
-use super::core::acks::Refusal;
 use super::driver::Shared;
 use super::driver::State;
 use crate::error::Error;
@@ -82,11 +81,30 @@ impl ConsumerHandle {
         self.each([partition], |core, key| {
             let is_assigned = core.seek(clock::now(), key, &start);
             // Under the lock of the core, so that no record of the new position has a token already.
-            if let Some(acks) = self.shared.acks.as_ref().filter(|_| is_assigned) {
-                acks.change(|ledger| ledger.end([key], Refusal::Moved));
+            if let Some(acks) = self.shared.acks.as_ref().filter(|_| is_assigned)
+                && acks.moved(key)
+            {
+                core.resume(clock::now(), key);
             }
             is_assigned
         })
+    }
+
+    /// Reads a partition of an [`AckConsumer`](super::AckConsumer) again from its first record that is not acknowledged: see
+    /// [`AckConsumer::rewind`](super::AckConsumer::rewind).
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`](crate::error::Kind::Config): the partition is not assigned, or records have no tokens.
+    pub fn rewind(&self, partition: &TopicPartition) -> Result<(), Error> {
+        let acks = self.shared.acks.as_ref();
+        let acks =
+            acks.ok_or_else(|| Error::config("records are not acknowledged: seek instead, or use `build_acked`"))?;
+        match acks.prefixes().into_iter().find(|(key, _)| key == partition) {
+            Some((key, position)) => self.seek(&key, Start::Offset(position.offset)),
+            // Nothing was handed out since it was assigned.
+            None => self.each([partition], |_, _| true),
+        }
     }
 
     /// The membership of a consumer that has [subscribed](super::ConsumerBuilder::subscribe).

@@ -50,6 +50,7 @@ mod offsets;
 mod owned;
 mod rebalance;
 mod records;
+mod streams;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
 
@@ -72,6 +73,10 @@ pub use self::listener::HookFuture;
 pub use self::listener::RebalanceListener;
 pub use self::owned::OwnedRecords;
 pub use self::records::Records;
+pub use self::streams::AutoAckStream;
+pub use self::streams::ConsumerStream;
+pub use self::streams::PartitionStream;
+pub use self::streams::PartitionStreams;
 pub use crate::group::GroupMetadata;
 pub use crate::group::GroupProtocol;
 pub use crate::group::pattern::TopicPattern;
@@ -426,7 +431,7 @@ impl Consumer {
         change(&mut state.core);
         if let Some(acks) = &self.shared.acks {
             let assigned = state.core.assignment().cloned().collect();
-            acks.change(|ledger| ledger.retain(&assigned, Refusal::Revoked));
+            acks.retain(&assigned);
         }
         let topics: Vec<TopicName> = state.core.topics().into_iter().collect();
         drop(state);

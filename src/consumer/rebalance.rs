@@ -204,7 +204,7 @@ impl Rebalancing {
             let _ = handle.runtime.timeout_at(deadline, self.run(handle)).await;
         }
         let mut result = Ok(());
-        let drained = self.drain_all(handle, deadline).await;
+        let drained = drain_all(handle, deadline, self.settings.hook_timeout / 2).await;
         if let Some(pending) = self.begin_last_commit(handle, clock::now()) {
             let late =
                 || Error::new(Kind::Timeout, "the last offsets were not committed before the consumer was closed");
@@ -264,18 +264,6 @@ impl Rebalancing {
         pending.map_or_else(|| hook(&self.settings, handle, step), Stage::Committing)
     }
 
-    /// Before all partitions are given up: waits for acknowledgements, for half of the time that is left at most, and refuses later
-    /// ones.
-    async fn drain_all(&self, handle: &ConsumerHandle, deadline: Instant) -> BTreeSet<TopicPartition> {
-        let Some(acks) = &handle.shared.acks else { return BTreeSet::new() };
-        let partitions = handle.shared.lock().core.assignment().cloned().collect();
-        let now = clock::now();
-        let wait = acks.wait().min(self.settings.hook_timeout / 2).min(deadline.saturating_duration_since(now) / 2);
-        acks.settle(&handle.runtime, &partitions, now + wait).await;
-        fence_acks(handle, &partitions, Revocation::Moved);
-        partitions
-    }
-
     fn apply(&mut self, handle: &ConsumerHandle, step: &Step) {
         let now = clock::now();
         let mut state = handle.shared.lock();
@@ -300,6 +288,22 @@ async fn drain(handle: &ConsumerHandle, step: &Step, until: Instant) {
     }
 }
 
+/// Before all partitions are given up: waits for acknowledgements, for half of the time until `deadline` at most, and refuses later
+/// ones.
+pub(super) async fn drain_all(
+    handle: &ConsumerHandle,
+    deadline: Instant,
+    longest: Duration,
+) -> BTreeSet<TopicPartition> {
+    let Some(acks) = &handle.shared.acks else { return BTreeSet::new() };
+    let partitions = handle.shared.lock().core.assignment().cloned().collect();
+    let now = clock::now();
+    let wait = acks.wait().min(longest).min(deadline.saturating_duration_since(now) / 2);
+    acks.settle(&handle.runtime, &partitions, now + wait).await;
+    fence_acks(handle, &partitions, Revocation::Moved);
+    partitions
+}
+
 /// Refuses acknowledgements of partitions from now on. What is acknowledged so far is committed.
 fn fence_acks(handle: &ConsumerHandle, partitions: &BTreeSet<TopicPartition>, why: Revocation) {
     let Some(acks) = &handle.shared.acks else { return };
@@ -317,7 +321,7 @@ fn fence_acks(handle: &ConsumerHandle, partitions: &BTreeSet<TopicPartition>, wh
 /// Forgets the acknowledgements of partitions that are given up.
 fn end_acks(handle: &ConsumerHandle, partitions: &BTreeSet<TopicPartition>) {
     if let Some(acks) = &handle.shared.acks {
-        acks.change(|ledger| ledger.end(partitions, Refusal::Revoked));
+        acks.end(partitions, Refusal::Revoked);
     }
 }
 
@@ -333,7 +337,7 @@ fn hook(settings: &Settings, handle: &ConsumerHandle, step: &Step) -> Stage {
         core.replace_assignment_and_begin(clock::now(), partitions, is_late);
         drop(state);
         if let Some(acks) = &handle.shared.acks {
-            acks.change(|ledger| ledger.retain(partitions, Refusal::Revoked));
+            acks.retain(partitions);
         }
         handle.shared.work.notify_one();
     }

@@ -28,8 +28,13 @@ use ottla::types::TopicPartition;
 use serde_json::Value;
 
 /// Programs that read until they are stopped.
-const ENDLESS: [&str; 4] =
-    ["src/client/state.rs", "src/consumer/acks/consumer.rs", "src/consumer/config.rs", "src/consumer/mod.rs"];
+const ENDLESS: [&str; 5] = [
+    "src/client/state.rs",
+    "src/consumer/acks/consumer.rs",
+    "src/consumer/config.rs",
+    "src/consumer/mod.rs",
+    "src/consumer/streams/mod.rs",
+];
 /// The longest that a program may take, on the paused clock.
 const LONGEST: Duration = Duration::from_secs(600);
 

@@ -7,13 +7,16 @@ use std::time::Duration;
 use super::shared::Acks;
 use super::token::AckToken;
 use super::token::Unacked;
+use crate::consumer::CloseOptions;
 use crate::consumer::Consumer;
 use crate::consumer::Records;
 use crate::consumer::core::Reset;
 use crate::consumer::core::Start;
 use crate::consumer::handle::ConsumerHandle;
 use crate::consumer::owned::OwnedRecords;
+use crate::consumer::streams::PartitionStreams;
 use crate::error::Error;
+use crate::group::pattern::TopicPattern;
 use crate::net::clock;
 use crate::reading::OwnedRecord;
 use crate::reading::Position;
@@ -101,12 +104,21 @@ impl AckConsumer {
             if let Some(error) = self.acks.poll_error(clock::now()) {
                 return Err(error);
             }
+            self.resume();
             let capacity = self.acks.capacity();
             if let Some(polled) = self.consumer.poll_now(capacity) {
                 self.consumer.busy = true;
                 return Ok(polled?.map(|records| self.hand_out(records)));
             }
             self.consumer.wait_for_news(self.acks.report_at()).await;
+        }
+    }
+
+    /// Resumes partitions whose stream has capacity again.
+    fn resume(&self) {
+        for key in self.acks.take_resumable() {
+            // A partition that is not assigned any more needs nothing.
+            let _ = self.consumer.handle.resume([&key]);
         }
     }
 
@@ -155,12 +167,15 @@ impl AckConsumer {
     ///
     /// [`Kind::Config`](crate::error::Kind::Config): the partition is not assigned.
     pub fn rewind(&mut self, partition: &TopicPartition) -> Result<(), Error> {
-        let prefix = self.acks.prefixes().into_iter().find(|(key, _)| key == partition);
-        match prefix {
-            Some((key, position)) => self.seek(&key, Start::Offset(position.offset)),
-            // Nothing was handed out since it was assigned.
-            None => self.consumer.handle.each([partition], |_, _| true),
-        }
+        self.consumer.handle.rewind(partition)
+    }
+
+    /// Makes a stream of streams of this consumer, one for each partition: see [`PartitionStreams`]. From then on
+    /// [`ack_open_max`](super::super::ConsumerBuilder::ack_open_max) is the limit of each partition instead of all.
+    pub fn into_streams(self) -> PartitionStreams {
+        let acks = Arc::clone(&self.acks);
+        acks.limit_each();
+        PartitionStreams::new(self, acks)
     }
 
     /// Moves the position of a partition, as [`Consumer::seek`] does. Its tokens from before are refused, and the next commit
@@ -197,6 +212,11 @@ impl AckConsumer {
         self.consumer.subscribe(topics)
     }
 
+    /// As [`Consumer::subscribe_pattern`].
+    pub fn subscribe_pattern(&mut self, pattern: TopicPattern) -> Result<(), Error> {
+        self.consumer.subscribe_pattern(pattern)
+    }
+
     /// As [`Consumer::unsubscribe`], which waits for open records first, as before every partition that is given up.
     pub async fn unsubscribe(&mut self) -> Result<(), Error> {
         self.consumer.unsubscribe().await
@@ -207,16 +227,21 @@ impl AckConsumer {
         self.consumer.wait_for_assignment(timeout).await
     }
 
-    /// Waits for open records, commits, and closes, within 5 s: see [`Self::close_within`].
+    /// Waits for open records, commits, and closes, within 5 s: see [`Self::close_with`].
     pub async fn close(&mut self) -> Result<(), Error> {
-        self.consumer.close().await
+        self.close_with(CloseOptions::new()).await
     }
 
-    /// Waits for open records, for half of `timeout` at most and no longer than [`ack_wait`](super::super::ConsumerBuilder::ack_wait).
-    /// Then it commits what is acknowledged, unless [`auto_commit`](super::super::ConsumerBuilder::auto_commit) is off, and closes as
-    /// [`Consumer::close_within`] does. Tokens are refused from then on.
+    /// As [`Self::close`], within `timeout`.
     pub async fn close_within(&mut self, timeout: Duration) -> Result<(), Error> {
-        self.consumer.close_within(timeout).await
+        self.close_with(CloseOptions::new().timeout(timeout)).await
+    }
+
+    /// Waits for open records, for half of the time at most and no longer than [`ack_wait`](super::super::ConsumerBuilder::ack_wait).
+    /// Then it commits what is acknowledged, unless [`auto_commit`](super::super::ConsumerBuilder::auto_commit) is off, and closes as
+    /// [`Consumer::close_with`] does. Tokens are refused from then on.
+    pub async fn close_with(&mut self, options: CloseOptions) -> Result<(), Error> {
+        self.consumer.close_with(options).await
     }
 }
 

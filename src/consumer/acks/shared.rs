@@ -1,5 +1,6 @@
 //! The acknowledgements of a consumer, shared by its tokens, its polls and its rebalances.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,10 +11,12 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::token::AckToken;
 use crate::consumer::core::acks::Dropped;
 use crate::consumer::core::acks::Ledger;
 use crate::consumer::core::acks::Refusal;
 use crate::consumer::core::acks::SpanId;
+use crate::consumer::streams::Queue;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::runtime::Runtime;
@@ -56,6 +59,28 @@ struct State {
     awaited: bool,
     /// When it is to say again that nothing can be read.
     report_at: Option<Instant>,
+    /// The limit of open records is one of each partition.
+    limits_each: bool,
+    /// The queues of partitions that are read as streams.
+    queues: BTreeMap<TopicPartition, Arc<Queue>>,
+    /// Those that are paused because they have too many open records.
+    paused: BTreeSet<TopicPartition>,
+}
+
+impl State {
+    /// Whether a paused partition may be resumed.
+    fn may_resume(&self, key: &TopicPartition, open_max: usize) -> bool {
+        self.ledger.open_of(key) <= open_max / 2
+    }
+
+    /// Ends the streams of partitions. Returns the tokens of the records that waited in them.
+    fn cut(&mut self, partitions: &[TopicPartition]) -> Vec<AckToken> {
+        let queues = partitions.iter().filter_map(|key| {
+            self.paused.remove(key);
+            self.queues.remove(key)
+        });
+        queues.flat_map(|queue| queue.cut()).collect()
+    }
 }
 
 impl Acks {
@@ -72,7 +97,8 @@ impl Acks {
     pub(in crate::consumer) fn change<R>(&self, change: impl FnOnce(&mut Ledger) -> R) -> R {
         let mut state = self.lock();
         let result = change(&mut state.ledger);
-        let awaited = std::mem::take(&mut state.awaited);
+        let resumes = state.paused.iter().any(|key| state.may_resume(key, self.settings.open_max));
+        let awaited = std::mem::take(&mut state.awaited) || resumes;
         drop(state);
         if awaited {
             self.news.notify_one();
@@ -89,6 +115,9 @@ impl Acks {
     /// The records that may be handed out.
     pub(super) fn capacity(&self) -> usize {
         let mut state = self.lock();
+        if state.limits_each {
+            return usize::MAX;
+        }
         let capacity = self.settings.open_max.saturating_sub(state.ledger.open());
         state.awaited = capacity == 0;
         capacity
@@ -101,7 +130,7 @@ impl Acks {
             return Some(report(&dropped));
         }
         let (open, live) = (state.ledger.open(), state.ledger.live());
-        if live > 0 || open < self.settings.open_max {
+        if live > 0 || open < self.settings.open_max || state.limits_each {
             state.report_at = None;
             return None;
         }
@@ -153,6 +182,7 @@ impl Acks {
         partitions: &BTreeSet<TopicPartition>,
         deadline: Instant,
     ) {
+        self.cut(partitions);
         while self.await_more(partitions) {
             if runtime.timeout_at(deadline, self.news.notified()).await.is_err() {
                 return;
@@ -169,9 +199,99 @@ impl Acks {
 
     /// Refuses acknowledgements of these partitions from now on, and counts the records of which the outcome is unknown.
     pub(in crate::consumer) fn fence(&self, partitions: &BTreeSet<TopicPartition>, refusal: Refusal) -> usize {
+        self.cut(partitions);
         let mut state = self.lock();
         state.ledger.fence(partitions, refusal);
         state.ledger.live_of(partitions)
+    }
+}
+
+/// Streams, and the end of partitions.
+impl Acks {
+    /// Limits the open records of each partition from now on, instead of all of them.
+    pub(super) fn limit_each(&self) {
+        self.lock().limits_each = true;
+    }
+
+    /// The queue of a partition, and whether it is new: it had none, or nobody reads the one that it had.
+    pub(in crate::consumer) fn queue_of(&self, key: &TopicPartition) -> (Arc<Queue>, bool) {
+        let mut state = self.lock();
+        if let Some(queue) = state.queues.get(key).filter(|queue| queue.is_read()) {
+            return (Arc::clone(queue), false);
+        }
+        let queue = Arc::new(Queue::default());
+        state.queues.insert(key.clone(), Arc::clone(&queue));
+        (queue, true)
+    }
+
+    /// Whether a partition has too many open records, and is to be paused for that.
+    pub(in crate::consumer) fn is_full(&self, key: &TopicPartition) -> bool {
+        let mut state = self.lock();
+        state.ledger.open_of(key) >= self.settings.open_max && state.paused.insert(key.clone())
+    }
+
+    /// Takes the partitions that were paused and have capacity again.
+    pub(super) fn take_resumable(&self) -> Vec<TopicPartition> {
+        let mut state = self.lock();
+        let may = |key: &&TopicPartition| state.may_resume(key, self.settings.open_max);
+        let resumable: Vec<TopicPartition> = state.paused.iter().filter(may).cloned().collect();
+        for key in &resumable {
+            state.paused.remove(key);
+        }
+        resumable
+    }
+
+    /// Ends all streams behind the records that wait in them.
+    pub(in crate::consumer) fn finish_queues(&self) {
+        let state = self.lock();
+        state.queues.values().for_each(|queue| queue.finish());
+    }
+
+    /// Ends the streams of partitions. The records that wait in them are left to the next owner.
+    fn cut(&self, partitions: &BTreeSet<TopicPartition>) {
+        let partitions: Vec<TopicPartition> = partitions.iter().cloned().collect();
+        let waiting = self.lock().cut(&partitions);
+        waiting.into_iter().for_each(AckToken::withdraw);
+    }
+
+    /// Forgets partitions that are given up, and refuses their tokens.
+    pub(in crate::consumer) fn end(&self, partitions: &BTreeSet<TopicPartition>, refusal: Refusal) {
+        self.cut(partitions);
+        self.change(|ledger| ledger.end(partitions, refusal));
+    }
+
+    /// Forgets all partitions but these.
+    pub(in crate::consumer) fn retain(&self, partitions: &BTreeSet<TopicPartition>) {
+        let gone = {
+            let state = self.lock();
+            let known = state.ledger.partitions().chain(state.queues.keys());
+            known.filter(|key| !partitions.contains(key)).cloned().collect()
+        };
+        self.end(&gone, Refusal::Revoked);
+    }
+
+    /// The position of a partition was moved: its tokens are refused, and its stream goes on from the new position. Returns whether it
+    /// is to be resumed.
+    pub(in crate::consumer) fn moved(&self, key: &TopicPartition) -> bool {
+        let (waiting, was_paused) = {
+            let mut state = self.lock();
+            state.ledger.end([key], Refusal::Moved);
+            let waiting = state.queues.get(key).map(|queue| queue.take_waiting());
+            (waiting, state.paused.remove(key))
+        };
+        drop(waiting);
+        was_paused
+    }
+
+    /// Refuses everything from now on: the consumer ends.
+    pub(in crate::consumer) fn close(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            state.ledger.close();
+            let partitions: Vec<TopicPartition> = state.queues.keys().cloned().collect();
+            state.cut(&partitions)
+        };
+        drop(waiting);
     }
 }
 

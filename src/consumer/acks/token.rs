@@ -50,6 +50,12 @@ impl AckToken {
         result.map_err(refused)
     }
 
+    /// Gives up the token without a report: its records were not returned to the application.
+    pub(in crate::consumer) fn withdraw(mut self) {
+        self.is_open = false;
+        self.acks.change(|ledger| ledger.drop_token(self.span, false));
+    }
+
     /// Gives each record a token of its own.
     fn split(mut self, records: &[(i64, Position)]) -> Vec<Self> {
         self.is_open = false;

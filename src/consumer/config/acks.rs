@@ -27,15 +27,12 @@ impl ConsumerBuilder {
     /// Starts a consumer for workers that finish out of order: its records are acknowledged, and only what is acknowledged is
     /// committed, every [`auto_commit`](Self::auto_commit) interval. The default of that is 5 s here, also where partitions are assigned.
     ///
+    /// Without a [group](Self::group) nothing is committed: [`AckConsumer::acknowledged`] has the positions for a store elsewhere.
+    ///
     /// # Errors
     ///
-    /// Those of [`Self::build`]; and no [group](Self::group), for which offsets could be committed.
+    /// Those of [`Self::build`], and [`Kind::Config`](crate::error::Kind::Config) if [`ack_open_max`](Self::ack_open_max) is 0.
     pub fn build_acked(mut self) -> Result<AckConsumer, Error> {
-        if self.core.group.is_none() {
-            return Err(Error::config(
-                "acknowledged offsets are committed for a group: name one by `group` / `group.id`, or use `build`",
-            ));
-        }
         if self.acks.open_max == 0 {
             return Err(Error::config("`ack_open_max` is 0, so that nothing could be read: raise it"));
         }

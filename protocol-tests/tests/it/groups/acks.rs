@@ -36,6 +36,13 @@ async fn take(consumer: &mut AckConsumer, count: usize) -> Vec<Work> {
     work
 }
 
+/// Acknowledges records whose partition is assigned.
+fn acknowledge(work: impl IntoIterator<Item = Work>) {
+    for work in work {
+        work.ack().expect("its partition is assigned");
+    }
+}
+
 /// Polls for a while, and returns the records and errors that came.
 async fn drain(consumer: &mut AckConsumer, time: Duration) -> (Vec<Work>, Vec<Error>) {
     let (mut work, mut errors) = (Vec::new(), Vec::new());
@@ -81,7 +88,7 @@ async fn only_the_acknowledged_prefix_is_committed_while_polling() {
         assert_eq!(stage.committed(), committed, "after {index}");
     }
     assert_eq!(consumer.open_records(), 5);
-    work.into_iter().flatten().for_each(|work| work.ack().expect("its partition is assigned"));
+    acknowledge(work.into_iter().flatten());
     consumer.commit().await.expect("committed");
     assert_eq!(stage.committed(), 10);
 }
@@ -100,7 +107,7 @@ async fn poll_waits_while_as_many_records_are_open_as_may_be() {
     }
     let (more, _) = drain(&mut consumer, Duration::from_secs(5)).await;
     assert_eq!((more.len(), consumer.open_records()), (3, 10));
-    work.into_iter().chain(more).for_each(|work| work.ack().expect("its partition is assigned"));
+    acknowledge(work.into_iter().chain(more));
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,7 +133,7 @@ async fn dropped_token_is_an_error_and_rewind_reads_it_again() {
     let mut work = take(&mut consumer, 6).await;
     let late = work.pop().expect("the last");
     drop(work.remove(2));
-    work.into_iter().for_each(|work| work.ack().expect("its partition is assigned"));
+    acknowledge(work);
     let error = in_time(consumer.poll()).await.expect_err("a token was dropped");
     assert_eq!((error.kind(), error.partition(), error.offset()), (Kind::Unacknowledged, Some(0), Some(2)));
     let (more, errors) = drain(&mut consumer, Duration::from_secs(60)).await;
@@ -136,7 +143,7 @@ async fn dropped_token_is_an_error_and_rewind_reads_it_again() {
     let again = take(&mut consumer, 4).await;
     assert_eq!(again.iter().map(|work| work.offset).collect::<Vec<_>>(), [2, 3, 4, 5]);
     assert_eq!(late.ack().expect_err("it is handed out again").reason(), Refusal::Moved);
-    again.into_iter().for_each(|work| work.ack().expect("its partition is assigned"));
+    acknowledge(again);
     in_time(consumer.close()).await.expect("closed");
     assert_eq!(stage.committed(), 6);
 }
@@ -153,7 +160,7 @@ async fn consumer_that_only_dropped_tokens_says_that_it_reads_nothing() {
     consumer.seek(&TopicPartition::new("t", 0), Start::Offset(4)).expect("it is assigned");
     let rest = take(&mut consumer, 2).await;
     assert_eq!(rest[0].offset, 4, "the dropped ones are given up");
-    rest.into_iter().for_each(|work| work.ack().expect("its partition is assigned"));
+    acknowledge(rest);
 }
 
 /// Two members. The second takes over half of the partitions while records of all are open at the first.
@@ -167,10 +174,10 @@ async fn revoked_partitions_wait_for_open_records_and_commit_them() {
         let mut first = build().build_acked().expect("a consumer");
         let work = take(&mut first, 60).await;
         let (open, rest): (Vec<Work>, Vec<Work>) = work.into_iter().partition(|work| work.offset % 2 == 1);
-        rest.into_iter().for_each(|work| work.ack().expect("its partition is assigned"));
+        acknowledge(rest);
         let worker = tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(if acknowledges { 5 } else { 60 })).await;
-            open.into_iter().map(Work::ack).filter(|result| result.is_ok()).count()
+            open.into_iter().filter_map(|work| work.ack().ok()).count()
         });
         let mut second = build().build_acked().expect("a consumer");
         let (mut again, mut seen) = (Vec::new(), Vec::new());
@@ -187,7 +194,7 @@ async fn revoked_partitions_wait_for_open_records_and_commit_them() {
             write_to_all(&stage, 1).await;
             for member in [&mut first, &mut second] {
                 let work = take(member, 3).await;
-                work.into_iter().for_each(|work| work.ack().expect("the partition is this member's"));
+                acknowledge(work);
             }
         } else {
             // An eager assignor revokes all partitions, the cooperative one those that move.
@@ -208,7 +215,7 @@ async fn closing_waits_for_workers_and_refuses_later_tokens() {
     let stuck = work.split_off(4);
     let worker = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        work.into_iter().for_each(|work| work.ack().expect("the consumer waits for it"));
+        acknowledge(work);
     });
     let begun = Instant::now();
     in_time(consumer.close_within(Duration::from_secs(8))).await.expect("closed");
@@ -270,10 +277,19 @@ async fn batches_are_acknowledged_with_one_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn acknowledging_consumer_needs_a_group_and_a_limit() {
+async fn acknowledging_consumer_needs_a_limit_and_a_group_to_commit() {
     let stage = one_partition(1).await;
-    let without = stage.client.consumer().assign(["t"]).build_acked().expect_err("no group");
-    assert!(without.to_string().contains("`group.id`"), "{without}");
+    let mut without = stage.client.consumer().assign(["t"]).build_acked().expect("a consumer");
+    let work = take(&mut without, 1).await.remove(0);
+    let worker = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        work.ack()
+    });
+    let error = without.commit().await.expect_err("no group");
+    assert!(error.to_string().contains("`group.id`"), "{error}");
+    assert_eq!(without.acknowledged()[0].1.offset, 0);
+    without.close().await.expect("closed");
+    worker.await.expect("no panic").expect("closing waits for it");
     let zero = assigned(&stage).ack_open_max(0).build_acked().expect_err("no record may be open");
     assert!(zero.to_string().contains("`ack_open_max`"), "{zero}");
 }

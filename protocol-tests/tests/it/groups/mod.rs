@@ -9,5 +9,6 @@ mod mock;
 mod mock_modern;
 mod modern;
 mod patterns;
+mod streams;
 mod subscribing;
 mod unmoved;

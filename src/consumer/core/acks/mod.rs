@@ -9,7 +9,6 @@
 //! so has every token: a token of an ended window is refused, with the reason. It knows no fetching, no group and no clock.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::reading::Position;
@@ -173,21 +172,26 @@ impl Ledger {
         }
     }
 
-    /// Forgets all partitions but these.
-    pub fn retain(&mut self, partitions: &BTreeSet<TopicPartition>, refusal: Refusal) {
-        let gone: Vec<TopicPartition> = self.current.keys().filter(|key| !partitions.contains(key)).cloned().collect();
-        self.end(&gone, refusal);
-    }
-
     /// Refuses everything from now on: the consumer ends.
     pub fn close(&mut self) {
         self.closed = true;
-        self.retain(&BTreeSet::new(), Refusal::Closed);
+        let all: Vec<TopicPartition> = self.current.keys().cloned().collect();
+        self.end(&all, Refusal::Closed);
     }
 
     /// The number of records that were handed out and not acknowledged.
     pub fn open(&self) -> usize {
         self.open
+    }
+
+    /// Those of them that are of this partition.
+    pub fn open_of(&self, key: &TopicPartition) -> usize {
+        self.current.get(key).and_then(|epoch| self.windows.get(epoch)).map_or(0, |window| window.open)
+    }
+
+    /// The partitions that something was handed out of.
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.current.keys()
     }
 
     /// Those of them that a token exists for.
