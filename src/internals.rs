@@ -14,6 +14,11 @@ pub mod group {
     pub use crate::group::classic::*;
     pub use crate::group::step::*;
 
+    pub mod member {
+        pub use crate::group::matching::Settings as MatchingSettings;
+        pub use crate::group::member::*;
+    }
+
     /// The protocol `consumer`.
     pub mod modern {
         pub use crate::group::modern::*;

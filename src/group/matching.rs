@@ -19,30 +19,30 @@ use crate::types::TopicName;
 
 /// The settings of a subscription by a pattern.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Whether Kafka's own topics never match (`exclude.internal.topics`).
-    pub(crate) excludes_internal: bool,
+    pub excludes_internal: bool,
     /// The time between listings (`metadata.max.age.ms`).
-    pub(crate) interval: Duration,
-    pub(crate) request_timeout: Duration,
-    pub(crate) retry_backoff: Duration,
-    pub(crate) retry_backoff_max: Duration,
-    pub(crate) seed: u64,
+    pub interval: Duration,
+    pub request_timeout: Duration,
+    pub retry_backoff: Duration,
+    pub retry_backoff_max: Duration,
+    pub seed: u64,
 }
 
 /// A topic of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
-    pub(crate) name: TopicName,
-    pub(crate) is_internal: bool,
-    pub(crate) partitions: usize,
+pub struct Listed {
+    pub name: TopicName,
+    pub is_internal: bool,
+    pub partitions: usize,
 }
 
 /// The request for the next listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) tag: u64,
-    pub(crate) deadline: Instant,
+pub struct Request {
+    pub tag: u64,
+    pub deadline: Instant,
 }
 
 /// A change of the topics that match.

@@ -29,14 +29,14 @@ use crate::types::TopicPartition;
 
 /// The topics that a member subscribes to.
 #[derive(Clone, Debug)]
-pub(crate) enum Selection {
+pub enum Selection {
     Topics(BTreeSet<TopicName>),
     Pattern(TopicPattern),
 }
 
 /// How a member ends its membership (KIP-1092).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Departure {
+pub enum Departure {
     /// A dynamic member leaves, and a static one stays.
     #[default]
     Default,
@@ -46,14 +46,14 @@ pub(crate) enum Departure {
 
 /// The machine of one protocol.
 #[derive(Debug)]
-pub(crate) enum Machine {
+pub enum Machine {
     Classic(Box<Classic>),
     Modern(Box<Modern>),
 }
 
 /// A member. What both protocols have is here; their requests differ.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub struct Member {
     machine: Machine,
     snapshot: Arc<Snapshot>,
     settings: matching::Settings,
@@ -68,7 +68,7 @@ pub(crate) struct Member {
 
 /// The next thing to do for a member.
 #[derive(Debug)]
-pub(crate) enum Action {
+pub enum Action {
     Classic(classic::Action),
     Modern(modern::Action),
     /// List all topics of the cluster.
@@ -89,7 +89,7 @@ macro_rules! either {
 
 impl Member {
     /// A member that has subscribed to nothing.
-    pub(crate) fn new(machine: Machine, settings: matching::Settings, leaves: bool) -> Self {
+    pub fn new(machine: Machine, settings: matching::Settings, leaves: bool) -> Self {
         Self {
             machine,
             snapshot: Arc::default(),
@@ -106,14 +106,14 @@ impl Member {
         either!(&self.machine, machine => machine.standing())
     }
 
-    pub(crate) fn classic(&mut self) -> Option<&mut Classic> {
+    pub fn classic(&mut self) -> Option<&mut Classic> {
         match &mut self.machine {
             Machine::Classic(machine) => Some(machine),
             Machine::Modern(_) => None,
         }
     }
 
-    pub(crate) fn modern(&mut self) -> Option<&mut Modern> {
+    pub fn modern(&mut self) -> Option<&mut Modern> {
         match &mut self.machine {
             Machine::Classic(_) => None,
             Machine::Modern(machine) => Some(machine),
@@ -125,7 +125,7 @@ impl Member {
     /// # Errors
     ///
     /// The protocol has no patterns that the coordinator matches.
-    pub(crate) fn subscribe(&mut self, now: Instant, selection: Selection) -> Result<(), Error> {
+    pub fn subscribe(&mut self, now: Instant, selection: Selection) -> Result<(), Error> {
         self.counts_only = false;
         match selection {
             Selection::Topics(topics) => {
@@ -160,7 +160,7 @@ impl Member {
     }
 
     /// Takes a listing of all topics, or the error of the attempt.
-    pub(crate) fn handle_listing(&mut self, now: Instant, tag: u64, listing: Result<Vec<Listed>, Error>) {
+    pub fn handle_listing(&mut self, now: Instant, tag: u64, listing: Result<Vec<Listed>, Error>) {
         let Some(matching) = &mut self.matching else { return };
         let matched = matching.handle_listing(now, tag, &listing);
         let confirmed = matching.handle_metadata(now, &self.snapshot);
@@ -194,7 +194,7 @@ impl Member {
         self.subscribe_to(now, topics);
     }
 
-    pub(crate) fn handle_metadata(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
+    pub fn handle_metadata(&mut self, now: Instant, snapshot: Arc<Snapshot>) {
         self.snapshot = Arc::clone(&snapshot);
         self.arrivals.handle_metadata(&snapshot);
         let matched = self.matching.as_mut().and_then(|matching| matching.handle_metadata(now, &snapshot));
@@ -204,21 +204,21 @@ impl Member {
     }
 
     /// The application polls.
-    pub(crate) fn handle_poll(&mut self, now: Instant) {
+    pub fn handle_poll(&mut self, now: Instant) {
         either!(&mut self.machine, machine => machine.handle_poll(now));
     }
 
     /// A request as this member was refused with this code.
-    pub(crate) fn handle_refusal(&mut self, now: Instant, code: Code, identity: &GroupMetadata) {
+    pub fn handle_refusal(&mut self, now: Instant, code: Code, identity: &GroupMetadata) {
         either!(&mut self.machine, machine => machine.handle_refusal(now, code, identity));
     }
 
     /// The application has done the present step.
-    pub(crate) fn handle_step_done(&mut self, now: Instant) {
+    pub fn handle_step_done(&mut self, now: Instant) {
         either!(&mut self.machine, machine => machine.handle_step_done(now));
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         self.plan_listing(now);
         either!(&mut self.machine, machine => machine.handle_timeout(now));
     }
@@ -229,7 +229,7 @@ impl Member {
     }
 
     /// Ends the membership.
-    pub(crate) fn leave(&mut self, now: Instant, departure: Departure, reason: &str) {
+    pub fn leave(&mut self, now: Instant, departure: Departure, reason: &str) {
         self.matching = None;
         self.arrivals.subscribe(&BTreeSet::new());
         let departure = if departure == Departure::Default && !self.leaves { Departure::Stay } else { departure };
@@ -244,24 +244,24 @@ impl Member {
     }
 
     /// Whether the coordinator has not confirmed yet that the member has left.
-    pub(crate) fn is_leaving(&self) -> bool {
+    pub fn is_leaving(&self) -> bool {
         either!(&self.machine, machine => machine.is_leaving())
     }
 
     /// Takes the step that the application has to do next.
-    pub(crate) fn step(&mut self) -> Option<Step> {
+    pub fn step(&mut self) -> Option<Step> {
         either!(&mut self.machine, machine => machine.step())
     }
 
-    pub(crate) fn has_step(&self) -> bool {
+    pub fn has_step(&self) -> bool {
         either!(&self.machine, machine => machine.has_step())
     }
 
-    pub(crate) fn has_actions(&self) -> bool {
+    pub fn has_actions(&self) -> bool {
         !self.actions.is_empty() || either!(&self.machine, machine => machine.has_actions())
     }
 
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+    pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front().or_else(|| match &mut self.machine {
             Machine::Classic(machine) => machine.poll_action().map(Action::Classic),
             Machine::Modern(machine) => machine.poll_action().map(Action::Modern),
@@ -269,32 +269,32 @@ impl Member {
     }
 
     /// Takes the next error that the application is to know.
-    pub(crate) fn poll_error(&mut self) -> Option<Error> {
+    pub fn poll_error(&mut self) -> Option<Error> {
         either!(&mut self.machine, machine => machine.standing_mut()).poll_error()
     }
 
-    pub(crate) fn has_error(&self) -> bool {
+    pub fn has_error(&self) -> bool {
         self.standing().has_error()
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let listing = self.matching.as_ref().and_then(Matching::poll_timeout);
         let machine = either!(&self.machine, machine => machine.poll_timeout());
         [listing, machine].into_iter().flatten().min()
     }
 
     /// Grows whenever [`Self::identity`] or [`Self::owned`] may have changed.
-    pub(crate) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.standing().version()
     }
 
     /// Under which identity offsets are committed.
-    pub(crate) fn identity(&self) -> &GroupMetadata {
+    pub fn identity(&self) -> &GroupMetadata {
         self.standing().identity()
     }
 
     /// Under which identity committed offsets are read. The classic protocol has none for that.
-    pub(crate) fn reads_as(&self) -> Option<&GroupMetadata> {
+    pub fn reads_as(&self) -> Option<&GroupMetadata> {
         match &self.machine {
             Machine::Classic(_) => None,
             Machine::Modern(machine) => {
@@ -304,26 +304,26 @@ impl Member {
     }
 
     /// The partitions that the application has taken and not given up.
-    pub(crate) fn owned(&self) -> &BTreeSet<TopicPartition> {
+    pub fn owned(&self) -> &BTreeSet<TopicPartition> {
         self.standing().owned()
     }
 
     /// The topics that are subscribed to. Where a pattern is, those that match it.
-    pub(crate) fn subscription(&self) -> &BTreeSet<TopicName> {
+    pub fn subscription(&self) -> &BTreeSet<TopicName> {
         self.standing().subscription()
     }
 
     /// Whether a partition was created after its topic was subscribed to.
-    pub(crate) fn is_late(&self, key: &TopicPartition) -> bool {
+    pub fn is_late(&self, key: &TopicPartition) -> bool {
         self.arrivals.is_late(key)
     }
 
-    pub(crate) fn counters(&self) -> GroupCounters {
+    pub fn counters(&self) -> GroupCounters {
         self.standing().counters()
     }
 
     /// Whether the member has an assignment, and no rebalance is known to be on.
-    pub(crate) fn is_stable(&self) -> bool {
+    pub fn is_stable(&self) -> bool {
         either!(&self.machine, machine => machine.is_stable())
     }
 }

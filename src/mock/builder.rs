@@ -49,6 +49,7 @@ impl Default for Builder {
             unknown_groups: false,
             groups: group::Rules {
                 initial_delay: Duration::ZERO,
+                session_min: Duration::from_secs(6),
                 size_max: usize::MAX,
                 heartbeat_interval: Duration::from_secs(5),
                 session_timeout: Duration::from_secs(45),
@@ -197,6 +198,13 @@ impl Builder {
     /// ```
     pub fn initial_rebalance_delay(mut self, delay: Duration) -> Self {
         self.settings.groups.initial_delay = delay;
+        self
+    }
+
+    /// The shortest session timeout of a member of the classic protocol (`group.min.session.timeout.ms`), 6 s by default. A shorter
+    /// one is refused with `INVALID_SESSION_TIMEOUT` (26).
+    pub fn session_timeout_min(mut self, timeout: Duration) -> Self {
+        self.settings.groups.session_min = timeout;
         self
     }
 

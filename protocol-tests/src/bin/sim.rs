@@ -1,4 +1,5 @@
-//! Runs the simulator: `--seed N [--trace]` runs one seed, or the smaller setting that a failure printed; `--seeds A..B` many.
+//! Runs the simulator: `--seed N [--trace]` runs one seed, or the smaller setting that a failure printed; `--seeds A..B` many. With
+//! `--groups`, every seed has a group.
 //!
 //! Exit status 0 when every promise held, 1 when one was broken, 2 for usage.
 
@@ -13,8 +14,8 @@ use protocol_tests::sim::Setting;
 use protocol_tests::sim::run;
 use protocol_tests::sim::shrink;
 
-const USAGE: &str = "usage: sim --seed N [--records R --writers W --readers R --faults LIST --odds LIST] [--trace]
-       sim --seeds A..B [--threads N] [--keep-going]";
+const USAGE: &str = "usage: sim --seed N [--records R --writers W --readers R --members M --faults LIST --odds LIST] [--groups] [--trace]
+       sim --seeds A..B [--threads N] [--groups] [--keep-going]";
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -23,16 +24,25 @@ fn main() -> ExitCode {
         words.retain(|word| word != name);
         words.len() != before
     };
-    let (loud, keep_going) = (flag("--trace"), flag("--keep-going"));
+    let (loud, keep_going, groups) = (flag("--trace"), flag("--keep-going"), flag("--groups"));
+    let draw = if groups { Setting::draw_with_group } else { Setting::draw };
     let done = match words.first().map(String::as_str) {
-        Some("--seed") => Setting::parse(&words).map(|setting| one(&setting, loud)),
-        Some("--seeds") => many(&words, keep_going),
+        Some("--seed") => parse(&words, draw).map(|setting| one(&setting, loud)),
+        Some("--seeds") => many(&words, draw, keep_going),
         _ => Err(USAGE.to_owned()),
     };
     done.unwrap_or_else(|error| {
         eprintln!("{error}");
         ExitCode::from(2)
     })
+}
+
+/// The setting that a seed stands for, changed by the other words.
+fn parse(words: &[String], draw: fn(u64) -> Setting) -> Result<Setting, String> {
+    let seed = words.get(1).and_then(|seed| seed.parse().ok()).ok_or(USAGE)?;
+    let drawn = draw(seed).to_string();
+    let words: Vec<String> = drawn.split(' ').map(str::to_owned).chain(words.iter().skip(2).cloned()).collect();
+    Setting::parse(&words)
 }
 
 fn one(setting: &Setting, loud: bool) -> ExitCode {
@@ -61,7 +71,7 @@ struct Sum {
 }
 
 #[expect(clippy::cast_precision_loss, clippy::disallowed_methods, reason = "figures for people, of what a run took")]
-fn many(words: &[String], keep_going: bool) -> Result<ExitCode, String> {
+fn many(words: &[String], draw: fn(u64) -> Setting, keep_going: bool) -> Result<ExitCode, String> {
     let range = words.get(1).and_then(|range| range.split_once("..")).ok_or(USAGE)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| USAGE.to_owned());
     let (first, end) = (number(range.0)?, number(range.1)?);
@@ -78,7 +88,7 @@ fn many(words: &[String], keep_going: bool) -> Result<ExitCode, String> {
                     if seed >= end {
                         return;
                     }
-                    let setting = Setting::draw(seed);
+                    let setting = draw(seed);
                     let ran = run(&setting, false);
                     let mut sum = sum.lock().expect("no thread panics with it");
                     match ran {
@@ -118,7 +128,7 @@ fn many(words: &[String], keep_going: bool) -> Result<ExitCode, String> {
         sum.failed.len()
     );
     let Some(seed) = sum.failed.first() else { return Ok(ExitCode::SUCCESS) };
-    if let Some((smallest, broken)) = shrink(&Setting::draw(*seed)) {
+    if let Some((smallest, broken)) = shrink(&draw(*seed)) {
         println!("smallest: sim {smallest}\n  {broken}");
     }
     Ok(ExitCode::FAILURE)

@@ -11,7 +11,6 @@ use ottla::types::TopicPartition;
 
 use super::ghost::Place;
 use super::ghost::Said;
-use super::reader::group;
 use super::reading::Begin;
 use crate::history::Anomaly;
 use crate::history::Body;
@@ -93,8 +92,8 @@ impl Chronicle {
     }
 
     /// A consumer begins; an earlier one of this number has ended.
-    pub(super) fn opened(&mut self, reader: usize) {
-        let process = self.open(Role::Consumer { group: Some(group(reader)) });
+    pub(super) fn opened(&mut self, reader: usize, group: &str) {
+        let process = self.open(Role::Consumer { group: Some(group.to_owned()) });
         self.readers.insert(reader, process);
     }
 

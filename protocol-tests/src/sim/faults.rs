@@ -22,6 +22,7 @@ const STRIKES: &[Fault] = &[
     Fault::Delay,
     Fault::ErrorAfter,
     Fault::ErrorCode,
+    Fault::Eviction,
     Fault::Expiry,
     Fault::FollowerReads,
     Fault::HoldReplication,
@@ -52,6 +53,15 @@ const CODES: &[(Api, &[i16])] = &[
     (Api::FindCoordinator, &[7, 14, 15, 30]),
     (Api::InitProducerId, &[7, 14, 15, 51, 31]),
     (Api::Metadata, &[3, 5, 29, -1]),
+];
+
+/// As [`CODES`], for requests of members.
+const CODES_OF_GROUPS: &[(Api, &[i16])] = &[
+    (Api::JoinGroup, &[14, 15, 16, 25, 30]),
+    (Api::SyncGroup, &[14, 15, 16, 22, 25, 27]),
+    (Api::Heartbeat, &[14, 15, 16, 22, 25, 27]),
+    (Api::LeaveGroup, &[14, 15, 16, 25]),
+    (Api::OffsetCommit, &[14, 15, 16, 22, 25, 27]),
 ];
 
 /// Error codes that a broker may answer after a request has taken effect: [`mock::Fault::ErrorAfter`] names the places in
@@ -99,7 +109,9 @@ impl Context {
             }
             Fault::Compaction => return self.compact(place),
             Fault::CoordinatorMove => {
-                let reader = self.rng.usize(..self.setting.readers.max(1));
+                let groups = self.setting.readers + usize::from(self.setting.members > 0);
+                let reader = self.rng.usize(..groups.max(1));
+                self.ghost.coordinator_moves();
                 self.mock.move_coordinator(0, &super::reader::group(reader), broker);
             }
             Fault::Corrupt => {
@@ -108,17 +120,18 @@ impl Context {
             }
             Fault::CrashWithLoss => return self.lose_tail(place, lasts),
             Fault::Delay => {
-                let (api, _) = *self.rng.choice(CODES).expect("some");
+                let (api, _) = self.some_codes();
                 let delay = std::time::Duration::from_micros(lasts);
                 self.mock.inject_at(broker, api.key(), mock::Fault::Delay(delay), 1);
             }
             Fault::ErrorAfter => self.fail_late(),
             Fault::ErrorCode => self.answer_wrongly(),
+            Fault::Eviction => return self.evict(),
             Fault::Expiry => return self.expire(place),
             Fault::IdleClose => return self.close_idle(broker),
             Fault::LeaderMove => return self.mock.is_up(broker) && self.mock.move_leader(&name, place.1, broker),
             Fault::LostReply | Fault::Swallow => {
-                let (api, _) = *self.rng.choice(CODES).expect("some");
+                let (api, _) = self.some_codes();
                 let fault = if fault == Fault::Swallow { mock::Fault::Swallowed } else { mock::Fault::Lost };
                 self.mock.inject(api.key(), fault, 1);
             }
@@ -152,6 +165,7 @@ impl Context {
                 self.mock.set_batch_bytes_max(&self.topics[place.0], bytes);
             }
             Fault::Crash => {
+                self.ghost.coordinator_moves();
                 self.mock.set_down(broker);
                 self.sever_all(broker);
             }
@@ -260,7 +274,7 @@ impl Context {
 
     /// Clogs links one by one, in random order, and unclogs them in another.
     fn swizzle(&mut self, lasts: u64) {
-        let clients = self.setting.writers + self.setting.readers;
+        let clients = self.setting.writers + self.setting.readers + self.setting.members;
         let mut pairs: Vec<(usize, i32)> =
             (0..clients).flat_map(|client| (1..=self.setting.brokers).map(move |broker| (client, broker))).collect();
         self.rng.shuffle(&mut pairs);
@@ -274,8 +288,24 @@ impl Context {
         }
     }
 
+    /// An API, and error codes that it may answer with.
+    fn some_codes(&mut self) -> (Api, &'static [i16]) {
+        let list = if self.setting.members > 0 && self.rng.bool() { CODES_OF_GROUPS } else { CODES };
+        *self.rng.choice(list).expect("some")
+    }
+
+    /// The coordinator takes a member for dead, or begins a rebalance.
+    fn evict(&mut self) -> bool {
+        let group = super::reader::group(self.setting.readers);
+        let members = self.mock.describe_group(&group).map(|group| group.members).unwrap_or_default();
+        match self.rng.choice(&members) {
+            Some(member) if self.rng.bool() => self.mock.expire_member(&group, &member.id),
+            _ => self.mock.rebalance_group(&group),
+        }
+    }
+
     fn answer_wrongly(&mut self) {
-        let (api, codes) = *self.rng.choice(CODES).expect("some");
+        let (api, codes) = self.some_codes();
         let code = *self.rng.choice(codes).expect("some");
         let times = self.rng.u32(1..4);
         if api == Api::Fetch && code == 1 {
@@ -316,6 +346,7 @@ impl Context {
             return true;
         }
         let Some((leader, _)) = self.mock.leader(&name, place.1) else { return false };
+        self.ghost.coordinator_moves();
         self.mock.crash(leader);
         self.sever_all(leader);
         self.at(self.now + lasts, Event::Over { fault: Fault::Crash, broker: leader });

@@ -16,6 +16,7 @@ use ottla::types::TopicId;
 use ottla::types::TopicName;
 
 use super::chronicle::Chronicle;
+use super::owners::Owners;
 use super::reading::Asked;
 use super::reading::Follow;
 use super::setting::Promise;
@@ -171,10 +172,13 @@ pub(super) struct Ghost {
     pub(super) lies: u32,
     /// Consumers that read committed records only.
     pub(super) committed_only: BTreeSet<usize>,
+    /// The group, where there is one.
+    pub(super) owners: Owners,
     /// The same run, for another judge.
     pub(super) chronicle: Chronicle,
     /// Once the world has healed: records that are accepted since and due after this must be acknowledged.
     healthy_from: Option<u64>,
+    now: u64,
 }
 
 impl Ghost {
@@ -386,6 +390,16 @@ impl Ghost {
     /// The world heals at `now`: records with enough time to recover must be acknowledged.
     pub(super) fn healed(&mut self, now: u64) {
         self.healthy_from = Some(now + RECOVERY_US);
+    }
+
+    /// Whether the faults have ended.
+    pub(super) fn has_healed(&self) -> bool {
+        self.healthy_from.is_some()
+    }
+
+    /// Whether the faults have ended so long ago that everything has recovered.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy_from.is_some_and(|from| self.now >= from)
     }
 
     // Writing.
@@ -623,6 +637,7 @@ impl Ghost {
     /// Checks whether a record is overdue.
     pub(super) fn check_time(&mut self, now: u64) {
         self.chronicle.at(now);
+        self.now = now;
         let Some((deadline, value)) = self.due.first().copied() else { return };
         if now > deadline.max(self.grace) + SLACK_US {
             self.fail(|| format!("record {value} was due at {deadline} and is not decided at {now}"));

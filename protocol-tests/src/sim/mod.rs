@@ -14,17 +14,20 @@
 //! A run has two phases: first faults of the kinds that the seed allows, then none; then everything must finish within a bound.
 
 mod chronicle;
+mod cover;
 mod event;
 mod faults;
 mod foreign;
 mod ghost;
 mod net;
+mod owners;
 mod peer;
 mod reader;
 mod reading;
 mod setting;
 mod shrink;
 mod stream;
+mod team;
 mod trace;
 mod writer;
 
@@ -44,6 +47,7 @@ pub use self::setting::Odd;
 pub use self::setting::Setting;
 pub use self::shrink::shrink;
 
+use self::cover::with_group;
 use self::event::Event;
 use self::event::Queue;
 use self::ghost::Ghost;
@@ -51,6 +55,7 @@ use self::ghost::Place;
 use self::net::Net;
 use self::peer::Peer;
 use self::reader::Reader;
+use self::team::Team;
 use self::trace::Trace;
 use self::writer::Writer;
 
@@ -58,7 +63,7 @@ use self::writer::Writer;
 const FINISH_US: u64 = 120_000_000;
 /// The limit of events in a run.
 const STEPS_MAX: u64 = 400_000;
-/// The age at which clients refresh metadata where partitions may be added.
+/// The age at which clients refresh metadata where partitions may be added, or a member may lead a group.
 const MAX_AGE_US: u64 = 250_000;
 /// How long a run waits for late requests at its end.
 const LATE_US: u64 = 1_000_000;
@@ -118,6 +123,10 @@ struct Context {
     healed: bool,
     /// The error of the wall clock, in milliseconds.
     wall_ms: i64,
+    /// The settings of the group's members.
+    team: Team,
+    /// Clients that are not scheduled, and until when.
+    stalled: BTreeMap<usize, u64>,
 }
 
 impl Context {
@@ -206,7 +215,10 @@ impl World {
                 builder = builder.versions(api.key(), low, rng.i16(low..=high));
             }
         }
-        let (writers, readers) = (setting.writers, setting.readers);
+        if setting.members > 0 {
+            builder = with_group(builder, &setting, &mut rng);
+        }
+        let (writers, readers, members) = (setting.writers, setting.readers, setting.members);
         let ctx = Context {
             now: 0,
             base,
@@ -222,9 +234,12 @@ impl World {
             commits: Vec::new(),
             healed: false,
             wall_ms: 0,
+            team: Team::draw(&setting),
+            stalled: BTreeMap::new(),
             setting,
         };
         let mut world = Self { clients: Vec::new(), steps: 0, ctx };
+        world.ctx.ghost.owners.first = (members > 0).then_some(readers);
         for topic in 0..world.ctx.topics.len() {
             let id = world.ctx.mock.topic_id(&world.ctx.topics[topic]);
             world.ctx.ghost.created(topic, id);
@@ -233,11 +248,11 @@ impl World {
         for number in 0..writers {
             world.add_writer(number);
         }
-        for number in 0..readers {
+        for number in 0..readers + members {
             world.add_reader(number);
         }
         world.ctx.at(1_000, Event::Strike);
-        let heals = world.ctx.setting.fault_ms * 1_000;
+        let heals = world.ctx.setting.fault_us();
         world.ctx.at(heals, Event::Heal);
         world
     }
@@ -247,7 +262,10 @@ impl World {
         let rng = self.ctx.rng.fork();
         let mut peer = Peer::new(self.clients.len(), rng, request_timeout, names);
         peer.refresh(&mut self.ctx);
-        if self.ctx.setting.has(Fault::PartitionCount) {
+        // A member that leads the group follows its topics.
+        let setting = &self.ctx.setting;
+        let is_member = self.clients.len() >= setting.writers + setting.readers;
+        if setting.has(Fault::PartitionCount) || is_member {
             self.ctx.at(MAX_AGE_US, Event::MaxAge { client: self.clients.len() });
         }
         peer
@@ -288,7 +306,7 @@ impl World {
             self.steps += 1;
             let words = event.words();
             self.ctx.trace.mix(&[self.ctx.now, words[0], words[1]]);
-            if let Some(event) = self.ctx.holds(event) {
+            if let Some(event) = self.ctx.holds(event).and_then(|event| self.ctx.stalls(event)) {
                 self.handle(event);
             }
             let now = self.ctx.now;
@@ -303,13 +321,15 @@ impl World {
                 Some(until) if now >= until => finished = None,
                 _ => {}
             }
-            if now > self.ctx.setting.fault_ms * 1_000 + FINISH_US + LATE_US * 20 || self.steps > STEPS_MAX {
+            if now > self.ctx.setting.fault_us() + FINISH_US + LATE_US * 20 || self.steps > STEPS_MAX {
                 return self.broken(format!("not finished at {now}: {}", self.describe()));
             }
         }
         if !self.is_done() {
             return self.broken(format!("finished, and then not: {}", self.describe()));
         }
+        self.ctx.ghost.check_group(&self.subscribed(), self.ctx.team.auto_commit.is_some());
+        self.check_balance();
         self.ctx.ghost.judge();
         if let Some(what) = self.ctx.ghost.broken() {
             return self.broken(what);
@@ -392,7 +412,7 @@ impl World {
         match (role, event) {
             (Role::Reader(reader), Event::Retry { operation, .. }) => reader.ask(ctx, peer, operation),
             (Role::Reader(reader), Event::Timer { .. }) => reader.due(ctx),
-            (Role::Reader(reader), Event::Turn { .. }) => reader.turn(ctx),
+            (Role::Reader(reader), Event::Turn { .. }) => reader.turn(ctx, peer),
             (Role::Reader(reader), Event::Work { .. }) => reader.work(ctx, peer),
             (Role::Writer(writer), Event::Sealed { life, key, id, closed, .. }) => {
                 writer.sealed(ctx, life, key, id, closed);
@@ -427,6 +447,7 @@ impl World {
                 Role::Reader(reader) => reader.is_done(&self.ctx),
                 Role::Writer(writer) => writer.is_done(&self.ctx),
             })
+            && self.unowned().is_none()
     }
 
     fn describe(&self) -> String {
@@ -435,6 +456,7 @@ impl World {
             Role::Writer(writer) if !writer.is_done(&self.ctx) => Some(writer.describe(&self.ctx)),
             Role::Reader(_) | Role::Writer(_) => None,
         };
-        self.clients.iter().filter_map(describe).collect::<Vec<_>>().join("; ")
+        let unowned = self.unowned().map(|(place, owners)| format!("{place:?} is owned by {owners:?}"));
+        self.clients.iter().filter_map(describe).chain(unowned).collect::<Vec<_>>().join("; ")
     }
 }

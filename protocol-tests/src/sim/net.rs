@@ -209,7 +209,9 @@ impl Context {
     pub(super) fn arrive(&mut self, number: u64, frame: Bytes) {
         let api = api_of(&frame);
         self.net.writes -= usize::from(api == Api::Produce.key());
-        let Some(broker) = self.net.served.get(&number).map(|served| served.broker) else { return };
+        let Some((broker, client)) = self.net.served.get(&number).map(|served| (served.broker, served.client)) else {
+            return;
+        };
         if self.rolls(Fault::CutBefore, 15) {
             return self.sever(number);
         }
@@ -217,8 +219,10 @@ impl Context {
             format!("  broker {broker} takes {} ({} bytes) on link {number}", api_name(api), frame.len())
         });
         let unix_ms = self.unix_ms();
+        let before = self.committed_by_group(api);
         let outcome = self.mock.handle(self.instant(), unix_ms, broker, number, frame);
         self.observe();
+        self.check_committed(client, &before);
         self.outcome(number, outcome);
         self.poll_mock();
     }
@@ -226,14 +230,19 @@ impl Context {
     /// Lets the ghost observe the brokers.
     pub(super) fn observe(&mut self) {
         self.ghost.observe(&self.mock, &self.topics, self.setting.partitions);
-        for (reader, place) in self.ghost.follows.keys() {
-            let group = super::reader::group(*reader);
+        let of_group = self.ghost.owners.first;
+        let alone =
+            self.ghost.follows.keys().copied().filter(|(reader, _)| of_group.is_none_or(|first| *reader < first));
+        let mut ledgers: Vec<_> = alone.collect();
+        ledgers.extend(of_group.into_iter().flat_map(|first| self.places().map(move |place| (first, place))));
+        for (ledger, place) in ledgers {
+            let group = super::reader::group(ledger);
             if let Some(offset) = self.mock.committed(&group, &self.topics[place.0], place.1) {
-                self.commits.push((*reader, *place, offset));
+                self.commits.push((ledger, place, offset));
             }
         }
-        for (reader, place, offset) in self.commits.drain(..) {
-            self.ghost.stored(reader, place, offset);
+        for (ledger, place, offset) in self.commits.drain(..) {
+            self.ghost.stored(ledger, place, offset);
         }
     }
 

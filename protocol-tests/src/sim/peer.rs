@@ -36,6 +36,8 @@ pub(super) enum Lane {
     /// Fetches over one connection. Those over different connections do not wait for each other.
     Fetch(usize),
     Produce,
+    /// Requests of members that a coordinator may hold.
+    Membership,
 }
 
 impl Lane {
@@ -51,6 +53,7 @@ impl Lane {
             Self::Control => 0,
             Self::Produce => 1,
             Self::Fetch(index) => 2 + index as u64,
+            Self::Membership => 1_000,
         }
     }
 }
@@ -93,7 +96,7 @@ pub(super) struct Peer {
     pub(super) news: bool,
     pub(super) answers: VecDeque<(Tag, Result<Response, Error>)>,
     slots: BTreeMap<(i32, Lane), Slot>,
-    request_timeout: Duration,
+    pub(super) request_timeout: Duration,
     in_flight_max: usize,
     turn: usize,
     topics: BTreeSet<TopicName>,
@@ -150,8 +153,20 @@ impl Peer {
         tag: Tag,
         more: Duration,
     ) {
-        let (broker, lane) = at;
         let deadline = ctx.instant() + self.request_timeout + more;
+        self.submit_by(ctx, at, request, tag, deadline);
+    }
+
+    /// Sends a request over a certain connection, with a deadline of its own.
+    pub(super) fn submit_by(
+        &mut self,
+        ctx: &mut Context,
+        at: (i32, Lane),
+        request: Request,
+        tag: Tag,
+        deadline: Instant,
+    ) {
+        let (broker, lane) = at;
         let slot = self.slots.entry((broker, lane)).or_insert_with(|| Slot {
             link: None,
             dialling: false,

@@ -37,8 +37,22 @@ pub(super) struct Follow {
     settled: usize,
     /// The next offset; unknown until the consumer has found where to begin.
     position: Option<i64>,
+    /// The first offset.
+    began: Option<i64>,
     /// The record that was returned last, unless the position has moved since.
     last: Option<u64>,
+}
+
+impl Follow {
+    /// Whether a position was moved.
+    pub(super) fn has_moved(&self) -> bool {
+        self.resets > 0
+    }
+
+    /// The first offset, unless something has happened since that may have led to before it.
+    pub(super) fn steady(&self, log: &Shadow) -> Option<i64> {
+        self.began.filter(|_| self.resets == 0 && self.upheavals == log.upheavals && self.breaks == log.breaks)
+    }
 }
 
 /// Whether a consumer has to return a record.
@@ -61,6 +75,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Whether an offset was asked for.
+    pub(super) fn has(&self, offset: i64) -> bool {
+        self.offsets.contains(&offset)
+    }
+
     /// This commit took effect.
     fn settle(&mut self, offset: i64) {
         let at = self.offsets[self.settled..].iter().position(|asked| *asked == offset);
@@ -83,6 +102,11 @@ impl Ghost {
             _ if compacted => Visibility::May,
             _ => Visibility::Must,
         }
+    }
+
+    /// Whether a consumer has to return a record.
+    pub(super) fn must_return(&self, reader: usize, value: u64, incarnation: u32, offset: i64) -> bool {
+        self.visibility(reader, value, incarnation, offset) == Visibility::Must
     }
 
     /// The records that a consumer may have returned before this one; `None` is the beginning of the log.
@@ -138,8 +162,9 @@ impl Ghost {
     /// A consumer begins, or seeks.
     pub(super) fn begins(&mut self, reader: usize, place: Place, begin: Begin) {
         self.chronicle.begins(reader, place, &begin);
-        let commits = self.committed.get(&(reader, place)).map_or(0, Vec::len);
-        let settled = self.asked.get(&(reader, place)).map_or(0, |asked| asked.settled);
+        let ledger = self.ledger(reader);
+        let commits = self.committed.get(&(ledger, place)).map_or(0, Vec::len);
+        let settled = self.asked.get(&(ledger, place)).map_or(0, |asked| asked.settled);
         self.logs.entry(place).or_default();
         let shadow = &self.logs[&place];
         let end = self.readable(reader, shadow);
@@ -157,6 +182,7 @@ impl Ghost {
             commits,
             settled,
             position: None,
+            began: None,
             last: None,
         };
         self.follows.insert((reader, place), follow);
@@ -223,11 +249,13 @@ impl Ghost {
 
     fn found(&mut self, reader: usize, place: Place, reported: i64) {
         let none = Vec::new();
-        let commits = self.committed.get(&(reader, place)).unwrap_or(&none);
+        let ledger = self.ledger(reader);
+        let commits = self.committed.get(&(ledger, place)).unwrap_or(&none);
         let Some(follow) = self.follows.get_mut(&(reader, place)) else { return };
-        let asked = self.asked.get(&(reader, place)).map_or(&[][..], |asked| &asked.offsets[follow.settled..]);
+        let asked = self.asked.get(&(ledger, place)).map_or(&[][..], |asked| &asked.offsets[follow.settled..]);
         let Some(shadow) = self.logs.get(&place) else { return };
         follow.position = Some(reported);
+        follow.began = Some(reported);
         let earliest = reported >= follow.start && reported <= shadow.start;
         let fits = match follow.begin {
             Begin::Earliest => earliest,
@@ -283,6 +311,7 @@ impl Ghost {
             return self.not_assigned(reader, place, "returned a record of");
         };
         let (last, position) = (follow.last.replace(value), follow.position.replace(offset + 1));
+        self.handed_out(reader, place, offset, value);
         if was_at != place || befores.is_empty() {
             return self.fail(|| {
                 format!("consumer {reader} returned record {value} at {place:?}@{offset}, where it never was")
@@ -378,7 +407,8 @@ impl Ghost {
     /// The consumer commits its position.
     pub(super) fn committing(&mut self, reader: usize, place: Place, offset: i64) {
         self.chronicle.commits(reader, place, offset);
-        self.asked.entry((reader, place)).or_default().offsets.push(offset);
+        let ledger = self.ledger(reader);
+        self.asked.entry((ledger, place)).or_default().offsets.push(offset);
         let Some(follow) = self.follows.get(&(reader, place)) else {
             return self.not_assigned(reader, place, "commits in");
         };
@@ -389,11 +419,15 @@ impl Ghost {
     }
 
     /// A commit took effect.
-    pub(super) fn stored(&mut self, reader: usize, place: Place, offset: i64) {
-        let commits = self.committed.entry((reader, place)).or_default();
-        if commits.last() != Some(&offset) {
+    pub(super) fn stored(&mut self, ledger: usize, place: Place, offset: i64) {
+        let commits = self.committed.entry((ledger, place)).or_default();
+        let before = commits.last().copied();
+        if before != Some(offset) {
             commits.push(offset);
-            self.asked.entry((reader, place)).or_default().settle(offset);
+            if self.owners.first == Some(ledger) {
+                self.stored_for_group(place, before, offset);
+            }
+            self.asked.entry((ledger, place)).or_default().settle(offset);
         }
     }
 }

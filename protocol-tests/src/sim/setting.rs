@@ -101,6 +101,8 @@ kinds! {
         IdleClose = "idle-close",
         /// Topics get more partitions, or are created again with fewer.
         PartitionCount = "partition-count",
+        /// The coordinator takes a member for dead, or begins a rebalance.
+        Eviction = "eviction",
     }
 }
 
@@ -151,6 +153,20 @@ kinds! {
         Reassignments = "reassignments",
         /// Some records have a deadline of their own.
         Deadlines = "deadlines",
+        /// Members of the group leave it in order, and others join.
+        Leavers = "leavers",
+        /// Members die without a word, and others join.
+        Deaths = "deaths",
+        /// Members do not poll for too long.
+        LatePolls = "late-polls",
+        /// The processes of members are not scheduled for a while.
+        Stalls = "stalls",
+        /// The hooks of rebalances take their time.
+        SlowHooks = "slow-hooks",
+        /// Members have names (KIP-345).
+        StaticMembers = "static-members",
+        /// Members change their subscriptions.
+        Resubscriptions = "resubscriptions",
     }
 }
 
@@ -165,6 +181,9 @@ impl Fault {
         Self::IdleClose,
         Self::PartitionCount,
     ];
+
+    /// Drawn where there is a group.
+    const OF_GROUPS: &[Self] = &[Self::Eviction];
 }
 
 impl Odd {
@@ -178,8 +197,19 @@ impl Odd {
     /// Drawn after all else.
     const NEWEST: &[Self] = &[Self::Reassignments, Self::Deadlines];
 
+    /// Drawn where there is a group.
+    const OF_GROUPS: &[Self] = &[
+        Self::Leavers,
+        Self::Deaths,
+        Self::LatePolls,
+        Self::Stalls,
+        Self::SlowHooks,
+        Self::StaticMembers,
+        Self::Resubscriptions,
+    ];
+
     fn is_later(self) -> bool {
-        [Self::LATER, Self::LAST, Self::NEWEST].iter().any(|kinds| kinds.contains(&self))
+        [Self::LATER, Self::LAST, Self::NEWEST, Self::OF_GROUPS].iter().any(|kinds| kinds.contains(&self))
     }
 }
 
@@ -227,6 +257,8 @@ pub struct Setting {
     pub writers: usize,
     /// The number of consumers.
     pub readers: usize,
+    /// The number of members of the group; 0 if there is none.
+    pub members: usize,
     /// The number of records of all producers.
     pub records: u64,
     /// How long faults may strike, in milliseconds.
@@ -240,7 +272,8 @@ impl Setting {
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rate = *rng.choice(&[0, 20, 40, 40, 60, 90]).expect("some");
-        let early = Fault::ALL.iter().filter(|kind| !Fault::LATER.contains(kind));
+        let is_early = |kind: &&Fault| !Fault::LATER.contains(kind) && !Fault::OF_GROUPS.contains(kind);
+        let early = Fault::ALL.iter().filter(is_early);
         let faults = early.filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
         let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
         let early = Odd::ALL.iter().filter(|kind| !kind.is_later());
@@ -252,6 +285,7 @@ impl Setting {
             partitions: rng.i32(1..=3),
             writers: *rng.choice(&[1, 1, 1, 2, 3]).expect("some"),
             readers: *rng.choice(&[0, 1, 1, 1, 2, 3]).expect("some"),
+            members: 0,
             records: rng.u64(5..=90),
             fault_ms: rng.u64(50..3_000),
             faults,
@@ -291,14 +325,53 @@ impl Setting {
         if setting.has(Fault::CrashWithLoss) || setting.has(Fault::HoldReplication) {
             setting = setting.without(Fault::Compaction);
         }
-        setting
+        if rng.u8(..4) == 0 { setting.with_group(&mut rng) } else { setting }
+    }
+
+    /// Draws the setting of a seed with a group, and without readers that assign partitions themselves.
+    pub fn draw_with_group(seed: u64) -> Self {
+        let setting = Self { readers: 0, ..Self::draw(seed) };
+        if setting.members > 0 {
+            return setting;
+        }
+        setting.with_group(&mut Rng::with_seed(seed ^ 0x6005))
+    }
+
+    fn with_group(mut self, rng: &mut Rng) -> Self {
+        self.members = *rng.choice(&[1, 2, 2, 3, 3, 4]).expect("some");
+        let rate = *rng.choice(&[0, 30, 60]).expect("some");
+        for fault in Fault::OF_GROUPS {
+            if self.faults != 0 && rng.u32(..100) < rate {
+                self.faults |= fault.bit();
+            }
+        }
+        for odd in Odd::OF_GROUPS {
+            if rng.u32(..100) < rate {
+                self.odds |= odd.bit();
+            }
+        }
+        // Older brokers know no names of members.
+        if self.has_odd(Odd::OldVersions) { self.without_odd(Odd::StaticMembers) } else { self }
     }
 
     /// The same setting as each older version of the simulator had it, without faults and oddities that came later.
-    pub fn as_before(&self) -> [Self; 2] {
-        let newest = Odd::NEWEST.iter().fold(self.clone(), |setting, odd| setting.without_odd(*odd));
+    pub fn as_before(&self) -> [Self; 3] {
+        let alone = self.without_group();
+        let newest = Odd::NEWEST.iter().fold(alone.clone(), |setting, odd| setting.without_odd(*odd));
         let oldest = Fault::LATER.iter().fold(newest.clone(), |setting, fault| setting.without(*fault));
-        [Odd::LAST.iter().fold(oldest, |setting, odd| setting.without_odd(*odd)), newest]
+        [Odd::LAST.iter().fold(oldest, |setting, odd| setting.without_odd(*odd)), newest, alone]
+    }
+
+    /// The same setting without a group.
+    pub fn without_group(&self) -> Self {
+        let setting = Self { members: 0, ..self.clone() };
+        let setting = Fault::OF_GROUPS.iter().fold(setting, |setting, fault| setting.without(*fault));
+        Odd::OF_GROUPS.iter().fold(setting, |setting, odd| setting.without_odd(*odd))
+    }
+
+    /// How long faults may strike, in microseconds. A group needs more time.
+    pub(super) fn fault_us(&self) -> u64 {
+        (self.fault_ms + if self.members > 0 { 2_000 } else { 0 }) * 1_000
     }
 
     /// Whether a fault may strike.
@@ -359,6 +432,7 @@ impl Setting {
                 "--records" => setting.records = number()?,
                 "--writers" => setting.writers = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--readers" => setting.readers = usize::try_from(number()?).map_err(|error| error.to_string())?,
+                "--members" => setting.members = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--faults" => setting.faults = bits(value, Fault::ALL, Fault::name)?,
                 "--odds" => setting.odds = bits(value, Odd::ALL, Odd::name)?,
                 other => return Err(format!("{other} is not known")),
@@ -382,11 +456,12 @@ impl fmt::Display for Setting {
         let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(",") };
         write!(
             f,
-            "--seed {} --records {} --writers {} --readers {} --faults {} --odds {}",
+            "--seed {} --records {} --writers {} --readers {} --members {} --faults {} --odds {}",
             self.seed,
             self.records,
             self.writers,
             self.readers,
+            self.members,
             list(self.faults().map(Fault::name).collect()),
             list(self.odds().map(Odd::name).collect()),
         )
@@ -400,7 +475,7 @@ mod tests {
     #[test]
     fn a_setting_is_read_as_it_is_written() {
         for seed in 0..100 {
-            let setting = Setting::draw(seed);
+            let setting = if seed % 2 == 0 { Setting::draw(seed) } else { Setting::draw_with_group(seed) };
             let smaller = Setting { records: 1, ..setting.clone() }.without(Fault::Clog).without_odd(Odd::Seeks);
             for one in [setting, smaller] {
                 let words: Vec<String> = one.to_string().split(' ').map(str::to_owned).collect();

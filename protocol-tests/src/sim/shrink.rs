@@ -28,6 +28,10 @@ fn candidates(setting: &Setting) -> Vec<Setting> {
         smaller
     };
     all.push(with(&|smaller| smaller.readers = 0));
+    all.push(setting.without_group());
+    if setting.members > 1 {
+        all.push(with(&|smaller| smaller.members -= 1));
+    }
     all.push(with(&|smaller| smaller.records /= 2));
     if setting.writers > 1 {
         all.push(with(&|smaller| smaller.writers -= 1));

@@ -120,7 +120,7 @@ impl Writer {
             self.flushing = Some(self.core.flush(ctx.instant()));
             self.woken = true;
         }
-        let calm = if ctx.healed { 2_000 } else { ctx.setting.fault_ms * 100 };
+        let calm = if ctx.healed { 2_000 } else { ctx.setting.fault_us() / 10 };
         let wait = self.rng.u64(0..=calm);
         ctx.at(ctx.now + wait, Event::Work { client: peer.client });
         std::mem::take(&mut self.woken)

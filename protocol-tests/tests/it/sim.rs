@@ -1,4 +1,5 @@
-//! Seeds through the simulator. `OTTLA_SIM_SEEDS` says how many, `OTTLA_SIM_FIRST` from which on.
+//! Seeds through the simulator. `OTTLA_SIM_SEEDS` says how many, `OTTLA_SIM_FIRST` from which on; `OTTLA_SIM_GROUPS` how many of them with
+//! a group.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -17,11 +18,10 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-#[test]
-fn every_seed_keeps_the_promises() {
+/// Runs seeds on two threads; returns what happened, and how often.
+fn run_all(count: u64, draw: fn(u64) -> Setting, flag: &str) -> BTreeMap<&'static str, u64> {
     let first = setting("OTTLA_SIM_FIRST", 0);
-    let end = first + setting("OTTLA_SIM_SEEDS", 2_000);
-    let next = AtomicU64::new(first);
+    let (next, end) = (AtomicU64::new(first), first + count);
     let counts: Mutex<BTreeMap<&'static str, u64>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -31,10 +31,12 @@ fn every_seed_keeps_the_promises() {
                     if seed >= end {
                         return;
                     }
-                    let report = run(&Setting::draw(seed), false).unwrap_or_else(|broken| {
-                        panic!("cargo run --release -p protocol-tests --bin sim -- --seed {seed} --trace: {broken}")
+                    let report = run(&draw(seed), false).unwrap_or_else(|broken| {
+                        panic!(
+                            "cargo run --release -p protocol-tests --bin sim -- --seed {seed} {flag} --trace: {broken}"
+                        )
                     });
-                    let mut counts = counts.lock().unwrap();
+                    let mut counts = counts.lock().expect("no thread panics with it");
                     for (what, count) in report.counts {
                         *counts.entry(what).or_default() += count;
                     }
@@ -42,13 +44,31 @@ fn every_seed_keeps_the_promises() {
             });
         }
     });
-    if end - first < 2_000 {
+    counts.into_inner().expect("no thread panicked")
+}
+
+#[test]
+fn every_seed_keeps_the_promises() {
+    let count = setting("OTTLA_SIM_SEEDS", 2_000);
+    let counts = run_all(count, Setting::draw, "");
+    if count < 2_000 {
         return;
     }
     // A fault that never strikes, and a way to recover that is never taken, are not tested.
-    let counts = counts.into_inner().unwrap();
     let faults = Fault::ALL.iter().map(|fault| fault.name());
     for what in faults.chain(RECOVERIES.iter().copied()) {
+        assert!(counts.contains_key(what), "{what} never happened");
+    }
+}
+
+#[test]
+fn every_seed_with_a_group_keeps_the_promises() {
+    let count = setting("OTTLA_SIM_GROUPS", 500);
+    let counts = run_all(count, Setting::draw_with_group, "--groups");
+    if count < 500 {
+        return;
+    }
+    for what in OF_GROUPS {
         assert!(counts.contains_key(what), "{what} never happened");
     }
 }
@@ -96,10 +116,36 @@ const RECOVERIES: &[&str] = &[
     "waited for capacity",
 ];
 
+const OF_GROUPS: &[&str] = &[
+    "commit by interval",
+    "commit failed",
+    "commit of the group",
+    "commit refused because of the membership",
+    "eviction",
+    "group joined",
+    "member closed",
+    "member's life ended",
+    "membership error",
+    "no poll for a while",
+    "partition assigned by the group",
+    "partition revoked by the group",
+    "partitions lost",
+    "process stalled",
+    "slow hook",
+    "subscription changed",
+];
+
 #[test]
 fn seeds_that_failed_once_pass() {
     for line in KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (seed, _) = line.split_once(' ').expect("a seed, and what it taught");
+        if let Some(seed) = seed.strip_prefix('g') {
+            let setting = Setting::draw_with_group(seed.parse().expect("a seed"));
+            if let Err(broken) = run(&setting, false) {
+                panic!("sim {setting}: {broken}");
+            }
+            continue;
+        }
         let setting = Setting::draw(seed.parse().expect("a seed"));
         for setting in setting.as_before().into_iter().chain([setting]) {
             if let Err(broken) = run(&setting, false) {
@@ -112,7 +158,8 @@ fn seeds_that_failed_once_pass() {
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..50 {
-        let traces = [(); 2].map(|()| run(&Setting::draw(seed), false).map(|report| report.trace));
+        let setting = if seed % 2 == 0 { Setting::draw(seed) } else { Setting::draw_with_group(seed) };
+        let traces = [(); 2].map(|()| run(&setting, false).map(|report| report.trace));
         assert_eq!(traces[0], traces[1], "seed {seed}");
     }
 }

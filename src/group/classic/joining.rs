@@ -10,6 +10,7 @@ use super::JOIN_GRACE;
 use super::Phase;
 use crate::error::Code;
 use crate::error::Error;
+use crate::error::Kind;
 use crate::error::membership::MembershipRecovery;
 use crate::group::NO_GENERATION;
 use crate::group::assignor;
@@ -103,12 +104,12 @@ impl Classic {
     fn joined(&mut self, now: Instant, response: JoinGroupResponse) {
         if let Some(kind) = response.protocol_type.as_deref().filter(|kind| *kind != PROTOCOL_TYPE) {
             let text = format!("its members are of the type {kind:?}, not consumers: choose another group.id");
-            return self.fail(self.standing.error(crate::error::Kind::Config, text));
+            return self.fail(self.standing.error(Kind::Config, text));
         }
         let chosen = response.protocol.as_deref().unwrap_or_default();
         let Some(protocol) = self.settings.assignors.iter().position(|assignor| assignor.name() == chosen) else {
             let text = format!("the coordinator chose the assignor {chosen:?}, which was not offered");
-            return self.fail(self.standing.error(crate::error::Kind::Protocol, text));
+            return self.fail(self.standing.error(Kind::Protocol, text));
         };
         self.protocol = Some(protocol);
         self.standing.identity.generation = response.generation;
@@ -150,7 +151,7 @@ impl Classic {
             Ok(assignment) => assignment,
             Err(error) => {
                 let text = format!("the leader's assignment cannot be read: {error}");
-                return self.fail(self.standing.error(crate::error::Kind::Protocol, text));
+                return self.fail(self.standing.error(Kind::Protocol, text));
             }
         };
         self.backoff.reset();
@@ -176,6 +177,13 @@ impl Classic {
     fn attempt_failed(&mut self, now: Instant, doing: &str, error: Error) {
         match error.code() {
             Some(code) => self.refused(now, code, doing),
+            // A response that cannot be read ends its connection, not the membership.
+            None if error.kind() == Kind::Protocol => {
+                if self.standing.identity.generation == NO_GENERATION && self.standing.errors.is_empty() {
+                    self.standing.errors.push_back(error);
+                }
+                self.pause(now);
+            }
             None if error.is_retriable() => {
                 let (group, error) = (&self.standing.identity.group, error.chain());
                 tracing::debug!(target: "ottla::group", group, doing, %error, "request retried");

@@ -99,7 +99,9 @@ fn begin_join(
     let rules = state.settings.groups;
     let name = request.group_id.to_string();
     let member = request.member_id.clone();
-    if !name.is_empty() && !(SESSION_MS_MIN..=SESSION_MS_MAX).contains(&request.session_timeout_ms) {
+    let is_session_allowed =
+        millis(request.session_timeout_ms) >= rules.session_min && request.session_timeout_ms <= SESSION_MS_MAX;
+    if !name.is_empty() && !is_session_allowed {
         let error = call.refused().err().unwrap_or(ResponseError::InvalidSessionTimeout);
         return Err((error, member));
     }
@@ -237,7 +239,5 @@ pub(super) fn uuid(id: u128) -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// `group.min.session.timeout.ms`.
-const SESSION_MS_MIN: i32 = 6_000;
 /// `group.max.session.timeout.ms`.
 const SESSION_MS_MAX: i32 = 1_800_000;

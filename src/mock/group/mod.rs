@@ -54,6 +54,8 @@ pub(super) use self::sync::Synced;
 pub(super) struct Rules {
     /// `group.initial.rebalance.delay.ms`.
     pub(super) initial_delay: Duration,
+    /// `group.min.session.timeout.ms`.
+    pub(super) session_min: Duration,
     /// `group.max.size` and `group.consumer.max.size`.
     pub(super) size_max: usize,
     /// `group.consumer.heartbeat.interval.ms`.

@@ -27,7 +27,8 @@ pub(super) struct Assigned {
 impl Reader {
     /// A new consumer reads everything.
     pub(super) fn assign(&mut self, ctx: &mut Context) {
-        ctx.ghost.chronicle.opened(self.number);
+        let group = self.group();
+        ctx.ghost.chronicle.opened(self.number, &group);
         self.assigned = Assigned::default();
         let places: Vec<Place> = ctx.places().collect();
         for place in &places {
@@ -128,7 +129,7 @@ impl Reader {
         }
     }
 
-    fn begins(&mut self, ctx: &mut Context, place: Place) {
+    pub(super) fn begins(&mut self, ctx: &mut Context, place: Place) {
         ctx.trace.say(ctx.now, || format!("consumer {} begins in {place:?}", self.number));
         ctx.ghost.begins(self.number, place, begin(&self.config.start));
         ctx.ghost.bounded(self.number, place);
@@ -136,7 +137,7 @@ impl Reader {
         self.finished = false;
     }
 
-    fn revoked(&mut self, ctx: &mut Context, place: Place) {
+    pub(super) fn revoked(&mut self, ctx: &mut Context, place: Place) {
         ctx.trace.say(ctx.now, || format!("consumer {} has lost {place:?}", self.number));
         ctx.trace.count("partition revoked");
         ctx.ghost.revoked(self.number, place);
@@ -147,8 +148,13 @@ impl Reader {
         }
     }
 
+    /// The partitions that are to be read.
+    pub(super) fn assigned_places(&self) -> Vec<Place> {
+        self.assigned.places.iter().copied().collect()
+    }
+
     /// The partitions that the core reads.
-    fn read_now(&self, ctx: &Context) -> BTreeSet<Place> {
+    pub(super) fn read_now(&self, ctx: &Context) -> BTreeSet<Place> {
         self.core.assignment().map(|key| ctx.place(key)).collect()
     }
 

@@ -120,7 +120,8 @@ impl Bench {
             }
             [what, "refused", code] => self.refused(what, code, ""),
             [what, "refused", code, member] => self.refused(what, code, member),
-            [what, "lost"] => self.lost(what),
+            [what, "lost"] => self.failed(what, Error::new(Kind::Connect, "the connection was lost")),
+            [what, "garbled"] => self.failed(what, Error::protocol("response 5 arrived where 4 was due")),
             ["done"] => {
                 self.member.handle_step_done(self.now);
             }
@@ -210,8 +211,8 @@ impl Bench {
         }
     }
 
-    fn lost(&mut self, what: &str) {
-        let (error, tag, now) = (Error::new(Kind::Connect, "the connection was lost"), self.tags[what], self.now);
+    fn failed(&mut self, what: &str, error: Error) {
+        let (tag, now) = (self.tags[what], self.now);
         match what {
             "join" => self.member.handle_joined(now, tag, Err(error)),
             "sync" => self.member.handle_synced(now, tag, Err(error)),

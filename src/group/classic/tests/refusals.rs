@@ -64,6 +64,27 @@ fn join_is_retried_after_errors_that_pass() {
     );
 }
 
+/// A swallowed request ends its connection. Seeds g5 and g18 of the simulator: it ended the membership, too.
+/// The application is to know while it has no membership yet.
+#[test]
+fn response_that_was_not_due_is_retried_on_another_connection() {
+    check(
+        "subscribe a
+         join garbled
+         wait 200
+         joined 1 m1
+         sync garbled
+         wait 400",
+        "follow a
+         join - a
+         error Protocol
+         join - a
+         follow a
+         sync g1 m1
+         join m1 a",
+    );
+}
+
 #[test]
 fn rebalance_that_begins_before_the_sync_is_joined() {
     check(
