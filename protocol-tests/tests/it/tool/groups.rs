@@ -301,8 +301,9 @@ async fn offsets_of_a_living_group_are_not_reset() {
 }
 
 /// Starts a member of group g that prints topic t, and waits until it has printed so many records.
-fn printing(server: &Server, records: usize) -> Child {
-    let mut child = spawn(&["-b", server.bootstrap(), "consume", "-t", "t", "-g", "g"]);
+fn printing(server: &Server, protocol: &str, records: usize) -> Child {
+    let protocol = format!("group.protocol={protocol}");
+    let mut child = spawn(&["-b", server.bootstrap(), "-X", &protocol, "consume", "-t", "t", "-g", "g"]);
     let mut out = BufReader::new(child.stdout.take().expect("a pipe"));
     for _ in 0..records {
         out.read_line(&mut String::new()).expect("a record");
@@ -312,20 +313,45 @@ fn printing(server: &Server, records: usize) -> Child {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_member_commits_then_leaves_its_group() {
+    for (protocol, leaving) in [("classic", key::LEAVE_GROUP), ("consumer", key::CONSUMER_GROUP_HEARTBEAT)] {
+        let server = stage().await;
+        // Six records in three partitions, two in the one that was trimmed.
+        let mut child = printing(&server, protocol, 20);
+        interrupt(&child);
+        child.stdout = Some(tempfile_pipe());
+        let done = end(child);
+        assert_eq!(done.status, Some(0), "{done:?}");
+        assert!(done.err.contains("interrupted after 20 records"), "{done:?}");
+        let group = server.with(|cluster| cluster.describe_group("g")).expect("it was joined");
+        assert_eq!((group.state, group.members.len()), (GroupState::Empty, 0), "it has left, not expired");
+        assert_eq!(committed(&server, "g"), [Some(6); 4]);
+        let keys: Vec<i16> = server.with(|cluster| cluster.requests().map(|seen| seen.api_key).collect());
+        let last = |api_key| keys.iter().rposition(|key| *key == api_key);
+        assert!(last(key::OFFSET_COMMIT) < last(leaving), "{protocol}: {keys:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn group_of_kip_848_is_shown_like_a_classic_one() {
     let server = stage().await;
-    // Six records in three partitions, two in the one that was trimmed.
-    let mut child = printing(&server, 20);
+    let mut child = printing(&server, "consumer", 20);
+    assert_eq!(cells(&tool(&server, &["groups", "list", "--type", "consumer"]))[0][..3], ["g", "Stable", "Consumer"]);
+    let [object] = &objects(&tool(&server, &["groups", "describe", "g", "--json"]))[..] else { panic!("one object") };
+    assert_eq!((&object["type"], &object["assignor"]), (&"Consumer".into(), &"uniform".into()));
+    assert!(object["epoch"].is_i64() && object["members"][0]["epoch"].is_i64(), "{object}");
+    assert_eq!(object["members"][0]["partitions"].as_array().map(Vec::len), Some(4));
+    let rows = objects(&tool(&server, &["lag", "-g", "g", "--json"]));
+    assert!(rows.len() == 4 && rows.iter().all(|row| row["member"] == object["members"][0]["member"]), "{rows:?}");
+    let reset = ["groups", "reset-offsets", "-g", "g", "--all-topics", "--to-latest", "--execute"];
+    tool(&server, &reset).failed(1, &["group g has 1 member and is Stable"]);
     interrupt(&child);
     child.stdout = Some(tempfile_pipe());
-    let done = end(child);
-    assert_eq!(done.status, Some(0), "{done:?}");
-    assert!(done.err.contains("interrupted after 20 records"), "{done:?}");
-    let group = server.with(|cluster| cluster.describe_group("g")).expect("it was joined");
-    assert_eq!((group.state, group.members.len()), (GroupState::Empty, 0), "it has left, not expired");
-    assert_eq!(committed(&server, "g"), [Some(6); 4]);
-    let keys: Vec<i16> = server.with(|cluster| cluster.requests().map(|seen| seen.api_key).collect());
-    let last = |api_key| keys.iter().rposition(|key| *key == api_key);
-    assert!(last(key::OFFSET_COMMIT) < last(key::LEAVE_GROUP), "{keys:?}");
+    assert_eq!(end(child).status, Some(0));
+    assert_eq!(
+        tool(&server, &["groups", "reset-offsets", "-g", "g", "--all-topics", "--to-earliest", "--execute"]).status,
+        Some(0)
+    );
+    assert_eq!(tool(&server, &["groups", "delete", "g"]).status, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
