@@ -22,6 +22,13 @@ auto.create.topics.enable=false
 group.initial.rebalance.delay.ms=0
 replica.lag.time.max.ms=5000
 P
+# Chaos: members that die are noticed soon.
+[ "$REPLICATION" -gt 1 ] && cat >> "$dir/server.properties" <<P
+group.consumer.min.session.timeout.ms=6000
+group.consumer.session.timeout.ms=10000
+group.consumer.min.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=1000
+P
 if [ -n "${ZOOKEEPER_PORT:-}" ]; then
   cat > "$dir/zookeeper.properties" <<P
 dataDir=$dir/zookeeper

@@ -1,4 +1,4 @@
-//! A cluster of three under load. Its nodes are killed and paused, and connections to them are cut, slowed and tampered with, all
+//! A cluster of three under load, by producers, by consumers, and by members of groups of both protocols. Its nodes are killed and paused, and connections to them are cut, slowed and tampered with, all
 //! drawn from one seed. The judge of histories decides whether a promise was broken.
 //!
 //! `OTTLA_CHAOS_SECONDS` sets the duration (20 if not set), `OTTLA_CHAOS_SEED` the seed. A failed run leaves its history, one JSON
@@ -8,6 +8,7 @@
 mod disk;
 mod faults;
 mod load;
+mod members;
 mod nodes;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
     let (stop, stopped) = watch::channel(false);
     let mut load = JoinSet::new();
     load::start(&mut load, &recorder, &topic, &proxies, seed, &stopped);
+    let members = members::start(&recorder, &topic, &proxies, seed, &stopped);
 
     let lag = tokio::spawn(lag(recorder.clone(), stopped));
     let until = Duration::from_secs(seconds);
@@ -78,6 +80,9 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
     while let Some(ended) = load.join_next().await {
         ended.expect("the load itself does not fail");
     }
+    let joined = tokio::task::spawn_blocking(|| members.into_iter().for_each(|member| member.join().expect("it ends")));
+    joined.await.expect("members do not fail");
+    members::drain(&recorder, &client, &topic).await;
     load::read_as_group(&recorder, &topic).await;
     read_all(&recorder, &topic).await;
     read_all_by_kcat(&recorder, &topic);
@@ -88,6 +93,7 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
     let summary = Summary::of(history.events().iter());
     println!("chaos: {kills} kills, {pauses} pauses, {} anomalies: {summary}", anomalies.len());
     println!("chaos: of the producers with {:?}: {}", load::PATIENCE, patient(&history));
+    println!("chaos: {} members lived", members::lives(&history));
     println!("chaos: the machine woke tasks up to {lag:.1?} late; {}", reasons(&history));
     client.admin().delete_topics([topic.as_str()]).await.expect("a controller");
     if std::env::var_os("OTTLA_CHAOS_KEEP").is_some() || !anomalies.is_empty() {
@@ -97,6 +103,7 @@ async fn killed_paused_and_cut_off_nodes_break_no_promise() {
         panic!("{} anomalies with OTTLA_CHAOS_SEED={seed}; the first: {first}", anomalies.len());
     }
     assert!(summary.acknowledged > 0 && summary.returned > 0 && kills > 0, "nothing happened");
+    assert!(members::lives(&history) > members::GROUPS.len() && summary.rebalances > 0, "no member did anything");
 }
 
 /// Measures by how much sleeps are too long: a busy machine delays every decision as well.

@@ -124,8 +124,8 @@ impl<'a> Nodes<'a> {
 }
 
 /// The APIs whose frames are tampered with: Produce, Fetch, ListOffsets, Metadata, OffsetCommit, OffsetFetch, FindCoordinator,
-/// ApiVersions, InitProducerId, OffsetForLeaderEpoch.
-const APIS: [i16; 10] = [0, 1, 2, 3, 8, 9, 10, 18, 22, 23];
+/// JoinGroup, Heartbeat, LeaveGroup, SyncGroup, ApiVersions, InitProducerId, OffsetForLeaderEpoch, ConsumerGroupHeartbeat.
+const APIS: [i16; 15] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 18, 22, 23, 68];
 
 struct Links<'a> {
     recorder: &'a Recorder,
