@@ -22,6 +22,8 @@ use crate::wire::message::ConsumerGroupHeartbeatResponse;
 const JOINS: i32 = 0;
 /// No coordinator makes a member send heartbeats more often than this.
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
+/// No coordinator makes a member silent for longer than this: sessions last for a minute at most (`group.consumer.max.session.timeout.ms`).
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Says that a number did not change.
 const UNCHANGED: i32 = -1;
 
@@ -185,7 +187,7 @@ impl Modern {
         self.backoff.reset();
         self.heartbeats.paused_until = None;
         let interval = u64::try_from(response.heartbeat_interval_ms).map(Duration::from_millis).unwrap_or_default();
-        self.heartbeats.due = Some(sent + interval.max(INTERVAL_MIN));
+        self.heartbeats.due = Some(sent + interval.clamp(INTERVAL_MIN, INTERVAL_MAX));
         // Below version 1, the coordinator names members (KIP-1082).
         if let Some(id) = response.member.filter(|id| !id.is_empty()) {
             self.id = id;

@@ -1,18 +1,31 @@
-//! Members that lie to the leader, and leaders that lie to members. Coordinators pass on any bytes.
+//! Members that lie to the leader, and leaders that lie to members, whose bytes coordinators pass on; and coordinators that assign
+//! themselves (KIP-848) and lie.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
+use ottla::error::Code;
 use ottla::group::assignor::Group;
 use ottla::group::assignor::Member;
 use ottla::group::assignor::RebalanceProtocol;
 use ottla::group::assignor::Topic;
 use ottla::group::assignor::by_name;
 use ottla::group::assignor::check;
+use ottla::internals::group::Step;
+use ottla::internals::group::modern::Action;
+use ottla::internals::group::modern::Modern;
+use ottla::internals::group::modern::Settings;
+use ottla::internals::metadata::Cache;
 use ottla::internals::wire::DecodeError;
 use ottla::internals::wire::consumer_protocol::Assignment;
 use ottla::internals::wire::consumer_protocol::StickyUserData;
 use ottla::internals::wire::consumer_protocol::Subscription;
+use ottla::internals::wire::message as m;
+use ottla::types::TopicId;
+use ottla::types::TopicPartition;
 
 use super::super::golden::rows;
 use super::super::golden::unhex;
@@ -130,5 +143,141 @@ fn class_26_mutated_assignments_never_panic() {
         if let Ok(assignment) = Assignment::decode(bytes.into()) {
             assert_eq!(Assignment::decode(assignment.encode(3)), Ok(assignment));
         }
+    });
+}
+
+const TOPIC: TopicId = TopicId([7; 16]);
+const PARTITIONS: i32 = 4;
+
+/// A member of KIP-848 that knows one topic, and the coordinator's side of it.
+struct Lied {
+    member: Modern,
+    now: Instant,
+    /// The heartbeat that is not answered.
+    tag: Option<u64>,
+    /// The partitions that the application reads.
+    held: BTreeSet<TopicPartition>,
+    beats: u32,
+}
+
+impl Lied {
+    #[expect(clippy::disallowed_methods, reason = "a test has to start at some time")]
+    fn new(seed: u64) -> Self {
+        let settings = Settings {
+            group: "g".into(),
+            instance: None,
+            rack: String::new(),
+            assignor: None,
+            poll_interval_max: Duration::from_secs(300),
+            request_timeout: Duration::from_secs(30),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            seed,
+        };
+        let now = Instant::now();
+        let mut lied = Self { member: Modern::new(settings), now, tag: None, held: BTreeSet::new(), beats: 0 };
+        lied.subscribe();
+        let partition = |index| m::MetadataPartition { index, leader: 1, ..m::MetadataPartition::default() };
+        let topic = m::MetadataTopic {
+            name: "t".into(),
+            id: TOPIC,
+            partitions: (0..PARTITIONS).map(partition).collect(),
+            ..m::MetadataTopic::default()
+        };
+        let brokers = vec![m::Node { id: 1, host: "h".into(), port: 1, rack: None }];
+        let mut cache = Cache::default();
+        cache.handle_response(m::MetadataResponse { brokers, topics: vec![topic], ..m::MetadataResponse::default() });
+        lied.member.handle_metadata(now, cache.snapshot());
+        lied
+    }
+
+    fn subscribe(&mut self) {
+        self.member.subscribe(self.now, BTreeSet::from(["t".into()]));
+    }
+
+    /// Lets the machine and the application do what they want, and time pass.
+    fn turn(&mut self) {
+        self.now += Duration::from_millis(50);
+        self.member.handle_timeout(self.now);
+        self.member.handle_poll(self.now);
+        while let Some(action) = self.member.poll_action() {
+            if let Action::Heartbeat { tag, .. } = action {
+                self.tag = Some(tag);
+                self.beats += 1;
+            }
+        }
+        if self.member.has_step() {
+            match self.member.step().expect("a step") {
+                Step::Revoke { partitions, .. } => self.held.retain(|held| !partitions.contains(held)),
+                Step::Assign { partitions, .. } => self.held = partitions,
+            }
+            assert!(self.held.iter().all(|held| held.partition >= 0 && &*held.topic == "t"), "{:?}", self.held);
+            self.member.handle_step_done(self.now);
+        }
+        drop(self.member.standing_mut().poll_error());
+    }
+
+    fn answer(&mut self, response: m::ConsumerGroupHeartbeatResponse) {
+        if let Some(tag) = self.tag.take() {
+            self.member.handle_heartbeat(self.now, tag, Ok(response));
+        }
+    }
+}
+
+/// A response that no honest coordinator sends, or one that it might.
+fn lie(rng: &mut fastrand::Rng) -> m::ConsumerGroupHeartbeatResponse {
+    let numbers = [i32::MIN, -2, -1, 0, 1, 2, 3, 5_000, i32::MAX];
+    let number = |rng: &mut fastrand::Rng| numbers[rng.usize(..numbers.len())];
+    let topics = (0..rng.usize(..4)).map(|_| m::TopicIdPartitions {
+        id: [TOPIC, TopicId([0; 16]), TopicId([9; 16])][rng.usize(..3)],
+        partitions: (0..rng.usize(..6)).map(|_| number(rng)).collect(),
+    });
+    let topics = topics.collect();
+    let codes = [25, 110, 113, 16, 15, 14, 3, 42, 112, 69, -1, 32_000];
+    m::ConsumerGroupHeartbeatResponse {
+        error: (rng.u8(..3) == 0).then(|| Code::from_wire(codes[rng.usize(..codes.len())])).flatten(),
+        member: [None, Some(String::new()), Some("another".to_owned())][rng.usize(..3)].clone(),
+        epoch: number(rng),
+        heartbeat_interval_ms: number(rng),
+        assignment: rng.bool().then_some(m::TargetAssignment { topics }),
+        ..m::ConsumerGroupHeartbeatResponse::default()
+    }
+}
+
+/// Epochs and intervals at their extremes, partitions that are negative, repeated or do not exist, ids of no topic, any error. When
+/// the coordinator is honest again, the member has what it is assigned.
+#[test]
+fn class_26_member_survives_whatever_its_coordinator_assigns() {
+    seeds(100, |rng| {
+        let mut lied = Lied::new(rng.u64(..));
+        for _ in 0..200 {
+            lied.turn();
+            if rng.u8(..20) == 0 {
+                lied.subscribe();
+            }
+            if rng.u8(..4) > 0 {
+                lied.answer(lie(rng));
+            }
+        }
+        assert!(lied.beats <= 200, "{} heartbeats in 200 turns", lied.beats);
+        // Another coordinator does not know it.
+        let assigned = m::TopicIdPartitions { id: TOPIC, partitions: vec![0, 1] };
+        let assignment = Some(m::TargetAssignment { topics: vec![assigned] });
+        let honest = m::ConsumerGroupHeartbeatResponse { epoch: 5, heartbeat_interval_ms: 100, ..Default::default() };
+        lied.answer(m::ConsumerGroupHeartbeatResponse { error: Some(Code::FencedMemberEpoch), ..Default::default() });
+        lied.subscribe();
+        for turn in 0..2_000 {
+            lied.turn();
+            let is_first = turn < 100;
+            let refused =
+                (lied.member.standing().identity().generation > 0 && is_first).then_some(Code::FencedMemberEpoch);
+            lied.answer(m::ConsumerGroupHeartbeatResponse {
+                error: refused,
+                assignment: assignment.clone(),
+                ..honest.clone()
+            });
+        }
+        let expected = BTreeSet::from([0, 1].map(|index| TopicPartition::new("t", index)));
+        assert_eq!(lied.held, expected, "in the end");
     });
 }
