@@ -10,6 +10,7 @@ use super::super::TARGET;
 use super::super::check_name;
 use super::Attempt;
 use super::Outcomes;
+use super::each;
 use super::failed;
 use super::in_order;
 use super::left_out;
@@ -308,11 +309,10 @@ fn fetched(
         Ok(response) => response,
         Err(error) => return failed(groups, &error),
     };
-    let outcome = |group: &String| {
+    each(groups, |group| {
         let found = response.group(group).ok_or_else(|| left_out(group))?;
         offsets(group, found, wanted.get(group).and_then(Option::as_ref))
-    };
-    groups.into_iter().map(|group| (outcome(&group), group)).map(|(outcome, group)| (group, outcome)).collect()
+    })
 }
 
 /// The offsets of one group in a response. An error that may pass is an error of the whole group.

@@ -6,6 +6,7 @@ use super::super::Admin;
 use super::super::TARGET;
 use super::Attempt;
 use super::Outcomes;
+use super::each;
 use super::failed;
 use super::in_order;
 use super::left_out;
@@ -49,16 +50,11 @@ async fn delete((admin, broker, groups, until): Attempt) -> Outcomes<()> {
     };
     let mut found: HashMap<Box<str>, m::DeletedGroup> =
         response.results.into_iter().map(|result| (result.group.clone(), result)).collect();
-    let mut outcomes = Vec::with_capacity(groups.len());
-    for group in groups {
-        let outcome = match found.remove(&*group) {
-            Some(m::DeletedGroup { error: Some(code), error_message, .. }) => {
-                Err(refused(code, "delete", &group, error_message.as_deref().map(|text| &**text)))
-            }
-            Some(_) => Ok(()),
-            None => Err(left_out(&group)),
-        };
-        outcomes.push((group, outcome));
-    }
-    outcomes
+    each(groups, |group| match found.remove(group) {
+        Some(m::DeletedGroup { error: Some(code), error_message, .. }) => {
+            Err(refused(code, "delete", group, error_message.as_deref().map(|text| &**text)))
+        }
+        Some(_) => Ok(()),
+        None => Err(left_out(group)),
+    })
 }

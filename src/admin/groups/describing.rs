@@ -10,6 +10,7 @@ use super::Attempt;
 use super::GroupState;
 use super::GroupType;
 use super::Outcomes;
+use super::each;
 use super::failed;
 use super::in_order;
 use super::left_out;
@@ -204,7 +205,7 @@ fn classics(
 ) -> Outcomes<GroupDescription> {
     let mut found: HashMap<Box<str>, m::DescribedGroup> =
         response.groups.into_iter().map(|group| (group.group.clone(), group)).collect();
-    let outcome = |group: &str| match found.remove(group) {
+    each(groups, |group| match found.remove(group) {
         Some(m::DescribedGroup { error: Some(code), error_message, .. }) => {
             Err(refused(code, "describe", group, error_message.as_deref().map(|text| &**text)))
         }
@@ -214,9 +215,7 @@ fn classics(
         }
         Some(described) => Ok(classic_group(admin, broker, described)),
         None => Err(left_out(group)),
-    };
-    let mut outcome = outcome;
-    groups.into_iter().map(|group| (outcome(&group), group)).map(|(outcome, group)| (group, outcome)).collect()
+    })
 }
 
 fn classic_group(admin: &Admin, broker: i32, group: m::DescribedGroup) -> GroupDescription {

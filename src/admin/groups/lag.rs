@@ -14,6 +14,7 @@ use super::GroupOffsets;
 use super::GroupOffsetsQuery;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 
@@ -152,7 +153,8 @@ impl Admin {
     ///
     /// Committed offsets come from the coordinators, several groups in one request ([`Admin::group_offsets`]). Then each leader is
     /// asked once for the starts and once for the ends of all its partitions, whichever groups read them ([`Admin::list_offsets`]). No
-    /// group is joined, and no topic created.
+    /// group is joined, and no topic created. The offsets have to come within two thirds of the time of the call, so that a coordinator
+    /// that is silent does not hide the lag of groups of others.
     ///
     /// ```no_run
     /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
@@ -175,10 +177,13 @@ impl Admin {
         let queries: Vec<LagQuery> = queries.into_iter().map(Into::into).collect();
         let topics: BTreeSet<&TopicName> = queries.iter().flat_map(|query| &query.topics).collect();
         let deadline = self.deadline();
-        let topics = self.partitions_of(topics, deadline).await;
+        // A silent coordinator leaves time to look up the logs for the groups of the others.
+        let now = clock::now();
+        let offsets_by = now + deadline.saturating_duration_since(now) / 3 * 2;
+        let topics = self.partitions_of(topics, offsets_by).await;
         let wanted = |query: &LagQuery| GroupOffsetsQuery::new(&*query.group);
         // Offsets are read before the ends of the logs: a group that reads on is never ahead because of the order.
-        let committed = self.group_offsets_by(queries.iter().map(wanted).collect(), deadline).await;
+        let committed = self.group_offsets_by(queries.iter().map(wanted).collect(), offsets_by).await;
         let mut groups = Vec::with_capacity(queries.len());
         for (query, (group, offsets)) in queries.iter().zip(committed) {
             groups.push((group, offsets.map(|offsets| completed(query, offsets, &topics))));

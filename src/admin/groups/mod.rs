@@ -148,13 +148,21 @@ fn check_group(group: &str) -> Result<(), Error> {
 
 /// The outcomes in the order of the call.
 fn in_order<T: Clone>(groups: Vec<String>, decided: &BTreeMap<String, Result<T, Error>>) -> Outcomes<T> {
-    let outcome = |group: &String| decided.get(group).cloned().unwrap_or_else(|| Err(left_out(group)));
-    groups.into_iter().map(|group| (outcome(&group), group)).map(|(outcome, group)| (group, outcome)).collect()
+    each(groups, |group| decided.get(group).cloned().unwrap_or_else(|| Err(left_out(group))))
+}
+
+/// The outcome of each group, in the same order.
+fn each<T>(groups: Vec<String>, mut outcome: impl FnMut(&str) -> Result<T, Error>) -> Outcomes<T> {
+    let paired = |group: String| {
+        let outcome = outcome(&group);
+        (group, outcome)
+    };
+    groups.into_iter().map(paired).collect()
 }
 
 /// The same error for each group of a request.
 fn failed<T>(groups: Vec<String>, error: &Error) -> Outcomes<T> {
-    groups.into_iter().map(|group| (group, Err(error.clone()))).collect()
+    each(groups, |_| Err(error.clone()))
 }
 
 /// The error for a group that a response leaves out.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::client::Client;
 use crate::consumer::Consumer;
+use crate::consumer::GroupProtocol;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
 use crate::mock::NewBatch;
@@ -229,6 +230,55 @@ async fn call_about_a_group_ends_by_the_api_timeout() {
     assert!(begun.elapsed() <= limit, "{:?}", begun.elapsed());
     let altered = stage.admin.alter_group_offsets("a", [(at(0), 1)]).await;
     assert!(altered[0].1.as_ref().is_err_and(Error::is_timeout), "{altered:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_coordinator_is_named_and_hides_no_other_group() {
+    let stage = Stage::of(Release::V4_3).await;
+    stage.commit(&["a"], 1, 7).await;
+    stage.commit(&["b"], 2, 7).await;
+    for api_key in [key::CONSUMER_GROUP_DESCRIBE, key::OFFSET_FETCH] {
+        stage.with(|cluster| cluster.play(On::api(api_key).broker(2).then(Fault::Swallowed).forever()));
+    }
+    let described = stage.admin.describe_groups(["a", "b"]).await;
+    assert!(described[0].1.is_ok(), "{described:?}");
+    let lag = stage.admin.group_lag(["a", "b"]).await;
+    assert!(lag[0].1.as_ref().is_ok_and(|lag| lag.partitions[0].lag.is_ok()), "{lag:?}");
+    for (error, api) in
+        [(described[1].1.as_ref().err(), "ConsumerGroupDescribe"), (lag[1].1.as_ref().err(), "OffsetFetch")]
+    {
+        let error = error.expect("broker 2 is silent");
+        let text = format!("{error:#}");
+        assert!(error.is_timeout() && text.contains(api) && text.contains("broker "), "{text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn group_of_kip_848_is_described_and_listed_by_its_type() {
+    let stage = Stage::of(Release::V4_3).await;
+    let builder = stage.client.consumer().group("live").subscribe(["t"]).group_protocol(GroupProtocol::Consumer);
+    let mut member = builder.build().expect("a consumer");
+    member.wait_for_assignment(Duration::from_secs(60)).await.expect("the only member");
+    stage.commit(&["classic"], 1, 7).await;
+    let described = stage.admin.describe_groups(["classic", "live", "missing"]).await;
+    let kinds: Vec<_> =
+        described.iter().map(|(_, group)| group.as_ref().ok().map(|group| group.kind.clone())).collect();
+    assert_eq!(kinds, [Some(GroupType::Classic), Some(GroupType::Consumer), None]);
+    let live = described[1].1.as_ref().expect("it is described");
+    assert_eq!((&live.state, &*live.protocol, &*live.protocol_type), (&GroupState::Stable, "uniform", "consumer"));
+    let [only] = &live.members[..] else { panic!("{live:?}") };
+    assert_eq!(
+        (only.partitions(), only.target.as_deref()),
+        (&[at(0), at(1), at(2)][..], Some(&[at(0), at(1), at(2)][..]))
+    );
+    assert!(live.epoch.is_some() && only.epoch == live.epoch && only.pattern.is_none(), "{live:?}");
+    assert_eq!(only.topics.as_deref(), Some(&["t".into()][..]));
+    let listing = stage.admin.list_groups(GroupFilter::all().kind(GroupType::Consumer)).await.expect("brokers");
+    assert_eq!(names(&listing), ["live"]);
+    let altered = stage.admin.alter_group_offsets("live", [(at(0), 1)]).await;
+    assert_eq!(code(&altered[0].1), Some(Code::NonEmptyGroup));
+    member.close().await.expect("it leaves");
+    assert!(stage.admin.alter_group_offsets("live", [(at(0), 1)]).await[0].1.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,11 @@ impl Table {
 
     /// Adds a row. Each cell is on one line, and an empty one is shown as `-`.
     pub(crate) fn add(&mut self, cells: impl IntoIterator<Item = String>) {
-        let one_line = |cell: String| if cell.is_empty() { "-".to_owned() } else { cell.escape_debug().to_string() };
+        let one_line = |cell: String| match cell {
+            cell if cell.is_empty() => "-".to_owned(),
+            cell if cell.contains(char::is_control) => cell.escape_debug().to_string(),
+            cell => cell,
+        };
         self.rows.push(cells.into_iter().map(one_line).collect());
     }
 

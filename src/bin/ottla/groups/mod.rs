@@ -24,21 +24,19 @@ mod plan;
 mod reset;
 
 pub(crate) async fn run(common: &Common, options: Groups) -> Outcome {
-    let filter = match &options.verb {
-        GroupsVerb::List { state, kind } => filter(state, kind)?,
-        _ => GroupFilter::all(),
-    };
-    if let GroupsVerb::ResetOffsets(options) = options.verb {
-        return reset::run(common, options).await;
-    }
-    let client = connect::client(&connect::properties(common)?).await?;
-    let admin = client.admin();
     match options.verb {
-        GroupsVerb::List { .. } => list(common, &admin, filter).await,
-        GroupsVerb::Describe { groups } => describe(common, &admin, groups).await,
-        GroupsVerb::Delete { groups } => delete(&admin, groups).await,
-        GroupsVerb::ResetOffsets(_) => Ok(()),
+        GroupsVerb::List { state, kind } => {
+            let filter = filter(&state, &kind)?;
+            list(common, &admin(common).await?, filter).await
+        }
+        GroupsVerb::Describe { groups } => describe(common, &admin(common).await?, groups).await,
+        GroupsVerb::Delete { groups } => delete(&admin(common).await?, groups).await,
+        GroupsVerb::ResetOffsets(options) => reset::run(common, options).await,
     }
+}
+
+async fn admin(common: &Common) -> Result<Admin, Failure> {
+    Ok(connect::client(&connect::properties(common)?).await?.admin())
 }
 
 fn filter(states: &[String], kinds: &[String]) -> Result<GroupFilter, Failure> {
@@ -181,8 +179,17 @@ async fn delete(admin: &Admin, groups: Vec<String>) -> Outcome {
     fail_with(failed.into_iter())
 }
 
-/// Fails if there is a failure, with all of them.
+/// Fails if there is a failure, with the first few of them: a group may have thousands of partitions.
 pub(crate) fn fail_with(failures: impl Iterator<Item = String>) -> Outcome {
-    let failures: Vec<String> = failures.collect();
-    if failures.is_empty() { Ok(()) } else { Err(Failure::Failed(failures.join("; "))) }
+    const SHOWN: usize = 5;
+    let mut failures: Vec<String> = failures.collect();
+    if failures.is_empty() {
+        return Ok(());
+    }
+    let hidden = failures.len().saturating_sub(SHOWN);
+    failures.truncate(SHOWN);
+    if hidden > 0 {
+        failures.push(format!("and {hidden} more"));
+    }
+    Err(Failure::Failed(failures.join("; ")))
 }
