@@ -52,6 +52,9 @@
 //! | share partitions with other processes | [`consumer::ConsumerBuilder::subscribe`] |
 //! | start, seek or end at an offset, a timestamp or the end | [`consumer::Start`], [`consumer::Consumer::seek`] |
 //! | commit offsets for a group | [`consumer::Consumer::commit`], [`consumer::Consumer::commit_positions`] |
+//! | let workers finish out of order, and commit only what is done | [`consumer::AckConsumer`] |
+//! | read each partition in a task of its own | [`consumer::AckConsumer::into_streams`], [`consumer::PartitionStreams`] |
+//! | keep offsets outside Kafka | [`consumer::store`] |
 //! | find out why something failed | [`error::Kind`], [`Error::code`], [`Error::is_written`]; `{:#}` prints an error with its causes |
 //! | report health, watch for outages | [`Client::state`], [`guide::health`] |
 //! | shut down in a bounded time | [`guide::shutdown`] |

@@ -50,6 +50,7 @@ mod offsets;
 mod owned;
 mod rebalance;
 mod records;
+pub mod store;
 mod streams;
 #[cfg(all(test, feature = "mock"))]
 mod tests;

@@ -94,6 +94,8 @@ pub enum Kind {
     Protocol,
     /// A record, or a batch of them when decompressed, is larger than the configuration, or the topic, allows.
     RecordTooLarge,
+    /// An [`OffsetStore`](crate::consumer::store::OffsetStore) could not read or write, or refused a change.
+    Storage,
     /// The deadline passed.
     Timeout,
     /// A TLS handshake failed, because of a certificate for example. Not retried.
@@ -241,6 +243,12 @@ impl Error {
         Self::new(Kind::Tls, message)
     }
 
+    /// A failure of a store, for an [`OffsetStore`](crate::consumer::store::OffsetStore) outside this crate. The message names the place and
+    /// a remedy.
+    pub fn storage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Storage, message)
+    }
+
     /// Adds the error that caused this one, which `source()` returns.
     pub fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.edit(|inner| inner.source = Some(Arc::new(source)))
@@ -301,6 +309,7 @@ impl Error {
             | Kind::NoOffset
             | Kind::Protocol
             | Kind::RecordTooLarge
+            | Kind::Storage
             | Kind::Tls
             | Kind::Truncated
             | Kind::Unacknowledged

@@ -24,6 +24,7 @@ mod real;
 mod shapes;
 mod shell;
 mod sim;
+mod stores;
 mod tidy;
 mod tool;
 mod words;
