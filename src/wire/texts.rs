@@ -12,7 +12,7 @@ use super::field::Wire;
 pub struct Texts(Box<[u8]>);
 
 impl Texts {
-    /// Each is read as often as it is stored: once, one after the other.
+    /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || (!rest.is_empty()).then(|| take(&mut rest)))

@@ -1,5 +1,6 @@
 //! `ottla lag`: how far groups are behind, partition by partition.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use ottla::admin::Lag as Standing;
 use ottla::admin::LagQuery;
 use ottla::admin::PartitionLag;
 use ottla::error::Code;
+use ottla::types::TopicPartition;
 use serde_json::json;
 
 use crate::Failure;
@@ -74,12 +76,12 @@ pub(crate) async fn run(common: &Common, options: Lag) -> Outcome {
         if matches!(outcome, Err(Failure::Quiet | Failure::Usage(_))) {
             return outcome;
         }
+        if let Err(failure) = &outcome {
+            crate::report(failure);
+        }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = &mut interrupted => return outcome,
-        }
-        if let Err(failure) = outcome {
-            crate::report(&failure);
         }
         if !common.json {
             say("")?;
@@ -138,11 +140,15 @@ async fn rows(admin: &Admin, options: &Lag) -> (Vec<Row>, Vec<String>) {
         }
         match lag {
             Err(error) => failed.push(missing(&error)),
-            Ok(lag) => rows.extend(lag.partitions.into_iter().map(|lag| {
-                let owner = described.as_ref().ok().and_then(|described| described.owner(&lag.partition));
-                let owner = owner.map(|member| (member.id.clone(), member.host.clone()));
-                Row { group: group.clone(), lag, owner }
-            })),
+            Ok(lag) => {
+                let members = described.iter().flat_map(|described| &described.members);
+                let owned = members.flat_map(|member| member.partitions().iter().map(move |key| (key, member)));
+                let owners: BTreeMap<&TopicPartition, &GroupMember> = owned.collect();
+                rows.extend(lag.partitions.into_iter().map(|lag| {
+                    let owner = owners.get(&lag.partition).map(|member| (member.id.clone(), member.host.clone()));
+                    Row { group: group.clone(), lag, owner }
+                }));
+            }
         }
     }
     (rows, failed)
