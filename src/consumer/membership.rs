@@ -11,6 +11,8 @@ use super::driver::Shared;
 use crate::client::Cluster;
 use crate::client::Coordinated;
 use crate::error::Error;
+use crate::group::choosing;
+use crate::group::choosing::Choosing;
 use crate::group::classic;
 use crate::group::classic::Classic;
 use crate::group::matching;
@@ -37,6 +39,7 @@ pub(super) fn act(
     ended: impl Future<Output = ()> + Send + 'static,
 ) {
     match action {
+        Action::Choosing(action) => act_to_choose(shared, sender, action, ended),
         Action::Classic(action) => act_as_classic(shared, sender, action, ended),
         Action::Modern(action) => act_as_modern(shared, sender, action, ended),
         Action::List(matching::Request { tag, deadline }) => {
@@ -45,6 +48,38 @@ pub(super) fn act(
             deliver(&runtime, shared, call, ended, move |member, now, topics| member.handle_listing(now, tag, topics));
         }
         Action::Refresh(topics) => sender.cluster.refresh(&topics.into_iter().collect::<Vec<_>>()),
+    }
+}
+
+fn act_to_choose(
+    shared: &Arc<Shared>,
+    sender: &Sender,
+    action: choosing::Action,
+    ended: impl Future<Output = ()> + Send + 'static,
+) {
+    let (cluster, group, runtime) = (sender.cluster.clone(), sender.group.clone(), sender.cluster.runtime().clone());
+    match action {
+        choosing::Action::DescribeConsumers { tag, deadline, request } => {
+            let call = async move { cluster.call_coordinator(&group, request, deadline).await };
+            let take = to_choose(move |choosing, now, response| choosing.handle_consumers(now, tag, response));
+            deliver(&runtime, shared, call, ended, take);
+        }
+        choosing::Action::DescribeGroup { tag, deadline, request } => {
+            let call = async move { cluster.call_coordinator(&group, request, deadline).await };
+            let take = to_choose(move |choosing, now, response| choosing.handle_group(now, tag, response));
+            deliver(&runtime, shared, call, ended, take);
+        }
+        choosing::Action::ForgetCoordinator => cluster.forget_coordinator(&group),
+    }
+}
+
+/// Gives a response to the member whose protocol is not chosen yet, and takes the choice.
+fn to_choose<R>(take: impl FnOnce(&mut Choosing, Instant, R)) -> impl FnOnce(&mut Member, Instant, R) {
+    |member, now, response| {
+        if let Some(choosing) = member.choosing() {
+            take(choosing, now, response);
+        }
+        member.take_choice(now);
     }
 }
 

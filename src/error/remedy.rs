@@ -18,17 +18,26 @@ impl Code {
             Self::ClusterAuthorizationFailed => "grant the principal the operation on the cluster (IdempotentWrite for an idempotent producer, \
                 Create for topics), or write with `Guarantee::AllAcks` / `enable.idempotence=false`",
             Self::CoordinatorNotAvailable => "check that as many brokers run as `offsets.topic.replication.factor` demands",
+            Self::FencedInstanceId => "another member has taken its name: give each member its own `group_instance_id` / \
+                `group.instance.id`",
             Self::GroupAuthorizationFailed => "grant the principal Read on the group",
+            Self::GroupMaxSizeReached => "let a member leave, or raise `group.max.size` of the brokers (`group.consumer.max.size` for \
+                members of the protocol `consumer`)",
             Self::GroupSubscribedToTopic => "stop the members that subscribe to the topic",
             Self::NonEmptyGroup => "the group has members: stop them first, and wait until their sessions end",
             Self::UnknownMemberId => "the group has members, and this consumer is not one of them: use another \
                 group (`group` / `group.id`), or stop its members",
+            Self::IllegalGeneration => "the group was rebalanced: other members may have the partitions, and read on from the last commit",
+            Self::InconsistentGroupProtocol => "the members of the group are no consumers, or support none of these assignors: change \
+                `assignors` / `partition.assignment.strategy`, or choose another `group` / `group.id`",
             Self::InvalidGroupId => "name a group that is not empty (`group` / `group.id`)",
             Self::InvalidPartitions => "ask for at least one partition, and for no fewer than the topic has",
             Self::InvalidProducerEpoch | Self::ProducerFenced => "another producer has taken over this identity: close this one",
             Self::InvalidRecord => "a topic with `cleanup.policy=compact` takes only records with a key",
             Self::InvalidReplicationFactor => "ask for at least one replica, and for no more than there are brokers",
             Self::InvalidRequiredAcks => "set `acks` to all, 1 or 0",
+            Self::InvalidSessionTimeout => "choose a `session_timeout` / `session.timeout.ms` within `group.min.session.timeout.ms` and \
+                `group.max.session.timeout.ms` of the brokers",
             Self::InvalidTimestamp => "set a time closer to the broker's clock, or raise `message.timestamp.before.max.ms` and \
                 `message.timestamp.after.max.ms` of the topic (`message.timestamp.difference.max.ms` before Kafka 3.6)",
             Self::InvalidTopic => "a name has at most 249 ASCII letters, digits, '.', '_' and '-', and internal topics cannot be written to",
@@ -47,6 +56,8 @@ impl Code {
                 for metadata",
             Self::TransactionalIdAuthorizationFailed => "grant the principal Write on the transactional id",
             Self::UnknownTopicOrPartition => "check its name, or create it",
+            Self::UnreleasedInstanceId => "another member has its name: stop it, wait until its session ends, or choose another \
+                `group_instance_id` / `group.instance.id`",
             Self::UnsupportedCompressionType => "the broker cannot read this codec (zstd needs Kafka 2.1): choose another one by \
                 `compression` / `compression.type`",
             Self::UnsupportedForMessageFormat => "the topic keeps a record format from before Kafka 0.11: raise its `message.format.version`",

@@ -8,6 +8,10 @@ use std::time::Instant;
 use super::GroupMetadata;
 use super::NO_GENERATION;
 use super::arrivals::Arrivals;
+use super::choosing;
+use super::choosing::Choosing;
+use super::choosing::Chosen;
+use super::choosing::Wanted;
 use super::classic;
 use super::classic::Classic;
 use super::matching;
@@ -47,6 +51,8 @@ pub enum Departure {
 /// The machine of one protocol.
 #[derive(Debug)]
 pub enum Machine {
+    /// The protocol is not chosen yet. The settings are for either.
+    Choosing(Box<Choosing>, Box<(classic::Settings, modern::Settings)>),
     Classic(Box<Classic>),
     Modern(Box<Modern>),
 }
@@ -69,6 +75,7 @@ pub struct Member {
 /// The next thing to do for a member.
 #[derive(Debug)]
 pub enum Action {
+    Choosing(choosing::Action),
     Classic(classic::Action),
     Modern(modern::Action),
     /// List all topics of the cluster.
@@ -81,6 +88,7 @@ pub enum Action {
 macro_rules! either {
     ($member:expr, $machine:ident => $call:expr) => {
         match $member {
+            Machine::Choosing($machine, _) => $call,
             Machine::Classic($machine) => $call,
             Machine::Modern($machine) => $call,
         }
@@ -109,13 +117,13 @@ impl Member {
     pub fn classic(&mut self) -> Option<&mut Classic> {
         match &mut self.machine {
             Machine::Classic(machine) => Some(machine),
-            Machine::Modern(_) => None,
+            Machine::Choosing(..) | Machine::Modern(_) => None,
         }
     }
 
     pub fn modern(&mut self) -> Option<&mut Modern> {
         match &mut self.machine {
-            Machine::Classic(_) => None,
+            Machine::Choosing(..) | Machine::Classic(_) => None,
             Machine::Modern(machine) => Some(machine),
         }
     }
@@ -134,6 +142,10 @@ impl Member {
             }
             Selection::Pattern(pattern) => match (pattern.of_server(), &mut self.machine) {
                 (None, _) => self.matching = Some(Matching::new(now, pattern, self.settings)),
+                (Some(regex), Machine::Choosing(machine, _)) => {
+                    machine.want(now, Wanted::Regex(Arc::clone(regex)));
+                    self.count_all_topics(now);
+                }
                 (Some(regex), Machine::Modern(machine)) => {
                     machine.subscribe_regex(now, Arc::clone(regex));
                     self.count_all_topics(now);
@@ -156,7 +168,49 @@ impl Member {
     fn subscribe_to(&mut self, now: Instant, topics: BTreeSet<TopicName>) {
         self.arrivals.subscribe(&topics);
         self.arrivals.handle_metadata(&self.snapshot);
-        either!(&mut self.machine, machine => machine.subscribe(now, topics));
+        match &mut self.machine {
+            Machine::Choosing(machine, _) => machine.want(now, Wanted::Topics(topics)),
+            Machine::Classic(machine) => machine.subscribe(now, topics),
+            Machine::Modern(machine) => machine.subscribe(now, topics),
+        }
+    }
+
+    /// The member whose protocol is not chosen yet.
+    pub fn choosing(&mut self) -> Option<&mut Choosing> {
+        match &mut self.machine {
+            Machine::Choosing(machine, _) => Some(machine),
+            Machine::Classic(_) | Machine::Modern(_) => None,
+        }
+    }
+
+    /// Becomes a member by the chosen protocol, once it is chosen.
+    pub fn take_choice(&mut self, now: Instant) {
+        let Machine::Choosing(machine, settings) = &mut self.machine else { return };
+        let Some((chosen, wanted)) = machine.poll_chosen() else { return };
+        let (classic, modern) = (**settings).clone();
+        let snapshot = Arc::clone(&self.snapshot);
+        self.machine = match (chosen, wanted) {
+            (Chosen::Classic, Wanted::Topics(topics)) => {
+                let mut machine = Classic::new(classic);
+                machine.handle_metadata(now, snapshot);
+                machine.subscribe(now, topics);
+                Machine::Classic(Box::new(machine))
+            }
+            (Chosen::Classic, Wanted::Regex(_)) => {
+                let mut machine = Classic::new(classic);
+                machine.standing_mut().failure = Some(no_server_patterns());
+                Machine::Classic(Box::new(machine))
+            }
+            (Chosen::Consumer, wanted) => {
+                let mut machine = Modern::new(modern);
+                machine.handle_metadata(now, snapshot);
+                match wanted {
+                    Wanted::Topics(topics) => machine.subscribe(now, topics),
+                    Wanted::Regex(regex) => machine.subscribe_regex(now, regex),
+                }
+                Machine::Modern(Box::new(machine))
+            }
+        };
     }
 
     /// Takes a listing of all topics, or the error of the attempt.
@@ -198,7 +252,11 @@ impl Member {
         self.snapshot = Arc::clone(&snapshot);
         self.arrivals.handle_metadata(&snapshot);
         let matched = self.matching.as_mut().and_then(|matching| matching.handle_metadata(now, &snapshot));
-        either!(&mut self.machine, machine => machine.handle_metadata(now, snapshot));
+        match &mut self.machine {
+            Machine::Choosing(..) => {}
+            Machine::Classic(machine) => machine.handle_metadata(now, snapshot),
+            Machine::Modern(machine) => machine.handle_metadata(now, snapshot),
+        }
         self.take_matched(now, matched);
         self.plan_listing(now);
     }
@@ -234,11 +292,14 @@ impl Member {
         self.arrivals.subscribe(&BTreeSet::new());
         let departure = if departure == Departure::Default && !self.leaves { Departure::Stay } else { departure };
         match (departure, &mut self.machine) {
+            (_, Machine::Choosing(machine, _)) => machine.leave(),
             (Departure::Stay, Machine::Classic(machine)) => machine.stay(),
             (Departure::Stay, Machine::Modern(machine)) => machine.stay(now),
-            (Departure::Default | Departure::Leave, machine) => {
-                let even_static = departure == Departure::Leave;
-                either!(machine, machine => machine.leave(now, even_static, reason));
+            (Departure::Default | Departure::Leave, Machine::Classic(machine)) => {
+                machine.leave(now, departure == Departure::Leave, reason);
+            }
+            (Departure::Default | Departure::Leave, Machine::Modern(machine)) => {
+                machine.leave(now, departure == Departure::Leave, reason);
             }
         }
     }
@@ -263,6 +324,7 @@ impl Member {
 
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front().or_else(|| match &mut self.machine {
+            Machine::Choosing(machine, _) => machine.poll_action().map(Action::Choosing),
             Machine::Classic(machine) => machine.poll_action().map(Action::Classic),
             Machine::Modern(machine) => machine.poll_action().map(Action::Modern),
         })
@@ -296,7 +358,7 @@ impl Member {
     /// Under which identity committed offsets are read. The classic protocol has none for that.
     pub fn reads_as(&self) -> Option<&GroupMetadata> {
         match &self.machine {
-            Machine::Classic(_) => None,
+            Machine::Choosing(..) | Machine::Classic(_) => None,
             Machine::Modern(machine) => {
                 Some(machine.standing().identity()).filter(|identity| identity.generation != NO_GENERATION)
             }

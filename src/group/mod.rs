@@ -5,6 +5,7 @@
 
 pub(crate) mod arrivals;
 pub mod assignor;
+pub(crate) mod choosing;
 pub(crate) mod classic;
 pub(crate) mod matching;
 pub(crate) mod member;
@@ -31,6 +32,16 @@ pub(crate) const NO_GENERATION: i32 = -1;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GroupProtocol {
+    /// [`Self::Consumer`] where the brokers have it, the settings allow it, and the group has no members of the classic protocol; otherwise
+    /// [`Self::Classic`]. So no running group is converted: stop its members first, or name the protocol. A group without members is
+    /// joined by the new protocol, and keeps its offsets.
+    ///
+    /// The coordinator is asked before the group is joined, which needs the operation DESCRIBE on the group; READ implies it. The log event
+    /// `group protocol chosen` says which protocol was chosen, and why. A member keeps it. Settings of the classic protocol alone choose
+    /// that one: [assignors](crate::consumer::ConsumerBuilder::assignors),
+    /// [session timeout](crate::consumer::ConsumerBuilder::session_timeout) and
+    /// [heartbeat interval](crate::consumer::ConsumerBuilder::heartbeat_interval).
+    Auto,
     /// Members assign: one of them leads the group, and decides by the [assignor] that all support. Brokers of every release
     /// have it. The default, as in Java.
     #[default]

@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     key("fetch.min.bytes", &[], Kind::Bytes, "Bytes that a broker collects before it responds to a fetch."),
     key("group.id", &[], Kind::Text, "The group that a consumer joins, or whose offsets it commits and reads."),
     key("group.instance.id", &[], Kind::Text, "The name of a static member (KIP-345)."),
-    key("group.protocol", &[], Kind::OneOf(&["classic", "consumer"]), "The protocol of a member of a group: `consumer` is that of KIP-848, with which `partition.assignment.strategy`, `session.timeout.ms` and `heartbeat.interval.ms` are refused."),
+    key("group.protocol", &[], Kind::OneOf(&["classic", "consumer", "auto"]), "The protocol of a member of a group: `consumer` is that of KIP-848, with which `partition.assignment.strategy`, `session.timeout.ms` and `heartbeat.interval.ms` are refused. `auto`, which Java does not have, takes it where the brokers have it and the group has no classic members."),
     key("group.remote.assignor", &[], Kind::Text, "The assignor that the coordinator uses, with `group.protocol` consumer."),
     key("heartbeat.interval.ms", &[], Kind::Millis, "Time between the heartbeats of a member of a group, with `group.protocol` classic."),
     key("internal.leave.group.on.close", &[], Kind::OneOf(&["true", "false"]), "Whether a consumer that is closed leaves its group. A static member stays in any case."),

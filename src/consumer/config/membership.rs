@@ -12,6 +12,8 @@ use crate::error::Error;
 use crate::group::GroupProtocol;
 use crate::group::assignor;
 use crate::group::assignor::Assignor;
+use crate::group::choosing;
+use crate::group::choosing::Choosing;
 use crate::group::classic;
 use crate::group::classic::Classic;
 use crate::group::matching;
@@ -29,7 +31,7 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(45);
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The settings of a member of a group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Membership {
     pub(super) topics: BTreeSet<TopicName>,
     pub(super) pattern: Option<TopicPattern>,
@@ -91,6 +93,7 @@ impl Membership {
             self.assignors = Some(names.split(',').map(by_name).collect::<Result<_, _>>()?);
         }
         match properties.get("group.protocol") {
+            Some("auto") => self.protocol = GroupProtocol::Auto,
             Some("consumer") => self.protocol = GroupProtocol::Consumer,
             Some(_) => self.protocol = GroupProtocol::Classic,
             None => {}
@@ -118,13 +121,26 @@ impl Membership {
     /// Refuses settings that the protocol does not have, as Java does, and those that contradict each other.
     pub(super) fn check_protocol(&self) -> Result<(), Error> {
         match self.protocol {
+            GroupProtocol::Auto if self.is_classic_only() => self.check_classic(),
+            GroupProtocol::Auto => Ok(()),
             GroupProtocol::Classic => self.check_classic(),
             GroupProtocol::Consumer => self.check_consumer(),
         }
     }
 
+    /// Whether a setting is made that only the classic protocol has.
+    fn is_classic_only(&self) -> bool {
+        self.assignors.is_some() || self.session_timeout.is_some() || self.heartbeat_interval.is_some()
+    }
+
     fn check_classic(&self) -> Result<(), Error> {
         let wrong = |text: &str| Err(Error::config(text));
+        if self.remote_assignor.is_some() && self.protocol == GroupProtocol::Auto {
+            return wrong(
+                "`group_remote_assignor` / `group.remote.assignor` is for the protocol `consumer`, and the assignors, the session timeout \
+                 and the heartbeat interval of a member are for the classic one: set one or the other",
+            );
+        }
         if self.remote_assignor.is_some() {
             return wrong(
                 "`group_remote_assignor` / `group.remote.assignor` is for the protocol `consumer`, and this is the classic one: set \
@@ -182,6 +198,23 @@ impl Membership {
         let now = clock::now();
         let (matching, leaves) = (self.matching(cluster), self.leaves_on_close);
         let machine = match self.protocol {
+            GroupProtocol::Auto if !self.is_classic_only() => {
+                let (classic, modern) = (self.clone().classic(core, cluster), self.modern(core, cluster));
+                let choosing = Choosing::new(choosing::Settings {
+                    group: classic.group.clone(),
+                    instance: classic.instance.clone(),
+                    request_timeout: classic.request_timeout,
+                    retry_backoff: classic.retry_backoff,
+                    retry_backoff_max: classic.retry_backoff_max,
+                    seed: clock::seed(),
+                });
+                Machine::Choosing(Box::new(choosing), Box::new((classic, modern)))
+            }
+            GroupProtocol::Auto => {
+                let (group, reason) = (core.group.as_deref(), "a setting is made that only the classic protocol has");
+                tracing::info!(target: "ottla::group", group, protocol = "classic", reason, "group protocol chosen");
+                Machine::Classic(Box::new(Classic::new(self.classic(core, cluster))))
+            }
             GroupProtocol::Classic => Machine::Classic(Box::new(Classic::new(self.classic(core, cluster)))),
             GroupProtocol::Consumer => Machine::Modern(Box::new(Modern::new(self.modern(core, cluster)))),
         };

@@ -150,8 +150,9 @@ impl Classic {
         let assignment = match Assignment::decode(response.assignment.clone()) {
             Ok(assignment) => assignment,
             Err(error) => {
-                let text = format!("the leader's assignment cannot be read: {error}");
-                return self.fail(self.standing.error(Kind::Protocol, text));
+                let text = "the assignment of the group's leader cannot be read: find that member by the log of the coordinator, and \
+                            stop it or change its assignor; then subscribe again";
+                return self.fail(self.standing.error(Kind::Protocol, text).caused_by(error));
             }
         };
         self.backoff.reset();

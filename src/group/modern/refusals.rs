@@ -95,22 +95,15 @@ impl Modern {
     fn refusal(&self, code: Code, message: &str) -> Error {
         let instance = self.settings.instance.as_deref().unwrap_or_default();
         let assignor = self.settings.assignor.as_deref().unwrap_or_default();
+        // The error adds the remedy of its code, where it has one.
         let remedy = match code {
-            Code::FencedInstanceId => format!(
-                "another member has taken the name {instance:?}: give each member its own group_instance_id (group.instance.id)"
-            ),
-            Code::UnreleasedInstanceId => format!(
-                "another member has the name {instance:?}: stop it, wait until its session ends, or choose another \
-                 group_instance_id (group.instance.id)"
-            ),
+            Code::FencedInstanceId | Code::UnreleasedInstanceId => format!("the name {instance:?} is another member's"),
             Code::UnsupportedAssignor => format!(
                 "the brokers have no assignor {assignor:?}: group_remote_assignor (group.remote.assignor) must be one of their \
                  group.consumer.assignors, which are uniform and range unless configured otherwise"
             ),
-            Code::GroupMaxSizeReached => {
-                "the group is full: let a member leave, or raise group.consumer.max.size of the brokers".to_owned()
-            }
-            Code::GroupAuthorizationFailed => "the client may not read in the group: allow it the operation READ".to_owned(),
+            Code::GroupMaxSizeReached => "the group is full".to_owned(),
+            Code::GroupAuthorizationFailed => "the client may not read in the group".to_owned(),
             Code::TopicAuthorizationFailed => {
                 "the client may not see a topic that it subscribes to: allow it the operation DESCRIBE, or subscribe to others"
                     .to_owned()

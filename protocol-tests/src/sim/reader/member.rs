@@ -185,6 +185,7 @@ impl Reader {
             Action::Modern(modern::Action::FindTopics { .. } | modern::Action::RefreshMetadata { .. })
             | Action::Refresh(_) => return peer.refresh(ctx),
             Action::List(_) => unreachable!("no member has a pattern"),
+            Action::Choosing(_) => unreachable!("each member has its protocol"),
             // Every client keeps the metadata of all topics fresh.
             Action::Classic(classic::Action::Follow { .. }) | Action::Modern(modern::Action::Follow { .. }) => return,
         };

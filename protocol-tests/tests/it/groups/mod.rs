@@ -2,6 +2,7 @@
 
 mod acks;
 mod acks_real;
+mod auto;
 mod chain;
 mod membership;
 mod mixed;

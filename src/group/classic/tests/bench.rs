@@ -54,8 +54,8 @@ pub(super) fn check_with(settings: Settings, script: &str, expected: &str) {
     assert_eq!(lines(&bench.log), lines(expected), "\nscript: {script}");
 }
 
-struct Bench {
-    member: Classic,
+pub(super) struct Bench {
+    pub(super) member: Classic,
     cache: Cache,
     counts: BTreeMap<String, i32>,
     /// By how much the replicas of partitions are shifted, where brokers and members have racks.
@@ -68,7 +68,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(settings: Settings) -> Self {
+    pub(super) fn new(settings: Settings) -> Self {
         let begun = crate::net::clock::now();
         Self {
             member: Classic::new(settings),
@@ -85,7 +85,7 @@ impl Bench {
     /// Takes one line of a script: `subscribe a b`, `meta a=3 b=0 c=-5` (`b` does not exist, code 5 for `c`), `joined 1 m1 [leads m1:a
     /// m2:a,b@a0,a1]`, `synced a0 a1`, `beaten`, `left`, `X refused CODE [member]` and `X lost` for X of join, sync, beat and leave,
     /// `commit refused CODE`, `done`, `poll`, `wait 3000`, `leave`.
-    fn run(&mut self, line: &str) {
+    pub(super) fn run(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
             ["subscribe", ..] => {
@@ -235,6 +235,11 @@ impl Bench {
         }
         self.now = until;
         self.member.handle_timeout(self.now);
+    }
+
+    /// The tag and the time of the last request of this kind.
+    pub(super) fn sent(&self, what: &str) -> (u64, Instant) {
+        (self.tags[what], self.now)
     }
 
     fn collect(&mut self) {

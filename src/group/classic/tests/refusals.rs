@@ -1,6 +1,8 @@
 //! Responses with errors.
 
 use super::*;
+use crate::error::Kind;
+use crate::wire::message as m;
 
 #[test]
 fn unknown_member_loses_its_partitions_and_joins_as_a_new_one() {
@@ -156,4 +158,75 @@ fn late_response_to_an_older_request_changes_nothing() {
         &format!("{STABLE}wait 3000\njoined 9 m9\nsynced a7\nbeat refused 27\nbeat refused 25"),
         &format!("{JOINED}beat g1 m1 at 3000\nrevoke a0"),
     );
+}
+
+#[test]
+fn fatal_refusals_say_what_to_do() {
+    let remedies = [
+        (23, "partition.assignment.strategy"),
+        (24, "group.id"),
+        (26, "group.max.session.timeout.ms"),
+        (30, "Read on the group"),
+        (81, "group.max.size"),
+        (82, "group.instance.id"),
+    ];
+    for (code, remedy) in remedies {
+        let mut bench = bench::Bench::new(bench::settings());
+        bench.run("subscribe a");
+        bench.run(&format!("join refused {code}"));
+        let error = bench.member.standing_mut().poll_error().expect("an error");
+        assert!(error.to_string().contains("group g") && error.to_string().contains(remedy), "{error}");
+        assert!(error.code().is_some());
+    }
+}
+
+/// The response to JoinGroup with a change.
+fn joined(change: impl FnOnce(&mut m::JoinGroupResponse)) -> m::JoinGroupResponse {
+    let mut response = m::JoinGroupResponse {
+        generation: 1,
+        protocol_type: Some("consumer".into()),
+        protocol: Some("range".into()),
+        leader: "other".into(),
+        member: "m1".into(),
+        ..m::JoinGroupResponse::default()
+    };
+    change(&mut response);
+    response
+}
+
+#[test]
+fn group_of_another_kind_and_protocols_that_were_not_offered_are_refused() {
+    let rows = [
+        (joined(|response| response.protocol_type = Some("connect".into())), Kind::Config, "choose another group.id"),
+        (joined(|response| response.protocol = Some("sticky".into())), Kind::Protocol, "was not offered"),
+    ];
+    for (response, kind, expected) in rows {
+        let mut bench = bench::Bench::new(bench::settings());
+        bench.run("subscribe a");
+        let (tag, now) = bench.sent("join");
+        bench.member.handle_joined(now, tag, Ok(response));
+        let error = bench.member.standing_mut().poll_error().expect("an error");
+        assert!(error.kind() == kind && error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn assignment_that_cannot_be_read_names_the_leader_as_the_cause() {
+    for bytes in [&[][..], &[0], &[0, 1, 0, 0, 0, 9], &[0, 1, 0x7f, 0xff, 0xff, 0xff]] {
+        let mut bench = bench::Bench::new(bench::settings());
+        bench.run("subscribe a");
+        bench.run("joined 1 m1");
+        let (tag, now) = bench.sent("sync");
+        let assignment = bytes::Bytes::copy_from_slice(bytes);
+        bench.member.handle_synced(
+            now,
+            tag,
+            Ok(m::SyncGroupResponse { assignment, ..m::SyncGroupResponse::default() }),
+        );
+        match bench.member.standing_mut().poll_error() {
+            Some(error) => assert!(error.kind() == Kind::Protocol && error.to_string().contains("leader"), "{error}"),
+            // A member that gets nothing gets no bytes, as in Java.
+            None => assert!(bytes.is_empty(), "{bytes:?}"),
+        }
+    }
 }

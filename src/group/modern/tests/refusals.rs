@@ -124,7 +124,7 @@ fn fatal_errors_say_what_to_do() {
         (Code::FencedInstanceId, "group_instance_id"),
         (Code::UnsupportedAssignor, "uniform and range"),
         (Code::GroupMaxSizeReached, "group.consumer.max.size"),
-        (Code::GroupAuthorizationFailed, "READ"),
+        (Code::GroupAuthorizationFailed, "Read on the group"),
         (Code::GroupIdNotFound, "group.protocol=classic"),
         (Code::UnsupportedVersion, "group.protocol=classic"),
         (Code::InvalidRequest, "the coordinator says: why"),
