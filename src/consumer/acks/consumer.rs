@@ -218,7 +218,14 @@ impl AckConsumer {
     }
 
     /// As [`Consumer::unsubscribe`], which waits for open records first, as before every partition that is given up.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`](crate::error::Kind::Config) if the consumer assigns its partitions: nothing is given up, and no token is refused.
     pub async fn unsubscribe(&mut self) -> Result<(), Error> {
+        if self.consumer.check_assignable().is_ok() {
+            return Err(Error::config("the consumer has partitions of its own: unassign them, or close it"));
+        }
         self.consumer.unsubscribe().await
     }
 

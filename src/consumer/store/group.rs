@@ -86,6 +86,9 @@ impl StoredGroup {
         let changes: BTreeMap<TopicPartition, Change> = offsets.into_iter().map(Into::into).map(change).collect();
         let partitions: Vec<TopicPartition> = changes.keys().cloned().collect();
         let outcomes = self.store.compare_and_set(&self.group, changes.into_values().collect()).await?;
+        if outcomes.len() != partitions.len() {
+            return Err(Error::storage("the store did not answer for each offset that was to be stored"));
+        }
         let mut conflict = None;
         for (key, outcome) in partitions.into_iter().zip(outcomes) {
             match outcome {

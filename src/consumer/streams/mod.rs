@@ -38,8 +38,8 @@ use crate::error::Kind;
 /// must go on polling it while others read the partitions. If it is not polled for
 /// [`poll_interval_max`](super::ConsumerBuilder::poll_interval_max), the member leaves the group, as a consumer does whose polls stop. A
 /// task that does not read its partition affects only that partition: it is paused once it has
-/// [`ack_open_max`](super::ConsumerBuilder::ack_open_max) open records (waiting, or not acknowledged; checked after each poll), and
-/// resumed at half of that. Java's way for the same is `pause` and `resume` around `poll`.
+/// [`ack_open_max`](super::ConsumerBuilder::ack_open_max) open records (waiting, or not acknowledged, or of dropped tokens; checked after each poll),
+/// and resumed at half of that. Java's way for the same is `pause` and `resume` around `poll`.
 ///
 /// When a partition is given up, its stream ends, records that it has not returned are left to the next owner, and those that it
 /// has are waited for: see [`AckConsumer`]. A partition that comes back gets a new stream.

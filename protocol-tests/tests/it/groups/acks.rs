@@ -254,6 +254,8 @@ async fn partition_that_is_not_assigned_any_more_refuses_its_tokens() {
     let work = take(&mut consumer, 4).await;
     consumer.assign_partitions([("t", 0)]).expect("a partition");
     assert_eq!(consumer.open_records(), 4, "it stays assigned");
+    let error = in_time(consumer.unsubscribe()).await.expect_err("there is no subscription");
+    assert_eq!((error.kind(), consumer.open_records()), (Kind::Config, 4));
     consumer.unassign_partitions([&TopicPartition::new("t", 0)]);
     assert!(work.into_iter().all(|work| work.ack().is_err_and(|refused| refused.reason() == Refusal::Revoked)));
     assert_eq!(consumer.open_records(), 0);
