@@ -98,10 +98,6 @@ fn validate_names(request: &ConsumerGroupHeartbeatRequest) -> Result<(), Refusal
         let message = "ServerAssignor is not supported. Supported assignors: uniform, range.";
         return Err(Refusal::new(ResponseError::UnsupportedAssignor, message));
     }
-    if request.subscribed_topic_regex.as_ref().is_some_and(|regex| !regex.is_empty()) {
-        let message = "the mock does not match regular expressions: subscribe to topics by their names";
-        return Err(Refusal::new(ResponseError::InvalidRegularExpression, message));
-    }
     Ok(())
 }
 

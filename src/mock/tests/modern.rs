@@ -242,6 +242,25 @@ fn partitions_and_topics_that_come_and_go_are_noticed() {
 }
 
 #[test]
+fn topics_that_match_a_pattern_are_assigned_by_the_next_heartbeat() {
+    let mut rig = rig(Cluster::builder());
+    let by_pattern = |request: ConsumerGroupHeartbeatRequest, pattern: &str| {
+        request.with_subscribed_topic_names(None).with_subscribed_topic_regex(Some(text(pattern)))
+    };
+    assert_eq!(ask(&mut rig, &by_pattern(join("a", &[]), "(")), refused(ResponseError::InvalidRegularExpression));
+    assert_eq!(rig.cluster.describe_group("g"), None);
+    ask(&mut rig, &join("b", &["t"]));
+    assert_eq!(ask(&mut rig, &by_pattern(join("a", &[]), "[uv]")), (0, 1, Some(0)));
+    assert_eq!(ask(&mut rig, &beat("a", 1)), (0, 2, Some(5)));
+    rig.cluster.create_topic("v", 2);
+    rig.cluster.create_topic("vv", 2);
+    assert_eq!(ask(&mut rig, &beat("a", 2)), (0, 2, None), "it is matched after this heartbeat");
+    assert_eq!(ask(&mut rig, &beat("a", 2)), (0, 3, Some(7)));
+    assert_eq!(ask(&mut rig, &by_pattern(beat("a", 3), "")), (0, 3, Some(0)));
+    assert_eq!(ask(&mut rig, &owning(beat("a", 3), &Places::new())), (0, 4, None));
+}
+
+#[test]
 fn error_after_the_effect_leaves_the_member_in_the_group() {
     let mut rig = rig(Cluster::builder());
     rig.cluster.inject(key::CONSUMER_GROUP_HEARTBEAT, Fault::Error(Code::NotCoordinator), 1);

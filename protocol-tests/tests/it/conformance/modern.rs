@@ -208,6 +208,24 @@ impl<'a> Scene<'a> {
         self.send(step, &request)
     }
 
+    /// Sends heartbeats from the first epoch on until the member has this many partitions, and records them.
+    fn await_partitions(&mut self, step: &str, who: Who, count: usize) {
+        let mut epoch = self.base;
+        for _ in 0..10_000 {
+            let request = self.request(who, 0).with_member_epoch(epoch);
+            let response = self.peer.send(1, &request).expect("a response");
+            assert_eq!(response.error_code, 0, "{response:?}");
+            let assigned = response.assignment.iter().flat_map(|all| &all.topic_partitions);
+            if assigned.map(|topic| topic.partitions.len()).sum::<usize>() == count {
+                let shown = self.show(&response);
+                return self.peer.record(step, shown);
+            }
+            epoch = response.member_epoch;
+            std::thread::yield_now();
+        }
+        panic!("{step}: they do not come");
+    }
+
     fn commit(&mut self, step: &str, version: i16, who: Who, epoch: i32, partitions: &[i32]) {
         let partition = |index| OffsetCommitRequestPartition::default().with_partition_index(index);
         let partitions = partitions.iter().map(|index| partition(*index).with_committed_offset(7)).collect();
@@ -319,7 +337,7 @@ fn bad_heartbeats_are_refused_as_by_kafka() {
             }
             if version >= 1 {
                 scene.send("v1 no id", &join.clone().with_member_id(text("")));
-                let regex = join.with_subscribed_topic_regex(Some(text("*")));
+                let regex = join.with_subscribed_topic_regex(Some(text("(")));
                 scene.send("v1 a regular expression that is none", &regex);
             }
         }
@@ -467,6 +485,29 @@ fn members_with_different_topics_share_as_in_kafka() {
             scene.owns("gamma", C, 4, &[]);
             scene.beat("gamma again", C, 4);
         }
+    });
+}
+
+/// The coordinator matches topics between two heartbeats.
+#[test]
+fn members_that_subscribe_by_a_pattern_are_assigned_as_in_kafka() {
+    let topics = [rig::fresh("conf-pattern-a"), rig::fresh("conf-pattern-b")];
+    let group = rig::fresh("conf-pattern");
+    compare(|peer| {
+        let topics = create(peer, &[&*topics[0], &*topics[1]]);
+        let pattern = format!("{}|{}", topics[0].0, topics[1].0);
+        let mut scene = Scene::new(peer, &topics, &group);
+        let by_pattern = |request: ConsumerGroupHeartbeatRequest, pattern: &str| {
+            request.with_subscribed_topic_regex(Some(text(pattern)))
+        };
+        let join = scene.join_request(A, &[]).with_subscribed_topic_names(None);
+        scene.send("a pattern that does not compile", &by_pattern(join.clone(), "("));
+        scene.send("joins by a pattern", &by_pattern(join, &pattern));
+        scene.await_partitions("its partitions", A, 12);
+        let none = by_pattern(scene.request(A, 1), "");
+        scene.send("gives the pattern up", &none);
+        scene.owns("has given everything up", A, 1, &[]);
+        scene.beat("leaves", A, -1);
     });
 }
 

@@ -96,22 +96,27 @@ impl Modern {
         if self.members.len() >= rules.size_max && !is_known {
             return Err(Refusal::new(ResponseError::GroupMaxSizeReached, "the group is full"));
         }
+        self.check_regex(&asked)?;
         let at = self.admit(now, &asked)?;
         let (is_full, owned) = (asked.joins() || asked.is_full(), asked.owned.clone());
         let before = self.members[at].assigned.clone();
-        let has_changed = self.update(at, asked);
-        self.refresh(topics, has_changed);
+        let (by_name, by_regex) = self.update(at, asked);
+        let has_changed = by_name || by_regex;
+        let is_resolved = by_regex && self.members[at].pattern().is_none_or(|regex| self.matched.contains_key(regex));
+        self.refresh(topics, by_name || is_resolved);
         self.retarget(now, rules, topics);
         self.reconcile(now, topics, at, has_changed, owned.as_deref());
         let member = &mut self.members[at];
         member.session_ends = now + rules.session_timeout;
         let is_included = is_full || member.assigned != before;
-        Ok(Beaten {
+        let beaten = Beaten {
             member: member.id.clone(),
             epoch: member.epoch,
             interval: Some(rules.heartbeat_interval),
             assignment: is_included.then(|| member.assigned.keys().copied().collect()),
-        })
+        };
+        self.resolve(topics);
+        Ok(beaten)
     }
 
     /// Finds the member that sends a heartbeat, or adds it.
@@ -177,17 +182,18 @@ impl Modern {
         }
     }
 
-    /// Takes the fields that a heartbeat names; returns whether the subscription changes.
-    fn update(&mut self, at: usize, asked: BeatAsked) -> bool {
+    /// Takes the fields that a heartbeat names; returns whether the subscription changes, by names and by a regular expression.
+    fn update(&mut self, at: usize, asked: BeatAsked) -> (bool, bool) {
         let member = &mut self.members[at];
         member.client_id = asked.client_id;
         member.instance = asked.instance.or(member.instance.take());
         member.rack = asked.rack.or(member.rack.take());
         member.rebalance_timeout = asked.rebalance_timeout.unwrap_or(member.rebalance_timeout);
         member.assignor = asked.assignor.or(member.assignor.take());
+        let by_regex = asked.regex.is_some() && asked.regex != member.regex;
         member.regex = asked.regex.or(member.regex.take());
-        let Some(topics) = asked.topics.filter(|topics| *topics != member.topics) else { return false };
-        member.topics = topics;
-        true
+        let by_name = asked.topics.as_ref().is_some_and(|topics| *topics != member.topics);
+        member.topics = asked.topics.unwrap_or(std::mem::take(&mut member.topics));
+        (by_name, by_regex)
     }
 }

@@ -1,5 +1,7 @@
 //! Members that leave, for good or for a while, and members that are removed.
 
+use std::collections::BTreeSet;
+
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
@@ -8,6 +10,7 @@ use super::beat::BeatAsked;
 use super::beat::Beaten;
 use super::beat::LEAVES_FOR_A_WHILE;
 use super::beat::Refusal;
+use crate::types::TopicName;
 
 impl Modern {
     /// Takes a heartbeat that leaves the group. A static member that leaves for a while keeps its partitions until its session ends.
@@ -61,7 +64,8 @@ impl Modern {
         self.members.retain(|member| !gone.contains(&member.id));
         self.target.retain(|id, _| !gone.contains(id));
         self.epoch += 1;
-        let members = &self.members;
-        self.topics.retain(|name, _| members.iter().any(|member| member.topics.contains(name)));
+        let names: BTreeSet<TopicName> =
+            self.members.iter().flat_map(|member| self.subscription(member)).cloned().collect();
+        self.topics.retain(|name, _| names.contains(name));
     }
 }

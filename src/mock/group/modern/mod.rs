@@ -33,6 +33,7 @@ mod beat;
 mod describe;
 mod hash_order;
 mod leave;
+mod patterns;
 mod reconcile;
 mod target;
 mod uneven;
@@ -121,6 +122,8 @@ pub(super) struct Modern {
     /// When the target assignment was computed.
     target_since: Option<Instant>,
     target: BTreeMap<StrBytes, BTreeSet<Place>>,
+    /// The topics that match each regular expression of a member.
+    matched: BTreeMap<StrBytes, BTreeSet<TopicName>>,
     /// The topics to which the members subscribe, as they were when the group epoch began.
     topics: BTreeMap<TopicName, (TopicId, usize)>,
 }

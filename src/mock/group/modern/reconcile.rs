@@ -32,7 +32,7 @@ impl Modern {
             return;
         }
         let subscribed: BTreeSet<TopicId> =
-            member.topics.iter().filter_map(|name| Some(topics.get(name)?.id)).collect();
+            self.subscription(member).filter_map(|name| Some(topics.get(name)?.id)).collect();
         let holds_back = match member.progress {
             Progress::Stable => member.epoch == self.target_epoch,
             Progress::Unrevoked => owns_any(owned, &member.revoking),

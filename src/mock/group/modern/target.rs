@@ -21,14 +21,19 @@ const RANGE: &str = "range";
 impl Modern {
     /// Begins a group epoch if the subscription of a member changed, or a topic to which one subscribes.
     pub(super) fn refresh(&mut self, topics: &BTreeMap<TopicName, Topic>, has_changed: bool) {
-        let names = self.members.iter().flat_map(|member| &member.topics);
-        let describe =
-            |name: &TopicName| topics.get(name).map(|topic| (name.clone(), (topic.id, topic.partitions.len())));
-        let found: BTreeMap<_, _> = names.filter_map(describe).collect();
+        let found = self.describe_topics(topics);
         if has_changed || found != self.topics {
             self.epoch += 1;
         }
         self.topics = found;
+    }
+
+    /// The topics to which members subscribe and that exist.
+    pub(super) fn describe_topics(&self, topics: &BTreeMap<TopicName, Topic>) -> BTreeMap<TopicName, (TopicId, usize)> {
+        let names = self.members.iter().flat_map(|member| self.subscription(member));
+        let describe =
+            |name: &TopicName| topics.get(name).map(|topic| (name.clone(), (topic.id, topic.partitions.len())));
+        names.filter_map(describe).collect()
     }
 
     /// Computes the target assignment of the group epoch, if the last one is old enough.
@@ -44,11 +49,11 @@ impl Modern {
             .map(|member| Subscriber {
                 id: member.id.clone(),
                 instance: member.instance.clone(),
-                topics: member.topics.iter().filter_map(|name| Some(topics.get(name)?.id)).collect(),
+                topics: self.subscription(member).filter_map(|name| Some(topics.get(name)?.id)).collect(),
                 before: self.target.get(&member.id).cloned().unwrap_or_default(),
             })
             .collect();
-        let is_even = self.members.windows(2).all(|pair| pair[0].topics == pair[1].topics);
+        let is_even = self.is_even();
         let assigned = match self.preferred_assignor() {
             RANGE => assignor::range(subscribers, &partitions),
             _ if is_even => assignor::uniform(subscribers, &partitions),
