@@ -117,8 +117,9 @@ async fn agree(port: u16, protocol: GroupProtocol) {
     let rows = same_lag(port, &group);
     assert_eq!(rows.len(), 1, "only what is committed: {rows:?}");
     same_members(port, &group);
-    // Older brokers answer the same requests.
-    let goals = if port == rig::RELEASES[0].1 { usize::MAX } else { 1 };
+    // Other groups and releases take the same way. Each plan of Java starts a virtual machine.
+    let is_thorough = port == rig::RELEASES[0].1 && protocol == GroupProtocol::Classic;
+    let goals = if is_thorough { usize::MAX } else { 1 };
     let all = [
         &["--shift-by", "-2"][..],
         &["--to-earliest"],
