@@ -1,7 +1,7 @@
 //! Bugs that are planted in the real source one after the other; the simulator must find each within 500 seeds:
 //! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
 //!
-//! Each file in `mutations` has a line that describes the bug, the file, the lines to replace and their replacement. One that no
+//! Each file in `mutations` has a line that describes the bug (where it begins with `With groups:`, every seed has a group), the file, the lines to replace and their replacement. One that no
 //! longer fits the source fails both tests, also the quick one. `OTTLA_PLANT=NAME` plants one.
 
 use std::fs;
@@ -10,10 +10,13 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const SEEDS: &str = "0..500";
+const GROUPS: &str = "--groups";
 
 struct Mutation {
     name: String,
     what: String,
+    /// The flag of the simulator for seeds that all have a group.
+    flag: Option<&'static str>,
     changes: Vec<Change>,
 }
 
@@ -41,7 +44,8 @@ fn read(file: &Path) -> Mutation {
     let text = fs::read_to_string(file).expect("a readable file");
     let (what, rest) = text.split_once('\n').expect("what is wrong");
     let blocks = rest.split(">>>>>>>\n").filter(|block| !block.is_empty());
-    Mutation { what: what.to_owned(), changes: blocks.map(|block| change(&name, block)).collect(), name }
+    let flag = what.starts_with("With groups:").then_some(GROUPS);
+    Mutation { what: what.to_owned(), flag, changes: blocks.map(|block| change(&name, block)).collect(), name }
 }
 
 fn change(name: &str, block: &str) -> Change {
@@ -72,7 +76,7 @@ impl Mutation {
 #[test]
 fn every_planted_bug_fits_the_source() {
     let mutations = mutations();
-    assert!(mutations.len() >= 12, "the folder was found");
+    assert!(mutations.len() >= 30, "the folder was found");
     for mutation in mutations {
         for (path, source, changed) in mutation.planted(&root()) {
             assert_ne!(source, changed, "{} changes nothing in {}", mutation.name, path.display());
@@ -95,7 +99,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Builds the simulator in `folder` and runs it; returns whether all seeds kept the promises, and its output.
-fn simulate(folder: &Path) -> (bool, String) {
+fn simulate(folder: &Path, flag: Option<&str>) -> (bool, String) {
     let target = root().join("target/mutations");
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO"));
@@ -104,7 +108,8 @@ fn simulate(folder: &Path) -> (bool, String) {
     };
     let built = run(&["build", "--quiet", "-p", "protocol-tests", "--bin", "sim"]);
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let ran = run(&["run", "--quiet", "-p", "protocol-tests", "--bin", "sim", "--", "--seeds", SEEDS]);
+    let simulator = ["run", "--quiet", "-p", "protocol-tests", "--bin", "sim", "--", "--seeds", SEEDS];
+    let ran = run(&simulator.into_iter().chain(flag).collect::<Vec<_>>());
     let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     (ran.status.success(), said)
 }
@@ -119,8 +124,10 @@ fn every_planted_bug_is_found() {
     for file in ["Cargo.toml", "Cargo.lock", "README.md"] {
         fs::copy(root().join(file), folder.path().join(file)).expect("a file to copy");
     }
-    let (clean, said) = simulate(folder.path());
-    assert!(clean, "without a planted bug: {said}");
+    for flag in [None, Some(GROUPS)] {
+        let (clean, said) = simulate(folder.path(), flag);
+        assert!(clean, "without a planted bug: {said}");
+    }
     let mut missed = Vec::new();
     let only = std::env::var("OTTLA_PLANT").ok();
     for mutation in mutations().iter().filter(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name)) {
@@ -128,7 +135,7 @@ fn every_planted_bug_is_found() {
         for (path, _, changed) in &files {
             fs::write(path, changed).expect("a file to write");
         }
-        let (clean, said) = simulate(folder.path());
+        let (clean, said) = simulate(folder.path(), mutation.flag);
         for (path, source, _) in &files {
             fs::write(path, source).expect("a file to write");
         }

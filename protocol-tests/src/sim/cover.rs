@@ -12,7 +12,7 @@ use super::Setting;
 use super::World;
 use super::ghost::Place;
 use super::setting::Odd;
-use super::team::SESSION_MIN;
+use super::team::Team;
 
 impl World {
     /// The subscriptions of the members that are in the group.
@@ -73,8 +73,8 @@ impl World {
 }
 
 /// Brokers for a group.
-pub(super) fn with_group(mut builder: mock::Builder, setting: &Setting, rng: &mut Rng) -> mock::Builder {
-    builder = builder.session_timeout_min(SESSION_MIN);
+pub(super) fn with_group(builder: mock::Builder, setting: &Setting, rng: &mut Rng) -> mock::Builder {
+    let mut builder = Team::draw(setting).brokers(builder);
     if setting.has_odd(Odd::OldVersions) {
         for api in [Api::JoinGroup, Api::SyncGroup, Api::Heartbeat, Api::LeaveGroup] {
             let (low, high) = api.versions();

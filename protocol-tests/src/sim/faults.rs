@@ -62,6 +62,7 @@ const CODES_OF_GROUPS: &[(Api, &[i16])] = &[
     (Api::Heartbeat, &[14, 15, 16, 22, 25, 27]),
     (Api::LeaveGroup, &[14, 15, 16, 25]),
     (Api::OffsetCommit, &[14, 15, 16, 22, 25, 27]),
+    (Api::ConsumerGroupHeartbeat, &[14, 15, 16, 25, 110]),
 ];
 
 /// Error codes that a broker may answer after a request has taken effect: [`mock::Fault::ErrorAfter`] names the places in

@@ -392,6 +392,11 @@ impl Ghost {
         self.healthy_from = Some(now + RECOVERY_US);
     }
 
+    /// Whether the time has jumped since.
+    pub(super) fn has_jumped_since(&self, since: u64) -> bool {
+        self.grace >= since
+    }
+
     /// Whether the faults have ended.
     pub(super) fn has_healed(&self) -> bool {
         self.healthy_from.is_some()

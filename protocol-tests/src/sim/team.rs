@@ -9,10 +9,14 @@ use ottla::group::assignor::Assignor;
 use ottla::group::assignor::RebalanceProtocol;
 use ottla::group::assignor::by_name;
 use ottla::group::assignor::common_protocol;
+use ottla::internals::group::Classic;
 use ottla::internals::group::Settings;
+use ottla::internals::group::member::Machine;
+use ottla::internals::group::modern;
 use ottla::internals::wire::Api;
 use ottla::internals::wire::consumer_protocol::Assignment;
 use ottla::internals::wire::consumer_protocol::TopicPartitions;
+use ottla::mock;
 use ottla::mock::MemberDescription;
 use ottla::types::TopicPartition;
 
@@ -24,20 +28,22 @@ use super::setting::Odd;
 use super::setting::Setting;
 
 /// The shortest session timeout that brokers allow.
-pub(super) const SESSION_MIN: Duration = Duration::from_millis(100);
+const SESSION_MIN: Duration = Duration::from_millis(100);
 
 /// The settings of the group.
 #[derive(Debug)]
 pub(super) struct Team {
     assignors: Vec<Arc<dyn Assignor>>,
     pub(super) session_timeout: Duration,
-    heartbeat_interval: Duration,
+    pub(super) heartbeat_interval: Duration,
     pub(super) poll_interval_max: Duration,
     /// `auto.commit.interval.ms`; `None` where the user commits.
     pub(super) auto_commit: Option<Duration>,
     /// Only committed records are read.
     pub(super) committed_only: bool,
     is_static: bool,
+    /// The members have the protocol of KIP-848, with this assignor of the coordinator.
+    remote: Option<&'static str>,
 }
 
 impl Team {
@@ -63,34 +69,61 @@ impl Team {
             auto_commit: (rng.u8(..4) != 0).then(|| Duration::from_millis(rng.u64(1..400))),
             committed_only: rng.bool() && setting.has(Fault::Transactions),
             is_static: setting.has_odd(Odd::StaticMembers),
+            remote: rng
+                .choice(&["uniform", "range"])
+                .copied()
+                .filter(|_| rng.u8(..3) == 0 && !setting.has_odd(Odd::OldVersions)),
         }
     }
 
-    /// Whether members keep their partitions during a rebalance.
+    /// Whether members of the classic protocol keep their partitions during a rebalance.
     pub(super) fn is_cooperative(&self) -> bool {
-        common_protocol(&self.assignors) == Some(RebalanceProtocol::Cooperative)
+        self.remote.is_none() && common_protocol(&self.assignors) == Some(RebalanceProtocol::Cooperative)
     }
 
     /// Whether each topic is shared out by itself.
     pub(super) fn is_balanced_by_topic(&self) -> bool {
-        self.assignors[0].name() == "range"
+        self.remote.unwrap_or(self.assignors[0].name()) == "range"
     }
 
-    /// The settings of a member.
-    pub(super) fn classic(&self, group: String, number: usize, request_timeout: Duration, seed: u64) -> Settings {
-        Settings {
+    /// The machine of a member.
+    pub(super) fn machine(&self, group: String, number: usize, request_timeout: Duration, seed: u64) -> Machine {
+        let instance = self.is_static.then(|| format!("i{number}"));
+        let (retry_backoff, retry_backoff_max) = (Duration::from_millis(10), Duration::from_millis(200));
+        let (rack, poll_interval_max) = (String::new(), self.poll_interval_max);
+        if let Some(assignor) = self.remote {
+            let assignor = Some(assignor.to_owned());
+            return Machine::Modern(Box::new(modern::Modern::new(modern::Settings {
+                group,
+                instance,
+                rack,
+                assignor,
+                poll_interval_max,
+                request_timeout,
+                retry_backoff,
+                retry_backoff_max,
+                seed,
+            })));
+        }
+        Machine::Classic(Box::new(Classic::new(Settings {
             group,
-            instance: self.is_static.then(|| format!("i{number}")),
-            rack: String::new(),
+            instance,
+            rack,
             assignors: self.assignors.clone(),
             session_timeout: self.session_timeout,
             heartbeat_interval: self.heartbeat_interval,
-            poll_interval_max: self.poll_interval_max,
+            poll_interval_max,
             request_timeout,
-            retry_backoff: Duration::from_millis(10),
-            retry_backoff_max: Duration::from_millis(200),
+            retry_backoff,
+            retry_backoff_max,
             seed,
-        }
+        })))
+    }
+
+    /// Brokers for the group.
+    pub(super) fn brokers(&self, builder: mock::Builder) -> mock::Builder {
+        let builder = builder.session_timeout_min(SESSION_MIN).consumer_session_timeout(self.session_timeout);
+        builder.consumer_heartbeat_interval(self.heartbeat_interval)
     }
 }
 
@@ -172,7 +205,11 @@ impl Context {
     }
 }
 
+/// The partitions that a member may have, as its coordinator knows.
 fn partitions_of(member: &MemberDescription) -> Vec<TopicPartition> {
+    if let Some(modern) = &member.modern {
+        return modern.assigned.iter().chain(&modern.revoking).cloned().collect();
+    }
     let assignment = Assignment::decode(member.assignment.clone()).unwrap_or_default();
     TopicPartitions::flatten(&assignment.partitions)
 }

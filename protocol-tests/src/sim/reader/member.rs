@@ -10,9 +10,7 @@ use ottla::internals::consumer::committer::CommitAction;
 use ottla::internals::consumer::committer::Committer;
 use ottla::internals::consumer::committer::Ticket;
 use ottla::internals::group as classic;
-use ottla::internals::group::Classic;
 use ottla::internals::group::member::Action;
-use ottla::internals::group::member::Machine;
 use ottla::internals::group::member::MatchingSettings;
 use ottla::internals::group::member::Member;
 use ottla::internals::group::member::Selection;
@@ -53,7 +51,7 @@ pub(super) struct Membership {
 impl Membership {
     pub(super) fn new(ctx: &Context, reader: &mut Reader, peer: &Peer) -> Self {
         let seed = reader.rng.u64(..);
-        let settings = ctx.team.classic(reader.group(), reader.number, peer.request_timeout, seed);
+        let machine = ctx.team.machine(reader.group(), reader.number, peer.request_timeout, seed);
         let pauses = (Duration::from_millis(10), Duration::from_millis(200));
         let matching = MatchingSettings {
             excludes_internal: true,
@@ -63,7 +61,7 @@ impl Membership {
             retry_backoff_max: pauses.1,
             seed,
         };
-        let mut machine = Member::new(Machine::Classic(Box::new(Classic::new(settings))), matching, true);
+        let mut machine = Member::new(machine, matching, true);
         machine.handle_metadata(ctx.instant(), peer.cache.snapshot());
         let mut committer = Committer::new(machine.identity().clone(), pauses, seed);
         committer.handle_metadata(peer.cache.snapshot());
@@ -177,7 +175,13 @@ impl Reader {
             }
             Action::Modern(
                 modern::Action::Heartbeat { tag, deadline, request } | modern::Action::Leave { tag, deadline, request },
-            ) => (Kind::Heartbeat, tag, deadline, Request::ConsumerGroupHeartbeat(request)),
+            ) => {
+                if request.epoch == 0 {
+                    ctx.trace.count("group joined by a heartbeat");
+                    ctx.ghost.joins(self.number);
+                }
+                (Kind::Heartbeat, tag, deadline, Request::ConsumerGroupHeartbeat(request))
+            }
             Action::Classic(classic::Action::ForgetCoordinator) | Action::Modern(modern::Action::ForgetCoordinator) => {
                 self.coordinator = None;
                 return;
@@ -189,6 +193,9 @@ impl Reader {
             // Every client keeps the metadata of all topics fresh.
             Action::Classic(classic::Action::Follow { .. }) | Action::Modern(modern::Action::Follow { .. }) => return,
         };
+        if kind == Kind::Heartbeat {
+            ctx.ghost.beats(self.number);
+        }
         let operation = self.begin(ctx, request, Asker::Member(kind, tag, deadline));
         self.ask(ctx, peer, operation);
     }

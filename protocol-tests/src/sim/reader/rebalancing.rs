@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use ottla::consumer::GroupMetadata;
 use ottla::consumer::Position;
 use ottla::error::Error;
 use ottla::internals::consumer::committer::Ticket;
@@ -54,11 +55,20 @@ struct Running {
     stage: Stage,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// A hook that runs.
+#[derive(Clone, Debug)]
+struct Hook {
+    since: u64,
+    until: u64,
+    /// Of the member when it began, with the number of heartbeats until then.
+    identity: GroupMetadata,
+    beats: u64,
+}
+
+#[derive(Clone, Debug)]
 enum Stage {
     Committing(Ticket),
-    /// A hook runs until then.
-    Hook(u64),
+    Hook(Hook),
 }
 
 impl Reader {
@@ -158,7 +168,7 @@ impl Reader {
                 }
                 return true;
             };
-            match *stage {
+            match stage.clone() {
                 Stage::Committing(ticket) => {
                     let step = step.clone();
                     let result = self.member.as_mut().and_then(|member| member.results.remove(&ticket));
@@ -171,11 +181,14 @@ impl Reader {
                         running.stage = stage;
                     }
                 }
-                Stage::Hook(until) if ctx.now < until => {
-                    ctx.at(until, Event::Turn { client: self.number + ctx.setting.writers });
+                Stage::Hook(hook) if ctx.now < hook.until => {
+                    ctx.at(hook.until, Event::Turn { client: self.number + ctx.setting.writers });
                     return false;
                 }
-                Stage::Hook(_) => self.end_step(ctx),
+                Stage::Hook(hook) => {
+                    self.check_heartbeats(ctx, &hook);
+                    self.end_step(ctx);
+                }
             }
         }
     }
@@ -208,7 +221,24 @@ impl Reader {
         if slow {
             ctx.trace.count("slow hook");
         }
-        Stage::Hook(ctx.now + if slow { self.rng.u64(..longest) } else { 0 })
+        let until = ctx.now + if slow { self.rng.u64(..longest) } else { 0 };
+        let identity = self.member.as_ref().expect("it has a step").machine.identity().clone();
+        Stage::Hook(Hook { since: ctx.now, until, identity, beats: ctx.ghost.heartbeats(self.number) })
+    }
+
+    /// A hook stops no heartbeats. One that got no response is followed by another once its time is over.
+    fn check_heartbeats(&self, ctx: &mut Context, hook: &Hook) {
+        let Some(member) = &self.member else { return };
+        let is_same = *member.machine.identity() == hook.identity && hook.identity.generation >= 0;
+        let client = self.number + ctx.setting.writers;
+        let was_stalled = ctx.stalled.get(&client).is_some_and(|until| *until >= hook.since);
+        let passed = hook.until - hook.since;
+        let is_long = passed > micros(ctx.team.heartbeat_interval + ctx.team.session_timeout) + 50_000;
+        let has_beaten = ctx.ghost.heartbeats(self.number) > hook.beats;
+        if is_long && is_same && !was_stalled && !has_beaten && !ctx.ghost.has_jumped_since(hook.since) {
+            let number = self.number;
+            ctx.ghost.fail(|| format!("member {number} sent no heartbeat in {passed} us, in which a hook ran"));
+        }
     }
 
     /// Reads the partitions of an assignment, and no others.
