@@ -56,9 +56,10 @@ impl Consumer {
     /// [matched by the coordinator](TopicPattern::server) and the consumer is a member by the classic protocol.
     ///
     /// ```no_run
-    /// # async fn run(mut consumer: ottla::consumer::Consumer) -> Result<(), ottla::Error> {
+    /// # async fn run(client: ottla::Client) -> Result<(), ottla::Error> {
     /// use ottla::consumer::TopicPattern;
     ///
+    /// let mut consumer = client.consumer().group("audit").subscribe(["events"]).build()?;
     /// consumer.subscribe_pattern(TopicPattern::regex("logs-.*")?)?;
     /// # Ok(()) }
     /// ```

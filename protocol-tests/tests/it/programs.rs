@@ -88,6 +88,16 @@ impl World {
         builder.build().expect("the settings are fine")
     }
 
+    /// Makes groups, which have committed an offset.
+    async fn commit_for(&self, groups: &[&str]) {
+        for group in groups {
+            let offsets = [(TopicPartition::new("orders", 0), 0)];
+            for (_, altered) in self.client.admin().alter_group_offsets(*group, offsets).await {
+                altered.expect("the group has no members");
+            }
+        }
+    }
+
     async fn records(&self) -> Records {
         let mut consumer = self.consumer();
         loop {
@@ -108,7 +118,7 @@ mod generated {
 
 #[tokio::test(start_paused = true)]
 async fn programs_of_the_documentation_run_against_the_mock() {
-    let cluster = Cluster::builder().brokers(3).topic("events", 6).topic("orders", 1).build();
+    let cluster = Cluster::builder().brokers(3).topic("events", 6).topic("orders", 2).topic("old-orders", 1).build();
     let server = Server::start(cluster, ([127, 0, 0, 1], 0).into()).await.expect("three ports are free");
     SERVERS.set(server.bootstrap().to_owned()).expect("no other test sets it");
     let client = Client::connect([servers()]).await.expect("the brokers respond");
@@ -119,6 +129,7 @@ async fn programs_of_the_documentation_run_against_the_mock() {
             let record = Record::to("events").partition(partition).key("user-7").value("clicked");
             world.producer().send(record).await.expect("the leader appends it");
         }
+        world.commit_for(&["audit", "billing", "billing-test"]).await;
         let is_endless = ENDLESS.iter().any(|file| place.starts_with(file));
         match tokio::time::timeout(LONGEST, program(&world)).await {
             Ok(Ok(())) => {}
