@@ -506,6 +506,9 @@ impl ConsumerBuilder {
                 "until_end reads up to the ends of assigned partitions: use assign, or poll a group until it suffices",
             );
         }
+        if membership.instance.as_deref() == Some("") {
+            return wrong("`group_instance_id` / `group.instance.id` is empty: name the member, or leave it out");
+        }
         membership.check_protocol()?;
         if membership.poll_interval_max < Duration::from_millis(1) {
             return wrong("`poll_interval_max` / `max.poll.interval.ms` is zero: it must be at least a millisecond");

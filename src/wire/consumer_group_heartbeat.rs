@@ -1,5 +1,6 @@
 //! ConsumerGroupHeartbeat: a member's part of the rebalance protocol of KIP-848.
 
+use super::buf::DecodeError;
 use super::declare::api;
 use super::declare::messages;
 use super::field::Nullable;
@@ -50,5 +51,35 @@ messages! {
     /// The partitions that the member is to have.
     struct TargetAssignment {
         topics: Vec<TopicIdPartitions>,
+    }
+}
+
+impl ConsumerGroupHeartbeatRequest {
+    /// Refuses a pattern where the version carries none: the member would subscribe to nothing.
+    fn check(&self, version: i16) -> Result<(), DecodeError> {
+        if version < 1 && self.regex.as_ref().is_some_and(|regex| !regex.is_empty()) {
+            let text = "version 0 carries no pattern: subscribe to one that the client matches, or use brokers of Kafka 4.0 or later";
+            return Err(DecodeError::Message(text.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Request;
+
+    #[test]
+    fn pattern_is_not_left_out_silently_by_version_0() {
+        let with = |regex: Option<&str>| {
+            Request::ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest {
+                regex: regex.map(str::to_owned),
+                ..ConsumerGroupHeartbeatRequest::default()
+            })
+        };
+        let encodes = |request: Request, version| request.encode(version, 1, "c").is_ok();
+        assert_eq!([0, 1].map(|version| encodes(with(Some("a")), version)), [false, true]);
+        assert_eq!([None, Some("")].map(|regex| encodes(with(regex), 0)), [true, true]);
     }
 }

@@ -149,6 +149,7 @@ async fn contradicting_subscriptions_are_refused_with_the_remedy() {
         (stage.matching("a").until_end(), "until_end"),
         (stage.client.consumer().subscribe_pattern(any()), "needs a group"),
         (stage.builder().subscribe_pattern(TopicPattern::server("a")), "TopicPattern::regex"),
+        (stage.builder().subscribe(["a1"]).group_instance_id(""), "group.instance.id"),
     ];
     for (builder, expected) in builders {
         let error = builder.build().expect_err(expected);
