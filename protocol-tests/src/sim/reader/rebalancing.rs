@@ -343,6 +343,11 @@ impl Reader {
             }
         }
         self.life.last_commit = LastCommit::Nothing;
+        let is_lost = self.member.as_ref().is_some_and(|member| member.machine.identity().generation < 0);
+        if is_lost {
+            // Nothing can be committed for partitions that were lost.
+            ctx.ghost.excuse_repeats();
+        }
         let owned = self.member.as_ref().map(|member| member.machine.owned().clone()).unwrap_or_default();
         self.give_up(ctx, &owned);
         true
