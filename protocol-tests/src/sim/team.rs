@@ -170,11 +170,17 @@ impl Context {
         member.filter(|_| group.generation == generation).map(|member| partitions_of(member).into_iter().collect())
     }
 
-    /// Begins a rebalance of a cooperative group of static members. One of them that dies after it has given partitions up, and before it
-    /// has joined again, gets its last assignment back without a rebalance (KIP-345). Nobody owns these partitions then until something
-    /// else begins one; so it is in Kafka.
+    /// Begins a rebalance of a group of static members of the classic protocol that may have left partitions without an owner, as Kafka
+    /// does until something else begins one:
+    ///
+    /// - A member of a cooperative group that dies after it has given partitions up, and before it has joined again, gets its last
+    ///   assignment back without a rebalance (KIP-345).
+    /// - A leader that was away while the number of partitions changed gets its generation back without assigning, and watches from the
+    ///   number that it finds then (KIP-814; `assignmentSnapshot = metadataSnapshot` in `ConsumerCoordinator.onLeaderElected`). Before
+    ///   version 9 of JoinGroup it is not even told that it leads, and nobody watches.
     pub(super) fn free_stranded(&mut self) {
-        if self.team.is_static && self.team.is_cooperative() {
+        let may_miss_partitions = self.setting.has(Fault::PartitionCount) && self.team.remote.is_none();
+        if self.team.is_static && (self.team.is_cooperative() || may_miss_partitions) {
             self.mock.rebalance_group(&self.team_name());
             self.poll_mock();
         }
