@@ -187,6 +187,10 @@ impl Ghost {
         };
         let (newest, generation) = (*newest, *generation);
         let (Some(follow), Some(shadow)) = (self.follows.get(&(newest, place)), self.logs.get(&place)) else { return };
+        // A topic that was deleted and created again has other partitions of the same names, which another member may still read.
+        if shadow.breaks > 0 {
+            return;
+        }
         let Some(began) = follow.steady(shadow).filter(|_| self.lies == 0 && !self.owners.sought.contains(&place))
         else {
             return;

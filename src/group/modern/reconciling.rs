@@ -37,7 +37,7 @@ impl Held {
 /// The part of an assignment that the application takes next.
 #[derive(Debug)]
 pub(super) struct Applying {
-    held: Held,
+    pub(super) held: Held,
     /// By the names of their topics.
     pub(super) partitions: BTreeSet<TopicPartition>,
 }

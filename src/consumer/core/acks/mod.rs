@@ -5,7 +5,7 @@
 //!                └────drop_token───> dropped: open until the partition is given up, or its position moves
 //! ```
 //!
-//! Each partition has a [`Window`] for as long as it is assigned and its position does not move back. A window has an epoch, and
+//! Each partition has a window for as long as it is assigned and its position does not move back. A window has an epoch, and
 //! so has every token: a token of an ended window is refused, with the reason. It knows no fetching, no group and no clock.
 
 use std::collections::BTreeMap;

@@ -75,6 +75,27 @@ fn acknowledgement_that_is_lost_is_sent_again_with_the_partitions() {
 }
 
 #[test]
+fn partitions_that_are_being_taken_are_named_where_everything_is_said() {
+    check(
+        "meta a=1
+         subscribe a
+         beaten 7 a0
+         wait 5000
+         beat lost
+         wait 100
+         beaten 7
+         wait 5000
+         done",
+        "follow a
+         beat e0 full topics a owned - at 0
+         assign a0 added a0
+         beat e7 at 5000
+         beat e7 full topics a owned a0 at 5089
+         beat e7 at 10089",
+    );
+}
+
+#[test]
 fn heartbeats_go_on_while_the_application_works_on_a_step() {
     check(
         "meta a=1
