@@ -329,7 +329,6 @@ impl World {
             return self.broken(format!("finished, and then not: {}", self.describe()));
         }
         self.ctx.ghost.check_group(&self.subscribed(), self.ctx.team.auto_commit.is_some());
-        self.check_balance();
         self.ctx.ghost.judge();
         if let Some(what) = self.ctx.ghost.broken() {
             return self.broken(what);
@@ -448,6 +447,7 @@ impl World {
                 Role::Writer(writer) => writer.is_done(&self.ctx),
             })
             && self.unowned().is_none()
+            && self.imbalance().is_none()
     }
 
     fn describe(&self) -> String {
@@ -457,6 +457,8 @@ impl World {
             Role::Reader(_) | Role::Writer(_) => None,
         };
         let unowned = self.unowned().map(|(place, owners)| format!("{place:?} is owned by {owners:?}"));
-        self.clients.iter().filter_map(describe).chain(unowned).collect::<Vec<_>>().join("; ")
+        let uneven =
+            self.imbalance().map(|counts| format!("members of the same subscription own {counts:?} partitions"));
+        self.clients.iter().filter_map(describe).chain(unowned).chain(uneven).collect::<Vec<_>>().join("; ")
     }
 }

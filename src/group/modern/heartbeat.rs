@@ -10,7 +10,6 @@ use super::Event;
 use super::Held;
 use super::Modern;
 use super::State;
-use super::Taken;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::group::NO_GENERATION;
@@ -96,12 +95,12 @@ impl Modern {
         if !self.heartbeats.is_due(now, self.state) {
             return;
         }
-        let (tag, request, held) = (self.number(), self.heartbeat(), self.held_to_say());
+        let (tag, request) = (self.number(), self.heartbeat());
         let deadline = now + self.settings.request_timeout;
         self.heartbeats.in_flight = Some((tag, now));
         self.heartbeats.is_wanted = false;
         let topics = self.standing.subscription.clone();
-        self.heartbeats.said = Some(Said { topics, regex: self.regex.clone(), held });
+        self.heartbeats.said = Some(Said { topics, regex: self.regex.clone(), held: self.current.clone() });
         self.has_sent_regex |= self.regex.is_some();
         self.actions.push_back(Action::Heartbeat { tag, deadline, request });
         if self.state == State::Acknowledging {
@@ -122,9 +121,8 @@ impl Modern {
         let is_regex_new = said.map(|said| &said.regex) != Some(&self.regex);
         let regex = is_regex_new.then(|| self.regex.as_deref().map(str::to_owned)).flatten();
         let regex = regex.or((is_regex_new && self.has_sent_regex).then(String::new));
-        let held = self.held_to_say();
-        let is_held_new = said.is_none_or(|said| said.held != held);
-        let held = is_held_new.then(|| held.as_ref().map(Held::to_wire).unwrap_or_default());
+        let is_held_new = said.is_none_or(|said| said.held != self.current);
+        let held = is_held_new.then(|| self.claimed());
         ConsumerGroupHeartbeatRequest {
             epoch: if self.standing.identity.generation == NO_GENERATION {
                 JOINS
@@ -139,16 +137,6 @@ impl Modern {
             owned: held,
             ..self.request()
         }
-    }
-
-    /// The partitions that the coordinator is to know: those that were applied. A heartbeat that says everything has those that the
-    /// application takes right now, too, or else the coordinator would give them to another member.
-    fn held_to_say(&self) -> Option<Held> {
-        let taking = self.applying.as_ref().filter(|_| matches!(self.taken, Some(Taken::Assign)));
-        let taking = taking.map(|applying| &applying.held);
-        let said = self.heartbeats.said.as_ref();
-        let counts = |taking: &&Held| said.is_none_or(|said| said.held.as_ref() == Some(*taking));
-        taking.filter(counts).or(self.current.as_ref()).cloned()
     }
 
     /// A request of this member that says nothing.

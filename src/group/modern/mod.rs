@@ -17,7 +17,8 @@
 //! A heartbeat says only what changed since the last one that was answered; after any error it says everything. The coordinator
 //! answers with the epoch of the member and, where it changed, with a target assignment by topic ids. The application gives up what is
 //! not in it, takes what is new, and the next heartbeat acknowledges that by naming what the member has. Topics whose ids the metadata
-//! does not know yet are taken later. Partitions that stay are never given up.
+//! does not know yet are taken later, and named as well: what a member does not name, others may get before it hears so. Partitions that
+//! stay are never given up.
 //!
 //! The application does the [`Step`]s while it polls, and heartbeats go on meanwhile. A member that is fenced gives everything up as
 //! lost and joins again, with the id that it had.

@@ -24,20 +24,10 @@ pub(super) struct Held {
     topics: Topics,
 }
 
-impl Held {
-    pub(super) fn to_wire(&self) -> Vec<TopicIdPartitions> {
-        let entry = |(id, partitions): (&TopicId, &BTreeSet<i32>)| TopicIdPartitions {
-            id: *id,
-            partitions: partitions.iter().copied().collect(),
-        };
-        self.topics.iter().map(entry).collect()
-    }
-}
-
 /// The part of an assignment that the application takes next.
 #[derive(Debug)]
 pub(super) struct Applying {
-    pub(super) held: Held,
+    held: Held,
     /// By the names of their topics.
     pub(super) partitions: BTreeSet<TopicPartition>,
 }
@@ -62,6 +52,23 @@ impl Modern {
         if self.current != self.target {
             self.transition(Event::Assigned);
         }
+    }
+
+    /// What a heartbeat says that the member owns: what it has, and what it may take before the response comes. A coordinator that knows
+    /// that a member does not own a partition may give it to another at once.
+    pub(super) fn claimed(&self) -> Vec<TopicIdPartitions> {
+        let applying = self.applying.as_ref().map(|applying| &applying.held);
+        let mut topics = Topics::new();
+        for held in [self.current.as_ref(), self.target.as_ref(), applying].into_iter().flatten() {
+            for (id, partitions) in &held.topics {
+                topics.entry(*id).or_default().extend(partitions);
+            }
+        }
+        let entry = |(id, partitions): (TopicId, BTreeSet<i32>)| TopicIdPartitions {
+            id,
+            partitions: partitions.into_iter().collect(),
+        };
+        topics.into_iter().map(entry).collect()
     }
 
     /// Decides what the application takes next. Topics that the metadata does not know stay pending, and are asked for.

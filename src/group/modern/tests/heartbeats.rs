@@ -74,6 +74,36 @@ fn acknowledgement_that_is_lost_is_sent_again_with_the_partitions() {
     );
 }
 
+/// A coordinator gives what a member does not own to another at once. One that takes a partition meanwhile would have it too, and might
+/// commit in it.
+#[test]
+fn partitions_that_are_about_to_be_taken_are_claimed() {
+    check(
+        "meta a=1
+         subscribe a
+         beaten 1 nothing
+         wait 5000
+         beaten 2 a0
+         done
+         beaten 2 nothing
+         done
+         beaten 2
+         done
+         done
+         beaten 3",
+        "follow a
+         beat e0 full topics a owned - at 0
+         assign added
+         beat e1 at 5000
+         beat e2 owned a0 at 5000
+         assign a0 added a0
+         beat e2 owned a0 at 5000
+         revoke a0
+         assign added
+         beat e2 owned - at 5000",
+    );
+}
+
 #[test]
 fn partitions_that_are_being_taken_are_named_where_everything_is_said() {
     check(

@@ -22,7 +22,7 @@ fn topics_of_a_pattern_are_found_by_their_ids_and_followed() {
          find ab at 1000
          follow a
          assign a0 added a0
-         beat e1 owned a0 at 1000
+         beat e1 owned a0 b0 at 1000
          follow a,b
          assign a0 b0 added b0
          follow a

@@ -68,7 +68,7 @@ fn topics_that_the_metadata_does_not_know_are_taken_later() {
          beat e0 full topics a,b owned - at 0
          refresh a,b at 0
          assign a0 added a0
-         beat e1 owned a0 at 0
+         beat e1 owned a0 b0 at 0
          refresh a,b at 1000
          assign a0 b0 added b0
          beat e1 owned a0 b0 at 1000
@@ -100,7 +100,7 @@ fn partitions_that_move_away_are_given_up_although_the_new_ones_are_not_known() 
             "{JOINED}refresh a at 5000
              revoke a0 a1
              assign added
-             beat e2 owned - at 5000"
+             beat e2 owned z0 at 5000"
         ),
     );
 }
@@ -173,7 +173,7 @@ fn target_that_changed_and_is_held_already_is_acknowledged_without_a_step() {
          beat e0 full topics a,b owned - at 0
          refresh a,b at 0
          assign a0 added a0
-         beat e1 owned a0 at 0
+         beat e1 owned a0 b0 at 0
          refresh a,b at 1000
          refresh a,b at 2000
          refresh a,b at 3000
