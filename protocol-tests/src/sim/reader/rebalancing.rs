@@ -116,8 +116,12 @@ impl Reader {
     /// Begins to commit what earlier polls have returned.
     fn begin_commit(&mut self, ctx: &mut Context) -> Option<Ticket> {
         let mut positions = self.core.positions();
-        // The stand-in does not try to commit for topics that were deleted.
+        // The stand-in does not try to commit for topics that do not exist by the metadata, which may be wrong.
+        let all = positions.len();
         positions.retain(|(key, _)| !self.core.is_gone(&key.topic));
+        if positions.len() < all {
+            ctx.ghost.excuse_repeats();
+        }
         let member = self.member.as_mut()?;
         if member.machine.identity().generation < 0 {
             return None;
