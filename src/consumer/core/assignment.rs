@@ -140,9 +140,10 @@ impl ConsumerCore {
         self.partition(key)?.returned()
     }
 
-    /// All known positions after the records that were returned.
+    /// All known positions after the records that were returned. A topic that was recreated has none until its reset was returned: its
+    /// old position would be committed for the new topic.
     pub fn positions(&self) -> Vec<(TopicPartition, Position)> {
-        let known = |partition: &Partition| Some((partition.key().clone(), partition.returned()?));
+        let known = |partition: &Partition| Some((partition.key().clone(), partition.committable()?));
         self.slots.iter().filter_map(|(_, partition)| known(partition)).collect()
     }
 

@@ -81,6 +81,8 @@ impl Pause {
 #[derive(Debug)]
 struct Wanted {
     position: Position,
+    /// The topic of the position; zero where it was not known.
+    topic_id: TopicId,
     metadata: String,
     tickets: Vec<Ticket>,
     pause: Pause,
@@ -92,6 +94,18 @@ struct Sent {
     key: TopicPartition,
     topic_id: TopicId,
     wanted: Wanted,
+}
+
+impl Sent {
+    /// Whether the topic is another one than that of the position.
+    fn is_recreated(&self) -> bool {
+        let ids = [self.topic_id, self.wanted.topic_id];
+        ids[0] != ids[1] && !ids.iter().any(|id| id.is_zero())
+    }
+}
+
+fn id_of(snapshot: &Snapshot, topic: &TopicName) -> TopicId {
+    snapshot.topic(topic).map_or(TopicId::ZERO, |topic| topic.id)
 }
 
 /// A commit that has no result yet.
@@ -179,10 +193,11 @@ impl Committer {
             return ticket;
         }
         for (key, (position, metadata)) in offsets {
+            let topic_id = id_of(&self.snapshot, &key.topic);
             let pause = Pause { backoff: self.backoff, until: None };
-            let fresh = || Wanted { position, metadata: String::new(), tickets: Vec::new(), pause };
+            let fresh = || Wanted { position, topic_id, metadata: String::new(), tickets: Vec::new(), pause };
             let wanted = self.queue.entry(key).or_insert_with(fresh);
-            (wanted.position, wanted.metadata) = (position, metadata);
+            (wanted.position, wanted.topic_id, wanted.metadata) = (position, topic_id, metadata);
             wanted.tickets.push(ticket);
         }
         if left == 0 {
@@ -302,8 +317,13 @@ impl Committer {
         let due: Vec<TopicPartition> = due.collect();
         let due = due.into_iter().filter_map(|key| self.queue.remove_entry(&key));
         let snapshot = &self.snapshot;
-        let id_of = |topic: &TopicName| snapshot.topic(topic).map_or(TopicId::ZERO, |topic| topic.id);
-        let sent: Vec<Sent> = due.map(|(key, wanted)| Sent { topic_id: id_of(&key.topic), key, wanted }).collect();
+        let sent = due.map(|(key, wanted)| Sent { topic_id: id_of(snapshot, &key.topic), key, wanted });
+        let (sent, recreated): (Vec<Sent>, Vec<Sent>) = sent.partition(|sent| !sent.is_recreated());
+        for Sent { key, wanted, .. } in recreated {
+            let text = "the topic was deleted and created again: its old offset was not committed for the new topic";
+            let error = Error::broker(Code::UnknownTopicId, text).in_partition(&key.topic, key.partition);
+            self.fail(&wanted.tickets, &error);
+        }
         let tickets = sent.iter().flat_map(|sent| &sent.wanted.tickets);
         let Some(deadline) = tickets.filter_map(|ticket| self.commits.get(ticket)).map(|commit| commit.deadline).min()
         else {

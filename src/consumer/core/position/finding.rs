@@ -49,7 +49,7 @@ impl Partition {
     /// Puts both positions somewhere, with nothing queued.
     fn settle(&mut self, position: Position) {
         self.fetch = position;
-        self.returned = Some(position);
+        self.note_returned(position);
     }
 
     // The committed offset.
@@ -138,7 +138,7 @@ impl Partition {
             None => {
                 let offset = position.offset;
                 tracing::debug!(target: "ottla::consumer", %topic, partition, offset, "partition started");
-                self.returned = Some(position);
+                self.note_returned(position);
             }
             // A reset moves the position when its turn comes.
             Some((from, reason)) => {

@@ -138,6 +138,8 @@ pub(super) struct Partition {
     generation: u64,
     state: State,
     returned: Option<Position>,
+    /// The topic of the returned position; zero where it was not known.
+    returned_in: TopicId,
     fetch: Position,
     leader: Option<i32>,
     leader_epoch: Option<LeaderEpoch>,
@@ -177,6 +179,7 @@ impl Partition {
             generation,
             state: State::Halted,
             returned: None,
+            returned_in: TopicId::ZERO,
             fetch: Position::from(0),
             leader: None,
             leader_epoch: None,
@@ -209,6 +212,15 @@ impl Partition {
     /// The position after the records that were returned, once one is known.
     pub(super) fn returned(&self) -> Option<Position> {
         self.returned
+    }
+
+    /// The position that may be committed: the returned one, unless its topic was recreated since.
+    pub(super) fn committable(&self) -> Option<Position> {
+        self.returned.filter(|_| self.returned_in.is_zero() || self.returned_in == self.topic_id)
+    }
+
+    fn note_returned(&mut self, position: Position) {
+        (self.returned, self.returned_in) = (Some(position), self.topic_id);
     }
 
     /// The position to fetch from.

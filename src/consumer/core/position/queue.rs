@@ -49,7 +49,7 @@ impl Partition {
             fetched.chunk.stop_before(bound);
         }
         if let Some(position) = item.leads_to() {
-            self.returned = Some(position);
+            self.note_returned(position);
         }
         Some(item)
     }
@@ -72,7 +72,7 @@ impl Partition {
             return Err(Overtaken);
         }
         let position = fetched.chunk.position();
-        self.returned = Some(position);
+        self.note_returned(position);
         if !fetched.chunk.is_finished() {
             self.buffered += fetched.chunk.bytes();
             self.queue.push_front(Item::Chunk(Box::new(fetched)));
@@ -96,7 +96,7 @@ impl Partition {
         if lent_in != self.generation {
             return Err(Overtaken);
         }
-        self.returned = Some(chunk.position());
+        self.note_returned(chunk.position());
         self.rewind(generation);
         Ok(())
     }

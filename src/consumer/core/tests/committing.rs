@@ -6,6 +6,7 @@ use super::*;
 use crate::consumer::core::committer::CommitAction;
 use crate::consumer::core::committer::Committer;
 use crate::group::GroupMetadata;
+use crate::metadata::Cache;
 use crate::wire::message as m;
 
 /// A committer, and a log of what it asked for and reported.
@@ -26,7 +27,7 @@ impl Bench {
     }
 
     /// Takes the steps of a script: `commit t0=5 t1=6e2 by=900`, `ok`, `answer t0 t1=16` (`-t1` is left out), `lost`, `refused 30`,
-    /// `wait 100`, `member 4`, `close`.
+    /// `wait 100`, `member 4`, `topic 8` (its id), `close`.
     fn run(&mut self, script: &str) {
         for step in script.split('|') {
             let words: Vec<&str> = step.split_whitespace().collect();
@@ -46,6 +47,7 @@ impl Bench {
                     let owned = words[2..].iter().map(|key| key_of(key)).collect();
                     self.committer.handle_membership(identity, owned);
                 }
+                "topic" => self.topic(words[1].parse().expect("a byte")),
                 "close" => self.committer.close(),
                 other => panic!("there is no step {other}"),
             }
@@ -68,6 +70,13 @@ impl Bench {
         }
         let ticket = self.committer.commit(self.now, positions, deadline);
         writeln!(self.log, "commit is #{ticket}").unwrap();
+    }
+
+    fn topic(&mut self, id: u8) {
+        let topic = m::MetadataTopic { name: "t".into(), id: TopicId([id; 16]), ..m::MetadataTopic::default() };
+        let mut cache = Cache::default();
+        cache.handle_response(m::MetadataResponse { topics: vec![topic], ..m::MetadataResponse::default() });
+        self.committer.handle_metadata(cache.snapshot());
     }
 
     fn answer(&mut self, words: &[&str]) {
@@ -373,6 +382,18 @@ fn commit_that_the_coordinator_refuses_a_member_fails() {
         "commit is #1
          send g4m t0=5 t1=6 by=60000
          #1 failed: could not commit an offset, topic t[0]: ILLEGAL_GENERATION",
+    );
+}
+
+#[test]
+fn offset_of_a_topic_that_was_recreated_is_not_sent() {
+    check(
+        "topic 7 | commit t0=5 | commit t0=6 | topic 8 | answer t0=14 | wait 200",
+        "commit is #1
+         send g-1 t0=5 by=60000
+         commit is #3
+         #1 failed: the topic was deleted and created again: its old offset was not committed for the new topic, topic t[0]: UNKNOWN_TOPIC_ID
+         #3 failed: the topic was deleted and created again: its old offset was not committed for the new topic, topic t[0]: UNKNOWN_TOPIC_ID",
     );
 }
 
