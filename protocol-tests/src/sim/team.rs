@@ -178,9 +178,10 @@ impl Context {
     /// - A leader that was away while the number of partitions changed gets its generation back without assigning, and watches from the
     ///   number that it finds then (KIP-814; `assignmentSnapshot = metadataSnapshot` in `ConsumerCoordinator.onLeaderElected`). Before
     ///   version 9 of JoinGroup it is not even told that it leads, and nobody watches.
+    /// - A member that returns with another subscription gets its last assignment back, unless the protocol changes
+    ///   (`updateStaticMemberThenRebalanceOrCompleteJoin`).
     pub(super) fn free_stranded(&mut self) {
-        let may_miss_partitions = self.setting.has(Fault::PartitionCount) && self.team.remote.is_none();
-        if self.team.is_static && (self.team.is_cooperative() || may_miss_partitions) {
+        if self.team.is_static && self.team.remote.is_none() {
             self.mock.rebalance_group(&self.team_name());
             self.poll_mock();
         }
