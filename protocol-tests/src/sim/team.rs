@@ -177,7 +177,7 @@ impl Context {
     ///   assignment back without a rebalance (KIP-345).
     /// - A leader that was away while the number of partitions changed gets its generation back without assigning, and watches from the
     ///   number that it finds then (KIP-814; `assignmentSnapshot = metadataSnapshot` in `ConsumerCoordinator.onLeaderElected`). Before
-    ///   version 9 of JoinGroup it is not even told that it leads, and nobody watches.
+    ///   version 9 of JoinGroup it does not even learn that it leads, and nobody watches.
     /// - A member that returns with another subscription gets its last assignment back, unless the protocol changes
     ///   (`updateStaticMemberThenRebalanceOrCompleteJoin`).
     pub(super) fn free_stranded(&mut self) {

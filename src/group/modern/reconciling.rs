@@ -54,8 +54,8 @@ impl Modern {
         }
     }
 
-    /// What a heartbeat says that the member owns: what it has, and what it may take before the response comes. A coordinator that knows
-    /// that a member does not own a partition may give it to another at once.
+    /// The partitions that a heartbeat claims: those that the member has, and those that it may take before the response comes. A
+    /// coordinator that knows that a member does not own a partition may give it to another at once.
     pub(super) fn claimed(&self) -> Vec<TopicIdPartitions> {
         let applying = self.applying.as_ref().map(|applying| &applying.held);
         let mut topics = Topics::new();
