@@ -104,6 +104,8 @@ fn simulate(folder: &Path, flag: Option<&str>) -> (bool, String) {
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO"));
         command.current_dir(folder).env("CARGO_TARGET_DIR", &target).args(arguments);
+        // Most of the time goes into builds that differ by a line.
+        command.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
         command.output().expect("cargo runs")
     };
     let built = run(&["build", "--quiet", "-p", "protocol-tests", "--bin", "sim"]);
