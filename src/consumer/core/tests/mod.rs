@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::bench::Bench;
 use self::bench::batch;
 use self::bench::check;
 use self::bench::check_with;
@@ -482,9 +481,9 @@ fn topic_recreated_twice_is_reset_from_the_returned_position() {
 /// Simulator, group seeds 2556 and 2918: it would be committed for the new topic.
 #[test]
 fn position_of_a_recreated_topic_is_not_committed() {
-    let mut bench = Bench::new(Config { start: Start::Offset(5), ..Config::default() });
+    let mut bench = bench::Bench::new(Config { start: Start::Offset(5), ..Config::default() });
     let committable =
-        |bench: &Bench| -> Vec<i64> { bench.core().positions().iter().map(|(_, at)| at.offset).collect() };
+        |bench: &bench::Bench| -> Vec<i64> { bench.core().positions().iter().map(|(_, at)| at.offset).collect() };
     bench.run(&format!("{BEGIN} | fetched n1 s7 t0:5+3;hw=8 | take"));
     assert_eq!(committable(&bench), [8]);
     bench.run("meta id=8 t0=1e0 | list t0=2e0");
