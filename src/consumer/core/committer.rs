@@ -94,6 +94,8 @@ struct Sent {
     key: TopicPartition,
     topic_id: TopicId,
     wanted: Wanted,
+    /// The member has given the partition up since: another member may have committed it, also where it came back.
+    is_given_up: bool,
 }
 
 impl Sent {
@@ -209,8 +211,8 @@ impl Committer {
 
     /// Commits as this member from now on, and only the partitions that it owns.
     ///
-    /// Pending commits of partitions that it still owns continue under the new generation. The others fail: another member may have
-    /// committed these partitions since.
+    /// Pending commits of partitions that it still owns continue under the new generation. The others fail, a request in flight when it
+    /// is refused: another member may have committed these partitions since.
     pub fn handle_membership(&mut self, identity: GroupMetadata, owned: BTreeSet<TopicPartition>) {
         self.identity = identity;
         self.owned = Some(owned);
@@ -219,6 +221,10 @@ impl Committer {
             let Some(wanted) = self.queue.remove(&key) else { continue };
             let error = not_owned(&key);
             self.fail(&wanted.tickets, &error);
+        }
+        let sent = self.in_flight.iter_mut().flat_map(|(_, sent)| sent);
+        for sent in sent.filter(|sent| self.owned.as_ref().is_some_and(|owned| !owned.contains(&sent.key))) {
+            sent.is_given_up = true;
         }
     }
 
@@ -317,7 +323,8 @@ impl Committer {
         let due: Vec<TopicPartition> = due.collect();
         let due = due.into_iter().filter_map(|key| self.queue.remove_entry(&key));
         let snapshot = &self.snapshot;
-        let sent = due.map(|(key, wanted)| Sent { topic_id: id_of(snapshot, &key.topic), key, wanted });
+        let sent =
+            due.map(|(key, wanted)| Sent { topic_id: id_of(snapshot, &key.topic), key, wanted, is_given_up: false });
         let (sent, recreated): (Vec<Sent>, Vec<Sent>) = sent.partition(|sent| !sent.is_recreated());
         for Sent { key, wanted, .. } in recreated {
             let text = "the topic was deleted and created again: its old offset was not committed for the new topic";
@@ -380,7 +387,7 @@ impl Committer {
             let error = error.in_partition(&sent.key.topic, sent.key.partition);
             match recovery {
                 // The generation changed meanwhile, or is about to. The partition is this member's all the same.
-                CommitRecovery::Fenced if self.is_passing(&error) && self.may_commit(&sent.key) => {
+                CommitRecovery::Fenced if self.is_passing(&error) && !sent.is_given_up => {
                     self.note_refusal(&error);
                 }
                 CommitRecovery::Fail | CommitRecovery::Fenced => {
@@ -455,14 +462,14 @@ impl Committer {
 
     /// Queues a partition again, behind nothing: a newer offset that was queued meanwhile is the one that counts.
     fn requeue(&mut self, sent: Sent, error: &Error) {
-        let Sent { key, mut wanted, .. } = sent;
+        let Sent { key, mut wanted, is_given_up, .. } = sent;
         wanted.tickets.retain(|ticket| self.commits.contains_key(ticket));
         for ticket in &wanted.tickets {
             if let Some(commit) = self.commits.get_mut(ticket) {
                 commit.problem = Some(error.clone());
             }
         }
-        if !self.may_commit(&key) {
+        if is_given_up {
             let error = not_owned(&key);
             self.fail(&wanted.tickets, &error);
         } else if let Some(newer) = self.queue.get_mut(&key) {

@@ -212,6 +212,8 @@ impl Classic {
                 self.standing.poll_by = Some(now + self.settings.poll_interval_max);
                 self.prepare();
             }
+            // The application has not begun to give up what the subscription before this one left out.
+            Phase::Preparing { .. } if !self.is_step_taken => self.prepare(),
             _ => self.want_rejoin("the subscription changed"),
         }
         self.plan(now);

@@ -343,6 +343,23 @@ fn commits_of_partitions_that_moved_away_fail() {
     );
 }
 
+/// Simulator, group seed 16792: the old offset overwrote that of the member that had the partition meanwhile.
+#[test]
+fn commit_in_flight_is_not_retried_where_the_partition_came_back() {
+    let gone =
+        "the partition is not this member's any more, so its offset was not committed: commit before it is revoked";
+    for (answer, error) in [("answer t0=22", "could not commit an offset"), ("answer t0=14", gone), ("lost", gone)] {
+        check(
+            &format!("member 4 t0 | commit t0=5 | member -1 | member 6 t0 | {answer} | wait 5000"),
+            &format!(
+                "commit is #1
+                 send g4m t0=5 by=60000
+                 #1 failed: {error}, topic t[0]: ILLEGAL_GENERATION"
+            ),
+        );
+    }
+}
+
 /// The partition is this member's in both generations: nobody else has committed it.
 #[test]
 fn refused_commit_is_retried_under_the_new_generation() {

@@ -60,6 +60,7 @@ pub(super) struct Bench {
     counts: BTreeMap<String, i32>,
     /// By how much the replicas of partitions are shifted, where brokers and members have racks.
     racks: Option<i32>,
+    is_away: bool,
     now: Instant,
     begun: Instant,
     /// The tag of the last request of each kind.
@@ -75,6 +76,7 @@ impl Bench {
             cache: Cache::default(),
             counts: BTreeMap::new(),
             racks: None,
+            is_away: false,
             now: begun,
             begun,
             tags: BTreeMap::new(),
@@ -88,6 +90,9 @@ impl Bench {
     pub(super) fn run(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
+            // The application does not poll until it is back.
+            ["away"] => self.is_away = true,
+            ["back"] => self.is_away = false,
             ["subscribe", ..] => {
                 self.member.subscribe(self.now, words[1..].iter().map(|topic| TopicName::from(*topic)).collect());
             }
@@ -246,7 +251,7 @@ impl Bench {
         while let Some(action) = self.member.poll_action() {
             self.print(action);
         }
-        if self.member.has_step() {
+        if self.member.has_step() && !self.is_away {
             let step = self.member.step().expect("a step");
             self.print_step(&step);
         }

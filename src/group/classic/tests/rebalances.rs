@@ -113,6 +113,45 @@ fn cooperative_member_gives_up_only_topics_that_it_left() {
     );
 }
 
+/// Simulator, group seed 37966.
+#[test]
+fn topic_that_is_subscribed_to_again_in_time_is_not_given_up() {
+    check_with(
+        cooperative(),
+        "subscribe a b
+         joined 1 m1
+         synced a0 b0
+         done
+         away
+         subscribe b
+         subscribe a b
+         back
+         joined 2 m1
+         synced a0 b0
+         done
+         away
+         subscribe b
+         subscribe c
+         back
+         done",
+        "follow a,b
+         join - a,b
+         follow a,b
+         sync g1 m1
+         assign g1 a0 b0 added a0 b0
+         follow b
+         follow a,b
+         join m1 a,b a0 b0 (the subscription changed)
+         follow a,b
+         sync g2 m1
+         assign g2 a0 b0 added
+         follow b
+         follow c
+         revoke a0 b0
+         join m1 c (the subscription changed)",
+    );
+}
+
 #[test]
 fn generation_that_is_lost_during_a_step_loses_the_other_partitions_too() {
     check_with(
