@@ -72,6 +72,7 @@
 //! |---|---|---|
 //! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs, each in pure Rust |
 //! | `zstd-c` | no | zstd by the C library instead, which needs a C compiler |
+//! | `queue` | no | `ottla::queue`: queues on top of the clients, with offsets kept inside or outside Kafka |
 //! | `mock` | no | `ottla::mock`: a cluster in this process, which can also be served over TCP |
 //! | `cli` | no | the command-line tool `ottla` |
 //! | `unstable-internals` | no | the modules behind the API, for this repository's tests, without any promise of stability |
@@ -120,6 +121,8 @@ pub mod mock;
 mod net;
 pub mod partitioner;
 pub mod producer;
+#[cfg(feature = "queue")]
+pub mod queue;
 mod reading;
 mod record;
 pub mod types;

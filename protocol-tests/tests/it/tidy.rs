@@ -27,6 +27,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("producer", 9),
     ("consumer", 9),
     ("admin", 9),
+    ("queue", 10),
 ];
 
 /// The first layer that may use tokio, sockets, locks between tasks and clocks.
