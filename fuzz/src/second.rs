@@ -6,6 +6,7 @@ use kafka_protocol::messages as kp;
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::ResponseKind;
 use kafka_protocol::messages::api_versions_response::FinalizedFeatureKey;
+use kafka_protocol::messages::api_versions_response::SupportedFeatureKey;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -84,13 +85,23 @@ fn ids(nodes: &[kp::BrokerId]) -> Vec<i32> {
 }
 
 fn api_versions(response: kp::ApiVersionsResponse) -> m::ApiVersionsResponse {
-    let features = response.finalized_features.into_iter();
-    let feature = |key: FinalizedFeatureKey| m::Feature { name: key.name.to_string(), level: key.max_version_level };
+    let supported = |key: SupportedFeatureKey| m::SupportedFeature {
+        name: key.name.to_string(),
+        level_min: key.min_version,
+        level_max: key.max_version,
+    };
+    let finalized = |key: FinalizedFeatureKey| m::Feature {
+        name: key.name.to_string(),
+        level: key.max_version_level,
+        level_min: key.min_version_level,
+    };
     m::ApiVersionsResponse {
         error: Code::from_wire(response.error_code),
         apis: response.api_keys.iter().map(|api| (api.api_key, api.min_version, api.max_version)).collect(),
         throttle_time_ms: response.throttle_time_ms,
-        finalized_features: features.map(feature).collect(),
+        supported_features: response.supported_features.into_iter().map(supported).collect(),
+        features_epoch: response.finalized_features_epoch,
+        finalized_features: response.finalized_features.into_iter().map(finalized).collect(),
     }
 }
 

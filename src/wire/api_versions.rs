@@ -26,20 +26,26 @@ messages! {
         /// The key of each API, with the first and the last version that the broker supports.
         apis: Vec<(i16, i16, i16)>,
         throttle_time_ms: i32 [1..],
-        /// The features that the broker supports.
-        _: Vec<Feature> [tag 0],
-        /// The epoch of the finalized features.
-        _: i64 [tag 1],
+        supported_features: Vec<SupportedFeature> [tag 0],
+        /// The epoch of the finalized features; −1 where it is unknown.
+        features_epoch: i64 [tag 1] = -1,
         finalized_features: Vec<Feature> [tag 2],
         /// Whether the cluster is ready to leave ZooKeeper.
         _: bool [tag 3],
     }
 
-    /// A feature and two version levels: highest and lowest of a finalized feature, lowest and highest of a supported one.
+    /// A feature, and the lowest and the highest level that the broker supports.
+    struct SupportedFeature {
+        name: String,
+        level_min: i16,
+        level_max: i16,
+    }
+
+    /// A feature, and its finalized level.
     struct Feature {
         name: String,
         level: i16,
-        _: i16,
+        level_min: i16,
     }
 }
 

@@ -91,6 +91,37 @@ impl Wire for Texts {
     }
 }
 
+/// An array of pairs of strings, in which the second may be null: both of each pair, one after the other.
+#[derive(Debug)]
+pub(super) struct Pairs;
+
+impl Wire for Pairs {
+    type Value = Texts;
+
+    const CLASSIC: usize = 4;
+    const COMPACT: usize = 1;
+
+    fn read(reader: &mut Reader, _: i16) -> Result<Texts, DecodeError> {
+        let mut bytes = Vec::new();
+        reader.skip_array(2 * String::MIN, |reader| {
+            push(&mut bytes, Some(&reader.str()?));
+            push(&mut bytes, reader.nullable_str()?.as_deref());
+            reader.skip_tags()
+        })?;
+        Ok(Texts(bytes.into()))
+    }
+
+    fn write(texts: &Texts, out: &mut Chunks, _: i16) {
+        let texts: Vec<Option<&str>> = texts.iter().collect();
+        let pairs: Vec<&[Option<&str>]> = texts.chunks(2).collect();
+        out.put_array(&pairs, |out, pair| {
+            out.put_string(pair[0].unwrap_or_default());
+            out.put_nullable_string(pair.get(1).copied().flatten());
+            out.put_no_tags();
+        });
+    }
+}
+
 /// As many strings one after the other. Those whose bit is set in `NULLABLE` may be null.
 #[derive(Debug)]
 pub(super) struct Strings<const COUNT: usize, const NULLABLE: u8>;

@@ -4,10 +4,17 @@ use super::message::ApiVersionsResponse;
 use super::table::Api;
 
 /// The versions of each API for one connection.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Versions {
     /// The broker's ranges. Invalid ones are `None`.
     theirs: [Option<(i16, i16)>; Api::ALL.len()],
+}
+
+/// No API: the standard library has no default for arrays of more than 32 elements.
+impl Default for Versions {
+    fn default() -> Self {
+        Self { theirs: [None; Api::ALL.len()] }
+    }
 }
 
 impl Versions {

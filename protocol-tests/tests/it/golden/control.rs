@@ -75,12 +75,15 @@ fn kept(response: &Response, version: i16) -> Option<Value> {
 
 fn api_versions(response: &m::ApiVersionsResponse, version: i16) -> Value {
     let api = |api: &(i16, i16, i16)| json!({ "apiKey": api.0, "minVersion": api.1, "maxVersion": api.2 });
-    let feature = |feature: &m::Feature| json!({ "name": feature.name, "maxVersionLevel": feature.level });
+    let supported = |feature: &m::SupportedFeature| json!({ "name": feature.name, "minVersion": feature.level_min, "maxVersion": feature.level_max });
+    let finalized = |feature: &m::Feature| json!({ "name": feature.name, "maxVersionLevel": feature.level, "minVersionLevel": feature.level_min });
     object(vec![
         ("errorCode", true, code(response.error)),
         ("apiKeys", true, response.apis.iter().map(api).collect()),
         ("throttleTimeMs", version >= 1, json!(response.throttle_time_ms)),
-        ("finalizedFeatures", version >= 3, response.finalized_features.iter().map(feature).collect()),
+        ("supportedFeatures", version >= 3, response.supported_features.iter().map(supported).collect()),
+        ("finalizedFeaturesEpoch", version >= 3 && response.features_epoch >= 0, json!(response.features_epoch)),
+        ("finalizedFeatures", version >= 3, response.finalized_features.iter().map(finalized).collect()),
     ])
 }
 
