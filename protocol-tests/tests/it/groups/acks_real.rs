@@ -1,4 +1,4 @@
-//! Acknowledged records across rebalances of a real group: nothing is lost, and only what was open is read again.
+//! Acknowledged records across rebalances of a real group: nothing is lost, and only open records are read again.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;

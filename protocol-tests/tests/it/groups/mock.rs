@@ -14,6 +14,7 @@ use ottla::Record;
 use ottla::consumer::Consumer;
 use ottla::consumer::ConsumerBuilder;
 use ottla::consumer::ConsumerHandle;
+use ottla::consumer::GroupProtocol;
 use ottla::consumer::HookFuture;
 use ottla::consumer::RebalanceListener;
 use ottla::error::Code;
@@ -32,30 +33,45 @@ use super::membership::assignors;
 pub(super) const PARTITIONS: usize = 6;
 /// Longer than every session, request timeout and retry together.
 pub(super) const LONG: Duration = Duration::from_secs(600);
+const BOTH: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
 const TURN: Duration = Duration::from_millis(100);
 
 /// A mock of two brokers, the first of which coordinates group g, and a client.
 pub(super) struct Stage {
     pub(super) server: Server,
     pub(super) client: Client,
+    protocol: GroupProtocol,
 }
 
 impl Stage {
     pub(super) async fn new() -> Self {
-        Self::with_partitions(6).await
+        Self::of(GroupProtocol::Classic, 6).await
+    }
+
+    pub(super) async fn modern() -> Self {
+        Self::of(GroupProtocol::Consumer, 6).await
     }
 
     pub(super) async fn with_partitions(partitions: i32) -> Self {
+        Self::of(GroupProtocol::Classic, partitions).await
+    }
+
+    async fn of(protocol: GroupProtocol, partitions: i32) -> Self {
         let mut cluster = Cluster::builder().brokers(2).topic("t", partitions).build();
         cluster.move_coordinator(0, "g", 1);
         let server = Server::in_memory(cluster);
         let builder = Client::builder([server.bootstrap()]).expect("addresses").connector(server.connector());
         let client = builder.connect().await.expect("a cluster");
-        Self { server, client }
+        Self { server, client, protocol }
     }
 
     pub(super) fn builder(&self) -> ConsumerBuilder {
-        self.client.consumer().group("g").subscribe(["t"])
+        self.client.consumer().group("g").subscribe(["t"]).group_protocol(self.protocol)
+    }
+
+    /// The API of the heartbeats of its members.
+    fn heartbeats(&self) -> i16 {
+        if self.protocol == GroupProtocol::Consumer { key::CONSUMER_GROUP_HEARTBEAT } else { key::HEARTBEAT }
     }
 
     pub(super) fn member(&self) -> Consumer {
@@ -200,52 +216,58 @@ async fn every_lost_leave_is_survived() {
 
 #[tokio::test(start_paused = true)]
 async fn coordinator_may_move_in_every_phase() {
-    for step in 0..30 {
-        let stage = Stage::new().await;
-        let mut members = vec![stage.member(), stage.member()];
-        let mut turns = 0;
-        drive(&mut members, |_| {
-            turns += 1;
-            turns > step
-        })
-        .await;
-        stage.with(|cluster| cluster.move_coordinator(0, "g", 2));
-        settle(&stage, &mut members).await;
-        members[1].close().await.expect("closed");
-        members.pop();
-        stage.with(|cluster| cluster.set_down(2));
-        settle(&stage, &mut members).await;
+    for protocol in BOTH {
+        for step in 0..30 {
+            let stage = Stage::of(protocol, 6).await;
+            let mut members = vec![stage.member(), stage.member()];
+            let mut turns = 0;
+            drive(&mut members, |_| {
+                turns += 1;
+                turns > step
+            })
+            .await;
+            stage.with(|cluster| cluster.move_coordinator(0, "g", 2));
+            settle(&stage, &mut members).await;
+            members[1].close().await.expect("closed");
+            members.pop();
+            stage.with(|cluster| cluster.set_down(2));
+            settle(&stage, &mut members).await;
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn session_that_expires_unnoticed_is_lost_and_rejoined() {
-    let stage = Stage::new().await;
-    let events = Events::default();
-    let mut members = vec![stage.builder().listener(events.clone()).build().expect("a consumer")];
-    settle(&stage, &mut members).await;
-    // No heartbeat arrives for longer than the session.
-    stage.with(|cluster| cluster.play(On::api(key::HEARTBEAT).then(Fault::CloseBefore).forever()));
-    drive(&mut members, |_| stage.group() == (GroupState::Empty, 0)).await;
-    stage.with(Cluster::clear_faults);
-    settle(&stage, &mut members).await;
-    assert_eq!(events.take(), ["assigned 6", "lost 6", "assigned 6"]);
+    for protocol in BOTH {
+        let stage = Stage::of(protocol, 6).await;
+        let events = Events::default();
+        let mut members = vec![stage.builder().listener(events.clone()).build().expect("a consumer")];
+        settle(&stage, &mut members).await;
+        // No heartbeat arrives for longer than the session.
+        stage.with(|cluster| cluster.play(On::api(stage.heartbeats()).then(Fault::CloseBefore).forever()));
+        drive(&mut members, |_| stage.group() == (GroupState::Empty, 0)).await;
+        stage.with(Cluster::clear_faults);
+        settle(&stage, &mut members).await;
+        assert_eq!(events.take(), ["assigned 6", "lost 6", "assigned 6"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn member_that_polls_too_late_gets_an_error_and_rejoins() {
-    let stage = Stage::new().await;
-    let late = stage.builder().poll_interval_max(Duration::from_secs(30)).build().expect("a consumer");
-    let mut members = vec![stage.member(), late];
-    settle(&stage, &mut members).await;
-    let mut late = members.pop().expect("two members");
-    drive(&mut members, is_shared).await;
-    assert_eq!(stage.group(), (GroupState::Stable, 1));
-    let error = late.poll().await.expect_err("it polled too late");
-    assert_eq!(error.kind(), Kind::Timeout, "{error}");
-    assert!(error.to_string().contains("max.poll.interval.ms"), "{error}");
-    members.push(late);
-    assert!(settle(&stage, &mut members).await.is_empty());
+    for protocol in BOTH {
+        let stage = Stage::of(protocol, 6).await;
+        let late = stage.builder().poll_interval_max(Duration::from_secs(30)).build().expect("a consumer");
+        let mut members = vec![stage.member(), late];
+        settle(&stage, &mut members).await;
+        let mut late = members.pop().expect("two members");
+        drive(&mut members, is_shared).await;
+        assert_eq!(stage.group(), (GroupState::Stable, 1));
+        let error = late.poll().await.expect_err("it polled too late");
+        assert_eq!(error.kind(), Kind::Timeout, "{error}");
+        assert!(error.to_string().contains("max.poll.interval.ms"), "{error}");
+        members.push(late);
+        assert!(settle(&stage, &mut members).await.is_empty());
+    }
 }
 
 /// A listener that writes down what happens, and misbehaves once on demand.
@@ -399,18 +421,24 @@ pub(super) async fn in_time<T>(future: impl Future<Output = T>) -> T {
 
 #[tokio::test(start_paused = true)]
 async fn closing_commits_and_leaves_at_once() {
-    let stage = Stage::new().await;
-    stage.produce(12).await;
-    let mut members = [stage.member()];
-    let mut count = 0;
-    while count < 12 {
-        count += in_time(members[0].poll()).await.expect("no error").expect("no end").count();
+    for protocol in BOTH {
+        let stage = Stage::of(protocol, 6).await;
+        stage.produce(12).await;
+        let mut members = [stage.member()];
+        let mut count = 0;
+        while count < 12 {
+            count += in_time(members[0].poll()).await.expect("no error").expect("no end").count();
+        }
+        let begun = Instant::now();
+        members[0].close().await.expect("closed");
+        assert!(begun.elapsed() < Duration::from_secs(1), "it waits for the coordinator, and no longer");
+        assert_eq!((stage.group(), stage.committed()), ((GroupState::Empty, 0), 12));
     }
-    let begun = Instant::now();
-    members[0].close().await.expect("closed");
-    assert!(begun.elapsed() < Duration::from_secs(1), "it waits for the coordinator, and no longer");
-    assert_eq!((stage.group(), stage.committed()), ((GroupState::Empty, 0), 12));
-    // A static member keeps its place.
+}
+
+#[tokio::test(start_paused = true)]
+async fn static_member_that_is_closed_keeps_its_place() {
+    let stage = Stage::new().await;
     let mut kept = vec![stage.builder().group_instance_id("i").build().expect("a consumer")];
     settle(&stage, &mut kept).await;
     kept[0].close().await.expect("closed");

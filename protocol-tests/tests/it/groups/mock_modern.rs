@@ -6,16 +6,12 @@ use std::time::Duration;
 
 use ottla::Record;
 use ottla::consumer::Consumer;
-use ottla::consumer::ConsumerBuilder;
 use ottla::consumer::GroupProtocol;
 use ottla::error::Code;
-use ottla::error::Kind;
-use ottla::mock::Cluster;
 use ottla::mock::Fault;
 use ottla::mock::GroupState;
 use ottla::mock::On;
 use ottla::mock::key;
-use tokio::time::Instant;
 
 use super::mock::Events;
 use super::mock::FAULTS;
@@ -28,14 +24,6 @@ use super::mock::is_shared;
 use super::mock::owned;
 use super::mock::settle;
 
-fn builder(stage: &Stage) -> ConsumerBuilder {
-    stage.builder().group_protocol(GroupProtocol::Consumer)
-}
-
-fn member(stage: &Stage) -> Consumer {
-    builder(stage).build().expect("a consumer")
-}
-
 fn id_of(member: &Consumer) -> String {
     member.group_metadata().expect("a member").member
 }
@@ -43,8 +31,8 @@ fn id_of(member: &Consumer) -> String {
 #[tokio::test(start_paused = true)]
 async fn members_share_and_take_over_from_an_expired_one() {
     for assignor in ["uniform", "range"] {
-        let stage = Stage::new().await;
-        let build = || builder(&stage).group_remote_assignor(assignor).build().expect("a consumer");
+        let stage = Stage::modern().await;
+        let build = || stage.builder().group_remote_assignor(assignor).build().expect("a consumer");
         let mut members = vec![build(), build()];
         assert!(settle(&stage, &mut members).await.is_empty());
         let second = id_of(&members[1]);
@@ -60,12 +48,12 @@ async fn members_share_and_take_over_from_an_expired_one() {
 
 /// Plays the life of two members while the n-th heartbeat of the group fails.
 async fn live_with_fault(fault: Fault, nth: u32) {
-    let stage = Stage::new().await;
+    let stage = Stage::modern().await;
     stage.produce(12).await;
     stage.with(|cluster| cluster.play(On::api(key::CONSUMER_GROUP_HEARTBEAT).name("g").pass(nth).then(fault)));
-    let mut members = vec![member(&stage)];
+    let mut members = vec![stage.member()];
     drive(&mut members, is_shared).await;
-    members.push(member(&stage));
+    members.push(stage.member());
     settle(&stage, &mut members).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     settle(&stage, &mut members).await;
@@ -91,10 +79,10 @@ async fn every_lost_heartbeat_is_survived() {
 async fn records_are_returned_once_whichever_heartbeats_are_lost() {
     for fault in [Fault::CloseBefore, Fault::CloseAfter] {
         for nth in 0..10 {
-            let stage = Stage::new().await;
+            let stage = Stage::modern().await;
             let script = On::api(key::CONSUMER_GROUP_HEARTBEAT).name("g").pass(nth).then(fault).times(3);
             stage.with(|cluster| cluster.play(script));
-            let mut members = vec![member(&stage)];
+            let mut members = vec![stage.member()];
             let mut returned = BTreeSet::new();
             for round in 0..4 {
                 let values: BTreeSet<String> = (0..30).map(|record| format!("{round}-{record}")).collect();
@@ -103,7 +91,7 @@ async fn records_are_returned_once_whichever_heartbeats_are_lost() {
                     producer.send(Record::to("t").value(value.as_str())).await.expect("written");
                 }
                 if round < 3 {
-                    members.push(member(&stage));
+                    members.push(stage.member());
                 } else {
                     members.remove(0).close_within(Duration::from_secs(60)).await.expect("closed");
                 }
@@ -132,30 +120,10 @@ async fn collect(stage: &Stage, members: &mut [Consumer], returned: &mut BTreeSe
 }
 
 #[tokio::test(start_paused = true)]
-async fn coordinator_may_move_in_every_phase() {
-    for step in 0..30 {
-        let stage = Stage::new().await;
-        let mut members = vec![member(&stage), member(&stage)];
-        let mut turns = 0;
-        drive(&mut members, |_| {
-            turns += 1;
-            turns > step
-        })
-        .await;
-        stage.with(|cluster| cluster.move_coordinator(0, "g", 2));
-        settle(&stage, &mut members).await;
-        members[1].close().await.expect("closed");
-        members.pop();
-        stage.with(|cluster| cluster.set_down(2));
-        settle(&stage, &mut members).await;
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn fenced_member_loses_its_partitions_and_joins_again() {
-    let stage = Stage::new().await;
+    let stage = Stage::modern().await;
     let events = Events::default();
-    let mut members = vec![builder(&stage).listener(events.clone()).build().expect("a consumer"), member(&stage)];
+    let mut members = vec![stage.builder().listener(events.clone()).build().expect("a consumer"), stage.member()];
     settle(&stage, &mut members).await;
     let before = events.take();
     let id = id_of(&members[0]);
@@ -167,26 +135,12 @@ async fn fenced_member_loses_its_partitions_and_joins_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn session_that_expires_unnoticed_is_lost_and_rejoined() {
-    let stage = Stage::new().await;
-    let events = Events::default();
-    let mut members = vec![builder(&stage).listener(events.clone()).build().expect("a consumer")];
-    settle(&stage, &mut members).await;
-    // No heartbeat arrives for longer than the session.
-    stage.with(|cluster| cluster.play(On::api(key::CONSUMER_GROUP_HEARTBEAT).then(Fault::CloseBefore).forever()));
-    drive(&mut members, |_| stage.group() == (GroupState::Empty, 0)).await;
-    stage.with(Cluster::clear_faults);
-    settle(&stage, &mut members).await;
-    assert_eq!(events.take(), ["assigned 6", "lost 6", "assigned 6"]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn only_partitions_that_move_are_revoked() {
-    let stage = Stage::new().await;
+    let stage = Stage::modern().await;
     let events = Events::default();
-    let mut members = vec![builder(&stage).listener(events.clone()).build().expect("a consumer")];
+    let mut members = vec![stage.builder().listener(events.clone()).build().expect("a consumer")];
     settle(&stage, &mut members).await;
-    members.push(member(&stage));
+    members.push(stage.member());
     settle(&stage, &mut members).await;
     members.pop().expect("two members").close().await.expect("closed");
     settle(&stage, &mut members).await;
@@ -194,31 +148,16 @@ async fn only_partitions_that_move_are_revoked() {
     assert_eq!(events.take(), ["assigned 6", "revoked 3", "assigned 3", "revoked 6"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn member_that_polls_too_late_gets_an_error_and_rejoins() {
-    let stage = Stage::new().await;
-    let late = builder(&stage).poll_interval_max(Duration::from_secs(30)).build().expect("a consumer");
-    let mut members = vec![member(&stage), late];
-    settle(&stage, &mut members).await;
-    let mut late = members.pop().expect("two members");
-    drive(&mut members, is_shared).await;
-    assert_eq!(stage.group(), (GroupState::Stable, 1));
-    let error = late.poll().await.expect_err("it polled too late");
-    assert_eq!(error.kind(), Kind::Timeout, "{error}");
-    members.push(late);
-    assert!(settle(&stage, &mut members).await.is_empty());
-}
-
 /// The member that has to give up partitions is stuck in its application for longer than its rebalance timeout.
 #[tokio::test(start_paused = true)]
 async fn member_that_gives_nothing_up_is_removed_and_loses_them() {
-    let stage = Stage::new().await;
+    let stage = Stage::modern().await;
     let events = Events::default();
-    let stuck = builder(&stage).listener(events.clone()).poll_interval_max(Duration::from_secs(30));
+    let stuck = stage.builder().listener(events.clone()).poll_interval_max(Duration::from_secs(30));
     let mut members = vec![stuck.build().expect("a consumer")];
     settle(&stage, &mut members).await;
     let mut stuck = members.remove(0);
-    let mut other = vec![member(&stage)];
+    let mut other = vec![stage.member()];
     drive(&mut other, |members| owned(&members[0]).len() == PARTITIONS).await;
     assert!(stuck.poll().await.is_err(), "it polled too late");
     other.push(stuck);
@@ -228,9 +167,9 @@ async fn member_that_gives_nothing_up_is_removed_and_loses_them() {
 
 #[tokio::test(start_paused = true)]
 async fn static_member_returns_to_its_partitions_and_its_twin_is_refused() {
-    let stage = Stage::new().await;
-    let named = || builder(&stage).group_instance_id("i").build().expect("a consumer");
-    let mut members = vec![named(), member(&stage)];
+    let stage = Stage::modern().await;
+    let named = || stage.builder().group_instance_id("i").build().expect("a consumer");
+    let mut members = vec![named(), stage.member()];
     settle(&stage, &mut members).await;
     let error = in_time(named().poll()).await.expect_err("the name is taken");
     assert_eq!(error.code(), Some(Code::UnreleasedInstanceId), "{error}");
@@ -249,27 +188,12 @@ async fn static_member_returns_to_its_partitions_and_its_twin_is_refused() {
     assert_eq!(stage.group().1, 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn closing_commits_and_leaves_at_once() {
-    let stage = Stage::new().await;
-    stage.produce(12).await;
-    let mut members = [member(&stage)];
-    let mut count = 0;
-    while count < 12 {
-        count += in_time(members[0].poll()).await.expect("no error").expect("no end").count();
-    }
-    let begun = Instant::now();
-    members[0].close().await.expect("closed");
-    assert!(begun.elapsed() < Duration::from_secs(1), "it waits for the coordinator, and no longer");
-    assert_eq!((stage.group(), stage.committed()), ((GroupState::Empty, 0), 12));
-}
-
 /// The coordinator refuses the commit of a member that expired, which the client could not know.
 #[tokio::test(start_paused = true)]
 async fn commit_of_a_member_that_expired_is_refused() {
-    let stage = Stage::new().await;
+    let stage = Stage::modern().await;
     stage.produce(12).await;
-    let mut members = vec![builder(&stage).auto_commit(None).build().expect("a consumer")];
+    let mut members = vec![stage.builder().auto_commit(None).build().expect("a consumer")];
     settle(&stage, &mut members).await;
     let id = id_of(&members[0]);
     stage.with(|cluster| cluster.expire_member("g", &id));
@@ -283,17 +207,18 @@ async fn commit_of_a_member_that_expired_is_refused() {
 /// A group of the other protocol that has members is refused, and one without members is taken over with its offsets.
 #[tokio::test(start_paused = true)]
 async fn offsets_survive_a_change_of_the_protocol() {
-    let stage = Stage::new().await;
+    let stage = Stage::modern().await;
     stage.produce(12).await;
-    let mut members = vec![member(&stage)];
+    let mut members = vec![stage.member()];
     settle(&stage, &mut members).await;
-    let error = in_time(stage.member().poll()).await.expect_err("the group is of the other protocol");
+    let classic = || stage.builder().group_protocol(GroupProtocol::Classic).build().expect("a consumer");
+    let error = in_time(classic().poll()).await.expect_err("the group is of the other protocol");
     assert_eq!(error.code(), Some(Code::InconsistentGroupProtocol), "{error}");
     members[0].close().await.expect("closed");
     let committed = stage.committed();
-    let mut members = vec![stage.member()];
+    let mut members = vec![classic()];
     settle(&stage, &mut members).await;
-    let error = in_time(member(&stage).poll()).await.expect_err("the group is of the other protocol");
+    let error = in_time(stage.member().poll()).await.expect_err("the group is of the other protocol");
     assert_eq!(error.code(), Some(Code::GroupIdNotFound), "{error}");
     members[0].close().await.expect("closed");
     assert_eq!(stage.committed().max(committed), 12);
