@@ -45,7 +45,7 @@ struct Tenure<'h> {
     generations: (i32, i32),
     /// The events of its beginning and end.
     events: (u64, u64),
-    /// The offsets where it may begin, from what was committed when it was assigned; `None` once it has returned a record.
+    /// The offsets at which it may begin: the committed ones at its assignment. `None` once it has returned a record.
     starts: Option<Vec<i64>>,
 }
 

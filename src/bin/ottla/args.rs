@@ -332,7 +332,7 @@ pub(crate) enum PerfWhat {
 pub(crate) struct PerfConsume {
     #[command(flatten)]
     pub(crate) options: PerfOptions,
-    /// Join this group, start where it has committed, and commit what was read; the time before the first assignment does not count
+    /// Join this group, start at its committed offsets, and commit the records that were read; measured from the first assignment on
     #[arg(short, long)]
     pub(crate) group: Option<String>,
 }

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 use ottla::config::Properties;
+use ottla::consumer::Consumer;
 use ottla::consumer::Start;
 use ottla::producer::Delivery;
 use ottla::producer::Producer;
@@ -180,15 +181,7 @@ async fn consume(properties: &Properties, options: &PerfOptions) -> Result<Summa
         .start(Start::Earliest)
         .until_end()
         .build()?;
-    let (mut read, mut bytes) = (0_u64, 0_usize);
-    while read < options.records {
-        let Some(records) = consumer.poll().await? else { break };
-        for record in &records {
-            bytes += record.value.map_or(0, <[u8]>::len);
-            read += 1;
-        }
-        bar.set_position(read);
-    }
+    let (read, bytes) = read(&mut consumer, options.records, &bar, Duration::MAX).await?;
     let mut summary = Summary::measured(options, read, started, before);
     bar.finish_and_clear();
     summary.bytes = bytes as f64;
@@ -202,6 +195,27 @@ async fn consume(properties: &Properties, options: &PerfOptions) -> Result<Summa
     Ok(summary)
 }
 
+/// Reads so many records, or fewer if the read ends, or if none comes for as long as `silence`. Returns their number, and the bytes of
+/// their values.
+async fn read(
+    consumer: &mut Consumer,
+    wanted: u64,
+    bar: &ProgressBar,
+    silence: Duration,
+) -> Result<(u64, usize), Failure> {
+    let (mut read, mut bytes) = (0_u64, 0_usize);
+    while read < wanted {
+        let Ok(polled) = tokio::time::timeout(silence, consumer.poll()).await else { break };
+        let Some(records) = polled? else { break };
+        for record in &records {
+            bytes += record.value.map_or(0, <[u8]>::len);
+            read += 1;
+        }
+        bar.set_position(read);
+    }
+    Ok((read, bytes))
+}
+
 /// As [`consume`], as a member of the group in `properties`. Measures from the first assignment on: a new group waits for members
 /// before it assigns (`group.initial.rebalance.delay.ms`).
 async fn consume_in_group(properties: &Properties, options: &PerfOptions) -> Result<Summary, Failure> {
@@ -211,20 +225,11 @@ async fn consume_in_group(properties: &Properties, options: &PerfOptions) -> Res
     let mut consumer = builder.build()?;
     consumer.wait_for_assignment(ASSIGNED_WITHIN).await?;
     let (started, before) = (Instant::now(), Usage::now());
-    let (mut read, mut bytes) = (0_u64, 0_usize);
-    while read < options.records {
-        let Ok(polled) = tokio::time::timeout(SILENCE, consumer.poll()).await else { break };
-        let Some(records) = polled? else { break };
-        for record in &records {
-            bytes += record.value.map_or(0, <[u8]>::len);
-            read += 1;
-        }
-        bar.set_position(read);
-    }
+    let (read, bytes) = read(&mut consumer, options.records, &bar, SILENCE).await?;
     let mut summary = Summary::measured(options, read, started, before);
     bar.finish_and_clear();
     summary.bytes = bytes as f64;
-    // Commits what was read, and leaves the group.
+    // It commits the positions after these records, and leaves the group.
     consumer.close().await?;
     if read < options.records {
         let (seconds, wanted) = (SILENCE.as_secs(), options.records);

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 
 use futures_core::Stream;
 
@@ -30,7 +31,6 @@ use super::acks::Acks;
 use super::acks::UnackedRecords;
 use super::handle::ConsumerHandle;
 use crate::error::Error;
-use crate::error::Kind;
 
 /// A stream of streams, one for each partition as it is assigned and has records. Made by [`AckConsumer::into_streams`].
 ///
@@ -44,7 +44,7 @@ use crate::error::Kind;
 /// When a partition is given up, its stream ends, records that it has not returned are left to the next owner, and those that it
 /// has are waited for: see [`AckConsumer`]. A partition that comes back gets a new stream.
 ///
-/// An error is one of [`AckConsumer::poll`], and ends nothing, unless it is of kind [`Closed`](Kind::Closed). Ends and resets of
+/// An error is one of [`AckConsumer::poll`], and ends nothing, unless it is of kind [`Closed`](crate::error::Kind::Closed). Ends and resets of
 /// partitions are not in it; resets are logged. It ends when a bounded read is over: the streams of its partitions end behind
 /// their last record.
 ///
@@ -76,13 +76,12 @@ pub struct PartitionStreams {
     acks: Arc<Acks>,
     handle: ConsumerHandle,
     begun: VecDeque<PartitionStream>,
-    ended: bool,
 }
 
 impl PartitionStreams {
     pub(super) fn new(consumer: AckConsumer, acks: Arc<Acks>) -> Self {
         let handle = consumer.handle();
-        Self { polls: Polls::new(consumer), acks, handle, begun: VecDeque::new(), ended: false }
+        Self { polls: Polls::new(consumer), acks, handle, begun: VecDeque::new() }
     }
 
     /// Drives the consumer until a partition has its first records; `None` when a bounded read is over, or the consumer was closed.
@@ -130,20 +129,13 @@ impl Stream for PartitionStreams {
             if let Some(stream) = self.begun.pop_front() {
                 return Poll::Ready(Some(Ok(stream)));
             }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            match self.polls.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => {
-                    self.ended = error.kind() == Kind::Closed;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                Poll::Ready(Ok(None)) => {
-                    self.ended = true;
+            match ready!(self.polls.poll_next(cx)) {
+                Some(Ok(records)) => self.distribute(records),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
                     self.acks.finish_queues();
+                    return Poll::Ready(None);
                 }
-                Poll::Ready(Ok(Some(records))) => self.distribute(records),
             }
         }
     }

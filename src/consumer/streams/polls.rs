@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 
 use tokio::sync::Mutex;
 
@@ -14,6 +15,7 @@ use crate::consumer::Records;
 use crate::consumer::acks::AckConsumer;
 use crate::consumer::acks::UnackedRecords;
 use crate::error::Error;
+use crate::error::Kind;
 
 type Polled<R> = Result<Option<R>, Error>;
 type Polling<R> = Pin<Box<dyn Future<Output = Polled<R>> + Send>>;
@@ -45,25 +47,32 @@ impl Pollable for AckConsumer {
 pub(super) struct Polls<C: Pollable> {
     consumer: Arc<Mutex<C>>,
     polling: Option<Polling<C::Records>>,
+    /// A bounded read is over, or the consumer was closed.
+    ended: bool,
 }
 
 impl<C: Pollable> Polls<C> {
     pub(super) fn new(consumer: C) -> Self {
-        Self { consumer: Arc::new(Mutex::new(consumer)), polling: None }
+        Self { consumer: Arc::new(Mutex::new(consumer)), polling: None, ended: false }
     }
 
-    /// Drives the poll that is on, or begins one.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Polled<C::Records>> {
+    /// Drives the poll that is on, or begins one. `None` at the end, which an error of kind [`Closed`](Kind::Closed) also announces.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<C::Records, Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
         let consumer = &self.consumer;
         let polling = self.polling.get_or_insert_with(|| {
             let consumer = Arc::clone(consumer);
             Box::pin(async move { consumer.lock_owned().await.poll().await })
         });
-        let polled = polling.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.polling = None;
-        }
-        polled
+        let polled = ready!(polling.as_mut().poll(cx));
+        self.polling = None;
+        self.ended = match &polled {
+            Ok(records) => records.is_none(),
+            Err(error) => error.kind() == Kind::Closed,
+        };
+        Poll::Ready(polled.transpose())
     }
 
     /// The consumer. A poll that is on is dropped.

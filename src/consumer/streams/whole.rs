@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 
 use futures_core::Stream;
 
@@ -13,7 +14,6 @@ use crate::consumer::ConsumerHandle;
 use crate::consumer::core::Start;
 use crate::consumer::owned::OwnedRecords;
 use crate::error::Error;
-use crate::error::Kind;
 
 /// A consumer as a stream of the records of its partitions. Made by [`Consumer::into_stream`].
 #[derive(Debug)]
@@ -21,7 +21,6 @@ pub struct ConsumerStream {
     polls: Polls<Consumer>,
     handle: ConsumerHandle,
     waiting: VecDeque<OwnedRecords>,
-    ended: bool,
 }
 
 impl Consumer {
@@ -45,7 +44,7 @@ impl Consumer {
     /// # }
     /// ```
     pub fn into_stream(self) -> ConsumerStream {
-        ConsumerStream { handle: self.handle(), polls: Polls::new(self), waiting: VecDeque::new(), ended: false }
+        ConsumerStream { handle: self.handle(), polls: Polls::new(self), waiting: VecDeque::new() }
     }
 }
 
@@ -81,17 +80,10 @@ impl Stream for ConsumerStream {
             if let Some(records) = self.waiting.pop_front() {
                 return Poll::Ready(Some(Ok(records)));
             }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            match self.polls.poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => {
-                    self.ended = error.kind() == Kind::Closed;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                Poll::Ready(Ok(None)) => self.ended = true,
-                Poll::Ready(Ok(Some(records))) => self.waiting.extend(records.into_partitions()),
+            match ready!(self.polls.poll_next(cx)) {
+                Some(Ok(records)) => self.waiting.extend(records.into_partitions()),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
     }

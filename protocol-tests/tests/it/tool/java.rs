@@ -35,7 +35,7 @@ fn ottla(port: u16, arguments: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// A number, or a dash as Java prints what is not there.
+/// A number, or the dash that Java prints where there is none.
 fn number(value: &Value) -> String {
     value.as_i64().map_or("-".to_owned(), |number| number.to_string())
 }

@@ -41,7 +41,7 @@ pub(super) struct Unreported {
 #[derive(Debug)]
 pub(super) struct Window {
     spans: BTreeMap<i64, Span>,
-    /// The end of what was handed out, gaps after it included.
+    /// The position after the records that were handed out, and after the gap behind them.
     head: Position,
     /// The end of the acknowledged prefix, while a span is open.
     prefix: Position,
@@ -71,7 +71,7 @@ impl Window {
         }
     }
 
-    /// The end of what was handed out.
+    /// The position after the records that were handed out.
     pub(super) fn head(&self) -> Position {
         self.head
     }

@@ -243,7 +243,7 @@ fn random_acknowledgements_agree_with_a_naive_model() {
             play.step(&mut rng);
             play.check();
         }
-        // Once all tokens are used up, nothing is open but what was dropped.
+        // Once all tokens are used up, only the records whose tokens were dropped are open.
         for naive in play.naive.values_mut() {
             while !naive.tokens.is_empty() {
                 let at = rng.usize(..naive.tokens.len());
