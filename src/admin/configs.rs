@@ -2,16 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::time::Instant;
-
-use tokio::task::JoinSet;
 
 use super::Admin;
-use super::TARGET;
 use super::check_name;
-use crate::client::Target;
+use super::refused;
 use crate::error::Error;
-use crate::error::Kind;
 use crate::types::TopicName;
 use crate::wire::message as m;
 
@@ -258,75 +253,48 @@ impl Admin {
     pub async fn describe_configs(&self, query: ConfigQuery) -> Vec<(ConfigResource, Result<Vec<ConfigEntry>, Error>)> {
         let deadline = self.deadline();
         let mut described: BTreeMap<ConfigResource, Described> = BTreeMap::new();
-        let mut groups: BTreeMap<Option<i32>, BTreeSet<ConfigResource>> = BTreeMap::new();
+        let mut of_brokers: BTreeMap<i32, BTreeSet<ConfigResource>> = BTreeMap::new();
+        let mut of_any = BTreeSet::new();
         for resource in &query.resources {
-            match resource.check() {
-                Ok(()) => drop(groups.entry(resource.broker()).or_default().insert(resource.clone())),
-                Err(error) => drop(described.insert(resource.clone(), Err(error))),
+            match (resource.check(), resource.broker()) {
+                (Ok(()), Some(broker)) => drop(of_brokers.entry(broker).or_default().insert(resource.clone())),
+                (Ok(()), None) => drop(of_any.insert(resource.clone())),
+                (Err(error), _) => drop(described.insert(resource.clone(), Err(error))),
             }
         }
-        let mut requests = JoinSet::new();
-        for (broker, resources) in groups {
-            let request = query.request(&resources);
-            let admin = self.clone();
-            let described = async move { (admin.describe_group(broker, request, deadline).await, resources) };
-            requests.spawn_on(described, self.cluster.runtime().handle());
+        let requests = of_brokers.iter().map(|(broker, resources)| (*broker, query.request(resources))).collect();
+        let any = async {
+            if of_any.is_empty() { None } else { Some(self.cluster.call_any(query.request(&of_any), deadline).await) }
+        };
+        let (responses, any) = tokio::join!(self.at_brokers(requests, deadline), any);
+        let of_brokers = responses.into_iter().map(|(broker, response)| (of_brokers.remove(&broker), response));
+        for (resources, response) in of_brokers.chain(any.map(|response| (Some(of_any), response))) {
+            described.extend(outcomes(resources.unwrap_or_default(), response));
         }
-        while let Some(finished) = requests.join_next().await {
-            let Ok((response, resources)) = finished else { continue };
-            match response {
-                Ok(response) => described.extend(outcomes(resources, response)),
-                Err(error) => {
-                    let failed = |resource: ConfigResource| (resource.clone(), Err(resource.named(error.clone())));
-                    described.extend(resources.into_iter().map(failed));
-                }
-            }
-        }
-        let closed = || Err(Error::new(Kind::Closed, "the runtime is shutting down"));
-        let outcome = |resource: &ConfigResource| described.get(resource).cloned().unwrap_or_else(closed);
+        let outcome = |resource: &ConfigResource| described[resource].clone();
         query.resources.iter().map(|resource| (resource.clone(), outcome(resource))).collect()
-    }
-
-    /// Sends a request to `broker`, or to any, until one responds or `deadline` has passed.
-    async fn describe_group(
-        &self,
-        broker: Option<i32>,
-        request: m::DescribeConfigsRequest,
-        deadline: Instant,
-    ) -> Result<m::DescribeConfigsResponse, Error> {
-        let Some(broker) = broker else { return self.cluster.call_any(request, deadline).await };
-        let mut retry = self.cluster.retry(deadline);
-        loop {
-            let until = self.cluster.request_deadline(deadline);
-            match self.cluster.call(Target::Broker(broker), request.clone(), until).await {
-                Ok(response) => return Ok(response),
-                Err(error) => {
-                    tracing::debug!(target: TARGET, broker, error = %error.chain(), "configuration request retried");
-                    retry.pause(error).await?;
-                }
-            }
-        }
     }
 }
 
 /// The outcome of each resource of a request. Results for other resources are ignored, and so is a second result for a resource.
 fn outcomes(
     resources: BTreeSet<ConfigResource>,
-    response: m::DescribeConfigsResponse,
+    response: Result<m::DescribeConfigsResponse, Error>,
 ) -> Vec<(ConfigResource, Described)> {
     let mut found: BTreeMap<(i8, String), m::ConfigResult> = BTreeMap::new();
-    for result in response.results {
-        found.entry((result.kind, result.name.to_string())).or_insert(result);
-    }
+    let results = response.map(|response| {
+        for result in response.results {
+            found.entry((result.kind, result.name.to_string())).or_insert(result);
+        }
+    });
     let outcome = |resource: ConfigResource| {
-        let outcome = match found.remove(&resource.to_wire()) {
-            None => Err(Error::protocol("the broker did not describe the configuration")),
-            Some(m::ConfigResult { error: Some(code), message, .. }) => {
-                let failed = "could not describe the configuration";
-                let text = message.filter(|text| !text.is_empty());
-                Err(Error::broker(code, text.map_or(failed.to_owned(), |text| format!("{failed}: {text}"))))
+        let outcome = match (&results, found.remove(&resource.to_wire())) {
+            (Err(error), _) => Err(error.clone()),
+            (Ok(()), None) => Err(Error::protocol("the broker did not describe the configuration")),
+            (Ok(()), Some(m::ConfigResult { error: Some(code), message, .. })) => {
+                Err(refused(code, "could not describe the configuration", message.as_deref()))
             }
-            Some(result) => Ok(result.configs.into_iter().map(entry).collect()),
+            (Ok(()), Some(result)) => Ok(result.configs.into_iter().map(entry).collect()),
         };
         let outcome = outcome.map_err(|error| resource.named(error));
         (resource, outcome)

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::error::Kind;
+use crate::error::Written;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
 use crate::mock::Server;

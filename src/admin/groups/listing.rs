@@ -113,9 +113,8 @@ impl Admin {
     /// ```
     pub async fn list_groups(&self, filter: GroupFilter) -> Result<GroupListing, Error> {
         let deadline = self.deadline();
-        let brokers = self.describe_cluster().await?.brokers;
         let mut requests = JoinSet::new();
-        for broker in brokers.iter().map(|broker| broker.id) {
+        for broker in self.broker_ids(deadline).await? {
             let (admin, request) = (self.clone(), filter.request());
             let listed = async move { (broker, admin.list_groups_of(broker, request, deadline).await) };
             requests.spawn_on(listed, self.cluster.runtime().handle());

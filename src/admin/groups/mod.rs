@@ -172,8 +172,5 @@ fn left_out(group: &str) -> Error {
 
 /// The error of a broker for a group, with its own message where it has one.
 fn refused(code: Code, action: &str, group: &str, message: Option<&str>) -> Error {
-    let text = format!("could not {action} group {group}");
-    // Kafka's messages are sentences.
-    let message = message.map(|message| message.trim_end_matches('.')).filter(|message| !message.is_empty());
-    Error::broker(code, message.map_or(text.clone(), |why| format!("{text}: {why}")))
+    super::refused(code, &format!("could not {action} group {group}"), message)
 }
