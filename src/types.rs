@@ -6,6 +6,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -312,6 +313,86 @@ impl ProducerIdentity {
 /// A duration in milliseconds, as requests carry it. The longest one that they can carry is about 24 days.
 pub(crate) fn millis_i32(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// As [`millis_i32`], as requests carry it in `int64`.
+pub(crate) fn millis_i64(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A mechanism of SASL that proves a password without sending it (RFC 5802, RFC 7677).
+///
+/// ```
+/// use ottla::types::ScramMechanism;
+///
+/// assert_eq!("scram-sha-256".parse(), Ok(ScramMechanism::Sha256));
+/// assert_eq!(ScramMechanism::Sha512.to_string(), "SCRAM-SHA-512");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ScramMechanism {
+    /// SCRAM-SHA-256.
+    Sha256,
+    /// SCRAM-SHA-512.
+    Sha512,
+}
+
+impl ScramMechanism {
+    /// The mechanism of this number (KIP-554).
+    pub(crate) fn from_wire(number: i8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Sha256),
+            2 => Some(Self::Sha512),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn to_wire(self) -> i8 {
+        match self {
+            Self::Sha256 => 1,
+            Self::Sha512 => 2,
+        }
+    }
+
+    /// The bytes of its hash.
+    #[cfg(feature = "scram")]
+    pub(crate) fn hash_len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+impl fmt::Display for ScramMechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sha256 => "SCRAM-SHA-256",
+            Self::Sha512 => "SCRAM-SHA-512",
+        })
+    }
+}
+
+/// A text that names no SCRAM mechanism.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownMechanism(String);
+
+impl fmt::Display for UnknownMechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no mechanism: give SCRAM-SHA-256 or SCRAM-SHA-512", self.0)
+    }
+}
+
+impl std::error::Error for UnknownMechanism {}
+
+impl FromStr for ScramMechanism {
+    type Err = UnknownMechanism;
+
+    /// Its name in any case.
+    fn from_str(text: &str) -> Result<Self, UnknownMechanism> {
+        let named = |mechanism: &Self| mechanism.to_string().eq_ignore_ascii_case(text);
+        [Self::Sha256, Self::Sha512].into_iter().find(named).ok_or_else(|| UnknownMechanism(text.to_owned()))
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Starts one broker inside a container or, with HOME_DIR and RUN_CLASS set, on the host from the jars.
-# Environment: NODE, PORT, CONTROLLER_PORT, VOTERS (id@host:port,…), REPLICATION, and ZOOKEEPER_PORT for releases before KRaft.
+# Environment: NODE, PORT, CONTROLLER_PORT, VOTERS (id@host:port,…), REPLICATION, ZOOKEEPER_PORT for releases before KRaft, and
+# AUTHORIZER, the class of an authorizer.
 set -eu
 dir=${HOME_DIR:-/tmp/kafka}
 run=${RUN_CLASS:-/opt/kafka/bin/kafka-run-class.sh}
@@ -28,6 +29,12 @@ group.consumer.min.session.timeout.ms=6000
 group.consumer.session.timeout.ms=10000
 group.consumer.min.heartbeat.interval.ms=500
 group.consumer.heartbeat.interval.ms=1000
+P
+# Access control entries can be stored, and nobody is locked out by them.
+[ -n "${AUTHORIZER:-}" ] && cat >> "$dir/server.properties" <<P
+authorizer.class.name=$AUTHORIZER
+allow.everyone.if.no.acl.found=true
+super.users=User:ANONYMOUS
 P
 if [ -n "${ZOOKEEPER_PORT:-}" ]; then
   cat > "$dir/zookeeper.properties" <<P

@@ -23,7 +23,6 @@ use crate::wire::message::FindCoordinatorResponse;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CoordinatorKind {
     Group = 0,
-    #[allow(dead_code, reason = "transactional producers will use it")]
     Transaction = 1,
 }
 
@@ -42,6 +41,11 @@ impl Coordinated {
     /// The consumer group of this name.
     pub(crate) fn group(name: impl Into<String>) -> Self {
         Self::new(CoordinatorKind::Group, name)
+    }
+
+    /// A transactional id.
+    pub(crate) fn transactional_id(id: impl Into<String>) -> Self {
+        Self::new(CoordinatorKind::Transaction, id)
     }
 
     /// The group, or the transactional id.
@@ -83,7 +87,7 @@ impl Cluster {
         self.note_coordinator(whom, &found)
     }
 
-    /// The brokers that coordinate several groups. Those that are not cached are found by one request to any broker, or one after the
+    /// The brokers that coordinate several groups, or several transactional ids. Those that are not cached are found by one request to any broker, or one after the
     /// other where brokers are older than Kafka 3.0 (KIP-699).
     pub(crate) async fn coordinators_of(
         &self,
@@ -95,7 +99,8 @@ impl Cluster {
             groups.iter().filter(|group| !known.contains_key(group)).cloned().collect()
         };
         let keys = unknown.iter().map(|group| group.key.clone()).collect();
-        let request = FindCoordinatorRequest { keys, kind: CoordinatorKind::Group as i8 };
+        let kind = groups.first().map_or(CoordinatorKind::Group, |group| group.kind);
+        let request = FindCoordinatorRequest { keys, kind: kind as i8 };
         let found = match unknown.len() {
             0 | 1 => None,
             _ => Some(self.call_any_once(&request, deadline).await),

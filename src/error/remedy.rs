@@ -52,6 +52,7 @@ impl Code {
             Self::PolicyViolation => "the cluster has a policy against it: ask its administrators",
             Self::RecordListTooLarge => "lower `batch_bytes` / `batch.size`, or raise `segment.bytes` of the topic",
             Self::SaslAuthenticationFailed => "check the user name and the password",
+            Self::SecurityDisabled => "the brokers have no authorizer: set `authorizer.class.name` to store access control entries",
             Self::TopicAuthorizationFailed => "grant the principal the operation on the topic: Write to produce, Read to consume, Describe \
                 for metadata",
             Self::TransactionalIdAuthorizationFailed => "grant the principal Write on the transactional id",

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("error", 1),
     ("metrics", 1),
     ("partitioner", 1),
+    ("scram", 1),
     ("codec", 2),
     ("wire", 2),
     ("config", 3),
@@ -27,8 +28,6 @@ const LAYERS: &[(&str, u32)] = &[
     ("producer", 9),
     ("consumer", 9),
     ("admin", 9),
-    ("json", 10),
-    ("trace", 10),
     ("queue", 10),
 ];
 

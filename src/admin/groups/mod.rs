@@ -22,6 +22,7 @@ mod deleting;
 mod describing;
 mod lag;
 mod listing;
+mod removing;
 mod state;
 #[cfg(all(test, feature = "mock"))]
 mod tests;
@@ -38,14 +39,15 @@ pub use self::lag::PartitionLag;
 pub use self::listing::GroupFilter;
 pub use self::listing::GroupListing;
 pub use self::listing::ListedGroup;
+pub use self::removing::MemberToRemove;
 pub use self::state::GroupState;
 pub use self::state::GroupType;
 
 /// The outcome of each group of a request.
-type Outcomes<T> = Vec<(String, Result<T, Error>)>;
+pub(super) type Outcomes<T> = Vec<(String, Result<T, Error>)>;
 
 /// A request to one coordinator: the admin, the broker, its groups, and the time by which the response has to arrive.
-type Attempt = (Admin, i32, Vec<String>, Instant);
+pub(super) type Attempt = (Admin, i32, Vec<String>, Instant);
 
 impl Admin {
     /// Sends requests about groups to their coordinators, until each group has an outcome or `deadline` has passed.
@@ -59,17 +61,32 @@ impl Admin {
         T: Send + 'static,
         F: Future<Output = Outcomes<T>> + Send + 'static,
     {
+        self.at_coordinators_of(Coordinated::group, groups, deadline, attempt).await
+    }
+
+    /// As [`Self::at_coordinators`], about groups or transactional ids, as `kind` says.
+    pub(super) async fn at_coordinators_of<T, F>(
+        &self,
+        kind: fn(String) -> Coordinated,
+        groups: impl IntoIterator<Item = String>,
+        deadline: Instant,
+        attempt: impl Fn(Attempt) -> F,
+    ) -> BTreeMap<String, Result<T, Error>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Outcomes<T>> + Send + 'static,
+    {
         let mut open = BTreeSet::new();
         let mut decided = BTreeMap::new();
         for group in groups {
-            match check_group(&group) {
+            match check_key(&kind(group.clone())) {
                 Ok(()) => drop(open.insert(group)),
                 Err(error) => drop(decided.insert(group, Err(error))),
             }
         }
         let mut retry = self.cluster.retry(deadline);
         loop {
-            let again = self.ask_coordinators(&open, deadline, &attempt, &mut decided).await;
+            let again = self.ask_coordinators(kind, &open, deadline, &attempt, &mut decided).await;
             let Some(error) = again.values().next().cloned() else { return decided };
             tracing::debug!(target: TARGET, groups = again.len(), error = %error.chain(), "group request retried");
             if retry.pause(error).await.is_err() {
@@ -85,6 +102,7 @@ impl Admin {
     /// errors.
     async fn ask_coordinators<T, F>(
         &self,
+        kind: fn(String) -> Coordinated,
         open: &BTreeSet<String>,
         deadline: Instant,
         attempt: &impl Fn(Attempt) -> F,
@@ -96,7 +114,7 @@ impl Admin {
     {
         let mut again = BTreeMap::new();
         let mut by_broker: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-        let groups = open.iter().map(Coordinated::group).collect();
+        let groups = open.iter().cloned().map(kind).collect();
         for (group, broker) in self.cluster.coordinators_of(groups, deadline).await {
             let group = group.key().to_owned();
             match broker {
@@ -115,7 +133,7 @@ impl Admin {
                 match outcome {
                     Err(error) if error.is_retriable() => {
                         if has_moved(&error) {
-                            self.cluster.forget_coordinator(&Coordinated::group(&*group));
+                            self.cluster.forget_coordinator(&kind(group.clone()));
                         }
                         again.insert(group, error);
                     }
@@ -137,22 +155,22 @@ fn has_moved(error: &Error) -> bool {
 }
 
 /// Refuses a name that a request would cut.
-fn check_group(group: &str) -> Result<(), Error> {
+fn check_key(whom: &Coordinated) -> Result<(), Error> {
     let limit = usize::from(i16::MAX.unsigned_abs());
-    if group.len() <= limit {
+    if whom.key().len() <= limit {
         return Ok(());
     }
-    let start: String = group.chars().take(40).collect();
-    Err(Error::config(format!("{start:?}… is not a valid group: its name has more than {limit} bytes")))
+    let start: String = whom.to_string().chars().take(60).collect();
+    Err(Error::config(format!("{start}… is not valid: its name has more than {limit} bytes")))
 }
 
 /// The outcomes in the order of the call.
-fn in_order<T: Clone>(groups: Vec<String>, decided: &BTreeMap<String, Result<T, Error>>) -> Outcomes<T> {
+pub(super) fn in_order<T: Clone>(groups: Vec<String>, decided: &BTreeMap<String, Result<T, Error>>) -> Outcomes<T> {
     each(groups, |group| decided.get(group).cloned().unwrap_or_else(|| Err(left_out(group))))
 }
 
 /// The outcome of each group, in the same order.
-fn each<T>(groups: Vec<String>, mut outcome: impl FnMut(&str) -> Result<T, Error>) -> Outcomes<T> {
+pub(super) fn each<T>(groups: Vec<String>, mut outcome: impl FnMut(&str) -> Result<T, Error>) -> Outcomes<T> {
     let paired = |group: String| {
         let outcome = outcome(&group);
         (group, outcome)
@@ -161,7 +179,7 @@ fn each<T>(groups: Vec<String>, mut outcome: impl FnMut(&str) -> Result<T, Error
 }
 
 /// The same error for each group of a request.
-fn failed<T>(groups: Vec<String>, error: &Error) -> Outcomes<T> {
+pub(super) fn failed<T>(groups: Vec<String>, error: &Error) -> Outcomes<T> {
     each(groups, |_| Err(error.clone()))
 }
 
