@@ -73,6 +73,8 @@
 //! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs, each in pure Rust |
 //! | `zstd-c` | no | zstd by the C library instead, which needs a C compiler |
 //! | `queue` | no | `ottla::queue`: queues on top of the clients, with offsets kept inside or outside Kafka |
+//! | `json` | no | `ottla::json`: values that are `Serialize` and `Deserialize`, as JSON |
+//! | `trace-context` | no | `ottla::trace`: W3C trace context in headers |
 //! | `mock` | no | `ottla::mock`: a cluster in this process, which can also be served over TCP |
 //! | `cli` | no | the command-line tool `ottla` |
 //! | `unstable-internals` | no | the modules behind the API, for this repository's tests, without any promise of stability |
@@ -114,6 +116,8 @@ pub mod guide;
 #[cfg(feature = "unstable-internals")]
 #[doc(hidden)]
 pub mod internals;
+#[cfg(feature = "json")]
+pub mod json;
 mod metadata;
 pub mod metrics;
 #[cfg(feature = "mock")]
@@ -127,6 +131,8 @@ mod reading;
 mod record;
 #[cfg(feature = "scram")]
 mod scram;
+#[cfg(feature = "trace-context")]
+pub mod trace;
 pub mod types;
 mod wire;
 

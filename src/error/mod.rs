@@ -90,6 +90,9 @@ pub enum Kind {
     /// ([`Start::StoredOnly`](crate::consumer::Start::StoredOnly)). The partition is not read until a
     /// [seek](crate::consumer::Consumer::seek).
     NoOffset,
+    /// The value of a record cannot be written or read in the format that the program asked for, or a header of it is malformed. The record
+    /// itself is whole. See `ottla::json` and `ottla::trace`.
+    Payload,
     /// A response could not be decoded, or it was not the one that was due.
     Protocol,
     /// A record, or a batch of them when decompressed, is larger than the configuration, or the topic, allows.
@@ -307,6 +310,7 @@ impl Error {
             | Kind::Config
             | Kind::Corrupt
             | Kind::NoOffset
+            | Kind::Payload
             | Kind::Protocol
             | Kind::RecordTooLarge
             | Kind::Storage

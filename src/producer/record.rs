@@ -109,7 +109,7 @@ impl<'a> Record<'a> {
         self.deadline
     }
 
-    pub(super) fn topic(&self) -> &'a str {
+    pub(crate) fn topic(&self) -> &'a str {
         self.topic
     }
 

@@ -22,6 +22,7 @@ mod programs;
 mod proxy;
 mod reading;
 mod real;
+mod services;
 mod shapes;
 mod shell;
 mod sim;

@@ -28,6 +28,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("producer", 9),
     ("consumer", 9),
     ("admin", 9),
+    ("json", 10),
+    ("trace", 10),
     ("queue", 10),
 ];
 
