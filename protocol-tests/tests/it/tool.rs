@@ -25,6 +25,7 @@ mod delimiters;
 mod groups;
 mod inputs;
 mod java;
+mod operating;
 mod options;
 mod peers;
 

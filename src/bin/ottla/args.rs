@@ -9,11 +9,9 @@ use clap::Parser;
 use clap::Subcommand;
 
 pub(crate) mod groups;
+pub(crate) mod operating;
 
 /// A Kafka tool without C: produce, consume, manage topics and groups, measure, and serve a mock cluster.
-///
-/// Data goes to standard output, everything else to standard error. The exit status is 0 if all of it worked, 1 for a failure, 2
-/// for wrong usage, 3 for a lag above `ottla lag --threshold`.
 #[derive(Debug, Parser)]
 #[command(name = "ottla", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -22,10 +20,15 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The command line with the common options of every command.
+    pub(crate) fn whole() -> clap::Command {
+        with_common(Self::command())
+    }
+
     /// Reads the command line, or prints its error and exits. The common options may stand before and after the name of a command;
     /// those of a list add up. (clap's own `global` options drop the ones before the name.)
     pub(crate) fn read() -> (Common, Option<Command>) {
-        let matches = with_common(Self::command()).get_matches();
+        let matches = Self::whole().get_matches();
         let mut common = Common::default();
         let mut level = Some(&matches);
         while let Some(matches) = level {
@@ -42,7 +45,10 @@ fn with_common(command: clap::Command) -> clap::Command {
     Common::augment_args(command).mut_subcommands(with_common)
 }
 
-const EXAMPLES: &str = r"Examples:
+const EXAMPLES: &str = r"Data goes to standard output, everything else to standard error. The exit status is 0 if all of it worked, 1 for a
+failure, 2 for wrong usage, 3 for a lag above `ottla lag --threshold`.
+
+Examples:
   ottla produce -b localhost:9092 -t events access.log
   ottla consume -b localhost:9092 -t events -o -10
   ottla -X list | grep linger
@@ -54,6 +60,9 @@ pub(crate) struct Common {
     /// Brokers for the first connection, as HOST:PORT[,HOST:PORT…]; env: takes them from KAFKA_BROKERS
     #[arg(short = 'b', long, value_name = "LIST")]
     pub(crate) brokers: Option<String>,
+    /// Read properties from a file of KEY=VALUE lines, repeatable; default: is ~/.config/ottla.properties, kcat: is kcat's file
+    #[arg(short = 'F', value_name = "FILE")]
+    pub(crate) properties_files: Vec<String>,
     /// A property by its Java or librdkafka name, repeatable; list prints all of them, dump the values in effect
     #[arg(short = 'X', value_name = "KEY=VALUE|list|dump")]
     pub(crate) properties: Vec<String>,
@@ -70,6 +79,7 @@ impl Common {
     /// Adds the options that stand after those here.
     fn add(&mut self, later: Self) {
         self.brokers = later.brokers.or(self.brokers.take());
+        self.properties_files.extend(later.properties_files);
         self.properties.extend(later.properties);
         self.debug.extend(later.debug);
         self.json |= later.json;
@@ -83,17 +93,25 @@ impl Common {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// List, add and remove access control entries
+    Acl(operating::Acl),
     /// Show the cluster's brokers
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster,
+    /// Print a completion script for a shell
+    Completions(operating::Completions),
     /// Read records
     Consume(Consume),
     /// Write a million records, read them back, verify every one
     Demo(Demo),
+    /// Elect leaders of partitions
+    Elect(operating::Elect),
     /// List, describe and delete groups, and move their offsets
     Groups(groups::Groups),
     /// Show how far groups are behind
     Lag(groups::Lag),
+    /// Print the manual page
+    Man,
     /// Serve an in-memory cluster for any Kafka client
     Mock(Mock),
     /// Look up offsets, by timestamp too
@@ -102,8 +120,21 @@ pub(crate) enum Command {
     Perf(Perf),
     /// Write records, one a line
     Produce(Produce),
+    /// Show the producers whose state partitions keep
+    Producers(operating::Producers),
+    /// Show the controllers
+    #[command(after_help = operating::QUORUM_EXAMPLES)]
+    Quorum,
+    /// Describe and alter quotas
+    Quotas(operating::Quotas),
+    /// Move replicas to other brokers
+    Reassign(operating::Reassign),
     /// List, describe, create and delete topics
     Topics(Topics),
+    /// List, describe and abort transactions
+    Transactions(operating::Transactions),
+    /// List, set and delete SCRAM users
+    Users(operating::Users),
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,15 +1,18 @@
 //! Makes a client from the options that every command shares.
 
+use ottla::admin::Admin;
 use ottla::client::Client;
 use ottla::config::Properties;
 use ottla::config::keys;
 
 use crate::Failure;
 use crate::args::Common;
+use crate::properties_file;
 
-/// The properties given with `-X`, and the brokers given with `-b`.
+/// The properties given with `-F`, those given with `-X`, and the brokers given with `-b`. Later ones win.
 pub(crate) fn properties(common: &Common) -> Result<Properties, Failure> {
     let mut properties = Properties::new();
+    common.properties_files.iter().try_for_each(|file| properties_file::read(file, &mut properties))?;
     for pair in common.properties.iter().filter(|pair| *pair != "dump") {
         let (key, value) = pair.split_once('=').ok_or_else(|| no_value(pair))?;
         properties.set(key.trim(), value.trim())?;
@@ -42,6 +45,11 @@ pub(crate) async fn client(properties: &Properties) -> Result<Client, Failure> {
         ));
     }
     Ok(Client::from_properties(properties).await?)
+}
+
+/// Administrates the cluster that the common options name.
+pub(crate) async fn admin(common: &Common) -> Result<Admin, Failure> {
+    Ok(client(&properties(common)?).await?.admin())
 }
 
 /// The value of a property: the one that was set, or the default.

@@ -2,9 +2,12 @@
 //!
 //! The exit status is 0 only if all of it worked, 1 for a failure, 2 for wrong usage, 3 for a lag above a threshold.
 
+mod acl;
 mod args;
 mod base64;
 mod cluster;
+mod completions;
+mod confirm;
 mod connect;
 mod consume;
 mod demo;
@@ -20,6 +23,9 @@ mod outage;
 mod partitions;
 mod perf;
 mod produce;
+mod properties_file;
+mod quorum;
+mod quotas;
 mod range;
 mod settings;
 mod signals;
@@ -28,7 +34,9 @@ mod table;
 mod terminal;
 mod times;
 mod topics;
+mod transactions;
 mod usage;
+mod users;
 
 use std::process::ExitCode;
 
@@ -135,16 +143,26 @@ fn start(common: Common, command: Command) -> Outcome {
 
 async fn run(common: Common, command: Command) -> Outcome {
     match command {
+        Command::Acl(options) => acl::run(&common, options).await,
         Command::Cluster => cluster::run(&common).await,
+        Command::Completions(options) => completions::run(&options),
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,
+        Command::Elect(options) => quorum::elect(&common, options).await,
         Command::Groups(options) => groups::run(&common, options).await,
         Command::Lag(options) => lag::run(&common, options).await,
+        Command::Man => completions::man(),
         Command::Mock(options) => mock::run(&common, options).await,
         Command::Offsets(options) => offsets::run(&common, options).await,
         Command::Perf(options) => perf::run(&common, options).await,
         Command::Produce(options) => produce::run(&common, options).await,
+        Command::Producers(options) => transactions::producers(&common, options).await,
+        Command::Quorum => quorum::run(&common).await,
+        Command::Quotas(options) => quotas::run(&common, options).await,
+        Command::Reassign(options) => quorum::reassign(&common, options).await,
         Command::Topics(options) => topics::run(&common, options).await,
+        Command::Transactions(options) => transactions::run(&common, options).await,
+        Command::Users(options) => users::run(&common, options).await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Checks the partitions that the user names, before anything is read or written.
 
 use ottla::client::Client;
+use ottla::types::TopicPartition;
 
 use crate::Failure;
 use crate::Outcome;
@@ -25,4 +26,15 @@ pub(crate) async fn check(client: &Client, topics: &[impl AsRef<str>], named: &s
         }
     }
     Ok(())
+}
+
+/// Reads `TOPIC:PARTITION`.
+pub(crate) fn place(text: &str) -> Result<TopicPartition, Failure> {
+    let wrong = || Failure::Usage(format!("{text}: write it as TOPIC:PARTITION"));
+    let (topic, partition) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let partition = partition.parse().ok().filter(|partition| *partition >= 0).ok_or_else(wrong)?;
+    if topic.is_empty() {
+        return Err(wrong());
+    }
+    Ok(TopicPartition::new(topic, partition))
 }

@@ -84,9 +84,12 @@ const SCREEN: usize = 50;
 fn help_of_each_command_has_examples_that_are_valid() {
     let commands = [
         "",
+        "acl",
         "cluster",
+        "completions",
         "consume",
         "demo",
+        "elect",
         "groups",
         "groups delete",
         "groups describe",
@@ -97,7 +100,13 @@ fn help_of_each_command_has_examples_that_are_valid() {
         "offsets",
         "perf",
         "produce",
+        "producers",
+        "quorum",
+        "quotas",
+        "reassign",
         "topics",
+        "transactions",
+        "users",
     ];
     let mut examples = 0;
     for command in commands {

@@ -27,16 +27,12 @@ pub(crate) async fn run(common: &Common, options: Groups) -> Outcome {
     match options.verb {
         GroupsVerb::List { state, kind } => {
             let filter = filter(&state, &kind)?;
-            list(common, &admin(common).await?, filter).await
+            list(common, &connect::admin(common).await?, filter).await
         }
-        GroupsVerb::Describe { groups } => describe(common, &admin(common).await?, groups).await,
-        GroupsVerb::Delete { groups } => delete(&admin(common).await?, groups).await,
+        GroupsVerb::Describe { groups } => describe(common, &connect::admin(common).await?, groups).await,
+        GroupsVerb::Delete { groups } => delete(&connect::admin(common).await?, groups).await,
         GroupsVerb::ResetOffsets(options) => reset::run(common, options).await,
     }
-}
-
-async fn admin(common: &Common) -> Result<Admin, Failure> {
-    Ok(connect::client(&connect::properties(common)?).await?.admin())
 }
 
 fn filter(states: &[String], kinds: &[String]) -> Result<GroupFilter, Failure> {
