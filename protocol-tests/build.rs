@@ -8,9 +8,11 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// The values for a program's arguments, by their types.
-const VALUES: [(&str, &str); 10] = [
+const VALUES: [(&str, &str); 12] = [
     ("Client", "world.client()"),
     ("&Client", "&world.client()"),
+    ("blocking::Client", "world.blocking()"),
+    ("blocking::Producer", "world.blocking().producer().expect(\"the defaults are fine\")"),
     ("Admin", "world.client().admin()"),
     ("Producer", "world.producer()"),
     ("&Producer", "&world.producer()"),
@@ -121,6 +123,9 @@ fn call(block: &Block) -> Option<String> {
         true => format!("Outcome::from({call}.await)"),
         // It may block, or have a runtime of its own.
         false if values.is_empty() => format!("apart(|| Outcome::from({call})).await"),
+        false if values.len() == 1 && values[0].starts_with("world.blocking()") => {
+            format!("{{ let value = {}; apart(move || Outcome::from({name}(value))).await }}", values[0])
+        }
         false => format!("Outcome::from({call})"),
     })
 }
@@ -130,6 +135,7 @@ fn value(argument: &str) -> Option<&'static str> {
     let (_, declared) = argument.split_once(": ")?;
     let reference =
         if declared.starts_with("&mut ") { "&mut " } else { &declared[..usize::from(declared.starts_with('&'))] };
-    let wanted = format!("{reference}{}", declared.rsplit("::").next()?.trim_start_matches(reference));
+    let module = if declared.contains("blocking::") { "blocking::" } else { "" };
+    let wanted = format!("{reference}{module}{}", declared.rsplit("::").next()?.trim_start_matches(reference));
     VALUES.iter().find(|(known, _)| *known == wanted).map(|(_, value)| *value)
 }

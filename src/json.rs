@@ -18,9 +18,9 @@
 //!
 //! let producer = client.producer().build()?;
 //! let click = Click { user: 7, page: "/".to_owned() };
-//! producer.send_json(Record::to("clicks").key("7"), &click).await?;
+//! producer.send_json(Record::to("events").key("7"), &click).await?;
 //!
-//! let mut consumer = client.consumer().assign(["clicks"]).start(Start::Earliest).until_end().build()?;
+//! let mut consumer = client.consumer().assign(["events"]).start(Start::Earliest).until_end().build()?;
 //! while let Some(records) = consumer.poll().await? {
 //!     for (record, click) in records.json::<Click>() {
 //!         match click {

@@ -73,7 +73,10 @@
 //! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs, each in pure Rust |
 //! | `zstd-c` | no | zstd by the C library instead, which needs a C compiler |
 //! | `queue` | no | `ottla::queue`: queues on top of the clients, with offsets kept inside or outside Kafka |
+//! | `blocking` | no | `ottla::blocking`: calls that block their thread, for programs without async |
 //! | `json` | no | `ottla::json`: values that are `Serialize` and `Deserialize`, as JSON |
+//! | `metrics` | no | `ottla::export`: counters through the facade crate `metrics` |
+//! | `opentelemetry` | no | `ottla::spans`, and metrics, by the names of OpenTelemetry's messaging conventions |
 //! | `trace-context` | no | `ottla::trace`: W3C trace context in headers |
 //! | `mock` | no | `ottla::mock`: a cluster in this process, which can also be served over TCP |
 //! | `cli` | no | the command-line tool `ottla` |
@@ -105,12 +108,16 @@
 #![cfg_attr(feature = "unstable-internals", allow(missing_docs, missing_debug_implementations))]
 
 pub mod admin;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 pub mod client;
 pub mod codec;
 pub mod config;
 mod conn;
 pub mod consumer;
 pub mod error;
+#[cfg(feature = "metrics")]
+pub mod export;
 pub mod group;
 pub mod guide;
 #[cfg(feature = "unstable-internals")]
@@ -131,6 +138,8 @@ mod reading;
 mod record;
 #[cfg(feature = "scram")]
 mod scram;
+#[cfg(feature = "opentelemetry")]
+pub mod spans;
 #[cfg(feature = "trace-context")]
 pub mod trace;
 pub mod types;

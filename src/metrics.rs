@@ -23,6 +23,7 @@
 //! # }
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct Metrics {
     /// The sum over connections that the client closed and will not open again, because a broker moved or a consumer ended. The sum
     /// of this and [`connections`](Self::connections) never shrinks.
     pub retired: ConnectionCounters,
+    /// [`retired`](Self::retired) by purpose, for those that have any.
+    pub retired_by_purpose: BTreeMap<Purpose, ConnectionCounters>,
     /// The client's view of the cluster.
     pub metadata: MetadataMetrics,
     /// The producers that are alive, in the order they were built.
@@ -295,6 +298,8 @@ pub struct ConsumerMetrics {
     pub assigned_partitions: u64,
     /// Gauge: bytes that were fetched and not yet returned by `poll`.
     pub buffered_bytes: u64,
+    /// Gauge: the sum of [lag](crate::consumer::Consumer::lag) over the assigned partitions whose position and end are known, in offsets.
+    pub lag: u64,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The connections of a client, and the addresses that they lead to.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -90,7 +91,7 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Meters {
     live: Vec<Metered>,
-    retired: ConnectionCounters,
+    retired: BTreeMap<Purpose, ConnectionCounters>,
 }
 
 #[derive(Debug)]
@@ -105,10 +106,10 @@ impl Meters {
     /// Adds up the connections whose tasks have ended, so that the list is no longer than there are tasks.
     fn settle(&mut self) {
         let Self { live, retired } = self;
-        live.retain(|Metered { meter, .. }| {
+        live.retain(|Metered { kind, meter, .. }| {
             let is_live = meter.is_shared();
             if !is_live {
-                retired.add(&meter.read());
+                retired.entry(kind.purpose()).or_default().add(&meter.read());
             }
             is_live
         });
@@ -151,7 +152,8 @@ impl Connections {
     pub(super) fn metrics(&self, into: &mut Metrics) {
         let mut meters = self.meters();
         meters.settle();
-        into.retired.add(&meters.retired);
+        meters.retired.values().for_each(|counters| into.retired.add(counters));
+        into.retired_by_purpose.clone_from(&meters.retired);
         into.connections.extend(meters.live.iter().map(|Metered { endpoint, kind, address, meter }| {
             ConnectionMetrics {
                 broker: endpoint.broker(),

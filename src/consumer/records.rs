@@ -36,6 +36,12 @@ impl Records {
         Self { batches: ReadBatches::new(buffers), ends: Vec::new(), resets: Vec::new() }
     }
 
+    /// No records, for a poll whose time is over.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn none() -> Self {
+        Self::new(Buffers::default())
+    }
+
     pub(super) fn push(&mut self, batch: PartitionBatch) {
         self.batches.push(batch);
     }

@@ -113,7 +113,7 @@ impl<'a> Record<'a> {
         self.topic
     }
 
-    pub(super) fn explicit_partition(&self) -> Option<i32> {
+    pub(crate) fn explicit_partition(&self) -> Option<i32> {
         self.partition
     }
 
@@ -125,7 +125,7 @@ impl<'a> Record<'a> {
         self.key
     }
 
-    pub(super) fn value_bytes(&self) -> Option<&'a [u8]> {
+    pub(crate) fn value_bytes(&self) -> Option<&'a [u8]> {
         self.value
     }
 

@@ -65,7 +65,9 @@ impl<E: Display> From<Result<(), E>> for Outcome {
 
 /// Runs a program on a thread of its own.
 async fn apart(program: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
-    tokio::task::spawn_blocking(program).await.expect("it does not panic")
+    // The clock stands still meanwhile. On that thread there is no runtime, which blocking calls demand.
+    let run = || std::thread::spawn(program).join().expect("it does not panic");
+    tokio::task::spawn_blocking(run).await.expect("it does not panic")
 }
 
 /// The values that programs take.
@@ -76,6 +78,12 @@ struct World {
 impl World {
     fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// It connects when it is used, since it cannot be waited for here.
+    #[expect(clippy::unused_self, reason = "all values of programs are the world's")]
+    fn blocking(&self) -> ottla::blocking::Client {
+        ottla::blocking::Client::connect_lazy([servers()]).expect("the address is well-formed")
     }
 
     fn producer(&self) -> Producer {

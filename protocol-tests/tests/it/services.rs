@@ -1,4 +1,4 @@
-//! For services, on the mock: JSON values, trace context.
+//! For services, on the mock: JSON values, trace context, calls that block, metrics, spans.
 
 use ottla::Client;
 use ottla::consumer::Consumer;
@@ -7,7 +7,10 @@ use ottla::consumer::Start;
 use ottla::mock::Cluster;
 use ottla::mock::Server;
 
+mod blocking;
 mod json;
+mod metrics;
+mod spans;
 mod trace;
 
 /// A cluster with one topic of one partition, and a client of it.

@@ -28,7 +28,10 @@ const LAYERS: &[(&str, u32)] = &[
     ("producer", 9),
     ("consumer", 9),
     ("admin", 9),
+    ("blocking", 10),
+    ("export", 10),
     ("json", 10),
+    ("spans", 10),
     ("trace", 10),
     ("queue", 10),
 ];

@@ -131,6 +131,7 @@ impl ConsumerCore {
         ConsumerMetrics {
             assigned_partitions: gauge(self.slots.len()),
             buffered_bytes: gauge(self.schedule.buffered),
+            lag: self.slots.iter().filter_map(|(_, partition)| u64::try_from(partition.lag()?).ok()).sum(),
             ..self.counters.clone()
         }
     }
