@@ -11,11 +11,11 @@ use std::sync::LazyLock;
 
 use ottla::Client;
 use ottla::Error;
+use ottla::config::BootstrapServers;
 use ottla::config::Config;
 use ottla::config::Properties;
 use ottla::config::families;
 use ottla::config::keys;
-use ottla::config::parse_bootstrap;
 use ottla::consumer::ConsumerBuilder;
 use ottla::mock::Cluster;
 use ottla::mock::Server;
@@ -285,7 +285,7 @@ pub fn dsn(data: &[u8]) {
             discreet(&error);
         }
     }
-    if let Err(error) = parse_bootstrap([format!("{login}@{rest}")]) {
+    if let Err(error) = BootstrapServers::parse([format!("{login}@{rest}")]) {
         discreet(&error);
     }
     // Without a host, a comma begins another broker.
@@ -293,19 +293,17 @@ pub fn dsn(data: &[u8]) {
     for scheme in ["", "kafka://"] {
         discreet(&Config::from_dsn(&format!("{scheme}{alone}")).expect_err("a secret is no port"));
     }
-    discreet(&parse_bootstrap([alone]).expect_err("a secret is no port"));
+    discreet(&BootstrapServers::parse([alone]).expect_err("a secret is no port"));
 }
 
 /// Parses a list of brokers. Each parses again from its printed form.
 fn brokers(text: &str) {
-    let servers = match parse_bootstrap([text]) {
+    let servers = match BootstrapServers::parse([text]) {
         Ok(servers) => servers,
         Err(error) => return drop(discreet(&error)),
     };
-    let printed = servers.iter().map(ToString::to_string);
-    assert_eq!(parse_bootstrap(printed.clone()).expect("a printed list"), servers);
-    let list = printed.collect::<Vec<_>>().join(",");
-    assert_eq!(parse_bootstrap([&list]).expect("a printed list"), servers);
+    let list = servers.to_string();
+    assert_eq!(list.parse::<BootstrapServers>().expect("a printed list"), servers);
     let config = Config::from_dsn(&format!("kafka://{list}")).expect("brokers alone");
     assert_eq!(config.properties().get("bootstrap.servers"), Some(list.as_str()));
 }

@@ -100,7 +100,7 @@ impl Cluster {
             response_bytes_max: settings.response_bytes_max,
             in_flight_max: 64,
         };
-        let reaches = Reaches::new(settings.bootstrap.clone());
+        let reaches = Reaches::new(settings.bootstrap.as_slice().to_vec());
         let seed = usize::try_from(clock::seed() >> 33).unwrap_or(0);
         Self(Arc::new(Inner {
             settings,

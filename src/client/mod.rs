@@ -15,8 +15,8 @@
 
 use std::time::Duration;
 
+use crate::config::BootstrapServers;
 use crate::config::Properties;
-use crate::config::parse_bootstrap;
 use crate::error::Error;
 use crate::net::runtime::Runtime;
 
@@ -77,7 +77,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects through any of `servers`, each `HOST[:PORT]` or a list of them separated by commas.
+    /// Connects through any of `servers`, each `HOST[:PORT]` or a list of them separated by commas: the grammar of
+    /// [`BootstrapServers`].
     ///
     /// Attempts that fail are repeated, after the pauses of [`ClientBuilder::retry_backoff`], until one succeeds or the set-up timeout
     /// has passed: 10 s by default, set by [`ClientBuilder::setup_timeout`] (`socket.connection.setup.timeout.ms`). A service that
@@ -127,7 +128,7 @@ impl Client {
 
     /// Begins a client with other settings than the defaults. See [`ClientBuilder`].
     pub fn builder<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<ClientBuilder, Error> {
-        let settings = Settings::new(parse_bootstrap(servers)?);
+        let settings = Settings::new(BootstrapServers::parse(servers)?);
         Ok(ClientBuilder { settings, connector: Box::new(Tcp), runtime: None })
     }
 

@@ -23,7 +23,9 @@ impl Cluster {
     /// The endpoint and the address of a target.
     pub(super) fn route(&self, target: Target) -> Result<(Endpoint, HostPort), Error> {
         match target {
-            Target::Bootstrap(index) => Ok((Endpoint::Bootstrap(index), self.settings().bootstrap[index].clone())),
+            Target::Bootstrap(index) => {
+                Ok((Endpoint::Bootstrap(index), self.settings().bootstrap.as_slice()[index].clone()))
+            }
             Target::Broker(id) => {
                 let address = self.snapshot().broker(id).and_then(connections::address).ok_or_else(|| {
                     self.refresh(&[]);
@@ -50,7 +52,8 @@ impl Cluster {
 
     /// The bootstrap addresses, beginning with another one each time.
     pub(super) fn bootstrap_addresses(&self) -> Vec<Target> {
-        let mut addresses: Vec<Target> = (0..self.settings().bootstrap.len()).map(Target::Bootstrap).collect();
+        let mut addresses: Vec<Target> =
+            (0..self.settings().bootstrap.as_slice().len()).map(Target::Bootstrap).collect();
         self.rotate(&mut addresses);
         addresses
     }

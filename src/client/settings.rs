@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::config::HostPort;
+use crate::config::BootstrapServers;
 
 /// The settings of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) bootstrap: Vec<HostPort>,
+    pub(crate) bootstrap: BootstrapServers,
     pub(crate) client_id: String,
     pub(crate) request_timeout: Duration,
     pub(crate) api_timeout: Duration,
@@ -32,7 +32,7 @@ pub(crate) struct Settings {
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 impl Settings {
-    pub(crate) fn new(bootstrap: Vec<HostPort>) -> Self {
+    pub(crate) fn new(bootstrap: BootstrapServers) -> Self {
         Self {
             bootstrap,
             client_id: "ottla".to_owned(),

@@ -1,8 +1,8 @@
 //! A whole configuration in one line: `kafka://host:port,…/topic?key=value`.
 
+use super::BootstrapServers;
 use super::Properties;
 use super::keys;
-use super::parse_bootstrap;
 use crate::error::Error;
 use crate::types::TopicName;
 
@@ -26,7 +26,7 @@ const SERVERS: &str = "bootstrap.servers";
 const FORM: &str = "write it as kafka://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
 
 impl Config {
-    /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`]; `%XX` stands for a byte.
+    /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`], each given once; `%XX` stands for a byte.
     ///
     /// `kafka+ssl://` and `user:password@` are recognised and refused: there is neither TLS nor SASL yet. No error repeats a possible
     /// password: if the DSN has an `@` anywhere, errors name the part that is wrong and show nothing of it.
@@ -49,21 +49,21 @@ impl Config {
             if hidden { Error::config(text) } else { error }
         };
         let (authority, topic) = hierarchy.split_once('/').unwrap_or((hierarchy, ""));
-        let servers = parse_bootstrap([authority]).map_err(|error| hiding("a broker", error))?;
-        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let servers: BootstrapServers = authority.parse().map_err(|error| hiding("a broker", error))?;
         let topic = decode(topic).and_then(|topic| named(&topic)).map_err(|error| hiding("the topic", error))?;
         let mut properties = Properties::new();
         for (number, pair) in (1..).zip(query.split('&').filter(|pair| !pair.is_empty())) {
-            set(&mut properties, pair).map_err(|error| hiding(&part(number, pair), error))?;
+            set_pair(&mut properties, pair).map_err(|error| hiding(&part(number, pair), error))?;
         }
         if properties.get(SERVERS).is_some() {
             return Err(wrong("bootstrap.servers is not a key of a DSN: put the brokers before the topic"));
         }
-        properties.set(SERVERS, &servers.join(","))?;
+        properties.set(SERVERS, &servers.to_string())?;
         Ok(Self { properties, topic })
     }
 
-    /// Reads settings by Java's or librdkafka's names.
+    /// Reads settings by Java's or librdkafka's names. A setting that is given twice, under one name or two, is an error:
+    /// `delivery.timeout.ms` beside `message.timeout.ms`, for example.
     ///
     /// ```
     /// use ottla::config::Config;
@@ -77,7 +77,7 @@ impl Config {
     ) -> Result<Self, Error> {
         let mut properties = Properties::new();
         for (key, value) in pairs {
-            properties.set(key.as_ref(), value.as_ref())?;
+            set_once(&mut properties, key.as_ref(), value.as_ref())?;
         }
         Ok(Self { properties, topic: None })
     }
@@ -105,9 +105,20 @@ fn part(number: usize, pair: &str) -> String {
 }
 
 /// Sets one `KEY=VALUE`.
-fn set(properties: &mut Properties, pair: &str) -> Result<(), Error> {
+fn set_pair(properties: &mut Properties, pair: &str) -> Result<(), Error> {
     let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
-    properties.set(&decode(key)?, &decode(value)?)
+    set_once(properties, &decode(key)?, &decode(value)?)
+}
+
+/// Sets a property that is not set yet, under none of its names: the order of a map must not decide between two values.
+fn set_once(properties: &mut Properties, name: &str, value: &str) -> Result<(), Error> {
+    match keys::find(name) {
+        Ok(keys::Found::Key(key)) if properties.get(key.name).is_some() => {
+            let also = if key.name == name { String::new() } else { format!(", which is {},", key.name) };
+            Err(Error::config(format!("{name}{also} is given twice: leave one of them out")))
+        }
+        _ => properties.set(name, value),
+    }
 }
 
 fn named(topic: &str) -> Result<Option<TopicName>, Error> {
@@ -166,6 +177,11 @@ mod tests {
             ("kafka://a?client.id=%+1", "two hexadecimal digits"),
             ("kafka+ssl://a", "no TLS yet"),
             ("kafka://a?metadata.broker.list=b", "bootstrap.servers"),
+            (
+                "kafka://a?linger.ms=1&queue.buffering.max.ms=1",
+                "queue.buffering.max.ms, which is linger.ms, is given twice",
+            ),
+            ("kafka://a?linger.ms=1&linger.ms=1", "linger.ms is given twice"),
             ("kafka://a?acks=all&client.id=me@home&linger.ms=x", "key 3, linger.ms, of"),
         ];
         for (dsn, part) in cases {
@@ -195,7 +211,7 @@ mod tests {
             let error = Config::from_dsn(dsn).expect_err(dsn).to_string();
             assert!(!error.contains("hunter2"), "{error}");
         }
-        let error = parse_bootstrap(["user:hunter2@a:9092"]).expect_err("no user here").to_string();
+        let error = BootstrapServers::parse(["user:hunter2@a:9092"]).expect_err("no user here").to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 }

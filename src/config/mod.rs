@@ -11,8 +11,8 @@ mod dsn;
 mod duration;
 mod keys;
 
+pub use self::bootstrap::BootstrapServers;
 pub use self::bootstrap::HostPort;
-pub use self::bootstrap::parse_bootstrap;
 pub use self::dsn::Config;
 pub(crate) use self::duration::duration;
 pub(crate) use self::keys::BY_DURATION;
@@ -32,7 +32,7 @@ pub use self::keys::keys;
 /// properties.set("linger.ms", "20").unwrap();
 /// assert!(properties.set("linger.sm", "20").unwrap_err().to_string().contains("linger.ms"));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Properties(BTreeMap<&'static str, String>);
 
 impl fmt::Debug for Properties {

@@ -49,6 +49,29 @@ pub enum Guarantee {
     Idempotent,
 }
 
+impl Guarantee {
+    /// The promise that `acks` and `enable.idempotence` make, if one of them is set.
+    pub(crate) fn from_properties(properties: &Properties) -> Result<Option<Self>, Error> {
+        let idempotence = properties.get("enable.idempotence").map(|word| word == "true");
+        Ok(Some(match (properties.get("acks"), idempotence) {
+            (None, None) => return Ok(None),
+            (None | Some("all" | "-1"), None | Some(true)) => Self::Idempotent,
+            (None | Some("all" | "-1"), Some(false)) => Self::AllAcks,
+            (Some("1"), None | Some(false)) => Self::LeaderAck,
+            (Some("0"), None | Some(false)) => Self::FireAndForget,
+            (Some(acks), Some(true)) => {
+                let text = format!(
+                    "`acks` = {acks} cannot be idempotent: set `acks` to all, or `enable.idempotence` to false"
+                );
+                return Err(Error::config(text));
+            }
+            (Some(acks), _) => {
+                return Err(Error::config(format!("`acks` = {acks:?} is unknown: set `acks` to all, 1 or 0")));
+            }
+        }))
+    }
+}
+
 /// A request with the smallest record: a batch's header, and the numbers of a record without key and value.
 const REQUEST_BYTES_LEAST: usize = HEADER_LEN + Record::BYTES_LEAST;
 
@@ -199,23 +222,7 @@ impl ProducerBuilder {
     /// Takes the properties that concern producers. `delivery.timeout.ms = 0`, which is librdkafka's `message.timeout.ms = 0`, sets
     /// the longest delivery timeout there is.
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
-        let idempotence = properties.get("enable.idempotence").map(|word| word == "true");
-        self.guarantee = match (properties.get("acks"), idempotence) {
-            (None, None) => self.guarantee,
-            (None | Some("all" | "-1"), None | Some(true)) => Guarantee::Idempotent,
-            (None | Some("all" | "-1"), Some(false)) => Guarantee::AllAcks,
-            (Some("1"), None | Some(false)) => Guarantee::LeaderAck,
-            (Some("0"), None | Some(false)) => Guarantee::FireAndForget,
-            (Some(acks), Some(true)) => {
-                let text = format!(
-                    "`acks` = {acks} cannot be idempotent: set `acks` to all, or `enable.idempotence` to false"
-                );
-                return Err(Error::config(text));
-            }
-            (Some(acks), _) => {
-                return Err(Error::config(format!("`acks` = {acks:?} is unknown: set `acks` to all, 1 or 0")));
-            }
-        };
+        self.guarantee = Guarantee::from_properties(properties)?.unwrap_or(self.guarantee);
         if let Some(allow) = properties.get("allow.auto.create.topics") {
             self.auto_create = AutoCreate::from(allow == "true");
         }
