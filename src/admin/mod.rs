@@ -58,6 +58,7 @@ pub use self::groups::CommittedOffset;
 pub use self::groups::GroupDescription;
 pub use self::groups::GroupFilter;
 pub use self::groups::GroupLag;
+pub use self::groups::GroupLagRequest;
 pub use self::groups::GroupListing;
 pub use self::groups::GroupMember;
 pub use self::groups::GroupOffsets;

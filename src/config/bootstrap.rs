@@ -1,7 +1,7 @@
 //! Reading lists of brokers.
 
+use core::net::Ipv6Addr;
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::error::Error;

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::time::Duration;
 use std::time::Instant;
 
 use tokio::task::JoinSet;
@@ -12,11 +17,14 @@ use super::super::OffsetSpec;
 use super::CommittedOffset;
 use super::GroupOffsets;
 use super::GroupOffsetsQuery;
+use super::Outcomes;
+use crate::client::AutoCreate;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::bounded;
 
 /// The lag to compute: of a group, and of which partitions.
 ///
@@ -31,12 +39,13 @@ pub struct LagQuery {
     group: String,
     topics: BTreeSet<TopicName>,
     partitions: BTreeSet<TopicPartition>,
+    starts_at_end: bool,
 }
 
 impl LagQuery {
     /// Every partition for which the group has committed.
     pub fn new(group: impl Into<String>) -> Self {
-        Self { group: group.into(), topics: BTreeSet::new(), partitions: BTreeSet::new() }
+        Self { group: group.into(), topics: BTreeSet::new(), partitions: BTreeSet::new(), starts_at_end: false }
     }
 
     /// Only this topic, or another one that is given, with all its partitions: also those for which nothing is committed.
@@ -49,6 +58,13 @@ impl LagQuery {
     /// out if topics are given, and its topic is not one of them.
     pub fn partition(mut self, partition: TopicPartition) -> Self {
         self.partitions.insert(partition);
+        self
+    }
+
+    /// Says that consumers of the group start at the end of a partition for which nothing is committed (`auto.offset.reset=latest`). The
+    /// default is that they start at its oldest record. It decides [`Lag::NoCommit`].
+    pub fn starts_at_end(mut self) -> Self {
+        self.starts_at_end = true;
         self
     }
 }
@@ -99,7 +115,15 @@ impl PartitionLag {
         match self.lag {
             Ok(Lag::Behind(records)) => Some(records),
             Ok(Lag::Expired) => distance(self.start?, self.end?),
-            Ok(Lag::Ahead | Lag::NoCommit) | Err(_) => None,
+            Ok(Lag::Ahead | Lag::NoCommit { .. }) | Err(_) => None,
+        }
+    }
+
+    /// As [`Self::records`], and where nothing is committed, the offsets from where consumers of the group would start.
+    pub fn to_read(&self) -> Option<u64> {
+        match self.lag {
+            Ok(Lag::NoCommit { would_start_at }) => distance(would_start_at, self.end?),
+            _ => self.records(),
         }
     }
 }
@@ -112,7 +136,7 @@ impl PartitionLag {
 /// fn is_alarming(lag: Lag) -> bool {
 ///     match lag {
 ///         Lag::Behind(records) => records > 10_000,
-///         Lag::NoCommit => false,
+///         Lag::NoCommit { .. } => false,
 ///         Lag::Expired | Lag::Ahead => true,
 ///     }
 /// }
@@ -126,14 +150,17 @@ pub enum Lag {
     Ahead,
     /// It is before the start of the log: records that the group had not read are deleted.
     Expired,
-    /// There is none. The consumers of the group start where their reset policy says.
-    NoCommit,
+    /// There is none. Consumers of the group would start here: see [`LagQuery::starts_at_end`].
+    NoCommit {
+        /// The offset of the first record that they would read.
+        would_start_at: i64,
+    },
 }
 
 impl Lag {
-    fn of(committed: Option<i64>, start: i64, end: i64) -> Self {
+    fn of(committed: Option<i64>, (start, end): (i64, i64), starts_at_end: bool) -> Self {
         match committed {
-            None => Self::NoCommit,
+            None => Self::NoCommit { would_start_at: if starts_at_end { end } else { start } },
             Some(committed) if committed < start => Self::Expired,
             Some(committed) => distance(committed, end).map_or(Self::Ahead, Self::Behind),
         }
@@ -148,19 +175,64 @@ fn distance(from: i64, to: i64) -> Option<u64> {
 /// Where the log of a partition begins and ends.
 type Bounds = BTreeMap<TopicPartition, Result<(i64, i64), Error>>;
 
+/// A request for the lag of groups, which is made when it is awaited. Created by [`Admin::group_lag`].
+#[must_use = "nothing is requested until it is awaited"]
+pub struct GroupLagRequest {
+    admin: Admin,
+    queries: Vec<LagQuery>,
+    timeout: Option<Duration>,
+}
+
+impl GroupLagRequest {
+    /// Only these topics, with all their partitions, of every group: as [`LagQuery::topic`].
+    pub fn topics<T: Into<TopicName>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        let topics: BTreeSet<TopicName> = topics.into_iter().map(Into::into).collect();
+        self.queries.iter_mut().for_each(|query| query.topics.extend(topics.iter().cloned()));
+        self
+    }
+
+    /// The time within which the call ends. What was not found out by then is an error of its group or partition. The default is the
+    /// client's [`api_timeout`](crate::client::ClientBuilder::api_timeout), 60 s.
+    pub fn deadline(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(bounded(timeout));
+        self
+    }
+}
+
+impl fmt::Debug for GroupLagRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupLagRequest").field("queries", &self.queries).field("timeout", &self.timeout).finish()
+    }
+}
+
+impl IntoFuture for GroupLagRequest {
+    type Output = Vec<(String, Result<GroupLag, Error>)>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let deadline = self.timeout.map_or_else(|| self.admin.deadline(), |timeout| clock::now() + timeout);
+            self.admin.group_lag_by(self.queries, deadline).await
+        })
+    }
+}
+
 impl Admin {
     /// Computes the lag of groups. Each group has an outcome of its own, in the order of the call, and each partition of it.
     ///
     /// Committed offsets come from the coordinators, several groups in one request ([`Admin::group_offsets`]). Then each leader is
-    /// asked once for the starts and once for the ends of all its partitions, whichever groups read them ([`Admin::list_offsets`]). No
-    /// group is joined, and no topic created. The offsets have to come within two thirds of the time of the call, so that a coordinator
-    /// that is silent does not hide the lag of groups of others.
+    /// asked for the starts and, at the same time, for the ends of all its partitions, whichever groups read them
+    /// ([`Admin::list_offsets`]). Metadata of topics that the client does not know comes in one request. No group is joined, and no topic
+    /// created. The offsets have to come within two thirds of the time of the call, so that a coordinator that is silent does not hide the
+    /// lag of groups of others.
     ///
     /// ```no_run
     /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+    /// use std::time::Duration;
+    ///
     /// use ottla::admin::Lag;
     ///
-    /// for (group, lag) in admin.group_lag(["billing", "audit"]).await {
+    /// for (group, lag) in admin.group_lag(["billing", "audit"]).deadline(Duration::from_secs(3)).await {
     ///     for partition in lag?.partitions {
     ///         match partition.lag? {
     ///             Lag::Behind(records) => println!("{group} has {records} left in {}", partition.partition),
@@ -170,13 +242,13 @@ impl Admin {
     /// }
     /// # Ok(()) }
     /// ```
-    pub async fn group_lag<Q: Into<LagQuery>>(
-        &self,
-        queries: impl IntoIterator<Item = Q>,
-    ) -> Vec<(String, Result<GroupLag, Error>)> {
-        let queries: Vec<LagQuery> = queries.into_iter().map(Into::into).collect();
+    pub fn group_lag<Q: Into<LagQuery>>(&self, queries: impl IntoIterator<Item = Q>) -> GroupLagRequest {
+        let queries = queries.into_iter().map(Into::into).collect();
+        GroupLagRequest { admin: self.clone(), queries, timeout: None }
+    }
+
+    async fn group_lag_by(&self, queries: Vec<LagQuery>, deadline: Instant) -> Outcomes<GroupLag> {
         let topics: BTreeSet<&TopicName> = queries.iter().flat_map(|query| &query.topics).collect();
-        let deadline = self.deadline();
         // A silent coordinator leaves time to look up the logs for the groups of the others.
         let now = clock::now();
         let offsets_by = now + deadline.saturating_duration_since(now) / 3 * 2;
@@ -190,7 +262,10 @@ impl Admin {
         }
         let named = groups.iter().filter_map(|(_, offsets)| offsets.as_ref().ok()).flat_map(BTreeMap::keys);
         let bounds = self.bounds(named.cloned().collect(), deadline).await;
-        groups.into_iter().map(|(group, offsets)| (group, offsets.map(|offsets| lag(offsets, &bounds)))).collect()
+        let lag = |(query, (group, offsets)): (LagQuery, (String, Result<GroupOffsets, Error>))| {
+            (group, offsets.map(|offsets| lag(offsets, &bounds, query.starts_at_end)))
+        };
+        queries.into_iter().zip(groups).map(lag).collect()
     }
 
     /// The partitions of topics. A topic that cannot be described has an error in the place of its first partition.
@@ -216,21 +291,38 @@ impl Admin {
         described.into_iter().map(partitions).collect()
     }
 
-    /// The start and the end of each log.
+    /// The start and the end of each log. Partitions of topics that do not exist get their errors.
     async fn bounds(&self, partitions: BTreeSet<TopicPartition>, deadline: Instant) -> Bounds {
-        let at = |spec| partitions.iter().map(move |key| (key.clone(), spec)).collect::<Vec<_>>();
+        let topics: BTreeSet<&TopicName> = partitions.iter().map(|key| &key.topic).collect();
+        let snapshot = self.cluster.snapshot();
+        let is_unknown = |topic: &TopicName| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some());
+        let unknown: BTreeSet<&TopicName> = topics.into_iter().filter(|topic| is_unknown(topic)).collect();
+        // One request tells which exist, and one brings the leaders of all that do, before each of them is waited for.
+        let described = self.partitions_of(unknown, deadline).await;
+        let exists = |topic: &TopicName| described.get(topic).is_none_or(Result::is_ok);
+        let existing: Vec<TopicName> = described.keys().filter(|topic| exists(topic)).cloned().collect();
+        let _held = self.cluster.hold(&existing, AutoCreate::Forbid);
+        let (open, missing): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|key| exists(&key.topic));
+        let missing = missing.into_iter().filter_map(|key| {
+            let error = described.get(&key.topic)?.as_ref().err()?.clone();
+            Some((key, Err(error)))
+        });
+        let mut bounds: Bounds = missing.collect();
+        let at = |spec| open.iter().map(move |key| (key.clone(), spec)).collect::<Vec<_>>();
         let (admin, starts) = (self.clone(), at(OffsetSpec::Earliest));
         let mut listing = JoinSet::new();
         let starts = async move { admin.list_offsets_by(starts, deadline).await };
+        // A request may name a partition once, so that starts and ends are two, sent at the same time.
         listing.spawn_on(starts, self.cluster.runtime().handle());
         let ends = self.list_offsets_by(at(OffsetSpec::Latest), deadline).await;
-        let Some(Ok(starts)) = listing.join_next().await else { return Bounds::new() };
+        let Some(Ok(starts)) = listing.join_next().await else { return bounds };
         let offset = |listed: ListedOffset| listed.offset.ok_or_else(|| Error::protocol("the leader gave no offset"));
         let pair = |((key, start), (_, end)): ((_, Result<_, Error>), (_, Result<_, Error>))| {
             let bounds = start.and_then(offset).and_then(|start| Ok((start, end.and_then(offset)?)));
             (key, bounds)
         };
-        starts.into_iter().zip(ends).map(pair).collect()
+        bounds.extend(starts.into_iter().zip(ends).map(pair));
+        bounds
     }
 }
 
@@ -260,7 +352,7 @@ fn completed(
     offsets
 }
 
-fn lag(offsets: GroupOffsets, bounds: &Bounds) -> GroupLag {
+fn lag(offsets: GroupOffsets, bounds: &Bounds, starts_at_end: bool) -> GroupLag {
     let one = |(partition, committed): (TopicPartition, Result<Option<CommittedOffset>, Error>)| {
         let bounds = bounds
             .get(&partition)
@@ -268,8 +360,7 @@ fn lag(offsets: GroupOffsets, bounds: &Bounds) -> GroupLag {
             .unwrap_or_else(|| Err(Error::new(Kind::Closed, "the runtime is shutting down")));
         let known = bounds.as_ref().ok().copied();
         let lag = committed.as_ref().map_err(Error::clone).and_then(|committed| {
-            let (start, end) = bounds?;
-            Ok(Lag::of(committed.as_ref().map(|committed| committed.offset), start, end))
+            Ok(Lag::of(committed.as_ref().map(|committed| committed.offset), bounds?, starts_at_end))
         });
         let (start, end) = known.unzip();
         PartitionLag { partition, committed: committed.ok().flatten(), start, end, lag }
@@ -283,11 +374,13 @@ mod tests {
 
     #[test]
     fn commit_outside_the_log_is_expired_or_ahead() {
-        assert_eq!(Lag::of(Some(10), 10, 30), Lag::Behind(20));
-        assert_eq!(Lag::of(Some(30), 10, 30), Lag::Behind(0));
-        assert_eq!(Lag::of(Some(9), 10, 30), Lag::Expired);
-        assert_eq!(Lag::of(Some(31), 10, 30), Lag::Ahead);
-        assert_eq!(Lag::of(None, 10, 30), Lag::NoCommit);
-        assert_eq!(Lag::of(Some(i64::MIN), i64::MIN, i64::MAX), Lag::Ahead, "no panic");
+        let of = |committed, start, end| Lag::of(committed, (start, end), false);
+        assert_eq!(of(Some(10), 10, 30), Lag::Behind(20));
+        assert_eq!(of(Some(30), 10, 30), Lag::Behind(0));
+        assert_eq!(of(Some(9), 10, 30), Lag::Expired);
+        assert_eq!(of(Some(31), 10, 30), Lag::Ahead);
+        assert_eq!(of(None, 10, 30), Lag::NoCommit { would_start_at: 10 });
+        assert_eq!(Lag::of(None, (10, 30), true), Lag::NoCommit { would_start_at: 30 });
+        assert_eq!(of(Some(i64::MIN), i64::MIN, i64::MAX), Lag::Ahead, "no panic");
     }
 }

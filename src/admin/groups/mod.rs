@@ -33,6 +33,7 @@ pub use self::committed::GroupOffsetsQuery;
 pub use self::describing::GroupDescription;
 pub use self::describing::GroupMember;
 pub use self::lag::GroupLag;
+pub use self::lag::GroupLagRequest;
 pub use self::lag::Lag;
 pub use self::lag::LagQuery;
 pub use self::lag::PartitionLag;

@@ -13,6 +13,7 @@ use crate::mock::On;
 use crate::mock::Release;
 use crate::mock::Server;
 use crate::mock::key;
+use crate::net::clock;
 use crate::types::TopicPartition;
 
 /// A mock cluster, and an admin of it.
@@ -373,7 +374,7 @@ async fn lag_tells_no_commit_expired_and_ahead_apart() {
         (Lag::Behind(7), Some(0), Some(10), Some(7)),
         (Lag::Expired, Some(6), Some(10), Some(4)),
         (Lag::Ahead, Some(0), Some(10), None),
-        (Lag::NoCommit, Some(0), Some(10), None),
+        (Lag::NoCommit { would_start_at: 0 }, Some(0), Some(10), None),
     ];
     assert_eq!(seen, expected);
     assert_eq!(lag.records(), 11);
@@ -383,7 +384,7 @@ async fn lag_tells_no_commit_expired_and_ahead_apart() {
     assert_eq!(committed.partitions.len(), 3, "only what is committed");
     let with = LagQuery::new("a").partition(TopicPartition::new("u", 0));
     let more = stage.admin.group_lag([with]).await.remove(0).1.expect("it is found");
-    assert_eq!(more.partitions.last().map(|last| last.lag.clone().unwrap()), Some(Lag::NoCommit));
+    assert_eq!(more.partitions.last().map(|last| last.lag.clone().unwrap()), Some(Lag::NoCommit { would_start_at: 0 }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -398,6 +399,47 @@ async fn lag_of_one_partition_fails_alone() {
     let kinds: Vec<_> = lag.partitions.iter().map(|one| one.lag.as_ref().map_err(Error::code).copied()).collect();
     let missing = Err(Some(Code::UnknownTopicOrPartition));
     let denied = Err(Some(Code::TopicAuthorizationFailed));
-    assert_eq!(kinds, [missing, Ok(Lag::Behind(0)), denied, Ok(Lag::NoCommit)]);
+    assert_eq!(kinds, [missing, Ok(Lag::Behind(0)), denied, Ok(Lag::NoCommit { would_start_at: 0 })]);
     assert_eq!(lag.partitions[2].committed, Some(CommittedOffset::new(0)), "what is known stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_of_200_groups_takes_one_round_trip_to_each_broker() {
+    let mut cluster = Mock::builder().brokers(3).build();
+    for number in 0..200 {
+        cluster.create_topic(&format!("t{number}"), 50);
+    }
+    let stage = Stage::new(cluster).await;
+    for number in 0..200 {
+        let offsets = (0..50).map(|partition| (TopicPartition::new(format!("t{number}"), partition), 0));
+        let altered = stage.admin.alter_group_offsets(format!("g{number}"), offsets).await;
+        assert!(altered.iter().all(|(_, outcome)| outcome.is_ok()));
+    }
+    let builder = Client::builder([stage.server.bootstrap()]).expect("addresses").connector(stage.server.connector());
+    let fresh = builder.connect().await.expect("a cluster").admin();
+    let before = [key::FIND_COORDINATOR, key::OFFSET_FETCH, key::LIST_OFFSETS].map(|api| stage.count(api));
+    let metadata = stage.count(key::METADATA);
+    let lag = fresh.group_lag((0..200).map(|number| format!("g{number}"))).deadline(Duration::from_secs(3)).await;
+    let known = |lag: &GroupLag| lag.partitions.iter().filter(|one| matches!(one.lag, Ok(Lag::Behind(0)))).count();
+    assert_eq!(lag.iter().map(|(_, lag)| lag.as_ref().map_or(0, known)).sum::<usize>(), 10_000);
+    let after = [key::FIND_COORDINATOR, key::OFFSET_FETCH, key::LIST_OFFSETS].map(|api| stage.count(api));
+    let sent: Vec<u64> = after.iter().zip(before).map(|(after, before)| after - before).collect();
+    assert_eq!(sent, [1, 3, 6], "one lookup, one request to each coordinator, starts and ends together to each leader");
+    assert_eq!(stage.count(key::METADATA) - metadata, 2, "of 200 topics that the client did not know");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lag_of_missing_topics_delays_no_other_and_creates_none() {
+    let stage = Stage::new(Mock::builder().brokers(2).auto_create(true).topic("t", 1).build()).await;
+    stage.commit(&["a"], 1, 0).await;
+    let builder = Client::builder([stage.server.bootstrap()]).expect("addresses").connector(stage.server.connector());
+    let fresh = builder.connect().await.expect("a cluster").admin();
+    let begun = clock::now();
+    let query = LagQuery::new("a").partition(TopicPartition::new("gone", 0)).partition(TopicPartition::new("gone", 1));
+    let lag = fresh.group_lag([query]).await.remove(0).1.expect("it is found");
+    let codes: Vec<_> = lag.partitions.iter().map(|one| one.lag.as_ref().map_err(Error::code).copied()).collect();
+    let missing = Err(Some(Code::UnknownTopicOrPartition));
+    assert_eq!(codes, [missing, missing, Ok(Lag::Behind(0))]);
+    assert!(clock::now() - begun < Duration::from_secs(1), "the missing topic is not waited for");
+    assert!(stage.with(|cluster| cluster.topic_id("gone")).is_none());
 }

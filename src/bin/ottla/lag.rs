@@ -38,7 +38,7 @@ impl Row {
     fn state(&self) -> &'static str {
         match self.lag.lag {
             Ok(Standing::Behind(_)) => "ok",
-            Ok(Standing::NoCommit) => "no commit",
+            Ok(Standing::NoCommit { .. }) => "no commit",
             Ok(Standing::Expired) => "expired",
             Ok(Standing::Ahead) => "ahead",
             Err(_) => "error",
@@ -47,10 +47,10 @@ impl Row {
 
     /// Whether it is above a threshold. Without a commit all records of the partition count.
     fn is_above(&self, threshold: u64) -> bool {
-        let all = || u64::try_from(self.lag.end?.checked_sub(self.lag.start?)?).ok();
         match self.lag.lag {
-            Ok(Standing::Behind(records)) => records > threshold,
-            Ok(Standing::NoCommit) => all().is_some_and(|records| records > threshold),
+            Ok(Standing::Behind(_) | Standing::NoCommit { .. }) => {
+                self.lag.to_read().is_some_and(|left| left > threshold)
+            }
             Ok(Standing::Ahead | Standing::Expired) => true,
             Err(_) => false,
         }

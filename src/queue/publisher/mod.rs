@@ -1,12 +1,10 @@
 //! Publishing of single values: each is acknowledged or fails within the time of its target.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use super::Target;
+use super::all::all;
 use crate::client::ClientBuilder;
 use crate::error::Error;
 use crate::error::Kind;
@@ -153,20 +151,4 @@ impl Publisher {
         }
         outcome
     }
-}
-
-/// Runs futures side by side in this task. Returns their outputs in order.
-async fn all<F: Future>(futures: Vec<Pin<Box<F>>>) -> Vec<F::Output> {
-    let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    let mut futures: Vec<Option<Pin<Box<F>>>> = futures.into_iter().map(Some).collect();
-    poll_fn(|cx| {
-        for (future, output) in futures.iter_mut().zip(&mut outputs) {
-            if let Some(Poll::Ready(ready)) = future.as_mut().map(|future| future.as_mut().poll(cx)) {
-                (*future, *output) = (None, Some(ready));
-            }
-        }
-        if futures.iter().all(Option::is_none) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    outputs.into_iter().map(|output| output.expect("each future has completed")).collect()
 }

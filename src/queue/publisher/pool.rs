@@ -34,7 +34,7 @@ pub(super) struct Pool {
 struct State {
     entries: HashMap<Arc<Properties>, Entry>,
     idle_max: Duration,
-    /// Grows with each entry, so that one that was replaced is told from the next.
+    /// Grows with each entry, which tells an entry from the one that replaces it.
     turn: u64,
 }
 

@@ -183,7 +183,7 @@ async fn missing_topic_is_an_error_and_is_not_created() {
 }
 
 #[test]
-fn publisher_starts_anew_when_its_runtime_has_ended() {
+fn publisher_starts_again_when_its_runtime_has_ended() {
     let mock = || Mock::builder().brokers(1).topic("alerts", 1).build();
     let servers = Arc::new(std::sync::Mutex::new(None));
     let current = Arc::clone(&servers);

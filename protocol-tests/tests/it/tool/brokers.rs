@@ -85,7 +85,7 @@ async fn groups_are_managed(port: u16, protocol: GroupProtocol) {
     assert_eq!(offsets[&at(1)].as_ref().expect("read"), &None);
     let lag = admin.group_lag([LagQuery::new(group.as_str()).topic(topic.as_str())]).await.remove(0).1.expect("found");
     let lags: Vec<Lag> = lag.partitions.iter().map(|one| one.lag.clone().expect("known")).collect();
-    assert_eq!(lags, [Lag::Behind(7), Lag::NoCommit]);
+    assert_eq!(lags, [Lag::Behind(7), Lag::NoCommit { would_start_at: 0 }]);
     assert_eq!((lag.records(), lag.partitions[0].start, lag.partitions[0].end), (7, Some(0), Some(10)));
 
     assert!(admin.delete_group_offsets(group.as_str(), [at(0)]).await[0].1.is_ok());
