@@ -24,7 +24,6 @@ use crate::error::Kind;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::types::bounded;
 
 /// The lag to compute: of a group, and of which partitions.
 ///
@@ -180,7 +179,6 @@ type Bounds = BTreeMap<TopicPartition, Result<(i64, i64), Error>>;
 pub struct GroupLagRequest {
     admin: Admin,
     queries: Vec<LagQuery>,
-    timeout: Option<Duration>,
 }
 
 impl GroupLagRequest {
@@ -191,17 +189,17 @@ impl GroupLagRequest {
         self
     }
 
-    /// The time within which the call ends. What was not found out by then is an error of its group or partition. The default is the
-    /// client's [`api_timeout`](crate::client::ClientBuilder::api_timeout), 60 s.
+    /// The time within which the call ends, instead of [`Admin::timeout`]. What was not found out by then is an error of its group or
+    /// partition.
     pub fn deadline(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(bounded(timeout));
+        self.admin = self.admin.timeout(timeout);
         self
     }
 }
 
 impl fmt::Debug for GroupLagRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GroupLagRequest").field("queries", &self.queries).field("timeout", &self.timeout).finish()
+        f.debug_struct("GroupLagRequest").field("queries", &self.queries).finish_non_exhaustive()
     }
 }
 
@@ -211,7 +209,7 @@ impl IntoFuture for GroupLagRequest {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let deadline = self.timeout.map_or_else(|| self.admin.deadline(), |timeout| clock::now() + timeout);
+            let deadline = self.admin.deadline();
             self.admin.group_lag_by(self.queries, deadline).await
         })
     }
@@ -244,7 +242,7 @@ impl Admin {
     /// ```
     pub fn group_lag<Q: Into<LagQuery>>(&self, queries: impl IntoIterator<Item = Q>) -> GroupLagRequest {
         let queries = queries.into_iter().map(Into::into).collect();
-        GroupLagRequest { admin: self.clone(), queries, timeout: None }
+        GroupLagRequest { admin: self.clone(), queries }
     }
 
     async fn group_lag_by(&self, queries: Vec<LagQuery>, deadline: Instant) -> Outcomes<GroupLag> {

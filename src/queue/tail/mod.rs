@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::all::all;
 use crate::admin::OffsetSpec;
 use crate::client::Client;
 use crate::consumer::Consumer;
@@ -141,19 +142,21 @@ impl Tail {
 
     /// The first windows to read, and the ends of the partitions.
     async fn windows(&self, count: usize, deadline: Instant, latest: &mut Latest) -> Result<Windows, Error> {
-        let admin = self.client.admin();
-        let described = admin.describe_topics_by(vec![self.topic.clone()], deadline).await?.remove(0);
+        let left = || deadline.saturating_duration_since(clock::now());
+        let admin = self.client.admin().timeout(left());
+        let described = admin.describe_topics([self.topic.clone()]).await?.remove(0);
         if let Some(code) = described.error {
             return Err(Error::no_topic(code, &self.topic));
         }
         let key = |index| TopicPartition::new(self.topic.clone(), index);
-        let bound =
-            |spec| described.partitions.iter().map(move |partition| (key(partition.index), spec)).collect::<Vec<_>>();
         // A partition without a leader leaves time to read the others.
-        let half = clock::now() + deadline.saturating_duration_since(clock::now()) / 2;
-        let both = bound(OffsetSpec::Earliest).into_iter().chain(bound(OffsetSpec::Latest)).collect();
-        let mut starts = admin.list_offsets_by(both, half).await;
-        let ends = starts.split_off(starts.len() / 2);
+        let admin = admin.timeout(left() / 2);
+        let bounds = |spec| {
+            let partitions: Vec<_> = described.partitions.iter().map(|one| (key(one.index), spec)).collect();
+            Box::pin(admin.list_offsets(partitions))
+        };
+        let mut listed = all([OffsetSpec::Earliest, OffsetSpec::Latest].map(bounds).into()).await.into_iter();
+        let (starts, ends) = (listed.next().unwrap_or_default(), listed.next().unwrap_or_default());
         let mut windows = Windows::new(count);
         for ((key, start), (_, end)) in starts.into_iter().zip(ends) {
             match start.and_then(|start| Ok((start.offset, end?.offset))) {
