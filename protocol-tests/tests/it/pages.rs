@@ -11,6 +11,8 @@ use ottla::mock::Cluster;
 use ottla::mock::Server;
 
 const PROMISES: usize = 28;
+/// Of the founding document.
+const PITFALLS: usize = 37;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -182,5 +184,46 @@ fn architecture_names_existing_files() {
     for name in named {
         let exists = ["src", "src/consumer/core"].iter().any(|folder| root().join(folder).join(name).exists());
         assert!(exists, "there is no {name}");
+    }
+}
+
+/// Lines of a program without comments and blank ones.
+fn code_lines(path: &str) -> usize {
+    let text = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+#[test]
+fn every_system_names_an_existing_program_and_its_lines() {
+    let page = page("SYSTEMS.md");
+    let rows = page.lines().filter(|line| line.contains("| `docs/examples/"));
+    let mut programs = 0;
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let path = cells[1].trim_matches('`');
+        assert_eq!(cells[2], code_lines(path).to_string(), "{path}");
+        programs += 1;
+    }
+    assert!(programs >= 8, "{programs}");
+}
+
+#[test]
+fn every_pitfall_names_existing_tests() {
+    let page = page("SYSTEMS.md");
+    let sources = sources();
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .filter(|line| line.starts_with("| P-"))
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    let numbers: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    assert_eq!(numbers, (1..=PITFALLS).map(|number| format!("P-{number}")).collect::<Vec<_>>());
+    for row in rows {
+        let [number, _, _, holders] = row[..] else { panic!("not four columns: {row:?}") };
+        let names: Vec<&str> = holders.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{number} names no test");
+        for name in names {
+            assert!(is_test(&sources, name), "{number}: there is no test {name}");
+        }
     }
 }

@@ -28,12 +28,13 @@ use ottla::types::TopicPartition;
 use serde_json::Value;
 
 /// Programs that read until they are stopped.
-const ENDLESS: [&str; 5] = [
+const ENDLESS: [&str; 6] = [
     "src/client/state.rs",
     "src/consumer/acks/consumer.rs",
     "src/consumer/config.rs",
     "src/consumer/mod.rs",
     "src/consumer/streams/mod.rs",
+    "src/queue/lag/mod.rs",
 ];
 /// The longest that a program may take, on the paused clock.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -161,7 +162,7 @@ fn example(name: &str) -> PathBuf {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let built = Command::new(cargo)
             .args(["build", "--quiet", "--workspace", "--examples", "--message-format", "json"])
-            .args(["--features", "ottla/mock,ottla/cli,ottla/unstable-internals"])
+            .args(["--features", "ottla/mock,ottla/cli,ottla/queue,ottla/unstable-internals"])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .stderr(Stdio::inherit())
             .output()
@@ -218,11 +219,99 @@ fn examples_run_against_the_example_that_serves_the_mock() {
     let lag = output("lag", &[servers, "shutdown-example", "events"], "");
     assert!(lag.lines().any(|line| line.ends_with(" 0")), "it committed what it copied: {lag}");
 
+    rebuilt_systems_run(servers);
+
     drop(mock.stdin.take());
     let mut rest = String::new();
     lines.read_to_string(&mut rest).expect("text");
     assert!(mock.wait().expect("it ends").success());
     assert_eq!(rest.lines().filter(|line| line.ends_with(": 0..3")).count(), 1, "{rest}");
+}
+
+/// The programs that rebuild the consumers of the monitoring system.
+fn rebuilt_systems_run(servers: &str) {
+    let newest = output("newest", &[servers, "events", "2"], "");
+    assert_eq!(newest.lines().count(), 2, "{newest}");
+    assert!(newest.lines().last().is_some_and(|line| line.ends_with("@2: {\"id\": 3}")), "{newest}");
+
+    let drained = output("drain", &[servers, "drain-example", "events"], "");
+    assert_eq!(drained, "{\"id\": 1}\n{\"id\": 2}\n{\"id\": 3}\n");
+    assert_eq!(output("drain", &[servers, "drain-example", "events"], ""), "", "it continues after its commit");
+
+    create_topic(servers, "alerts");
+    create_topic(servers, "envelopes");
+    let pair = |name: &str, topic: &str| format!("{name}=kafka://{servers}/{topic}");
+    let pushed =
+        output("push", &["2", "disk full", &pair("0", "alerts"), &pair("2", "copies"), &pair("3", "copies")], "");
+    let acknowledged = |(line, name): (&str, &str)| line.starts_with(&format!("{name}: acknowledged in partition "));
+    assert!(pushed.lines().zip(["0", "2"]).all(acknowledged) && pushed.lines().count() == 2, "{pushed}");
+
+    let items: String = (0..1_201).map(|number| format!("key\t{number}\n")).collect();
+    let published = output("alarmd_publisher", &[servers, "envelopes"], &items);
+    assert_eq!(published, "1201 items acknowledged, 0 failed\n");
+    let envelopes = output("drain", &[servers, "drain-example", "envelopes"], "");
+    let sizes: Vec<usize> = envelopes.lines().map(|line| line.split(',').count()).collect();
+    assert_eq!(sizes, [500, 500, 201], "in order, in one partition");
+
+    let mut poller = start("event_poller", &[servers, "poller-example", "events", "envelopes"]);
+    assert_eq!(read_lines(&mut poller, 6).iter().filter(|line| line.starts_with("events ")).count(), 3);
+    stop(poller);
+    let lag = output("lag", &[servers, "poller-example", "events", "envelopes"], "");
+    assert!(lag.lines().filter(|line| line.ends_with(" 0")).count() >= 2, "it committed what it pushed: {lag}");
+
+    let mut access = start("realtime_access", &[servers, "access-example"]);
+    say(&mut access, "events");
+    assert_eq!(read_lines(&mut access, 3).len(), 3);
+    say(&mut access, "events envelopes");
+    assert!(read_lines(&mut access, 3).iter().all(|line| line.starts_with("envelopes ")));
+    stop(access);
+    let lag = output("lag", &[servers, "access-example", "envelopes"], "");
+    assert!(lag.lines().any(|line| line.ends_with(" 0")), "it committed what it acknowledged: {lag}");
+    partition_is_handed_over(servers);
+}
+
+/// Two alert builders and their leader, which is this test.
+fn partition_is_handed_over(servers: &str) {
+    let arguments = [servers, "builder-example", "handed"];
+    create_topic(servers, "handed");
+    let (mut first, mut second) = (start("alert_builder", &arguments), start("alert_builder", &arguments));
+    say(&mut first, "0");
+    say(&mut second, "");
+    output("alerts", &[servers, "handed"], "1\n2\n3\n");
+    assert_eq!(read_lines(&mut first, 3), ["alert 1", "alert 2", "alert 3"]);
+    say(&mut first, "");
+    assert_eq!(read_lines(&mut first, 1), ["released 0"]);
+    say(&mut second, "0");
+    output("alerts", &[servers, "handed"], "4\n5\n");
+    assert_eq!(read_lines(&mut second, 2), ["alert 4", "alert 5"], "no record is built by both");
+    stop(first);
+    stop(second);
+}
+
+fn say(child: &mut Child, line: &str) {
+    writeln!(child.stdin.as_mut().expect("a pipe"), "{line}").expect("it reads");
+}
+
+/// Reads so many lines, and no byte after them.
+fn read_lines(child: &mut Child, count: usize) -> Vec<String> {
+    let out = child.stdout.as_mut().expect("a pipe");
+    let mut lines = vec![String::new()];
+    loop {
+        let mut byte = [0];
+        out.read_exact(&mut byte).expect("it prints more");
+        match byte[0] {
+            b'\n' if lines.len() == count => return lines,
+            b'\n' => lines.push(String::new()),
+            other => lines.last_mut().expect("there is one").push(char::from(other)),
+        }
+    }
+}
+
+/// Ends the standard input of an example, which is its signal to stop.
+fn stop(mut child: Child) {
+    drop(child.stdin.take());
+    let done = child.wait_with_output().expect("it ends");
+    assert!(done.status.success(), "{done:?}");
 }
 
 /// Waits until `copies` has three records, and fails after a minute.
@@ -245,7 +334,7 @@ fn create_topic(servers: &str, name: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let created = runtime.block_on(async {
         let client = Client::connect([servers]).await.expect("the brokers respond");
-        client.admin().create_topics([NewTopic::new(name)]).await.expect("the controller responds")
+        client.admin().create_topics([NewTopic::new(name).partitions(1)]).await.expect("the controller responds")
     });
     assert!(created.iter().all(|(_, outcome)| outcome.is_ok()), "{created:?}");
 }

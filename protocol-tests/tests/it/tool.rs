@@ -28,6 +28,7 @@ mod java;
 mod operating;
 mod options;
 mod peers;
+mod tail;
 
 /// The tool, built from this tree.
 fn tool() -> &'static PathBuf {

@@ -129,6 +129,8 @@ pub(crate) enum Command {
     Quotas(operating::Quotas),
     /// Move replicas to other brokers
     Reassign(operating::Reassign),
+    /// Show the newest records of a topic, and follow it
+    Tail(Tail),
     /// List, describe, create and delete topics
     Topics(Topics),
     /// List, describe and abort transactions
@@ -136,6 +138,36 @@ pub(crate) enum Command {
     /// List, set and delete SCRAM users
     Users(operating::Users),
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = TAIL_EXAMPLES)]
+pub(crate) struct Tail {
+    /// Topic to read
+    #[arg(short, long)]
+    pub(crate) topic: String,
+    /// Number of records: the newest of all partitions together, by their timestamps
+    #[arg(short, long, default_value_t = 10, value_name = "N")]
+    pub(crate) number: usize,
+    /// Print so many of each partition
+    #[arg(long)]
+    pub(crate) per_partition: bool,
+    /// Then print new records as they arrive, until interrupted
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Format of each record, as for `ottla consume`
+    #[arg(short, long)]
+    pub(crate) format: Option<String>,
+    /// Seconds within which the newest records must arrive
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(crate) timeout: u64,
+}
+
+const TAIL_EXAMPLES: &str = r"No group is used, nothing is committed and no topic is created.
+Examples:
+  the newest record:
+    ottla tail -b localhost:9092 -t events -n 1
+  the newest ten with their places, then all that follow:
+    ottla tail -b localhost:9092 -t events --follow -f '%t[%p]@%o %s\n'";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = OFFSETS_EXAMPLES)]

@@ -4,6 +4,7 @@ use std::io;
 use std::io::Write;
 
 use ottla::consumer::ConsumedRecord;
+use ottla::consumer::OwnedRecord;
 use serde_json::Map;
 use serde_json::Value;
 
@@ -41,7 +42,17 @@ impl Printer {
         }
     }
 
-    pub(crate) fn print(&self, record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
+    /// Values in lines, or the records in this format; JSON if it is asked for.
+    pub(crate) fn of(common: &Common, format: Option<&str>) -> Result<Self, Failure> {
+        match format {
+            Some(_) if common.json => Err(Failure::Usage("-f and --json exclude each other".to_owned())),
+            Some(format) => Ok(Self::Format(Format { pieces: parse(format)?, null: b"" })),
+            None if common.json => Ok(Self::Json(b"\n".to_vec())),
+            None => Ok(Self::Format(Format { pieces: delimited(None, b"\n".to_vec())?, null: b"" })),
+        }
+    }
+
+    pub(crate) fn print(&self, record: &impl Shown, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Format(format) => format.write(record, out),
             Self::Json(delimiter) => {
@@ -49,6 +60,77 @@ impl Printer {
                 out.write_all(delimiter)
             }
         }
+    }
+}
+
+/// A record that can be printed: one that was just consumed, or a copy of it.
+pub(crate) trait Shown {
+    fn topic(&self) -> &str;
+    fn partition(&self) -> i32;
+    fn offset(&self) -> i64;
+    fn timestamp(&self) -> i64;
+    fn key(&self) -> Option<&[u8]>;
+    fn value(&self) -> Option<&[u8]>;
+    fn headers(&self) -> Vec<(&[u8], Option<&[u8]>)>;
+}
+
+impl Shown for ConsumedRecord<'_> {
+    fn topic(&self) -> &str {
+        self.topic
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value
+    }
+
+    fn headers(&self) -> Vec<(&[u8], Option<&[u8]>)> {
+        self.headers().map(|header| (header.key, header.value)).collect()
+    }
+}
+
+impl Shown for OwnedRecord {
+    fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    fn partition(&self) -> i32 {
+        self.partition
+    }
+
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+
+    fn timestamp(&self) -> i64 {
+        self.timestamp
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
+    fn headers(&self) -> Vec<(&[u8], Option<&[u8]>)> {
+        self.headers.iter().map(|(key, value)| (&key[..], value.as_deref())).collect()
     }
 }
 
@@ -74,21 +156,21 @@ enum Piece {
 }
 
 impl Format {
-    fn write(&self, record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, record: &impl Shown, out: &mut impl Write) -> io::Result<()> {
         for piece in &self.pieces {
             match piece {
                 Piece::Headers => write_headers(record, out)?,
-                Piece::Key => out.write_all(record.key.unwrap_or(self.null))?,
-                Piece::KeyLength => write_length(record.key, out)?,
+                Piece::Key => out.write_all(record.key().unwrap_or(self.null))?,
+                Piece::KeyLength => write_length(record.key(), out)?,
                 Piece::Literal(bytes) => out.write_all(bytes)?,
-                Piece::Offset => write!(out, "{}", record.offset)?,
-                Piece::Partition => write!(out, "{}", record.partition)?,
-                Piece::Timestamp => write!(out, "{}", record.timestamp)?,
-                Piece::Topic => out.write_all(record.topic.as_bytes())?,
-                Piece::Value => out.write_all(record.value.unwrap_or(self.null))?,
-                Piece::ValueLength => write_length(record.value, out)?,
+                Piece::Offset => write!(out, "{}", record.offset())?,
+                Piece::Partition => write!(out, "{}", record.partition())?,
+                Piece::Timestamp => write!(out, "{}", record.timestamp())?,
+                Piece::Topic => out.write_all(record.topic().as_bytes())?,
+                Piece::Value => out.write_all(record.value().unwrap_or(self.null))?,
+                Piece::ValueLength => write_length(record.value(), out)?,
                 Piece::ValueLengthBinary => {
-                    let length = record.value.map_or(Ok(-1), |value| i32::try_from(value.len()));
+                    let length = record.value().map_or(Ok(-1), |value| i32::try_from(value.len()));
                     out.write_all(&length.unwrap_or(i32::MAX).to_be_bytes())?;
                 }
             }
@@ -162,32 +244,32 @@ fn write_length(bytes: Option<&[u8]>, out: &mut impl Write) -> io::Result<()> {
     }
 }
 
-fn write_headers(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
-    for (index, header) in record.headers().enumerate() {
+fn write_headers(record: &impl Shown, out: &mut impl Write) -> io::Result<()> {
+    for (index, (key, value)) in record.headers().into_iter().enumerate() {
         if index > 0 {
             out.write_all(b",")?;
         }
-        out.write_all(header.key)?;
+        out.write_all(key)?;
         out.write_all(b"=")?;
-        out.write_all(header.value.unwrap_or(b"NULL"))?;
+        out.write_all(value.unwrap_or(b"NULL"))?;
     }
     Ok(())
 }
 
 /// Writes one JSON object for a record. Nothing is lost: bytes that are not UTF-8 are in base64 under another name, and null is
 /// not the empty string.
-fn write_json(record: &ConsumedRecord<'_>, out: &mut impl Write) -> io::Result<()> {
+fn write_json(record: &impl Shown, out: &mut impl Write) -> io::Result<()> {
     let mut object = Map::new();
-    object.insert("topic".to_owned(), (&**record.topic).into());
-    object.insert("partition".to_owned(), record.partition.into());
-    object.insert("offset".to_owned(), record.offset.into());
-    object.insert("timestamp".to_owned(), record.timestamp.into());
-    insert("key", record.key, &mut object);
-    insert("value", record.value, &mut object);
-    let headers = record.headers().map(|header| {
+    object.insert("topic".to_owned(), record.topic().into());
+    object.insert("partition".to_owned(), record.partition().into());
+    object.insert("offset".to_owned(), record.offset().into());
+    object.insert("timestamp".to_owned(), record.timestamp().into());
+    insert("key", record.key(), &mut object);
+    insert("value", record.value(), &mut object);
+    let headers = record.headers().into_iter().map(|(key, value)| {
         let mut object = Map::new();
-        insert("key", Some(header.key), &mut object);
-        insert("value", header.value, &mut object);
+        insert("key", Some(key), &mut object);
+        insert("value", value, &mut object);
         Value::Object(object)
     });
     object.insert("headers".to_owned(), headers.collect());

@@ -31,6 +31,7 @@ mod settings;
 mod signals;
 mod split;
 mod table;
+mod tail;
 mod terminal;
 mod times;
 mod topics;
@@ -160,6 +161,7 @@ async fn run(common: Common, command: Command) -> Outcome {
         Command::Quorum => quorum::run(&common).await,
         Command::Quotas(options) => quotas::run(&common, options).await,
         Command::Reassign(options) => quorum::reassign(&common, options).await,
+        Command::Tail(options) => tail::run(&common, options).await,
         Command::Topics(options) => topics::run(&common, options).await,
         Command::Transactions(options) => transactions::run(&common, options).await,
         Command::Users(options) => users::run(&common, options).await,

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::types::TopicName;
 
-/// What a [`LagEvent`] is about: a group, one of its topics, or one partition of it.
+/// The subject of a [`LagEvent`]: a group, one of its topics, or one partition of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct LagSubject {
@@ -61,7 +61,7 @@ pub enum LagState {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LagEvent {
-    /// What it is about.
+    /// The group, topic or partition.
     pub subject: LagSubject,
     /// Its new state.
     pub state: LagState,
@@ -161,9 +161,10 @@ fn states(group: LagSubject, lag: &Result<GroupLag, Error>, thresholds: &Thresho
         // The partitions say why a sum is not known.
         let Some(Some(records)) = left.get(topic).copied() else { continue };
         let subject = LagSubject { topic: Some(topic.clone()), ..group.clone() };
-        let state = match records > *most {
-            true => LagState::Congested { lag: None, records: Some(records) },
-            false => LagState::Recovered { records: Some(records) },
+        let state = if records > *most {
+            LagState::Congested { lag: None, records: Some(records) }
+        } else {
+            LagState::Recovered { records: Some(records) }
         };
         states.push((subject, state));
     }

@@ -1,8 +1,10 @@
-//! Watching the lag of groups of several clusters: who is congested, who has recovered, and what is not known.
+//! Watches the lag of groups of several clusters: who is congested, who has recovered, and who is not known.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
+
+use tokio::task::JoinSet;
 
 use super::all::all;
 use crate::admin::GroupLag;
@@ -125,7 +127,8 @@ impl LagMonitor {
 
     /// Checks again and again, with this pause between the beginnings of two checks, and returns what changes: see [`LagWatch::next`].
     pub fn watch(self, every: Duration) -> LagWatch {
-        LagWatch { monitor: self, every: bounded(every), due: None, judge: Judge::default(), events: VecDeque::new() }
+        let (judge, events, checking) = (Judge::default(), VecDeque::new(), JoinSet::new());
+        LagWatch { monitor: self, every: bounded(every), due: None, checking, judge, events }
     }
 }
 
@@ -158,7 +161,7 @@ impl LagReport {
         groups.filter_map(|(_, lag)| lag.as_ref().ok()).map(GroupLag::records).fold(0, u64::saturating_add)
     }
 
-    /// What is congested, and what is not known.
+    /// The subjects that are congested or not known.
     pub fn events(&self) -> Vec<LagEvent> {
         Judge::default().handle_report(self)
     }
@@ -190,6 +193,8 @@ pub struct LagWatch {
     every: Duration,
     /// When the next check begins; the first one begins at once.
     due: Option<Instant>,
+    /// The check that runs, also while nobody waits for it.
+    checking: JoinSet<LagReport>,
     judge: Judge,
     events: VecDeque<LagEvent>,
 }
@@ -204,12 +209,16 @@ impl LagWatch {
                 return event;
             }
             let Some(watched) = self.monitor.clusters.first() else { return std::future::pending().await };
-            if let Some(due) = self.due {
-                watched.client.cluster().runtime().sleep_until(due).await;
+            let runtime = watched.client.cluster().runtime().clone();
+            if self.checking.is_empty() {
+                if let Some(due) = self.due {
+                    runtime.sleep_until(due).await;
+                }
+                self.due = Some(clock::now() + self.every);
+                let monitor = self.monitor.clone();
+                self.checking.spawn_on(async move { monitor.check().await }, runtime.handle());
             }
-            let begun = clock::now();
-            let report = self.monitor.check().await;
-            self.due = Some(begun + self.every);
+            let Some(Ok(report)) = self.checking.join_next().await else { continue };
             self.events.extend(self.judge.handle_report(&report));
         }
     }

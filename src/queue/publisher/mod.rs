@@ -64,7 +64,7 @@ impl Publisher {
         Self { pool: Arc::new(Pool::new(Some(Box::new(adapt)))) }
     }
 
-    /// The time without a value after which a producer is closed. The default is 1 minute. It counts for producers that are used from
+    /// The time without a value after which a producer is closed. The default is 1 minute, and the time of its targets the least. It counts for producers that are used from
     /// now on, of all clones.
     pub fn idle_max(self, idle: Duration) -> Self {
         self.pool.set_idle_max(idle);

@@ -47,8 +47,8 @@ struct Entry {
 
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// The time in which a producer that is closed may still write records whose futures were dropped.
-const CLOSING: Duration = Duration::from_secs(10);
+/// The shortest time after which an entry is looked at again, also if producers may not be idle at all.
+const LOOK_AGAIN_MIN: Duration = Duration::from_millis(100);
 
 impl Default for Pool {
     fn default() -> Self {
@@ -116,9 +116,11 @@ impl Pool {
         let idle_max = state.idle_max;
         let entry = state.entries.get(properties).filter(|entry| entry.turn == *turn).ok_or(None)?;
         let now = clock::now();
+        // Records whose futures were dropped are decided by their delivery timeout.
+        let idle_max = idle_max.max(properties.millis("delivery.timeout.ms").unwrap_or_default());
         let until = if entry.users > 0 { now + idle_max } else { entry.idle_since + idle_max };
         if until > now || entry.users > 0 {
-            return Err(Some(until.max(now + Duration::from_millis(1))));
+            return Err(Some(until.max(now + LOOK_AGAIN_MIN)));
         }
         Ok(state.entries.remove(properties).expect("it was found").producer)
     }
@@ -137,11 +139,8 @@ async fn idle(pool: Weak<Pool>, runtime: Runtime, key: (Arc<Properties>, u64), m
             None => return,
         };
         match expired {
-            Ok(producer) => {
-                let _ = producer.close(CLOSING).await;
-                return;
-            }
-            Err(None) => return,
+            // Dropped, it stops.
+            Ok(_) | Err(None) => return,
             Err(Some(at)) => {
                 if runtime.timeout_at(at, closed.changed()).await.is_ok() {
                     return;

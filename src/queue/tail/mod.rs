@@ -9,6 +9,7 @@ use super::all::all;
 use crate::admin::OffsetSpec;
 use crate::client::Client;
 use crate::consumer::Consumer;
+use crate::consumer::Records;
 use crate::consumer::Start;
 use crate::error::Error;
 use crate::error::Kind;
@@ -58,7 +59,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Latest {
     /// The records, the newest last.
     pub records: Vec<OwnedRecord>,
-    /// What could not be read: each names its partition. Records of the other partitions are there.
+    /// The reasons why partitions could not be read: each names its partition. Records of the other partitions are there.
     pub errors: Vec<Error>,
     /// The end of each partition when the call began, where it is known: no record at or after it is returned.
     pub ends: BTreeMap<TopicPartition, i64>,
@@ -189,40 +190,21 @@ impl Tail {
         let mut read = Found::new();
         let runtime = self.client.cluster().runtime().clone();
         while windows.is_reading() {
-            let polled = match runtime.timeout_at(deadline, consumer.poll()).await {
-                Ok(polled) => polled,
-                Err(_) => break,
-            };
+            let Ok(polled) = runtime.timeout_at(deadline, consumer.poll()).await else { break };
             match polled {
                 Ok(None) => windows.finish_all(),
                 Ok(Some(records)) => {
-                    for partition in records.by_partition() {
-                        let key = partition.topic_partition();
-                        let Some(window) = windows.get(&key) else { continue };
-                        let kept = read.entry(key.clone()).or_default();
-                        let wanted = windows.missing(found.get(&key).map_or(0, VecDeque::len));
-                        for record in partition.iter().filter(|record| record.offset < window.stop) {
-                            kept.push_back(record.to_owned());
-                            if kept.len() > wanted {
-                                kept.pop_front();
-                            }
-                        }
-                        if partition.next_position().offset >= window.stop {
-                            windows.finish(&key);
-                            consumer.unassign_partitions([&key]);
-                        }
+                    for finished in keep(&records, windows, found, &mut read) {
+                        consumer.unassign_partitions([&finished]);
                     }
                 }
+                Err(error) if error.is_retriable() => {}
                 Err(error) => {
-                    match error.partition().map(|partition| TopicPartition::new(self.topic.clone(), partition)) {
-                        Some(_) if error.is_retriable() => {}
-                        Some(key) => {
-                            consumer.unassign_partitions([&key]);
-                            windows.fail(&key);
-                            errors.push(error);
-                        }
-                        None => return Err(error),
-                    }
+                    let Some(partition) = error.partition() else { return Err(error) };
+                    let key = TopicPartition::new(self.topic.clone(), partition);
+                    consumer.unassign_partitions([&key]);
+                    windows.fail(&key);
+                    errors.push(error);
                 }
             }
         }
@@ -237,4 +219,26 @@ impl Tail {
         }
         Ok(())
     }
+}
+
+/// Keeps the newest records within the windows, as many as are missing. Returns the partitions that were read to their stops.
+fn keep(records: &Records, windows: &mut Windows, found: &Found, read: &mut Found) -> Vec<TopicPartition> {
+    let mut finished = Vec::new();
+    for partition in records.by_partition() {
+        let key = partition.topic_partition();
+        let Some(window) = windows.get(&key) else { continue };
+        let missing = windows.missing(found.get(&key).map_or(0, VecDeque::len));
+        let kept = read.entry(key.clone()).or_default();
+        for record in partition.iter().filter(|record| record.offset < window.stop) {
+            kept.push_back(record.to_owned());
+            if kept.len() > missing {
+                kept.pop_front();
+            }
+        }
+        if partition.next_position().offset >= window.stop {
+            windows.finish(&key);
+            finished.push(key);
+        }
+    }
+    finished
 }

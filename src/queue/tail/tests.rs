@@ -31,7 +31,9 @@ async fn newest_records_are_those_of_all_partitions_by_time() {
     let (server, client) = stage(4);
     // The ends of the original's example: 2, 2, 2 and 3.
     for (partition, timestamps) in (0..).zip([vec![1, 2], vec![3, 9], vec![4, 7], vec![5, 6, 8]]) {
-        timestamps.into_iter().for_each(|timestamp| append(&server, partition, timestamp));
+        for timestamp in timestamps {
+            append(&server, partition, timestamp);
+        }
     }
     let latest = Tail::new(&client, "t").latest(5).await.expect("the topic exists");
     assert_eq!(places(&latest), [(5, 3, 0), (6, 3, 1), (7, 2, 1), (8, 3, 2), (9, 1, 1)]);

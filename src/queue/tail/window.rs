@@ -21,19 +21,19 @@ pub(super) struct Windows {
     count: usize,
     /// The offsets of the next windows.
     width: i64,
-    windows: BTreeMap<TopicPartition, Window>,
+    open: BTreeMap<TopicPartition, Window>,
 }
 
 impl Windows {
     pub(super) fn new(count: usize) -> Self {
         let width = i64::try_from(count).unwrap_or(i64::MAX);
-        Self { count, width, windows: BTreeMap::new() }
+        Self { count, width, open: BTreeMap::new() }
     }
 
     /// Adds the last window of a log, unless nothing is wanted of it.
     pub(super) fn add(&mut self, key: TopicPartition, log_start: i64, end: i64) {
         if let Some(window) = before(log_start, end, self.width) {
-            self.windows.insert(key, window);
+            self.open.insert(key, window);
         }
     }
 
@@ -42,7 +42,7 @@ impl Windows {
     pub(super) fn widen(&mut self, found: impl Fn(&TopicPartition) -> usize) {
         self.width = self.width.saturating_mul(2);
         let (count, width) = (self.count, self.width);
-        self.windows.retain(|key, window| {
+        self.open.retain(|key, window| {
             let next = before(window.log_start, window.start, width).filter(|_| found(key) < count);
             *window = next.unwrap_or(*window);
             next.is_some()
@@ -55,41 +55,43 @@ impl Windows {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.windows.is_empty()
+        self.open.is_empty()
     }
 
     pub(super) fn is_reading(&self) -> bool {
-        self.windows.values().any(|window| !window.is_finished)
+        self.open.values().any(|window| !window.is_finished)
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = (&TopicPartition, &Window)> {
-        self.windows.iter()
+        self.open.iter()
     }
 
     pub(super) fn get(&self, key: &TopicPartition) -> Option<Window> {
-        self.windows.get(key).copied()
+        self.open.get(key).copied()
     }
 
     pub(super) fn finish(&mut self, key: &TopicPartition) {
-        if let Some(window) = self.windows.get_mut(key) {
+        if let Some(window) = self.open.get_mut(key) {
             window.is_finished = true;
         }
     }
 
     pub(super) fn finish_all(&mut self) {
-        self.windows.values_mut().for_each(|window| window.is_finished = true);
+        self.open.values_mut().for_each(|window| window.is_finished = true);
     }
 
     /// Gives a partition up.
     pub(super) fn fail(&mut self, key: &TopicPartition) {
-        self.windows.remove(key);
+        self.open.remove(key);
     }
 
     /// Gives up partitions that are not read to their stops, and returns them.
     pub(super) fn fail_unfinished(&mut self) -> Vec<TopicPartition> {
-        let unfinished = self.windows.iter().filter(|(_, window)| !window.is_finished);
+        let unfinished = self.open.iter().filter(|(_, window)| !window.is_finished);
         let unfinished: Vec<TopicPartition> = unfinished.map(|(key, _)| key.clone()).collect();
-        unfinished.iter().for_each(|key| self.fail(key));
+        for key in &unfinished {
+            self.fail(key);
+        }
         unfinished
     }
 }

@@ -179,7 +179,7 @@ impl fmt::Display for Target {
             for byte in value.bytes() {
                 match byte {
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
-                        write!(f, "{}", char::from(byte))?
+                        write!(f, "{}", char::from(byte))?;
                     }
                     _ => write!(f, "%{byte:02X}")?,
                 }
