@@ -8,7 +8,6 @@ use ottla::mock::NewBatch;
 use ottla::mock::Server;
 
 use super::consume::served;
-use super::end;
 use super::interrupt;
 use super::run;
 use super::spawn;
@@ -48,5 +47,5 @@ async fn newest_records_are_printed_and_then_those_that_follow() {
     append(&server, 1, 9);
     assert_eq!(next(), "9");
     interrupt(&child);
-    assert_eq!(end(child).status, Some(0));
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
 }
