@@ -63,7 +63,8 @@
 //! | test your own program without a broker, on a paused clock | [`mock`] (feature `mock`) |
 //! | bring your own codec | [`codec::Codec`], [`codec::Codecs`] |
 //! | bring your own transport, for TLS or a proxy | [`client::Connector`] |
-//! | see counters | [`Client::metrics`], [`metrics`] |
+//! | see counters | [`Client::metrics`], [`metrics`], `ottla::export` |
+//! | begin, tune, operate, test | [`guide`] |
 //! | see what happens | the [`tracing`](https://docs.rs/tracing) events of target `ottla`, listed in `docs/LOGS.md` |
 //!
 //! # Features

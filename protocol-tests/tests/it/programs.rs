@@ -28,7 +28,10 @@ use ottla::types::TopicPartition;
 use serde_json::Value;
 
 /// Programs that read until they are stopped.
-const ENDLESS: [&str; 6] = [
+const ENDLESS: [&str; 9] = [
+    "docs/guide/groups.md",
+    "docs/migration/java.md",
+    "docs/migration/rdkafka.md",
     "src/client/state.rs",
     "src/consumer/acks/consumer.rs",
     "src/consumer/config.rs",
@@ -152,6 +155,25 @@ async fn programs_of_the_documentation_run_against_the_mock() {
     let expected = ["README.md", "src/lib.rs", "src/guide/shutdown.rs", "src/consumer/mod.rs", "src/producer/mod.rs"];
     for file in expected {
         assert!(generated::ALL.iter().any(|(place, _)| place.starts_with(file)), "{file} has no program");
+    }
+}
+
+/// The code of other clients and of other languages is marked as such.
+#[test]
+fn every_guide_and_migration_page_has_a_program_that_is_run() {
+    for folder in ["docs/guide", "docs/migration"] {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(folder);
+        for page in std::fs::read_dir(path).expect("a readable folder") {
+            let page = page.expect("an entry");
+            let name = format!("{folder}/{}", page.file_name().to_string_lossy());
+            let text = std::fs::read_to_string(page.path()).expect("a readable page");
+            let fences: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("```")).step_by(2).collect();
+            let programs = generated::ALL.iter().filter(|(place, _)| place.starts_with(&name)).count();
+            let rust = fences.iter().filter(|info| **info == "rust,no_run").count();
+            let known = fences.iter().all(|info| ["rust,no_run", "sh", "text", "toml"].contains(info));
+            // Tuning is a page without code.
+            assert!(known && programs == rust && (rust > 0 || name.ends_with("tuning.md")), "{name}: {fences:?}");
+        }
     }
 }
 
