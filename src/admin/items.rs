@@ -155,3 +155,57 @@ pub(super) async fn of_valid<K: Clone, T, F: Future<Output = InOrder<T>>>(
     };
     items.into_iter().zip(checked).map(outcome).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::*;
+    use crate::types::TopicPartition;
+
+    fn sendable<T: Send>(_: T) {}
+
+    /// Compiled, not run: a call can be awaited in a task of its own.
+    #[allow(dead_code)]
+    fn futures_are_send(admin: &Admin) {
+        sendable(admin.describe_acls(AclFilter::all()));
+        sendable(admin.create_acls([Acl::allow("User:a", AclOperation::Read)]));
+        sendable(admin.delete_acls([AclFilter::all()]));
+        sendable(admin.describe_quotas(QuotaFilter::all()));
+        sendable(admin.alter_quotas([QuotaChange::of(QuotaEntity::new())]));
+        sendable(admin.list_scram_users());
+        sendable(admin.describe_scram_users(["a"]));
+        sendable(admin.alter_scram_users(Vec::new()));
+        sendable(admin.describe_producers([TopicPartition::new("t", 0)]));
+        sendable(admin.list_transactions(TransactionFilter::all()));
+        sendable(admin.describe_transactions(["a"]));
+        sendable(admin.abort_transactions(Vec::new()));
+        sendable(admin.describe_quorum());
+        sendable(admin.describe_features());
+        sendable(admin.update_features(Vec::new()));
+        sendable(admin.list_log_dirs());
+        sendable(admin.alter_replica_log_dirs(Vec::new()));
+        sendable(admin.elect_leaders(Election::Preferred, [TopicPartition::new("t", 0)]));
+        sendable(admin.elect_all_leaders(Election::Preferred));
+        sendable(admin.alter_reassignments(Vec::new()));
+        sendable(admin.list_reassignments());
+        sendable(admin.remove_members("g", Vec::new()));
+        sendable(admin.remove_all_members("g", ""));
+    }
+
+    #[test]
+    fn long_text_is_refused_by_its_beginning() {
+        assert!(check_text("user", &"u".repeat(32_767)).is_ok());
+        let error = check_text("user", &"u".repeat(32_768)).expect_err("too long").to_string();
+        assert!(error.contains("the user \"uuuu") && error.len() < 200, "{error}");
+    }
+
+    #[tokio::test]
+    async fn invalid_items_get_errors_in_their_places() {
+        let check = |number: &i32| if *number < 0 { Err(Error::config("negative")) } else { Ok(()) };
+        let call =
+            async |numbers: Vec<i32>| numbers.into_iter().map(|number| Ok(number * 10)).collect::<InOrder<i32>>();
+        let outcomes = of_valid(vec![1, -2, 3, -4], check, call).await;
+        let shown: Vec<(i32, Option<i32>)> = outcomes.into_iter().map(|(item, outcome)| (item, outcome.ok())).collect();
+        assert_eq!(shown, [(1, Some(10)), (-2, None), (3, Some(30)), (-4, None)]);
+    }
+}
