@@ -40,7 +40,7 @@ impl Consumer {
 }
 
 /// Shares a number among partitions of these lengths, as evenly as they allow. The first ones have one more where it does not divide.
-fn shares(lengths: &[u64], mut records: u64) -> Vec<u64> {
+pub(crate) fn shares(lengths: &[u64], mut records: u64) -> Vec<u64> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|at| (lengths[*at], std::cmp::Reverse(*at)));
     let mut shares = vec![0; lengths.len()];

@@ -129,13 +129,13 @@ fn committed_request(snapshot: &Snapshot, group: &str, partitions: &[TopicPartit
 
 /// The offset of a log to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OffsetSpec {
+pub(crate) enum OffsetSpec {
     Earliest,
     Latest,
 }
 
 /// Requests the first or the end offset of partitions from their leaders.
-pub(super) async fn list_offsets(
+pub(crate) async fn list_offsets(
     cluster: &Cluster,
     partitions: &[TopicPartition],
     spec: OffsetSpec,

@@ -11,7 +11,7 @@ use super::tidy::Source;
 use super::tidy::sources;
 
 /// Every target, with the layer that logs to it.
-const TARGETS: [(&str, &str); 7] = [
+const TARGETS: [(&str, &str); 8] = [
     ("ottla::admin", "The admin's calls."),
     ("ottla::config", "Settings by property names."),
     ("ottla::connection", "Connections to brokers: `net` and `conn`."),
@@ -19,6 +19,7 @@ const TARGETS: [(&str, &str); 7] = [
     ("ottla::group", "Membership in consumer groups."),
     ("ottla::metadata", "The view of the cluster: brokers, leaders, coordinators."),
     ("ottla::producer", "Producers: batches, retries, identity."),
+    ("ottla::queue", "Queues: leases, cursors, stores of offsets."),
 ];
 
 /// The levels, the most urgent first.

@@ -34,6 +34,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("spans", 10),
     ("trace", 10),
     ("queue", 10),
+    ("queue::core", 5),
 ];
 
 /// The first layer that may use tokio, sockets, locks between tasks and clocks.
