@@ -59,16 +59,14 @@ async fn equal_timestamps_are_ordered_by_partition_and_offset() {
 #[tokio::test(start_paused = true)]
 async fn compacted_offsets_do_not_hide_older_records() {
     let (server, client) = stage(1);
-    (0..100).for_each(|timestamp| append(&server, 0, timestamp));
-    let unique = NewBatch::of([("other", "old")]).timestamp(1_000);
-    server.with(|cluster| {
-        // All records have one key: compaction leaves the last.
-        cluster.compact("t", 0, 100).expect("the partition exists");
-        cluster.append("t", 0, &unique).expect("the partition exists");
-    });
+    let oldest = NewBatch::of([("other", "5")]).timestamp(5);
+    server.with(|cluster| cluster.append("t", 0, &oldest)).expect("the partition exists");
+    (10..110).for_each(|timestamp| append(&server, 0, timestamp));
+    // These records have one key: compaction leaves the last.
+    server.with(|cluster| cluster.compact("t", 0, 101)).expect("the partition exists");
     append(&server, 0, 2_000);
     let latest = Tail::new(&client, "t").latest(3).await.expect("the topic exists");
-    assert_eq!(places(&latest), [(99, 0, 99), (1_000, 0, 100), (2_000, 0, 101)]);
+    assert_eq!(places(&latest), [(5, 0, 0), (109, 0, 100), (2_000, 0, 101)]);
     let all = Tail::new(&client, "t").latest(4).await.expect("the topic exists");
     assert_eq!(places(&all), places(&latest), "the log has no more, and reading ends");
 }
