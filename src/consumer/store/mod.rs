@@ -1,4 +1,4 @@
-//! Offsets outside Kafka: a small trait to store them by group, topic and partition, a store in memory and one in a file.
+//! Offsets outside Kafka: a small trait to store them by group, topic and partition, a store in memory, one in a file, and one in Redis (feature `redis`).
 //!
 //! A consumer that assigns its partitions starts from a store and commits to it by [`StoredGroup`]. A file store keeps the offsets of one
 //! process across restarts; other stores implement [`OffsetStore`].
@@ -33,6 +33,8 @@ use crate::types::TopicPartition;
 mod file;
 mod group;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,10 @@ mod tests;
 pub use self::file::FileStore;
 pub use self::group::StoredGroup;
 pub use self::memory::MemoryStore;
+#[cfg(all(feature = "queue", feature = "redis"))]
+pub use self::redis::LegacyCursor;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 
 /// The future of a call of an [`OffsetStore`].
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

@@ -1,0 +1,322 @@
+//! A store in Redis: one hash for each partition, changed by a script.
+//!
+//! | field | is |
+//! |---|---|
+//! | `o`, `e` | offset, and leader epoch (−1: none) |
+//! | `v` | version |
+//! | `t` | when it was stored, by the clock of Redis, in milliseconds since 1970 |
+//! | `m` | metadata |
+//!
+//! The keys are `PREFIX:{GROUP:TOPIC}:PARTITION`; in a group `%`, `:` and braces are written as `%25` and so on. The braces place the
+//! partitions of a topic into one slot of a Redis cluster.
+
+use std::fmt;
+use std::time::Duration;
+use std::time::Instant;
+
+use ::redis::Value;
+use ::redis::aio::ConnectionLike;
+use ::redis::aio::ConnectionManager;
+use ::redis::aio::ConnectionManagerConfig;
+
+#[cfg(all(test, feature = "mock", feature = "queue"))]
+mod tests;
+
+use super::Change;
+use super::Expected;
+use super::Lookup;
+use super::OffsetStore;
+use super::Outcome;
+use super::StoreFuture;
+use super::StoredOffset;
+use crate::error::Error;
+use crate::net::clock;
+use crate::reading::Position;
+use crate::types::LeaderEpoch;
+use crate::types::Timestamp;
+use crate::types::TopicPartition;
+use crate::types::bounded;
+
+/// Returns the time of Redis and the fields.
+const LOAD: &str = "local t = redis.call('TIME') local h = redis.call('HMGET', KEYS[1], 'o', 'e', 'v', 't', 'm') \
+    return {t[1], t[2], h[1], h[2], h[3], h[4], h[5]}";
+
+/// Changes the fields if the version is the expected one. Returns the new version, or nothing and what is there.
+const CHANGE: &str = "local t = redis.call('TIME') local v = redis.call('HGET', KEYS[1], 'v') \
+    if ARGV[1] == '*' or (ARGV[1] == '-' and not v) or (v and v == ARGV[1]) then \
+    local n = redis.call('HINCRBY', KEYS[1], 'v', 1) local ms = t[1] .. string.format('%03d', math.floor(t[2] / 1000)) \
+    redis.call('HSET', KEYS[1], 'o', ARGV[2], 'e', ARGV[3], 't', ms, 'm', ARGV[4]) return {n} end \
+    local h = redis.call('HMGET', KEYS[1], 'o', 'e', 'v', 't', 'm') return {t[1], t[2], h[1], h[2], h[3], h[4], h[5]}";
+
+/// Offsets in Redis, for workers of several processes (feature `redis`).
+///
+/// Each change is a script, which Redis runs alone: of two workers that change the same version one is refused. Needs Redis 5 or later.
+/// The persistence of Redis (`appendfsync`) decides what survives its crash.
+///
+/// [`connect`](Self::connect) takes an address without TLS, and connects again by itself. Any other connection of the crate `redis` is taken
+/// by [`with`](Self::with), so TLS is the program's choice: enable a feature of `redis` for it.
+///
+/// Every call ends within 5 s ([`timeout`](Self::timeout)), whatever the state of Redis.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), ottla::Error> {
+/// use std::time::Duration;
+///
+/// use ottla::consumer::store::RedisStore;
+///
+/// let store = RedisStore::connect("redis://127.0.0.1:6379/10")?.prefix("audit").retention(Duration::from_secs(7 * 86_400));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore<C = ConnectionManager> {
+    connection: C,
+    prefix: String,
+    /// The address without secrets, for errors.
+    place: String,
+    timeout: Duration,
+    retention: Option<Duration>,
+}
+
+impl RedisStore {
+    /// A store at an address: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`. It connects with the first call, and again after a loss.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Config`](crate::error::Kind::Config): the address cannot be used, or this is not called in a tokio runtime. No error shows
+    /// the password.
+    pub fn connect(address: &str) -> Result<Self, Error> {
+        crate::net::runtime::Runtime::current()?;
+        let refused = |error: &::redis::RedisError| {
+            // The address is not shown: it may have a password.
+            let text = "the address of Redis cannot be used: write redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; for TLS pass a connection \
+                        of your own to `RedisStore::with`";
+            Error::config(text).caused_by(Cause(error.category().to_owned()))
+        };
+        let client = ::redis::Client::open(address).map_err(|error| refused(&error))?;
+        let place = client.get_connection_info().addr().to_string();
+        let config = ConnectionManagerConfig::new().set_number_of_retries(2).set_max_delay(Duration::from_millis(200));
+        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(|error| refused(&error))?;
+        Ok(Self { place, ..Self::with(connection) })
+    }
+}
+
+impl<C> RedisStore<C> {
+    /// A store on a connection of the program's choice.
+    pub fn with(connection: C) -> Self {
+        Self {
+            connection,
+            prefix: "ottla".to_owned(),
+            place: "the given connection".to_owned(),
+            timeout: Duration::from_secs(5),
+            retention: None,
+        }
+    }
+
+    /// The first part of the keys. The default is `ottla`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// The longest time of one call. The default is 5 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = bounded(timeout);
+        self
+    }
+
+    /// Offsets that were stored longer ago than this have [expired](Lookup::Expired). The default is never. Redis itself deletes none: an
+    /// offset that is gone could not be distinguished from one that was never there.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
+    fn key(&self, group: &str, partition: &TopicPartition) -> String {
+        let escape = |text: &str| text.replace('%', "%25").replace(':', "%3A").replace('{', "%7B").replace('}', "%7D");
+        format!("{}:{{{}:{}}}:{}", self.prefix, escape(group), partition.topic, partition.partition)
+    }
+
+    /// The error about a key: what happened, where, and what to do.
+    fn failed(&self, key: &str, what: &str, remedy: &str) -> Error {
+        Error::storage(format!("Redis at {}, key {key}: {what}: {remedy}", self.place))
+    }
+
+    fn rubbish(&self, key: &str) -> Error {
+        self.failed(key, "it is no stored offset", "delete the key, or choose another prefix by `RedisStore::prefix`")
+    }
+
+    fn lookup(&self, key: &str, fields: &[Value]) -> Result<Lookup, Error> {
+        let [seconds, micros, rest @ ..] = fields else { return Err(self.rubbish(key)) };
+        if rest.len() == 5 && rest.iter().all(|field| *field == Value::Nil) {
+            return Ok(Lookup::Missing);
+        }
+        let read = || {
+            let now_ms = number(seconds)?.checked_mul(1_000)?.checked_add(number(micros)? / 1_000)?;
+            let [offset, epoch, version, at, metadata] = rest else { return None };
+            let epoch = LeaderEpoch::from_wire(i32::try_from(number(epoch)?).ok()?);
+            let position = Position { offset: number(offset).filter(|offset| *offset >= 0)?, epoch };
+            let stored_at = Timestamp(number(at)?);
+            let version = u64::try_from(number(version)?).ok()?;
+            let stored = StoredOffset { position, metadata: text(metadata)?.to_owned(), stored_at, version };
+            Some((now_ms, stored))
+        };
+        let (now_ms, stored) = read().ok_or_else(|| self.rubbish(key))?;
+        let age = u64::try_from(now_ms.saturating_sub(stored.stored_at.0)).unwrap_or(0);
+        Ok(match self.retention {
+            Some(retention) if u128::from(age) > retention.as_millis() => Lookup::Expired(stored),
+            _ => Lookup::Found(stored),
+        })
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
+    /// Reads the place of the system that this replaces: its cursor `{app}_kafka_offset_{group}_{topic}` and its marker of a reset
+    /// `RESET_…`, each one number for the whole topic. Read it once, and pass it to [`Queue::adopt`](crate::queue::Queue::adopt). Nothing is
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::Storage`](crate::error::Kind::Storage): Redis did not answer in time, or one of the keys is no number.
+    #[cfg(feature = "queue")]
+    pub async fn legacy_cursor(&self, app: &str, group: &str, topic: &str) -> Result<LegacyCursor, Error> {
+        let cursor = format!("{app}_kafka_offset_{group}_{topic}");
+        let reset = format!("RESET_{cursor}");
+        let mut pipeline = ::redis::pipe();
+        pipeline.cmd("GET").arg(&cursor).cmd("GET").arg(&reset);
+        let found = self.run(&mut pipeline, &[cursor.clone(), reset.clone()]).await?;
+        let read = |key: &str, value: &Value| match value {
+            Value::Nil => Ok(None),
+            value => {
+                let offset = number(value).and_then(|offset| u64::try_from(offset).ok());
+                let remedy = "correct it or delete it, and read the cursor again";
+                offset.map(Some).ok_or_else(|| self.failed(key, "it is no offset", remedy))
+            }
+        };
+        Ok(LegacyCursor { offset: read(&cursor, &found[0])?, reset: read(&reset, &found[1])? })
+    }
+
+    /// Runs a command for each key, in one round trip.
+    async fn run(&self, pipeline: &mut ::redis::Pipeline, keys: &[String]) -> Result<Vec<Value>, Error> {
+        pipeline.ignore_errors();
+        let mut connection = self.connection.clone();
+        let until: Instant = clock::now() + self.timeout;
+        let call = pipeline.query_async::<Vec<::redis::RedisResult<Value>>>(&mut connection);
+        let key = keys.first().map_or("", |key| key);
+        let answers = match tokio::time::timeout_at(until.into(), call).await {
+            Err(_) => {
+                let what = format!("no answer within {:?}", self.timeout);
+                return Err(self.failed(key, &what, "check that Redis can be reached and is not overloaded"));
+            }
+            Ok(Err(error)) => {
+                let remedy = "check that Redis runs there, that the network is right, and the user's name and password";
+                return Err(self.failed(key, "the command failed", remedy).caused_by(Cause(error.to_string())));
+            }
+            Ok(Ok(answers)) if answers.len() == keys.len() => answers,
+            Ok(Ok(_)) => {
+                return Err(self.failed(key, "there are fewer answers than commands", "check the proxy before Redis"));
+            }
+        };
+        let value = |(key, answer): (&String, ::redis::RedisResult<Value>)| {
+            let remedy = "delete the key if it is of another type, and let the user run EVAL, GET, HGET, HMGET, HSET, HINCRBY and TIME";
+            let refused = "Redis refused the command";
+            answer.map_err(|error| self.failed(key, refused, remedy).caused_by(Cause(error.to_string())))
+        };
+        keys.iter().zip(answers).map(value).collect()
+    }
+}
+
+/// The place of the system that this replaces: see [`RedisStore::legacy_cursor`].
+#[cfg(feature = "queue")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegacyCursor {
+    /// The offset of the next record; `None` if there is no cursor, or it has expired.
+    pub offset: Option<u64>,
+    /// The last reset, which all workers were to follow; 0 and `None` are none.
+    pub reset: Option<u64>,
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> OffsetStore for RedisStore<C> {
+    fn load<'a>(&'a self, group: &'a str, partitions: Vec<TopicPartition>) -> StoreFuture<'a, Vec<Lookup>> {
+        Box::pin(async move {
+            if partitions.is_empty() {
+                return Ok(Vec::new());
+            }
+            let keys: Vec<String> = partitions.iter().map(|partition| self.key(group, partition)).collect();
+            let mut pipeline = ::redis::pipe();
+            for key in &keys {
+                pipeline.cmd("EVAL").arg(LOAD).arg(1).arg(key);
+            }
+            let found = self.run(&mut pipeline, &keys).await?;
+            let lookup = |(key, value): (&String, &Value)| match value {
+                Value::Array(fields) => self.lookup(key, fields),
+                _ => Err(self.rubbish(key)),
+            };
+            keys.iter().zip(&found).map(lookup).collect()
+        })
+    }
+
+    fn compare_and_set<'a>(&'a self, group: &'a str, changes: Vec<Change>) -> StoreFuture<'a, Vec<Outcome>> {
+        Box::pin(async move {
+            if changes.is_empty() {
+                return Ok(Vec::new());
+            }
+            let keys: Vec<String> = changes.iter().map(|change| self.key(group, &change.partition)).collect();
+            let mut pipeline = ::redis::pipe();
+            for (key, change) in keys.iter().zip(&changes) {
+                let expected = match change.expected {
+                    Expected::Any => "*".to_owned(),
+                    Expected::Missing => "-".to_owned(),
+                    Expected::Version(version) => version.to_string(),
+                };
+                let Position { offset, epoch } = change.position;
+                let command = pipeline.cmd("EVAL").arg(CHANGE).arg(1).arg(key).arg(expected).arg(offset);
+                command.arg(LeaderEpoch::to_wire(epoch)).arg(&change.metadata);
+            }
+            let found = self.run(&mut pipeline, &keys).await?;
+            let outcome = |(key, value): (&String, &Value)| match value {
+                Value::Array(fields) => match &fields[..] {
+                    [version] => {
+                        let version = number(version).and_then(|version| u64::try_from(version).ok());
+                        version.map(Outcome::Stored).ok_or_else(|| self.rubbish(key))
+                    }
+                    fields => self.lookup(key, fields).map(Outcome::Conflict),
+                },
+                _ => Err(self.rubbish(key)),
+            };
+            keys.iter().zip(&found).map(outcome).collect()
+        })
+    }
+}
+
+impl<C> fmt::Debug for RedisStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("place", &self.place).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// The text of an error of Redis.
+#[derive(Debug)]
+struct Cause(String);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        value => text(value)?.parse().ok(),
+    }
+}
