@@ -9,7 +9,6 @@ use kafka_protocol::messages::api_versions_response::FinalizedFeatureKey;
 use kafka_protocol::messages::api_versions_response::SupportedFeatureKey;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
-use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionResponse;
 use kafka_protocol::messages::list_offsets_response::ListOffsetsTopicResponse;
@@ -39,7 +38,6 @@ pub fn opinion(api: Api, version: i16, body: &Bytes) -> Option<Response> {
         Api::ApiVersions => Response::ApiVersions(api_versions(decoded(version, body)?)),
         Api::CreateTopics => Response::CreateTopics(create_topics(decoded(version, body)?)),
         Api::DeleteTopics => Response::DeleteTopics(delete_topics(decoded(version, body)?)),
-        Api::DescribeCluster => Response::DescribeCluster(describe_cluster(decoded(version, body)?)),
         Api::FindCoordinator => Response::FindCoordinator(find_coordinator(version, decoded(version, body)?)),
         Api::InitProducerId => Response::InitProducerId(init_producer_id(&decoded(version, body)?)),
         Api::ListOffsets => Response::ListOffsets(list_offsets(decoded(version, body)?)),
@@ -118,30 +116,17 @@ fn create_topics(response: kp::CreateTopicsResponse) -> m::CreateTopicsResponse 
 }
 
 fn delete_topics(response: kp::DeleteTopicsResponse) -> m::DeleteTopicsResponse {
-    let topic = |topic: DeletableTopicResult| m::TopicOutcome {
-        name: topic.name.map(|name| Box::from(&**name)).unwrap_or_default(),
-        error: Code::from_wire(topic.error_code),
-        message: message(topic.error_message),
+    let topic = |topic: DeletableTopicResult| {
+        let (id, message) = (TopicId(topic.topic_id.into_bytes()), topic.error_message.map(|text| Box::from(&*text)));
+        m::DeletedTopic {
+            name: topic.name.map(|name| Box::from(&**name)).unwrap_or_default(),
+            error: Code::from_wire(topic.error_code),
+            rest: (id != TopicId::ZERO || message.is_some()).then(|| Box::new((id, message))),
+        }
     };
     m::DeleteTopicsResponse {
         throttle_time_ms: response.throttle_time_ms,
         topics: response.responses.into_iter().map(topic).collect(),
-    }
-}
-
-fn describe_cluster(response: kp::DescribeClusterResponse) -> m::DescribeClusterResponse {
-    let broker = |broker: DescribeClusterBroker| m::Node {
-        id: broker.broker_id.0,
-        host: broker.host.to_string(),
-        port: broker.port,
-        rack: owned(broker.rack),
-    };
-    m::DescribeClusterResponse {
-        throttle_time_ms: response.throttle_time_ms,
-        error: Code::from_wire(response.error_code),
-        cluster_id: response.cluster_id.to_string(),
-        controller: response.controller_id.0,
-        brokers: response.brokers.into_iter().map(broker).collect(),
     }
 }
 

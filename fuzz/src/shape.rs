@@ -104,16 +104,6 @@ const OFFSET_FOR_LEADER_EPOCH: &[Field] = &[
     always(Array(&[always(Text), always(Array(&[always(Fixed(6)), since(1, Fixed(4)), always(Fixed(8))]))])),
 ];
 
-const DESCRIBE_CLUSTER: &[Field] = &[
-    always(Fixed(6)),
-    always(Text),
-    since(1, Fixed(1)),
-    always(Text),
-    always(Fixed(4)),
-    always(Array(&[always(Fixed(4)), always(Text), always(Fixed(4)), always(Text), since(2, Fixed(1))])),
-    always(Fixed(4)),
-];
-
 /// A name and two numbers of two bytes.
 const FEATURES: &[Field] = &[always(Array(&[always(Text), always(Fixed(4))]))];
 
@@ -133,7 +123,6 @@ fn layout(api: Api) -> Option<&'static [Field]> {
         Api::ApiVersions => Some(API_VERSIONS),
         Api::CreateTopics => Some(CREATE_TOPICS),
         Api::DeleteTopics => Some(DELETE_TOPICS),
-        Api::DescribeCluster => Some(DESCRIBE_CLUSTER),
         Api::FindCoordinator => Some(FIND_COORDINATOR),
         Api::InitProducerId => Some(INIT_PRODUCER_ID),
         Api::ListOffsets => Some(LIST_OFFSETS),

@@ -26,7 +26,7 @@ macro_rules! numbered {
         }
 
         impl $name {
-            fn from_wire(number: i8) -> Self {
+            pub(super) fn from_wire(number: i8) -> Self {
                 match number {
                     $($number => Self::$variant,)*
                     number => Self::Unknown(number),

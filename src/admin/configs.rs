@@ -1,4 +1,4 @@
-//! The configuration of topics and brokers.
+//! Describes configurations: of topics, brokers, groups and subscriptions to metrics.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -18,6 +18,12 @@ pub enum ConfigResource {
     Broker(i32),
     /// The dynamic configuration that all brokers share.
     BrokerDefaults,
+    /// The levels of a broker's loggers (KIP-412).
+    BrokerLoggers(i32),
+    /// A subscription to clients' metrics, by its name. Needs Kafka 3.7 (KIP-714).
+    ClientMetrics(String),
+    /// A consumer group. Needs Kafka 3.9 or later with groups of KIP-848.
+    Group(String),
     /// A topic.
     Topic(TopicName),
 }
@@ -29,34 +35,56 @@ impl ConfigResource {
     }
 
     /// The number of its type (`ConfigResource.Type`) and its name.
-    fn to_wire(&self) -> (i8, String) {
+    pub(super) fn to_wire(&self) -> (i8, String) {
         match self {
             Self::Broker(id) => (BROKER, id.to_string()),
             Self::BrokerDefaults => (BROKER, String::new()),
+            Self::BrokerLoggers(id) => (BROKER_LOGGERS, id.to_string()),
+            Self::ClientMetrics(name) => (CLIENT_METRICS, name.clone()),
+            Self::Group(name) => (GROUP, name.clone()),
             Self::Topic(name) => (TOPIC, name.to_string()),
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
-        if let Self::Topic(name) = self { check_name(name) } else { Ok(()) }
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Topic(name) => check_name(name),
+            Self::ClientMetrics(name) | Self::Group(name) if name.is_empty() => {
+                Err(Error::config("the resource has no name: name the group or the subscription"))
+            }
+            Self::ClientMetrics(name) | Self::Group(name) if name.len() > NAME_BYTES_MAX => {
+                Err(Error::config(format!("a name of a resource has more than {NAME_BYTES_MAX} bytes")))
+            }
+            Self::ClientMetrics(_) | Self::Group(_) => Ok(()),
+            Self::Broker(_) | Self::BrokerDefaults | Self::BrokerLoggers(_) => Ok(()),
+        }
     }
 
     /// The only broker that knows it, as in Java's `KafkaAdminClient.nodeFor`.
-    fn broker(&self) -> Option<i32> {
-        if let Self::Broker(id) = self { Some(*id) } else { None }
+    pub(super) fn broker(&self) -> Option<i32> {
+        match self {
+            Self::Broker(id) | Self::BrokerLoggers(id) => Some(*id),
+            Self::BrokerDefaults | Self::ClientMetrics(_) | Self::Group(_) | Self::Topic(_) => None,
+        }
     }
 
-    fn named(&self, error: Error) -> Error {
+    pub(super) fn named(&self, error: Error) -> Error {
         match self {
-            Self::Broker(id) => error.at_broker(id.to_string()),
-            Self::BrokerDefaults => error,
+            Self::Broker(id) | Self::BrokerLoggers(id) => error.at_broker(id.to_string()),
+            Self::BrokerDefaults | Self::ClientMetrics(_) | Self::Group(_) => error,
             Self::Topic(name) => error.in_topic(name),
         }
     }
 }
 
+/// The longest name that every version of a request can carry.
+const NAME_BYTES_MAX: usize = 32_767;
+
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const BROKER_LOGGERS: i8 = 8;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 /// Which configurations to describe, and in which detail.
 ///
@@ -231,10 +259,10 @@ impl ConfigType {
 type Described = Result<Vec<ConfigEntry>, Error>;
 
 impl Admin {
-    /// Describes the configuration of topics and brokers. Each resource has an outcome of its own, in the order they were named.
+    /// Describes the configuration of topics, brokers, groups and subscriptions to metrics. Each resource has an outcome of its own, in the order they were named.
     ///
-    /// A broker describes only its own configuration, so that each gets a request of its own. All topics are in one request, which
-    /// any broker answers. As in Java, an error of a resource is final. A request without a response is repeated until the
+    /// A broker describes only its own configuration, so that each gets a request of its own. All topics are in one request, all groups
+    /// in another, which any broker answers. As in Java, an error of a resource is final. A request without a response is repeated until the
     /// deadline.
     ///
     /// ```no_run
@@ -254,22 +282,22 @@ impl Admin {
         let deadline = self.deadline();
         let mut described: BTreeMap<ConfigResource, Described> = BTreeMap::new();
         let mut of_brokers: BTreeMap<i32, BTreeSet<ConfigResource>> = BTreeMap::new();
-        let mut of_any = BTreeSet::new();
+        let mut of_any: BTreeMap<i8, BTreeSet<ConfigResource>> = BTreeMap::new();
         for resource in &query.resources {
             match (resource.check(), resource.broker()) {
                 (Ok(()), Some(broker)) => drop(of_brokers.entry(broker).or_default().insert(resource.clone())),
-                (Ok(()), None) => drop(of_any.insert(resource.clone())),
+                // A type that the broker does not know fails a whole request.
+                (Ok(()), None) => drop(of_any.entry(resource.to_wire().0).or_default().insert(resource.clone())),
                 (Err(error), _) => drop(described.insert(resource.clone(), Err(error))),
             }
         }
         let requests = of_brokers.iter().map(|(broker, resources)| (*broker, query.request(resources))).collect();
-        let any = async {
-            if of_any.is_empty() { None } else { Some(self.cluster.call_any(query.request(&of_any), deadline).await) }
-        };
-        let (responses, any) = tokio::join!(self.at_brokers(requests, deadline), any);
-        let of_brokers = responses.into_iter().map(|(broker, response)| (of_brokers.remove(&broker), response));
-        for (resources, response) in of_brokers.chain(any.map(|response| (Some(of_any), response))) {
-            described.extend(outcomes(resources.unwrap_or_default(), response));
+        for (broker, response) in self.at_brokers(requests, deadline).await {
+            described.extend(outcomes(of_brokers.remove(&broker).unwrap_or_default(), response));
+        }
+        for resources in of_any.into_values() {
+            let response = self.cluster.call_any(query.request(&resources), deadline).await;
+            described.extend(outcomes(resources, response));
         }
         let outcome = |resource: &ConfigResource| described[resource].clone();
         query.resources.iter().map(|resource| (resource.clone(), outcome(resource))).collect()

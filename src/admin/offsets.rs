@@ -1,5 +1,6 @@
 //! Offsets of partitions: the first, the last, and that of a timestamp. Requests go to the leaders.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Admin;
@@ -32,15 +33,39 @@ pub enum OffsetSpec {
     Latest,
     /// The offset of the first record with this timestamp or a later one, in milliseconds since 1970.
     Timestamp(i64),
+    /// The offset of the first record with the largest timestamp. Needs Kafka 3.0 (KIP-734).
+    MaxTimestamp,
+    /// The first offset of the leader's own log, which differs from `Earliest` with remote storage. Needs Kafka 3.4 (KIP-405).
+    EarliestLocal,
+    /// The last offset in remote storage; none if nothing is there. Needs Kafka 3.9 (KIP-1005).
+    LatestTiered,
+}
+
+impl OffsetSpec {
+    fn to_wire(self) -> i64 {
+        match self {
+            Self::Earliest => -2,
+            Self::Latest => -1,
+            Self::Timestamp(timestamp) => timestamp.max(0),
+            Self::MaxTimestamp => -3,
+            Self::EarliestLocal => -4,
+            Self::LatestTiered => -5,
+        }
+    }
+
+    /// Specs of one class need the same version, so that a leader that is too old for one fails no other.
+    fn class(self) -> i64 {
+        self.to_wire().min(-2)
+    }
 }
 
 /// An offset that a leader returned for an [`OffsetSpec`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListedOffset {
-    /// The offset; `None` if no record has the timestamp or a later one.
+    /// The offset; `None` if there is no such record.
     pub offset: Option<i64>,
-    /// The record's timestamp, for [`OffsetSpec::Timestamp`].
+    /// The record's timestamp, for [`OffsetSpec::Timestamp`] and [`OffsetSpec::MaxTimestamp`].
     pub timestamp: Option<i64>,
     /// The leader epoch of the record, if it is known.
     pub leader_epoch: Option<LeaderEpoch>,
@@ -48,7 +73,8 @@ pub struct ListedOffset {
 
 impl Admin {
     /// Looks up an offset of each partition, including records of open transactions. Each partition has an outcome of its own, in
-    /// the order of the call.
+    /// the order of the call: [`Kind::UnknownTopic`](crate::error::Kind::UnknownTopic) if it does not exist,
+    /// [`Kind::Unsupported`](crate::error::Kind::Unsupported) if its leader is too old for an [`OffsetSpec`].
     pub async fn list_offsets(
         &self,
         partitions: impl IntoIterator<Item = (TopicPartition, OffsetSpec)>,
@@ -62,18 +88,27 @@ impl Admin {
         requested: Vec<(TopicPartition, OffsetSpec)>,
         deadline: Instant,
     ) -> Each<TopicPartition, ListedOffset> {
-        self.at_leaders(requested, deadline, list_request, listed).await
+        let mut outcomes: Vec<Option<Result<ListedOffset, Error>>> = vec![None; requested.len()];
+        let classes: BTreeSet<i64> = requested.iter().map(|(_, spec)| spec.class()).collect();
+        for class in classes {
+            let of_class = |at: &usize| requested[*at].1.class() == class;
+            let places: Vec<usize> = (0..requested.len()).filter(of_class).collect();
+            let items = places.iter().map(|at| requested[*at].clone()).collect();
+            let listed = self.at_leaders(items, deadline, list_request, listed).await;
+            for (at, (_, outcome)) in places.into_iter().zip(listed) {
+                outcomes[at] = Some(outcome);
+            }
+        }
+        let outcome = |outcome: Option<_>| outcome.expect("each item has a class");
+        requested.into_iter().zip(outcomes).map(|((key, _), listed)| (key, outcome(listed))).collect()
     }
 }
 
 fn list_request(topics: &ByTopic<(i32, OffsetSpec)>, timeout_ms: i32) -> m::ListOffsetsRequest {
-    let partition = |(index, spec): &(i32, OffsetSpec)| {
-        let timestamp = match spec {
-            OffsetSpec::Earliest => -2,
-            OffsetSpec::Latest => -1,
-            OffsetSpec::Timestamp(timestamp) => (*timestamp).max(0),
-        };
-        m::ListOffsetsPartition { index: *index, current_leader_epoch: None, timestamp }
+    let partition = |(index, spec): &(i32, OffsetSpec)| m::ListOffsetsPartition {
+        index: *index,
+        current_leader_epoch: None,
+        timestamp: spec.to_wire(),
     };
     let topic = |(name, partitions): &(TopicName, Vec<_>)| m::ListOffsetsTopic {
         name: name.clone(),

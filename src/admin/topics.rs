@@ -1,11 +1,9 @@
-//! Topics: which there are, their partitions, and how they are created and deleted.
-
-use std::collections::HashMap;
-use std::time::Instant;
+//! Topics: which there are, and how they are created, extended and deleted.
 
 use super::Admin;
 use super::check_name;
 use super::refused;
+#[cfg(doc)]
 use crate::error::Code;
 use crate::error::Error;
 use crate::types::TopicId;
@@ -25,7 +23,7 @@ pub struct NewTopic(m::NewTopic);
 impl NewTopic {
     /// A topic with the broker's defaults.
     pub fn new(name: impl Into<TopicName>) -> Self {
-        Self(m::NewTopic { name: name.into(), partitions: -1, replication: -1, configs: Vec::new() })
+        Self(m::NewTopic { name: name.into(), partitions: -1, replication: -1, ..m::NewTopic::default() })
     }
 
     /// The number of partitions; −1 is the broker's default.
@@ -40,6 +38,14 @@ impl NewTopic {
         self
     }
 
+    /// The brokers of each partition, the preferred leader first, instead of the numbers of partitions and replicas.
+    pub fn assignments<B: Into<Vec<i32>>>(mut self, partitions: impl IntoIterator<Item = B>) -> Self {
+        let assignment = |(partition, brokers): (i32, B)| m::Assignment { partition, brokers: brokers.into() };
+        (self.0.partitions, self.0.replication) = (-1, -1);
+        self.0.assignments = (0..).zip(partitions).map(assignment).collect();
+        self
+    }
+
     /// Sets an entry of the topic's configuration, such as `retention.ms`.
     pub fn config(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.configs.push((key.into(), Some(value.into())));
@@ -47,41 +53,22 @@ impl NewTopic {
     }
 }
 
-/// A topic, as a broker describes it.
-///
-/// ```no_run
-/// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
-/// for topic in admin.describe_topics(["events"]).await? {
-///     let leaderless = topic.partitions.iter().filter(|partition| partition.leader.is_none()).count();
-///     println!("{}: {} partitions, {leaderless} without a leader", topic.name, topic.partitions.len());
-/// }
-/// # Ok(()) }
-/// ```
+/// A topic that is to have more partitions. See [`Admin::create_partitions`].
 #[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TopicDescription {
-    /// Its name.
-    pub name: TopicName,
-    /// Its id; zero if the broker is older than topic ids.
-    pub id: TopicId,
-    /// Why the broker did not describe it.
-    pub error: Option<Code>,
-    /// Its partitions, by index.
-    pub partitions: Vec<PartitionDescription>,
-}
+pub struct NewPartitions(m::MorePartitions);
 
-/// A partition, as a broker describes it. Part of a [`TopicDescription`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PartitionDescription {
-    /// Its index.
-    pub index: i32,
-    /// The broker that leads it.
-    pub leader: Option<i32>,
-    /// The brokers with a replica.
-    pub replicas: Vec<i32>,
-    /// The brokers whose replicas are in sync.
-    pub isr: Vec<i32>,
+impl NewPartitions {
+    /// `count` partitions in total.
+    pub fn new(topic: impl Into<TopicName>, count: i32) -> Self {
+        Self(m::MorePartitions { name: topic.into(), count, assignments: None })
+    }
+
+    /// The brokers of each new partition, the preferred leader first. Without them the controller chooses.
+    pub fn assignments<B: Into<Vec<i32>>>(mut self, partitions: impl IntoIterator<Item = B>) -> Self {
+        let replicas = |brokers: B| m::NewReplicas { brokers: brokers.into() };
+        self.0.assignments = Some(partitions.into_iter().map(replicas).collect());
+        self
+    }
 }
 
 /// The outcome for each topic, in the order of the call.
@@ -90,57 +77,35 @@ pub type Outcomes = Vec<(TopicName, Result<(), Error>)>;
 impl Admin {
     /// The names of all topics, sorted.
     pub async fn list_topics(&self) -> Result<Vec<TopicName>, Error> {
-        let mut names: Vec<_> =
-            self.metadata(None, self.deadline()).await?.into_iter().map(|topic| topic.name).collect();
+        let listed = self.request_metadata(None, self.deadline()).await?;
+        let mut names: Vec<TopicName> = listed.topics.into_iter().map(|topic| (&*topic.name).into()).collect();
         names.sort();
         names.dedup();
         Ok(names)
     }
 
-    /// Partitions, leaders and replicas of the named topics, in the order of the names. One that does not exist carries its error.
-    pub async fn describe_topics<N: Into<TopicName>>(
-        &self,
-        names: impl IntoIterator<Item = N>,
-    ) -> Result<Vec<TopicDescription>, Error> {
-        self.describe_topics_by(names.into_iter().map(Into::into).collect(), self.deadline()).await
-    }
-
-    /// As [`Self::describe_topics`], until `deadline`.
-    pub(super) async fn describe_topics_by(
-        &self,
-        names: Vec<TopicName>,
-        deadline: Instant,
-    ) -> Result<Vec<TopicDescription>, Error> {
-        names.iter().try_for_each(check_name)?;
-        let mut found: HashMap<TopicName, TopicDescription> = HashMap::new();
-        for topic in self.metadata(Some(names.clone()), deadline).await? {
-            found.entry(topic.name.clone()).or_insert(topic);
-        }
-        let missing = |name: &TopicName| Error::protocol("the response lacks the topic").in_topic(name);
-        names.iter().map(|name| found.get(name).cloned().ok_or_else(|| missing(name))).collect()
-    }
-
-    async fn metadata(
-        &self,
-        topics: Option<Vec<TopicName>>,
-        deadline: Instant,
-    ) -> Result<Vec<TopicDescription>, Error> {
-        Ok(self.request_metadata(topics, deadline).await?.topics.into_iter().map(describe).collect())
-    }
-
-    /// Creates topics. Each has an outcome of its own, in the order of the call.
+    /// Creates topics. Each has an outcome of its own, in the order of the call. [`Admin::ensure_topic`] is for programs that start
+    /// again and again.
     ///
     /// # Errors
     ///
     /// The call fails if no topic got an outcome: a name is invalid, or no controller responded. If the response to the change was
     /// lost, the error says that its outcome is unknown ([`Error::is_written`]).
     pub async fn create_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
-        let topics: Vec<m::NewTopic> = topics.into_iter().map(|topic| topic.0).collect();
-        topics.iter().try_for_each(|topic| check_name(&topic.name))?;
-        let names = topics.iter().map(|topic| topic.name.clone()).collect();
+        self.create(topics.into_iter().collect(), false).await
+    }
+
+    /// As [`Admin::create_topics`], without creating anything: the outcomes are those that the controller would give.
+    pub async fn validate_topics(&self, topics: impl IntoIterator<Item = NewTopic>) -> Result<Outcomes, Error> {
+        self.create(topics.into_iter().collect(), true).await
+    }
+
+    async fn create(&self, topics: Vec<NewTopic>, validate_only: bool) -> Result<Outcomes, Error> {
+        topics.iter().try_for_each(|topic| check_name(&topic.0.name))?;
+        let names = topics.iter().map(|topic| topic.0.name.clone()).collect();
         let request = |open: &[TopicName], timeout_ms| {
-            let topics = topics.iter().filter(|topic| open.contains(&topic.name)).cloned().collect();
-            m::CreateTopicsRequest { topics, timeout_ms, validate_only: false }
+            let topics = topics.iter().filter(|topic| open.contains(&topic.0.name)).map(|topic| topic.0.clone());
+            m::CreateTopicsRequest { topics: topics.collect(), timeout_ms, validate_only }
         };
         let outcomes = |_: &[TopicName], response: m::CreateTopicsResponse| {
             topic_outcomes(response.topics, "could not create the topic")
@@ -150,16 +115,76 @@ impl Admin {
         unless_all_failed(created)
     }
 
-    /// Deletes topics. Each has an outcome of its own, in the order of the call. Errors are those of [`Admin::create_topics`].
+    /// Deletes topics, with their records. Each has an outcome of its own, in the order of the call. Errors are those of
+    /// [`Admin::create_topics`].
     pub async fn delete_topics<N: Into<TopicName>>(
         &self,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Outcomes, Error> {
         let names: Vec<TopicName> = names.into_iter().map(Into::into).collect();
         names.iter().try_for_each(check_name)?;
-        let request = |open: &[TopicName], timeout_ms| m::DeleteTopicsRequest { names: open.to_vec(), timeout_ms };
+        let request = |open: &[TopicName], timeout_ms| m::DeleteTopicsRequest {
+            names: open.to_vec(),
+            ids: Vec::new(),
+            timeout_ms,
+        };
         let outcomes = |_: &[TopicName], response: m::DeleteTopicsResponse| {
-            topic_outcomes(response.topics, "could not delete the topic")
+            response.topics.into_iter().map(|topic| ((&*topic.name).into(), deleted(&topic))).collect()
+        };
+        unless_all_failed(self.at_controller(names, self.deadline(), request, outcomes).await)
+    }
+
+    /// As [`Admin::delete_topics`], by the topics' ids: a topic that was deleted and created again under its name stays. Needs Kafka
+    /// 2.8; each topic has [`Kind::Unsupported`](crate::error::Kind::Unsupported) on older brokers.
+    pub async fn delete_topics_by_id(
+        &self,
+        ids: impl IntoIterator<Item = TopicId>,
+    ) -> Vec<(TopicId, Result<(), Error>)> {
+        let request =
+            |open: &[TopicId], timeout_ms| m::DeleteTopicsRequest { names: Vec::new(), ids: open.to_vec(), timeout_ms };
+        let outcomes = |_: &[TopicId], response: m::DeleteTopicsResponse| {
+            response.topics.into_iter().map(|topic| (topic.id(), deleted(&topic))).collect()
+        };
+        self.at_controller(ids.into_iter().collect(), self.deadline(), request, outcomes).await
+    }
+
+    /// Adds partitions to topics. Each has an outcome of its own, in the order of the call. Errors are those of
+    /// [`Admin::create_topics`].
+    ///
+    /// Partitions can never be taken away: a number that is not above the current one is refused with
+    /// [`INVALID_PARTITIONS`](Code::InvalidPartitions). Records with keys go to other partitions afterwards.
+    ///
+    /// ```no_run
+    /// # async fn run(admin: ottla::admin::Admin) -> Result<(), ottla::Error> {
+    /// use ottla::admin::NewPartitions;
+    ///
+    /// for (topic, outcome) in admin.create_partitions([NewPartitions::new("events", 12)]).await? {
+    ///     outcome?;
+    ///     println!("{topic} has 12 partitions");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn create_partitions(&self, topics: impl IntoIterator<Item = NewPartitions>) -> Result<Outcomes, Error> {
+        self.extend(topics.into_iter().collect(), false).await
+    }
+
+    /// As [`Admin::create_partitions`], without a change: the outcomes are those that the controller would give.
+    pub async fn validate_partitions(
+        &self,
+        topics: impl IntoIterator<Item = NewPartitions>,
+    ) -> Result<Outcomes, Error> {
+        self.extend(topics.into_iter().collect(), true).await
+    }
+
+    async fn extend(&self, topics: Vec<NewPartitions>, validate_only: bool) -> Result<Outcomes, Error> {
+        topics.iter().try_for_each(|topic| check_name(&topic.0.name))?;
+        let names = topics.iter().map(|topic| topic.0.name.clone()).collect();
+        let request = |open: &[TopicName], timeout_ms| {
+            let topics = topics.iter().filter(|topic| open.contains(&topic.0.name)).map(|topic| topic.0.clone());
+            m::CreatePartitionsRequest { topics: topics.collect(), timeout_ms, validate_only }
+        };
+        let outcomes = |_: &[TopicName], response: m::CreatePartitionsResponse| {
+            topic_outcomes(response.results, "could not add partitions")
         };
         unless_all_failed(self.at_controller(names, self.deadline(), request, outcomes).await)
     }
@@ -190,14 +215,6 @@ fn topic_outcomes(topics: Vec<m::TopicOutcome>, failed: &str) -> Outcomes {
     topics.into_iter().map(outcome).collect()
 }
 
-fn describe(topic: m::MetadataTopic) -> TopicDescription {
-    let partition = |partition: m::MetadataPartition| PartitionDescription {
-        index: partition.index,
-        leader: Some(partition.leader).filter(|leader| *leader >= 0),
-        replicas: partition.replicas,
-        isr: partition.isr,
-    };
-    let mut partitions: Vec<_> = topic.partitions.into_iter().map(partition).collect();
-    partitions.sort_by_key(|partition| partition.index);
-    TopicDescription { name: (&*topic.name).into(), id: topic.id, error: topic.error, partitions }
+fn deleted(topic: &m::DeletedTopic) -> Result<(), Error> {
+    topic.error.map_or(Ok(()), |code| Err(refused(code, "could not delete the topic", topic.message())))
 }

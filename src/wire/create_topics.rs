@@ -28,14 +28,14 @@ messages! {
         name: TopicName,
         partitions: i32,
         replication: i16,
-        /// The brokers of each partition. The controller chooses them.
-        _: Vec<Assignment>,
+        /// The brokers of each partition. The controller chooses them if there are none.
+        assignments: Vec<Assignment>,
         configs: Vec<(String, Option<String>)>,
     }
 
-    layout Assignment for Skipped {
-        _: i32,
-        _: Vec<i32>,
+    struct Assignment {
+        partition: i32,
+        brokers: Vec<i32>,
     }
 
     /// `CreateTopicsResponse.json`.

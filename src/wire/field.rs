@@ -402,7 +402,9 @@ mod tests {
         assert_eq!(sizes::<m::ListedPartition>(), (22, 27));
         assert_eq!(sizes::<m::EpochEnd>(), (18, 19));
         assert_eq!(sizes::<m::Created>(), (6, 12));
-        assert_eq!(sizes::<m::Deleted>(), (4, 4));
+        assert_eq!(sizes::<m::DeletedTopic>(), (4, 4));
+        assert_eq!(sizes::<m::Extended>(), (6, 5));
+        assert_eq!(sizes::<m::DescribedPartition>().1, 20);
         assert_eq!(sizes::<m::FetchedGroup>().1, 5);
         assert_eq!(sizes::<m::FetchedOffset>(), (16, 20));
         assert_eq!(m::Coordinator::COMPACT, 14);

@@ -1,5 +1,6 @@
 //! ListOffsets: the first and the last offset of a log, and the offset of a timestamp.
 
+use super::buf::DecodeError;
 use super::declare::api;
 use super::declare::messages;
 use super::field::NoReplica;
@@ -30,7 +31,8 @@ messages! {
         partitions: Vec<ListOffsetsPartition>,
     }
 
-    /// `timestamp`: −1 latest, −2 earliest, −3 largest timestamp, otherwise milliseconds.
+    /// `timestamp`: −1 latest, −2 earliest, −3 largest timestamp, −4 earliest of the local log, −5 latest in remote storage,
+    /// otherwise milliseconds.
     struct ListOffsetsPartition {
         index: i32,
         current_leader_epoch: Option<LeaderEpoch> [4..],
@@ -54,6 +56,24 @@ messages! {
         timestamp: i64,
         offset: i64,
         leader_epoch: Option<LeaderEpoch> [4..],
+    }
+}
+
+impl ListOffsetsRequest {
+    /// Refuses a special timestamp that the version does not know: a broker would fail the whole request.
+    fn check(&self, version: i16) -> Result<(), DecodeError> {
+        let requested = self.topics.iter().flat_map(|topic| &topic.partitions).map(|partition| partition.timestamp);
+        let lowest = requested.min().unwrap_or(0);
+        let (since, what) = match lowest {
+            -2.. => return Ok(()),
+            -3 => (7, "the largest timestamp: it needs Kafka 3.0"),
+            -4 => (8, "the earliest local offset: it needs Kafka 3.4"),
+            _ => (9, "the latest offset in remote storage: it needs Kafka 3.9"),
+        };
+        if version < since {
+            return Err(DecodeError::TooOld(format!("version {version} has no offset of {what}")));
+        }
+        Ok(())
     }
 }
 

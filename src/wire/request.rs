@@ -91,8 +91,8 @@ mod tests {
                 topics: vec![m::NewTopic::default()],
                 ..Default::default()
             }),
-            Request::DeleteTopics(m::DeleteTopicsRequest { names: vec!["t".into()], timeout_ms: 1 }),
-            m::DescribeClusterRequest.into(),
+            Request::DeleteTopics(m::DeleteTopicsRequest { names: vec!["t".into()], ids: vec![], timeout_ms: 1 }),
+            m::DescribeClusterRequest::default().into(),
             Request::FindCoordinator(m::FindCoordinatorRequest { keys: vec!["g".into()], kind: 0 }),
             Request::InitProducerId(m::InitProducerIdRequest::default()),
             Request::ListOffsets(m::ListOffsetsRequest {

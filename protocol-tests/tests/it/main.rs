@@ -1,5 +1,6 @@
 //! The suites that are not in the files they test.
 
+mod admin;
 mod assignors;
 mod chaos;
 mod conformance;

@@ -48,13 +48,8 @@ fn kept(response: &Response, version: i16) -> Option<Value> {
             json!({ "throttleTimeMs": response.throttle_time_ms, "topics": outcomes(&response.topics, true) })
         }
         Response::DeleteTopics(response) => {
-            json!({ "throttleTimeMs": response.throttle_time_ms, "responses": outcomes(&response.topics, version >= 5) })
+            json!({ "throttleTimeMs": response.throttle_time_ms, "responses": deleted(&response.topics, version) })
         }
-        Response::DescribeCluster(response) => json!({
-            "throttleTimeMs": response.throttle_time_ms, "errorCode": code(response.error),
-            "clusterId": response.cluster_id, "controllerId": response.controller,
-            "brokers": nodes("brokerId", &response.brokers, true),
-        }),
         Response::FindCoordinator(response) => find_coordinator(response, version),
         Response::InitProducerId(response) => {
             let identity = response.identity.map_or((-1, -1), |identity| (identity.id, identity.epoch));
@@ -94,6 +89,18 @@ fn outcomes(topics: &[m::TopicOutcome], messages: bool) -> Value {
             ("name", !topic.name.is_empty(), json!(topic.name)),
             ("errorCode", true, code(topic.error)),
             ("errorMessage", messages && topic.message.is_some(), json!(topic.message)),
+        ])
+    };
+    topics.iter().map(outcome).collect()
+}
+
+fn deleted(topics: &[m::DeletedTopic], version: i16) -> Value {
+    let outcome = |topic: &m::DeletedTopic| {
+        object(vec![
+            // The name is null if the request identified the topic by its id.
+            ("name", !topic.name.is_empty(), json!(topic.name)),
+            ("errorCode", true, code(topic.error)),
+            ("errorMessage", version >= 5, json!(topic.message())),
         ])
     };
     topics.iter().map(outcome).collect()

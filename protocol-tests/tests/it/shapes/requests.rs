@@ -367,6 +367,7 @@ fn create_topics_carries_every_field() {
         name: topic(fill),
         partitions: fill.i32(),
         replication: fill.i16(),
+        assignments: fill.list(|fill| m::Assignment { partition: fill.i32(), brokers: fill.list(Fill::i32) }),
         configs: fill.list(|fill| (fill.string(), fill.maybe(Fill::string))),
     };
     let fill = |fill: &mut Fill| {
@@ -384,6 +385,14 @@ fn create_topics_carries_every_field() {
             name: topic.name.to_string().into(),
             partitions: topic.num_partitions,
             replication: topic.replication_factor,
+            assignments: topic
+                .assignments
+                .iter()
+                .map(|assignment| m::Assignment {
+                    partition: assignment.partition_index,
+                    brokers: assignment.broker_ids.iter().map(|id| id.0).collect(),
+                })
+                .collect(),
             configs: topic
                 .configs
                 .iter()
@@ -398,18 +407,20 @@ fn create_topics_carries_every_field() {
 #[test]
 fn delete_topics_names_topics_in_every_version() {
     let fill = |fill: &mut Fill| {
-        Request::DeleteTopics(m::DeleteTopicsRequest { names: fill.list(topic), timeout_ms: fill.i32() })
+        let (names, ids) = (fill.list(topic), fill.since(6, vec![], |fill| fill.list(Fill::id)));
+        Request::DeleteTopics(m::DeleteTopicsRequest { names, ids, timeout_ms: fill.i32() })
     };
     hold(Api::DeleteTopics, fill, |request, theirs, version| {
         let (Request::DeleteTopics(ours), RequestKind::DeleteTopics(theirs)) = (request, theirs) else {
             panic!("another request")
         };
-        let names: Vec<TopicName> = if version >= 6 {
-            theirs.topics.iter().map(|topic| topic.name.as_ref().expect("a name").to_string().into()).collect()
-        } else {
-            theirs.topic_names.iter().map(|name| name.to_string().into()).collect()
-        };
-        assert_eq!(m::DeleteTopicsRequest { names, timeout_ms: theirs.timeout_ms }, *ours);
+        let of_names = theirs.topic_names.iter().map(|name| name.to_string().into());
+        let named = theirs.topics.iter().filter_map(|topic| topic.name.as_ref());
+        let names: Vec<TopicName> =
+            if version >= 6 { named.map(|name| name.to_string().into()).collect() } else { of_names.collect() };
+        let unnamed = theirs.topics.iter().filter(|topic| topic.name.is_none());
+        let ids = unnamed.map(|topic| TopicId(topic.topic_id.into_bytes())).collect();
+        assert_eq!(m::DeleteTopicsRequest { names, ids, timeout_ms: theirs.timeout_ms }, *ours);
     });
 }
 
@@ -436,14 +447,137 @@ fn init_producer_id_carries_the_current_identity() {
 }
 
 #[test]
-fn describe_cluster_requests_brokers() {
-    hold(
-        Api::DescribeCluster,
-        |_| m::DescribeClusterRequest.into(),
-        |_, theirs, _| {
-            let RequestKind::DescribeCluster(theirs) = theirs else { panic!("another request") };
-            assert_eq!(theirs.endpoint_type, 1);
-            assert!(!theirs.include_cluster_authorized_operations && !theirs.include_fenced_brokers);
-        },
-    );
+fn describe_cluster_carries_every_field() {
+    let fill = |fill: &mut Fill| {
+        Request::DescribeCluster(m::DescribeClusterRequest {
+            include_operations: fill.bool(),
+            endpoints: fill.since(1, 1, Fill::i8),
+            include_fenced: fill.since(2, false, Fill::bool),
+        })
+    };
+    hold(Api::DescribeCluster, fill, |request, theirs, _| {
+        let (Request::DescribeCluster(ours), RequestKind::DescribeCluster(theirs)) = (request, theirs) else {
+            panic!("another request")
+        };
+        let include_operations = theirs.include_cluster_authorized_operations;
+        let (endpoints, include_fenced) = (theirs.endpoint_type, theirs.include_fenced_brokers);
+        assert_eq!(m::DescribeClusterRequest { include_operations, endpoints, include_fenced }, *ours);
+    });
+}
+
+#[test]
+fn delete_records_carries_every_field() {
+    let fill = |fill: &mut Fill| {
+        let topic = |fill: &mut Fill| m::DeleteRecordsTopic {
+            name: topic(fill),
+            partitions: fill.list(|fill| (fill.i32(), fill.i64())),
+        };
+        Request::DeleteRecords(m::DeleteRecordsRequest { topics: fill.list(topic), timeout_ms: fill.i32() })
+    };
+    hold(Api::DeleteRecords, fill, |request, theirs, _| {
+        let (Request::DeleteRecords(ours), RequestKind::DeleteRecords(theirs)) = (request, theirs) else {
+            panic!("another request")
+        };
+        let topic = |topic: &kp::delete_records_request::DeleteRecordsTopic| m::DeleteRecordsTopic {
+            name: topic.name.to_string().into(),
+            partitions: topic
+                .partitions
+                .iter()
+                .map(|partition| (partition.partition_index, partition.offset))
+                .collect(),
+        };
+        let topics = theirs.topics.iter().map(topic).collect();
+        assert_eq!(m::DeleteRecordsRequest { topics, timeout_ms: theirs.timeout_ms }, *ours);
+    });
+}
+
+#[test]
+fn create_partitions_carries_every_field() {
+    let fill = |fill: &mut Fill| {
+        let topic = |fill: &mut Fill| m::MorePartitions {
+            name: topic(fill),
+            count: fill.i32(),
+            assignments: fill.maybe(|fill| fill.list(|fill| m::NewReplicas { brokers: fill.list(Fill::i32) })),
+        };
+        Request::CreatePartitions(m::CreatePartitionsRequest {
+            topics: fill.list(topic),
+            timeout_ms: fill.i32(),
+            validate_only: fill.bool(),
+        })
+    };
+    hold(Api::CreatePartitions, fill, |request, theirs, _| {
+        let (Request::CreatePartitions(ours), RequestKind::CreatePartitions(theirs)) = (request, theirs) else {
+            panic!("another request")
+        };
+        let replicas = |assignment: &kp::create_partitions_request::CreatePartitionsAssignment| m::NewReplicas {
+            brokers: assignment.broker_ids.iter().map(|id| id.0).collect(),
+        };
+        let topic = |topic: &kp::create_partitions_request::CreatePartitionsTopic| m::MorePartitions {
+            name: topic.name.to_string().into(),
+            count: topic.count,
+            assignments: topic.assignments.as_ref().map(|all| all.iter().map(replicas).collect()),
+        };
+        let (timeout_ms, validate_only) = (theirs.timeout_ms, theirs.validate_only);
+        let topics = theirs.topics.iter().map(topic).collect();
+        assert_eq!(m::CreatePartitionsRequest { topics, timeout_ms, validate_only }, *ours);
+    });
+}
+
+#[test]
+fn incremental_alter_configs_carries_every_field() {
+    let fill = |fill: &mut Fill| {
+        let config = |fill: &mut Fill| m::AlteredConfig {
+            name: fill.string(),
+            operation: fill.i8(),
+            value: fill.maybe(Fill::string),
+        };
+        let resource =
+            |fill: &mut Fill| m::AlteredResource { kind: fill.i8(), name: fill.string(), configs: fill.list(config) };
+        let (resources, validate_only) = (fill.list(resource), fill.bool());
+        Request::IncrementalAlterConfigs(m::IncrementalAlterConfigsRequest { resources, validate_only })
+    };
+    hold(Api::IncrementalAlterConfigs, fill, |request, theirs, _| {
+        let (Request::IncrementalAlterConfigs(ours), RequestKind::IncrementalAlterConfigs(theirs)) = (request, theirs)
+        else {
+            panic!("another request")
+        };
+        let config = |config: &kp::incremental_alter_configs_request::AlterableConfig| m::AlteredConfig {
+            name: config.name.to_string(),
+            operation: config.config_operation,
+            value: config.value.as_ref().map(ToString::to_string),
+        };
+        let resource = |resource: &kp::incremental_alter_configs_request::AlterConfigsResource| m::AlteredResource {
+            kind: resource.resource_type,
+            name: resource.resource_name.to_string(),
+            configs: resource.configs.iter().map(config).collect(),
+        };
+        let resources = theirs.resources.iter().map(resource).collect();
+        let validate_only = theirs.validate_only;
+        assert_eq!(m::IncrementalAlterConfigsRequest { resources, validate_only }, *ours);
+    });
+}
+
+#[test]
+fn describe_topic_partitions_carries_every_field() {
+    let fill = |fill: &mut Fill| {
+        Request::DescribeTopicPartitions(m::DescribeTopicPartitionsRequest {
+            topics: fill.list(|fill| m::TopicByName { name: topic(fill) }),
+            partitions_max: fill.i32(),
+            cursor: fill.maybe(|fill| m::TopicCursor { topic: topic(fill), partition: fill.i32() }),
+        })
+    };
+    hold(Api::DescribeTopicPartitions, fill, |request, theirs, _| {
+        let (Request::DescribeTopicPartitions(ours), RequestKind::DescribeTopicPartitions(theirs)) = (request, theirs)
+        else {
+            panic!("another request")
+        };
+        let topics = theirs.topics.iter().map(|topic| m::TopicByName { name: topic.name.to_string().into() }).collect();
+        let cursor = |cursor: &kp::describe_topic_partitions_request::Cursor| m::TopicCursor {
+            topic: cursor.topic_name.to_string().into(),
+            partition: cursor.partition_index,
+        };
+        let partitions_max = theirs.response_partition_limit;
+        let cursor = theirs.cursor.as_ref().map(cursor);
+        assert_eq!(m::DescribeTopicPartitionsRequest { topics, partitions_max, cursor }, *ours);
+    });
 }

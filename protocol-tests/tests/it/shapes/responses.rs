@@ -315,33 +315,6 @@ fn offset_for_leader_epoch_is_read_as_the_crate_writes_it() {
     hold(Api::OffsetForLeaderEpoch, fill);
 }
 
-#[test]
-fn describe_cluster_is_read_as_the_crate_writes_it() {
-    use kp::describe_cluster_response::DescribeClusterBroker;
-    let broker = |fill: &mut Fill| {
-        DescribeClusterBroker::default()
-            .with_broker_id(fill.i32().into())
-            .with_host(fill.text())
-            .with_port(fill.i32())
-            .with_rack(fill.maybe(Fill::text))
-            .with_is_fenced(fill.since(2, false, Fill::bool))
-            .with_unknown_tagged_fields(fill.tags(0))
-    };
-    let fill = |fill: &mut Fill| {
-        kp::DescribeClusterResponse::default()
-            .with_throttle_time_ms(fill.i32())
-            .with_error_code(fill.code())
-            .with_error_message(fill.maybe(Fill::text))
-            .with_endpoint_type(fill.since(1, 1, Fill::i8))
-            .with_cluster_id(fill.text())
-            .with_controller_id(fill.i32().into())
-            .with_brokers(fill.list(broker))
-            .with_cluster_authorized_operations(fill.i32())
-            .with_unknown_tagged_fields(fill.tags(0))
-    };
-    hold(Api::DescribeCluster, fill);
-}
-
 /// Fills a response in every version, decodes the crate's encoding of it, and encodes it to the same bytes.
 fn survives<M: Encodable>(api: Api, fill: impl Fn(&mut Fill) -> M) {
     for mut values in fills(api) {
