@@ -122,7 +122,7 @@ impl Admin {
             let changes = match (resource.check(), resource.broker()) {
                 (Ok(()), Some(broker)) => of_brokers.entry(broker).or_default(),
                 // A type that the broker does not know fails a whole request.
-                (Ok(()), None) => of_any.entry(resource.to_wire().0).or_default(),
+                (Ok(()), None) => of_any.entry(resource.class()).or_default(),
                 (Err(error), _) => {
                     altered.insert(resource, Err(error));
                     continue;

@@ -32,7 +32,7 @@ pub struct ClusterDescription {
     /// The brokers that are registered and fenced: they are down, or starting. Empty before Kafka 4.0, which does not list them
     /// (KIP-1073).
     pub fenced: Vec<BrokerDescription>,
-    /// What this client may do with the cluster; `None` before Kafka 2.8.
+    /// The operations on the cluster that this client is allowed; `None` before Kafka 2.8.
     pub authorized_operations: Option<Vec<AclOperation>>,
 }
 

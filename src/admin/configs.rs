@@ -55,8 +55,11 @@ impl ConfigResource {
             Self::ClientMetrics(name) | Self::Group(name) if name.len() > NAME_BYTES_MAX => {
                 Err(Error::config(format!("a name of a resource has more than {NAME_BYTES_MAX} bytes")))
             }
-            Self::ClientMetrics(_) | Self::Group(_) => Ok(()),
-            Self::Broker(_) | Self::BrokerDefaults | Self::BrokerLoggers(_) => Ok(()),
+            Self::Broker(_)
+            | Self::BrokerDefaults
+            | Self::BrokerLoggers(_)
+            | Self::ClientMetrics(_)
+            | Self::Group(_) => Ok(()),
         }
     }
 
@@ -65,6 +68,14 @@ impl ConfigResource {
         match self {
             Self::Broker(id) | Self::BrokerLoggers(id) => Some(*id),
             Self::BrokerDefaults | Self::ClientMetrics(_) | Self::Group(_) | Self::Topic(_) => None,
+        }
+    }
+
+    /// Resources of one class may be in one request: topics and brokers, which every broker knows, and each type that came later.
+    pub(super) fn class(&self) -> i8 {
+        match self.to_wire().0 {
+            TOPIC | BROKER => 0,
+            kind => kind,
         }
     }
 
@@ -287,7 +298,7 @@ impl Admin {
             match (resource.check(), resource.broker()) {
                 (Ok(()), Some(broker)) => drop(of_brokers.entry(broker).or_default().insert(resource.clone())),
                 // A type that the broker does not know fails a whole request.
-                (Ok(()), None) => drop(of_any.entry(resource.to_wire().0).or_default().insert(resource.clone())),
+                (Ok(()), None) => drop(of_any.entry(resource.class()).or_default().insert(resource.clone())),
                 (Err(error), _) => drop(described.insert(resource.clone(), Err(error))),
             }
         }

@@ -11,6 +11,7 @@ use super::ConfigResource;
 use super::ConfigType;
 use super::NewPartitions;
 use super::NewTopic;
+use super::TARGET;
 use super::TopicDescription;
 use crate::error::Code;
 use crate::error::Error;
@@ -134,10 +135,12 @@ pub enum TopicConflict {
     },
 }
 
-/// What one call has done so far.
+/// The steps that one call has taken.
 #[derive(Debug, Default)]
 struct Done {
     created: bool,
+    /// The response to its creation was lost.
+    may_be_created: bool,
     partitions: Option<(i32, i32)>,
     configs: BTreeMap<String, (Option<String>, String)>,
 }
@@ -188,7 +191,7 @@ impl Admin {
                 Ok(None) => return Ok(done.outcome()),
                 Err(error) => error.in_topic(&spec.name),
             };
-            tracing::debug!(target: super::TARGET, topic = %spec.name, error = %error.chain(), "topic not ready yet");
+            tracing::debug!(target: TARGET, topic = %spec.name, error = %error.chain(), "topic not ready yet");
             retry.pause(error).await?;
         }
     }
@@ -210,16 +213,17 @@ impl Admin {
             Some(Code::UnknownTopicOrPartition) => return Err(not_ready("the topic was created and is not known yet")),
             Some(code) => return Err(Error::broker(code, "could not describe the topic")),
         }
-        if !done.created {
-            if let Some(conflict) = spec.conflict(&topic) {
-                return Ok(Some(conflict));
-            }
+        if let Some(conflict) = spec.conflict(&topic).filter(|_| !done.created) {
+            return Ok(Some(conflict));
         }
         let has = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         if let Some(wanted) = spec.partitions.filter(|wanted| *wanted > has) {
-            let more = self.create_partitions([NewPartitions::new(spec.name.clone(), wanted)]).await?;
-            more.into_iter().try_for_each(|(_, outcome)| outcome)?;
-            done.partitions = Some((done.partitions.map_or(has, |(from, _)| from), wanted));
+            let more = self.create_partitions([NewPartitions::new(spec.name.clone(), wanted)]).await;
+            let outcome = more.and_then(|more| more.into_iter().try_for_each(|(_, outcome)| outcome));
+            if may_be_done(&outcome) {
+                done.partitions = Some((done.partitions.map_or(has, |(from, _)| from), wanted));
+            }
+            outcome?;
             return Err(not_ready("partitions were added and are not known yet"));
         }
         self.ensure_configs(spec, done).await?;
@@ -230,8 +234,10 @@ impl Admin {
     }
 
     async fn ensure_created(&self, spec: &TopicSpec, done: &mut Done) -> Result<(), Error> {
-        let created = self.create_topics([spec.new_topic()]).await?;
-        match created.into_iter().map(|(_, outcome)| outcome).collect::<Result<(), Error>>() {
+        let created = self.create_topics([spec.new_topic()]).await;
+        let outcome = created.and_then(|created| created.into_iter().try_for_each(|(_, outcome)| outcome));
+        done.may_be_created |= may_be_done(&outcome);
+        match outcome {
             Ok(()) => done.created = true,
             // Another process was faster.
             Err(error) if error.code() == Some(Code::TopicAlreadyExists) => {}
@@ -266,17 +272,20 @@ impl Admin {
         if differs.is_empty() {
             return Ok(());
         }
-        self.alter_configs([change]).await.remove(0).1?;
-        for (name, from, to) in differs {
-            done.configs.entry(name).or_insert((from, to));
+        let outcome = self.alter_configs([change]).await.remove(0).1;
+        if may_be_done(&outcome) {
+            for (name, from, to) in differs {
+                done.configs.entry(name).or_insert((from, to));
+            }
         }
+        outcome?;
         Err(not_ready("the configuration was changed and is not in force yet"))
     }
 }
 
 impl Done {
     fn outcome(self) -> Ensured {
-        if self.created {
+        if self.created || self.may_be_created {
             return Ensured::Created;
         }
         if self.partitions.is_none() && self.configs.is_empty() {
@@ -285,6 +294,11 @@ impl Done {
         let configs = self.configs.into_iter().map(|(name, (from, to))| (name, from, to)).collect();
         Ensured::Changed { partitions: self.partitions, configs }
     }
+}
+
+/// Whether a change was made, or its response was lost. What the topic has then decides.
+fn may_be_done(outcome: &Result<(), Error>) -> bool {
+    outcome.as_ref().err().is_none_or(|error| error.is_written() == Some(Written::Maybe))
 }
 
 /// An error for a state that passes.

@@ -96,7 +96,7 @@ impl Client {
 
 impl Admin {
     async fn served(&self, brokers: Vec<BrokerDescription>, deadline: std::time::Instant) -> Vec<ProbedBroker> {
-        let requests = brokers.iter().map(|broker| (broker.id, m::ApiVersionsRequest::default())).collect();
+        let requests = brokers.iter().map(|broker| (broker.id, m::ApiVersionsRequest)).collect();
         let mut responses = self.at_brokers(requests, deadline).await;
         let served = |broker: BrokerDescription| {
             let response = responses.remove(&broker.id).expect("each broker has a result");

@@ -7,7 +7,9 @@ use crate::error::Kind;
 use crate::error::Written;
 use crate::mock::Cluster as Mock;
 use crate::mock::Fault;
+use crate::mock::On;
 use crate::mock::Server;
+use crate::mock::key;
 use crate::producer::Record;
 use crate::types::TopicPartition;
 
@@ -230,4 +232,65 @@ async fn configuration_is_asked_for_again_after_a_lost_connection() {
         let entries = entries.unwrap_or_else(|error| panic!("{resource:?}: {error}"));
         assert!(entries[0].documentation.is_some() && entries[0].synonyms.is_empty());
     }
+}
+
+#[tokio::test]
+async fn topic_is_ensured_grown_and_changed_on_the_mock() {
+    let (server, client) = serve(three()).await;
+    let admin = client.admin();
+    let spec = |name: &str| TopicSpec::new(name).partitions(4).retention(Duration::from_secs(60));
+    assert_eq!(admin.ensure_topic(spec("new")).await.expect("an outcome"), Ensured::Created);
+    assert_eq!(admin.ensure_topic(spec("new")).await.expect("an outcome"), Ensured::Unchanged);
+    let configs = vec![("retention.ms".to_owned(), None, "60000".to_owned())];
+    let changed = Ensured::Changed { partitions: Some((3, 4)), configs };
+    assert_eq!(admin.ensure_topic(spec("t")).await.expect("an outcome"), changed);
+    let conflict = TopicConflict::Partitions { has: 4, wanted: 1 };
+    let outcome = admin.ensure_topic(TopicSpec::new("t").partitions(1)).await;
+    assert_eq!(outcome.expect("an outcome"), Ensured::Conflict(conflict));
+    // A response that was lost leaves no doubt: the topic is looked at again.
+    for api in [CREATE_TOPICS, key::CREATE_PARTITIONS, key::INCREMENTAL_ALTER_CONFIGS] {
+        server.with(|mock| mock.inject(api, Fault::CloseAfter, 1));
+    }
+    assert_eq!(admin.ensure_topic(spec("lost")).await.expect("an outcome"), Ensured::Created);
+    let grown = admin.ensure_topic(spec("lost").partitions(6).config("retention.ms", "7")).await;
+    let configs = vec![("retention.ms".to_owned(), Some("60000".to_owned()), "7".to_owned())];
+    assert_eq!(grown.expect("an outcome"), Ensured::Changed { partitions: Some((4, 6)), configs });
+    let described = admin.describe_topics(["lost"]).await.expect("an answer");
+    assert_eq!(described[0].partitions.len(), 6);
+}
+
+#[tokio::test]
+async fn topic_without_permission_is_not_ensured_and_an_invalid_spec_is_refused() {
+    let (server, client) = serve(three()).await;
+    let admin = client.admin();
+    server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(Code::TopicAuthorizationFailed), 1));
+    let error = admin.ensure_topic(TopicSpec::new("secret")).await.expect_err("no permission");
+    assert_eq!((error.code(), error.topic()), (Some(Code::TopicAuthorizationFailed), Some("secret")));
+    let before = server.with(|mock| mock.requests().len());
+    for spec in [TopicSpec::new("a b"), TopicSpec::new("t").partitions(0), TopicSpec::new("t").replication(-1)] {
+        assert_eq!(admin.ensure_topic(spec).await.expect_err("it is invalid").kind(), Kind::Config);
+    }
+    assert_eq!(server.with(|mock| mock.requests().len()), before);
+}
+
+#[tokio::test]
+async fn half_of_a_change_that_gets_no_controller_names_its_topics() {
+    let (server, client) = serve(three()).await;
+    let client = client.admin().timeout(Duration::from_millis(300));
+    server.with(|mock| mock.play(On::api(CREATE_TOPICS).topic("b").then(Fault::Error(Code::NotController)).forever()));
+    let made = client.create_topics(["a", "b"].map(NewTopic::new)).await.expect("one has an outcome");
+    assert_eq!(names(&made), [("a", true), ("b", false)]);
+    let error = made[1].1.as_ref().expect_err("it got no controller");
+    assert!(error.is_timeout() && error.topic() == Some("b"), "{error:#}");
+}
+
+#[tokio::test]
+async fn probe_reports_a_broker_that_is_down_beside_the_others() {
+    let (server, client) = serve(three()).await;
+    let probe = client.probe(Duration::from_secs(5)).await.expect("an answer");
+    assert!(probe.is_healthy() && probe.topics == [TopicName::from("t")] && probe.brokers.len() == 3);
+    server.with(|mock| mock.inject_at(2, key::API_VERSIONS, Fault::CloseBefore, u32::MAX));
+    let probe = client.probe(Duration::from_secs(2)).await.expect("the others answer");
+    let silent: Vec<_> = probe.brokers.iter().filter(|one| one.served.is_err()).map(|one| one.broker.id).collect();
+    assert_eq!((silent, probe.is_healthy()), (vec![2], false));
 }

@@ -38,8 +38,12 @@ pub const INIT_PRODUCER_ID: i16 = 22;
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 /// DescribeConfigs.
 pub const DESCRIBE_CONFIGS: i16 = 32;
+/// CreatePartitions.
+pub const CREATE_PARTITIONS: i16 = 37;
 /// DeleteGroups.
 pub const DELETE_GROUPS: i16 = 42;
+/// IncrementalAlterConfigs.
+pub const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
 /// OffsetDelete.
 pub const OFFSET_DELETE: i16 = 47;
 /// DescribeCluster.
@@ -77,7 +81,9 @@ mod tests {
             (INIT_PRODUCER_ID, ApiKey::InitProducerId),
             (OFFSET_FOR_LEADER_EPOCH, ApiKey::OffsetForLeaderEpoch),
             (DESCRIBE_CONFIGS, ApiKey::DescribeConfigs),
+            (CREATE_PARTITIONS, ApiKey::CreatePartitions),
             (DELETE_GROUPS, ApiKey::DeleteGroups),
+            (INCREMENTAL_ALTER_CONFIGS, ApiKey::IncrementalAlterConfigs),
             (OFFSET_DELETE, ApiKey::OffsetDelete),
             (DESCRIBE_CLUSTER, ApiKey::DescribeCluster),
             (CONSUMER_GROUP_HEARTBEAT, ApiKey::ConsumerGroupHeartbeat),

@@ -40,6 +40,8 @@ pub(super) struct Topic {
     pub(super) partitions: Vec<Partition>,
     /// `max.message.bytes`.
     pub(super) batch_bytes_max: usize,
+    /// The other entries of its configuration that were set. They have no effect.
+    pub(super) configs: BTreeMap<String, String>,
 }
 
 /// A partition.
@@ -204,7 +206,8 @@ impl State {
         let id = TopicId(self.rng.u128(1..).to_be_bytes());
         self.names.insert(id, name.clone());
         self.changes += 1;
-        let topic = Topic { id, partitions, batch_bytes_max: self.settings.batch_bytes_max };
+        let batch_bytes_max = self.settings.batch_bytes_max;
+        let topic = Topic { id, partitions, batch_bytes_max, configs: BTreeMap::new() };
         self.topics.insert(name.clone(), topic);
         self.topics.get_mut(name).expect("it was inserted just now")
     }

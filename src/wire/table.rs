@@ -117,7 +117,7 @@ macro_rules! apis {
             /// Whether responses of this API keep every field, so that they encode to the bytes they were decoded from.
             pub fn is_exact(api: Api) -> bool {
                 match api {
-                    $(Api::$api => $request::EXACT,)*
+                    $(Api::$api => <$request as Call>::EXACT,)*
                 }
             }
 

@@ -109,9 +109,16 @@ async fn topics_are_described_and_deleted_by_their_ids() {
         let deleted = admin.delete_topics_by_id([unknown, id]).await;
         assert_eq!(deleted[0].1.as_ref().expect_err("no such topic").code(), Some(Code::UnknownTopicId));
         deleted[1].1.as_ref().expect("it exists");
-        let made =
-            admin.create_topics([NewTopic::new(name.as_str()).assignments([[1], [1]])]).await.expect("an answer");
-        made[0].1.as_ref().expect("its name is free again");
+        // With ZooKeeper the name is free a moment later.
+        let again = || NewTopic::new(name.as_str()).assignments([[1], [1]]);
+        loop {
+            match admin.create_topics([again()]).await.expect("an answer").remove(0).1 {
+                Err(error) if error.code() == Some(Code::TopicAlreadyExists) => tokio::task::yield_now().await,
+                outcome => break outcome.expect("its name is free again"),
+            }
+        }
+        let spec = TopicSpec::new(name.as_str()).partitions(2).replication(1);
+        assert_eq!(ensure(&admin, spec).await, Ensured::Unchanged);
     })
     .await;
 }
@@ -209,9 +216,11 @@ async fn broker_and_its_loggers_are_configured_by_that_broker() {
         let change = ConfigChange::new(ConfigResource::Broker(broker)).delete("log.cleaner.threads");
         admin.alter_configs([change]).await.remove(0).1.expect("a dynamic entry");
         let loggers = ConfigQuery::new([ConfigResource::BrokerLoggers(broker)]);
-        let loggers = admin.describe_configs(loggers).await.remove(0).1.expect("a broker");
-        let root = loggers.iter().find(|entry| entry.name == "root").expect("a root logger");
-        assert!(root.value.is_some());
+        match admin.describe_configs(loggers).await.remove(0).1 {
+            Ok(loggers) => assert!(loggers.iter().any(|entry| entry.name == "root" && entry.value.is_some())),
+            // A broker whose logging library has no levels.
+            Err(error) => assert_eq!(error.code(), Some(Code::UnknownServerError)),
+        }
         let missing = ConfigQuery::new([ConfigResource::Broker(broker + 70)]);
         let missing = admin.clone().timeout(Duration::from_millis(500)).describe_configs(missing).await.remove(0).1;
         assert_eq!(missing.expect_err("no such broker").kind(), Kind::Timeout);

@@ -25,6 +25,7 @@ use self::peer::Answer;
 use self::peer::Peer;
 
 mod admin;
+mod altering;
 mod configs;
 mod fetch;
 mod group_admin;

@@ -261,7 +261,7 @@ fn missing_topics_and_partitions_are_named() {
         assert!(done.took < Duration::from_secs(20), "{:?}", done.took);
     }
     mock.run(&["topics", "create", "t"], "").failed(1, &["topic t", "TOPIC_ALREADY_EXISTS"]);
-    mock.run(&["topics", "delete", "nosuch"], "").failed(1, &["topic nosuch"]);
+    mock.run(&["topics", "delete", "nosuch", "--yes"], "").failed(1, &["topic nosuch"]);
     mock.run(&["topics", "create", "a b"], "").failed(2, &["a b", "not a valid topic name"]);
     mock.run(&["consume", "-t", "t", "-p", "1,9", "-e"], "").failed(1, &["-p 9", "topic t has 3 partitions"]);
     assert_eq!(mock.run(&["topics", "list"], "").lines(), ["t"], "reading created nothing");
@@ -420,17 +420,39 @@ fn topics_and_brokers_print_as_text_and_as_json() {
     assert!(created.lines().is_empty() && created.err.contains("created a\ncreated b"), "{created:?}");
     assert_eq!(mock.run(&["topics", "list"], "").lines(), ["a", "b"]);
     let described = mock.run(&["topics", "describe", "a"], "");
-    assert!(described.lines().len() == 2 && described.out.starts_with("a[0] leader "), "{described:?}");
+    assert!(described.lines().len() == 3 && described.out.starts_with("TOPIC  PARTITION  LEADER"), "{described:?}");
     let done = mock.run(&["--json", "topics", "describe"], "");
     let described: Vec<Value> = done.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(described.len(), 4);
     assert!(described.iter().all(|one| one["replicas"].as_array().is_some_and(|replicas| replicas.len() == 3)));
-    mock.run(&["topics", "delete", "a"], "").lines();
+    mock.run(&["topics", "delete", "a"], "").failed(2, &["nothing was changed", "--yes"]);
+    mock.run(&["topics", "delete", "a", "--yes"], "").lines();
     assert_eq!(mock.run(&["--json", "topics", "list"], "").lines(), [r#"{"topic":"b"}"#]);
-    assert_eq!(mock.run(&["cluster"], "").lines().len(), 4);
+    assert_eq!(mock.run(&["cluster"], "").lines().len(), 5, "the cluster, a heading, three brokers");
     let done = mock.run(&["cluster", "--json"], "");
     let brokers: Vec<Value> = done.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(brokers.iter().filter(|broker| broker["controller"] == true).count(), 1);
+}
+
+#[test]
+fn topics_grow_and_settings_change_from_the_command_line() {
+    let mock = Mock::serve(&["--topic", "t:2"]);
+    mock.run(&["topics", "alter", "t", "-p", "5"], "").lines();
+    assert_eq!(mock.run(&["--json", "topics", "describe", "t"], "").lines().len(), 5);
+    mock.run(&["topics", "alter", "t", "-p", "3"], "").failed(1, &["topic t", "INVALID_PARTITIONS"]);
+    let set = ["--set", "retention.ms=5000", "--append", "cleanup.policy=compact"];
+    mock.run(&[&["configs", "alter", "topic", "t", "--dry-run"][..], &set].concat(), "").lines();
+    assert!(mock.run(&["--json", "configs", "describe", "topic", "t"], "").lines().is_empty());
+    mock.run(&[&["configs", "alter", "topic", "t"][..], &set].concat(), "").lines();
+    let done = mock.run(&["--json", "configs", "describe", "topic", "t"], "");
+    let entries: Vec<Value> = done.lines().iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let has = |name: &str, value: &str| entries.iter().any(|one| one["setting"] == name && one["value"] == value);
+    assert!(entries.len() == 2 && has("retention.ms", "5000") && has("cleanup.policy", "compact"), "{entries:?}");
+    mock.run(&["configs", "alter", "topic", "t"], "").failed(2, &["--set"]);
+    mock.run(&["configs", "alter", "topic", "t", "--set", "no.such=1"], "").failed(1, &["INVALID_CONFIG"]);
+    mock.run(&["configs", "describe", "broker", "x"], "").failed(2, &["broker x", "id"]);
+    mock.run(&["records", "delete", "t:0:x"], "").failed(2, &["t:0:x", "TOPIC:PARTITION:OFFSET"]);
+    mock.run(&["records", "delete", "t"], "").failed(2, &["nothing was changed", "--yes"]);
 }
 
 #[test]

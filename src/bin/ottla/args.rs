@@ -8,6 +8,7 @@ use clap::FromArgMatches;
 use clap::Parser;
 use clap::Subcommand;
 
+pub(crate) mod admin;
 pub(crate) mod groups;
 pub(crate) mod operating;
 
@@ -95,11 +96,13 @@ impl Common {
 pub(crate) enum Command {
     /// List, add and remove access control entries
     Acl(operating::Acl),
-    /// Show the cluster's brokers
+    /// Show the cluster's brokers, its controller and the leader of its quorum
     #[command(after_help = CLUSTER_EXAMPLES)]
     Cluster,
     /// Print a completion script for a shell
     Completions(operating::Completions),
+    /// Describe and change the settings of topics, brokers, groups and subscriptions to metrics
+    Configs(admin::Configs),
     /// Read records
     Consume(Consume),
     /// Write a million records, read them back, verify every one
@@ -129,10 +132,12 @@ pub(crate) enum Command {
     Quotas(operating::Quotas),
     /// Move replicas to other brokers
     Reassign(operating::Reassign),
+    /// Delete the oldest records of partitions
+    Records(admin::Records),
     /// Show the newest records of a topic, and follow it
     Tail(Tail),
-    /// List, describe, create and delete topics
-    Topics(Topics),
+    /// List, describe, create, extend and delete topics
+    Topics(admin::Topics),
     /// List, describe and abort transactions
     Transactions(operating::Transactions),
     /// List, set and delete SCRAM users
@@ -329,45 +334,6 @@ const CONSUME_EXAMPLES: &str = r"Examples:
     ottla consume -b localhost:9092 -t events -g audit
   one day of two topics:
     ottla consume -b localhost:9092 -t a,b -o s@1767225600000 -o e@1767312000000 -e";
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = TOPICS_EXAMPLES)]
-pub(crate) struct Topics {
-    #[command(subcommand)]
-    pub(crate) verb: TopicsVerb,
-}
-
-const TOPICS_EXAMPLES: &str = r"Examples:
-  ottla topics -b localhost:9092 list
-  ottla topics -b localhost:9092 create events -p 6 -r 3 -c retention.ms=86400000
-  ottla topics -b localhost:9092 describe events --json";
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TopicsVerb {
-    /// Names of all topics
-    List,
-    /// Partitions, leaders, replicas
-    Describe { names: Vec<String> },
-    /// Create topics
-    Create {
-        #[arg(required = true)]
-        names: Vec<String>,
-        /// Partitions; the broker's default if not given
-        #[arg(short, long, default_value_t = -1, allow_hyphen_values = true)]
-        partitions: i32,
-        /// Replicas of each; the broker's default if not given
-        #[arg(short, long, default_value_t = -1, allow_hyphen_values = true)]
-        replication: i16,
-        /// A setting of the topic, repeatable
-        #[arg(short, long, value_name = "KEY=VALUE")]
-        config: Vec<String>,
-    },
-    /// Delete topics
-    Delete {
-        #[arg(required = true)]
-        names: Vec<String>,
-    },
-}
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = PERF_EXAMPLES)]

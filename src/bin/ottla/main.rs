@@ -7,6 +7,7 @@ mod args;
 mod base64;
 mod cluster;
 mod completions;
+mod configs;
 mod confirm;
 mod connect;
 mod consume;
@@ -27,6 +28,7 @@ mod properties_file;
 mod quorum;
 mod quotas;
 mod range;
+mod records;
 mod settings;
 mod signals;
 mod split;
@@ -147,6 +149,7 @@ async fn run(common: Common, command: Command) -> Outcome {
         Command::Acl(options) => acl::run(&common, options).await,
         Command::Cluster => cluster::run(&common).await,
         Command::Completions(options) => completions::run(&options),
+        Command::Configs(options) => configs::run(&common, options).await,
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,
         Command::Elect(options) => quorum::elect(&common, options).await,
@@ -162,6 +165,7 @@ async fn run(common: Common, command: Command) -> Outcome {
         Command::Quotas(options) => quotas::run(&common, options).await,
         Command::Reassign(options) => quorum::reassign(&common, options).await,
         Command::Tail(options) => tail::run(&common, options).await,
+        Command::Records(options) => records::run(&common, options).await,
         Command::Topics(options) => topics::run(&common, options).await,
         Command::Transactions(options) => transactions::run(&common, options).await,
         Command::Users(options) => users::run(&common, options).await,

@@ -1,15 +1,21 @@
-//! `ottla topics`: list, describe, create, delete.
+//! `ottla topics`: list, describe, create, alter, delete.
 
+use ottla::admin::Admin;
+use ottla::admin::NewPartitions;
 use ottla::admin::NewTopic;
+use ottla::admin::TopicDescription;
 use serde_json::json;
 
 use crate::Failure;
 use crate::Outcome;
 use crate::args::Common;
-use crate::args::Topics;
-use crate::args::TopicsVerb;
+use crate::args::admin::Topics;
+use crate::args::admin::TopicsVerb;
+use crate::confirm::confirm;
 use crate::connect;
+use crate::groups::fail_with;
 use crate::say;
+use crate::table::Table;
 use crate::terminal;
 
 pub(crate) async fn run(common: &Common, options: Topics) -> Outcome {
@@ -35,18 +41,20 @@ pub(crate) async fn run(common: &Common, options: Topics) -> Outcome {
             }
             report("created", admin.create_topics(topics).await?)
         }
-        TopicsVerb::Delete { names } => {
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            report("deleted", admin.delete_topics(names).await?)
+        TopicsVerb::Alter { names, partitions } => {
+            let topics = names.iter().map(|name| NewPartitions::new(name.as_str(), partitions));
+            report("added partitions to", admin.create_partitions(topics).await?)
         }
+        TopicsVerb::Delete { names, yes } => delete(common, &admin, names, yes).await,
     }
 }
 
-async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<String>) -> Outcome {
+async fn describe(common: &Common, admin: &Admin, names: Vec<String>) -> Outcome {
     let names: Vec<String> =
         if names.is_empty() { admin.list_topics().await?.iter().map(ToString::to_string).collect() } else { names };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut missing = Vec::new();
+    let mut table = Table::new(&["TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "OFFLINE"]);
     for topic in admin.describe_topics(names).await? {
         if let Some(code) = topic.error {
             missing.push(format!("topic {}: {code}", topic.name));
@@ -54,18 +62,24 @@ async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<Strin
         }
         for partition in &topic.partitions {
             if common.json {
-                let object = json!({
+                say(json!({
                     "topic": &*topic.name, "id": topic.id.to_string(), "partition": partition.index,
                     "leader": partition.leader, "replicas": partition.replicas, "isr": partition.isr,
-                });
-                say(object)?;
-            } else {
-                let leader = partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string());
-                let (replicas, isr) = (&partition.replicas, &partition.isr);
-                let (name, index) = (&topic.name, partition.index);
-                say(format_args!("{name}[{index}] leader {leader} replicas {replicas:?} in sync {isr:?}"))?;
+                    "offline": partition.offline,
+                }))?;
             }
+            table.add([
+                topic.name.to_string(),
+                partition.index.to_string(),
+                partition.leader.map_or_else(|| "none".to_owned(), |leader| leader.to_string()),
+                list(&partition.replicas),
+                list(&partition.isr),
+                list(&partition.offline),
+            ]);
         }
+    }
+    if !common.json {
+        table.print()?;
     }
     if missing.is_empty() {
         return Ok(());
@@ -73,8 +87,29 @@ async fn describe(common: &Common, admin: &ottla::admin::Admin, names: Vec<Strin
     Err(Failure::Failed(format!("could not describe {}; `ottla topics list` has the names", missing.join(", "))))
 }
 
+fn list(brokers: &[i32]) -> String {
+    brokers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Shows what will be deleted, asks, and deletes it. Topics that do not exist fail, and the others are deleted all the same.
+async fn delete(common: &Common, admin: &Admin, names: Vec<String>, yes: bool) -> Outcome {
+    if !yes {
+        let described = admin.describe_topics(names.iter().map(String::as_str)).await?;
+        let mut table = Table::new(&["TOPIC", "PARTITIONS"]);
+        let found: Vec<&TopicDescription> = described.iter().filter(|topic| topic.error.is_none()).collect();
+        for topic in &found {
+            table.add([topic.name.to_string(), topic.partitions.len().to_string()]);
+        }
+        if !common.json && !found.is_empty() {
+            table.print()?;
+        }
+        confirm(yes, &format!("{} will be deleted with all records.", names.join(", ")))?;
+    }
+    report("deleted", admin.delete_topics(names.iter().map(String::as_str)).await?)
+}
+
 /// Prints the outcome of each topic; fails if one of them failed.
-fn report(done: &str, outcomes: Vec<(ottla::types::TopicName, Result<(), ottla::Error>)>) -> Outcome {
+fn report(done: &str, outcomes: ottla::admin::Outcomes) -> Outcome {
     let mut failed = Vec::new();
     for (name, outcome) in outcomes {
         match outcome {
@@ -82,5 +117,5 @@ fn report(done: &str, outcomes: Vec<(ottla::types::TopicName, Result<(), ottla::
             Err(error) => failed.push(crate::describe(&error)),
         }
     }
-    if failed.is_empty() { Ok(()) } else { Err(Failure::Failed(failed.join("; "))) }
+    fail_with(failed.into_iter())
 }

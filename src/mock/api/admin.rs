@@ -1,12 +1,16 @@
-//! CreateTopics and DeleteTopics.
+//! CreateTopics, CreatePartitions and DeleteTopics.
 
 use std::collections::BTreeSet;
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::CreatePartitionsRequest;
+use kafka_protocol::messages::CreatePartitionsResponse;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::CreateTopicsResponse;
 use kafka_protocol::messages::DeleteTopicsRequest;
 use kafka_protocol::messages::DeleteTopicsResponse;
+use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
+use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
@@ -74,6 +78,9 @@ fn create(
         return Ok((TopicId(state.rng.u128(1..).to_be_bytes()), partitions, replicas));
     }
     let topic = state.create_topic(&name, partitions, replicas);
+    let others = asked.configs.iter().filter(|config| &*config.name != "max.message.bytes");
+    let set = others.filter_map(|config| Some((config.name.to_string(), config.value.as_ref()?.to_string())));
+    topic.configs.extend(set);
     if let Some(bytes) = batch_bytes_max {
         topic.batch_bytes_max = bytes;
     }
@@ -112,7 +119,7 @@ fn extent(state: &State, asked: &CreatableTopic) -> Result<(i32, i16), Refused> 
     Ok((partitions, replicas))
 }
 
-/// The one topic configuration that has an effect; others of Kafka are accepted and ignored.
+/// The one topic configuration that has an effect; others of Kafka are kept.
 fn batch_bytes_max(asked: &CreatableTopic) -> Result<Option<usize>, Refused> {
     if asked.configs.iter().any(|config| !TOPIC_CONFIGS.contains(&config.name.as_str())) {
         return Err((ResponseError::InvalidConfig, "topics have no configuration of this name"));
@@ -122,6 +129,44 @@ fn batch_bytes_max(asked: &CreatableTopic) -> Result<Option<usize>, Refused> {
     };
     let parsed = config.value.as_ref().and_then(|value| value.parse().ok());
     parsed.map(Some).ok_or((ResponseError::InvalidConfig, "max.message.bytes is not a number of bytes"))
+}
+
+pub(super) fn create_partitions(
+    state: &mut State,
+    call: &Call,
+    request: CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
+    let mut results = Vec::with_capacity(request.topics.len());
+    for asked in &request.topics {
+        let result = CreatePartitionsTopicResult::default().with_name(asked.name.clone()).with_error_message(None);
+        results.push(match extend(state, call, asked, request.validate_only) {
+            Ok(()) => result,
+            // Kafka has no message for a topic that does not exist.
+            Err((error @ ResponseError::UnknownTopicOrPartition, _)) => result.with_error_code(error.code()),
+            Err((error, reason)) => result.with_error_code(error.code()).with_error_message(Some(text(reason))),
+        });
+    }
+    CreatePartitionsResponse::default().with_throttle_time_ms(call.throttle_ms).with_results(results)
+}
+
+fn extend(state: &mut State, call: &Call, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refused> {
+    call.refused_topic(&asked.name).map_err(|error| (error, "refused"))?;
+    let topic = state.topics.get(&**asked.name);
+    let topic = topic.ok_or((ResponseError::UnknownTopicOrPartition, "there is no such topic"))?;
+    let known = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+    if asked.count <= known || asked.count > PARTITIONS_MAX {
+        return Err((ResponseError::InvalidPartitions, "the topic has as many partitions, or more"));
+    }
+    let added = usize::try_from(asked.count - known).unwrap_or(usize::MAX);
+    if asked.assignments.as_ref().is_some_and(|assignments| assignments.len() != added) {
+        return Err((ResponseError::InvalidReplicaAssignment, "the request does not assign each new partition"));
+    }
+    if !validate_only {
+        // The mock places the replicas itself.
+        state.add_partitions(&asked.name, asked.count);
+        call.failed_late_topic(&asked.name).map_err(|error| (error, "failed after the partitions were added"))?;
+    }
+    Ok(())
 }
 
 pub(super) fn delete_topics(state: &mut State, call: &Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
@@ -171,7 +216,7 @@ fn delete(state: &mut State, call: &Call, name: Option<TopicName>, id: TopicId) 
 }
 
 /// The names in `TopicConfig`, of this release and older ones.
-const TOPIC_CONFIGS: &[&str] = &[
+pub(super) const TOPIC_CONFIGS: &[&str] = &[
     "cleanup.policy",
     "compression.gzip.level",
     "compression.lz4.level",

@@ -22,7 +22,12 @@ const STATIC: i8 = 4;
 const DEFAULT: i8 = 5;
 
 /// `DescribeConfigsResponse.ConfigType`.
+const BOOLEAN: i8 = 1;
+const STRING: i8 = 2;
 const INT: i8 = 3;
+const LONG: i8 = 5;
+const DOUBLE: i8 = 6;
+const LIST: i8 = 7;
 
 pub(super) fn describe_configs(
     state: &mut State,
@@ -67,7 +72,9 @@ fn describe(
             return Err(ResponseError::InvalidTopicException);
         }
         let topic = state.topics.get(name).ok_or(ResponseError::UnknownTopicOrPartition)?;
-        return Ok(vec![batch_bytes_max(topic.batch_bytes_max, state.settings.batch_bytes_max)]);
+        let mut entries = vec![batch_bytes_max(topic.batch_bytes_max, state.settings.batch_bytes_max)];
+        entries.extend(topic.configs.iter().map(|(name, value)| set_for_topic(name, value)));
+        return Ok(entries);
     }
     call.refused()?;
     if asked.resource_name.is_empty() {
@@ -88,6 +95,26 @@ fn describe(
             .with_config_type(INT)
             .with_synonyms(vec![synonym.with_source(STATIC)]),
     ])
+}
+
+/// An entry that was set for a topic. Its type follows from its name.
+fn set_for_topic(name: &str, value: &str) -> DescribeConfigsResourceResult {
+    let (name, value) = (text(name), Some(text(value)));
+    let own = DescribeConfigsSynonym::default().with_name(name.clone()).with_value(value.clone());
+    let kind = match &*name {
+        "cleanup.policy" | "follower.replication.throttled.replicas" | "leader.replication.throttled.replicas" => LIST,
+        "preallocate" | "unclean.leader.election.enable" | "remote.storage.enable" => BOOLEAN,
+        "min.cleanable.dirty.ratio" => DOUBLE,
+        "min.insync.replicas" | "segment.bytes" | "index.interval.bytes" => INT,
+        name if matches!(name.rsplit('.').next(), Some("ms" | "bytes")) => LONG,
+        _ => STRING,
+    };
+    DescribeConfigsResourceResult::default()
+        .with_name(name)
+        .with_value(value)
+        .with_config_source(SET_FOR_TOPIC)
+        .with_config_type(kind)
+        .with_synonyms(vec![own.with_source(SET_FOR_TOPIC)])
 }
 
 /// A topic's largest batch, which a broker's setting decides unless it was set for the topic.

@@ -1,6 +1,7 @@
 //! The APIs: requests are dispatched to the module that answers them.
 
 mod admin;
+mod altering;
 mod by_id;
 mod configs;
 mod consumer_group;
@@ -147,6 +148,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         AnyRequest::ApiVersionsUnsupported => versions::unsupported(state, call),
         AnyRequest::ConsumerGroupDescribe(ask) => answer(state, call, ask, group_admin::consumer_group_describe),
         AnyRequest::ConsumerGroupHeartbeat(ask) => answer(state, call, ask, consumer_group::heartbeat),
+        AnyRequest::CreatePartitions(ask) => answer(state, call, ask, admin::create_partitions),
         AnyRequest::CreateTopics(ask) => answer(state, call, ask, admin::create_topics),
         AnyRequest::DeleteGroups(ask) => answer(state, call, ask, group_admin::delete_groups),
         AnyRequest::DeleteTopics(ask) => answer(state, call, ask, admin::delete_topics),
@@ -156,6 +158,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         AnyRequest::Fetch(ask) => fetch::answer(state, call, ask),
         AnyRequest::FindCoordinator(ask) => answer(state, call, ask, coordinator::find_coordinator),
         AnyRequest::Heartbeat(ask) => answer(state, call, ask, groups::heartbeat),
+        AnyRequest::IncrementalAlterConfigs(ask) => answer(state, call, ask, altering::alter_configs),
         AnyRequest::InitProducerId(ask) => answer(state, call, ask, coordinator::init_producer_id),
         AnyRequest::JoinGroup(ask) => groups::join(state, call, ask),
         AnyRequest::LeaveGroup(ask) => answer(state, call, ask, groups::leave),
@@ -216,7 +219,9 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::InitProducerId, 0, 5),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::OffsetDelete, 0, 0),
     (ApiKey::DescribeCluster, 0, 2),
     (ApiKey::ConsumerGroupHeartbeat, 0, 1),

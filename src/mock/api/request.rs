@@ -5,6 +5,7 @@ use kafka_protocol::messages::ApiKey;
 use kafka_protocol::messages::ApiVersionsRequest;
 use kafka_protocol::messages::ConsumerGroupDescribeRequest;
 use kafka_protocol::messages::ConsumerGroupHeartbeatRequest;
+use kafka_protocol::messages::CreatePartitionsRequest;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DeleteGroupsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
@@ -15,6 +16,7 @@ use kafka_protocol::messages::FetchRequest;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::messages::GroupId;
 use kafka_protocol::messages::HeartbeatRequest;
+use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::InitProducerIdRequest;
 use kafka_protocol::messages::JoinGroupRequest;
 use kafka_protocol::messages::LeaveGroupRequest;
@@ -48,6 +50,7 @@ pub(in crate::mock) enum AnyRequest {
     ApiVersionsUnsupported,
     ConsumerGroupDescribe(ConsumerGroupDescribeRequest),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatRequest),
+    CreatePartitions(CreatePartitionsRequest),
     CreateTopics(CreateTopicsRequest),
     DeleteGroups(DeleteGroupsRequest),
     DeleteTopics(DeleteTopicsRequest),
@@ -57,6 +60,7 @@ pub(in crate::mock) enum AnyRequest {
     Fetch(FetchRequest),
     FindCoordinator(FindCoordinatorRequest),
     Heartbeat(HeartbeatRequest),
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
     InitProducerId(InitProducerIdRequest),
     JoinGroup(JoinGroupRequest),
     LeaveGroup(LeaveGroupRequest),
@@ -84,6 +88,7 @@ impl AnyRequest {
             ApiKey::ApiVersions => decode::<ApiVersionsRequest>(version, body).map(|_| Self::ApiVersions)?,
             ApiKey::ConsumerGroupDescribe => Self::ConsumerGroupDescribe(decode(version, body)?),
             ApiKey::ConsumerGroupHeartbeat => Self::ConsumerGroupHeartbeat(decode(version, body)?),
+            ApiKey::CreatePartitions => Self::CreatePartitions(decode(version, body)?),
             ApiKey::CreateTopics => Self::CreateTopics(decode(version, body)?),
             ApiKey::DeleteGroups => Self::DeleteGroups(decode(version, body)?),
             ApiKey::DeleteTopics => Self::DeleteTopics(decode(version, body)?),
@@ -93,6 +98,7 @@ impl AnyRequest {
             ApiKey::Fetch => Self::Fetch(decode(version, body)?),
             ApiKey::FindCoordinator => Self::FindCoordinator(decode(version, body)?),
             ApiKey::Heartbeat => Self::Heartbeat(decode(version, body)?),
+            ApiKey::IncrementalAlterConfigs => Self::IncrementalAlterConfigs(decode(version, body)?),
             ApiKey::InitProducerId => Self::InitProducerId(decode(version, body)?),
             ApiKey::JoinGroup => Self::JoinGroup(decode(version, body)?),
             ApiKey::LeaveGroup => Self::LeaveGroup(decode(version, body)?),
@@ -115,9 +121,11 @@ impl AnyRequest {
     pub(in crate::mock) fn has_effect(&self) -> bool {
         match self {
             Self::ConsumerGroupHeartbeat(_)
+            | Self::CreatePartitions(_)
             | Self::CreateTopics(_)
             | Self::DeleteGroups(_)
             | Self::DeleteTopics(_)
+            | Self::IncrementalAlterConfigs(_)
             | Self::InitProducerId(_)
             | Self::JoinGroup(_)
             | Self::Heartbeat(_)
@@ -151,6 +159,9 @@ impl AnyRequest {
             Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) | Self::ListGroups(_) => {}
             Self::DeleteGroups(ask) => seen.name = joined(&ask.groups_names),
             Self::DescribeGroups(ask) => seen.name = joined(&ask.groups),
+            Self::CreatePartitions(ask) => {
+                seen.partitions = ask.topics.iter().map(|topic| describer.topic(&topic.name)).collect();
+            }
             Self::CreateTopics(ask) => seen.partitions = ask.topics.iter().map(|t| describer.topic(&t.name)).collect(),
             Self::DeleteTopics(ask) => {
                 let by_id = ask.topics.iter().map(|topic| {
@@ -158,6 +169,10 @@ impl AnyRequest {
                     describer.one(name, TopicId(topic.topic_id.into_bytes()), None, SeenWhat::Other)
                 });
                 seen.partitions = by_id.chain(ask.topic_names.iter().map(|name| describer.topic(name))).collect();
+            }
+            Self::IncrementalAlterConfigs(ask) => {
+                let names = ask.resources.iter().map(|resource| resource.resource_name.to_string());
+                seen.name = names.collect::<Vec<_>>().join(" ");
             }
             Self::DescribeConfigs(ask) => {
                 let names = ask.resources.iter().map(|resource| resource.resource_name.to_string());

@@ -258,7 +258,7 @@ fn list_offsets_is_requested_as_a_consumer() {
     let partition = |fill: &mut Fill| m::ListOffsetsPartition {
         index: fill.i32(),
         current_leader_epoch: epoch(fill),
-        timestamp: fill.i64(),
+        timestamp: fill.i64().max(-2),
     };
     let fill = |fill: &mut Fill| {
         Request::ListOffsets(m::ListOffsetsRequest {

@@ -152,3 +152,45 @@ async fn same_numbers_as_kafka_consumer_groups_for_kip_848() {
         agree(port, GroupProtocol::Consumer).await;
     }
 }
+
+/// The settings that Java's `kafka-configs` prints for a resource, by their names.
+fn java_configs(port: u16, arguments: &[&str]) -> BTreeMap<String, String> {
+    let mut command = rig::java("kafka.admin.ConfigCommand");
+    command.args(["--bootstrap-server", &rig::address(port), "--describe"]).args(arguments);
+    let text = String::from_utf8(rig::output(&mut command)).expect("text");
+    let settings = text.lines().filter(|line| line.starts_with("  ")).filter_map(|line| line.trim().split_once('='));
+    let value = |rest: &str| rest.split(" sensitive=").next().unwrap_or_default().to_owned();
+    settings.map(|(name, rest)| (name.to_owned(), value(rest))).collect()
+}
+
+fn same_configs(port: u16, kind: &str, name: &str, all: bool) -> usize {
+    let all = if all { &["--all"][..] } else { &[] };
+    let entity = format!("{kind}s");
+    let of_java = java_configs(port, &[&["--entity-type", &*entity, "--entity-name", name], all].concat());
+    let rows = ottla(port, &[&["configs", "describe", kind, name], all].concat());
+    let value = |row: &Value| row["value"].as_str().unwrap_or("null").to_owned();
+    let ours: BTreeMap<String, String> =
+        rows.iter().map(|row| (row["setting"].as_str().expect("text").to_owned(), value(row))).collect();
+    assert_eq!(ours, of_java, "{kind} {name}");
+    ours.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn same_settings_as_kafka_configs() {
+    for (release, port) in rig::RELEASES {
+        if !rig::is_up(port) {
+            continue;
+        }
+        eprintln!("{release}");
+        let client = Client::connect([rig::address(port)]).await.expect("a broker");
+        let topic = topic(&client, 0).await;
+        assert_eq!(same_configs(port, "topic", &topic, false), 0);
+        let set = ["--set", "retention.ms=77000", "--set", "cleanup.policy=compact,delete"];
+        let alter = [&["configs", "alter", "topic", &topic], &set[..]].concat();
+        assert!(ottla(port, &alter).is_empty());
+        while ottla(port, &["configs", "describe", "topic", &topic]).len() < 2 {}
+        assert_eq!(same_configs(port, "topic", &topic, false), 2);
+        assert!(same_configs(port, "topic", &topic, true) > 20);
+        assert!(same_configs(port, "broker", "1", true) > 100);
+    }
+}
