@@ -60,16 +60,21 @@ fn change(name: &str, block: &str) -> Change {
 }
 
 impl Mutation {
-    /// The files that it changes, before and after.
+    /// The files that it changes, before and after all of its changes.
     fn planted(&self, root: &Path) -> Vec<(PathBuf, String, String)> {
-        let planted = |change: &Change| {
+        let mut files: Vec<(PathBuf, String, String)> = Vec::new();
+        for change in &self.changes {
             let path = root.join(&change.path);
-            let source = fs::read_to_string(&path).expect("the source");
-            assert_eq!(source.matches(&change.before).count(), 1, "{} no longer fits {}", self.name, change.path);
-            let changed = source.replacen(&change.before, &change.after, 1);
-            (path, source, changed)
-        };
-        self.changes.iter().map(planted).collect()
+            let at = files.iter().position(|(known, ..)| *known == path).unwrap_or_else(|| {
+                let source = fs::read_to_string(&path).expect("the source");
+                files.push((path, source.clone(), source));
+                files.len() - 1
+            });
+            let changed = &mut files[at].2;
+            assert_eq!(changed.matches(&change.before).count(), 1, "{} no longer fits {}", self.name, change.path);
+            *changed = changed.replacen(&change.before, &change.after, 1);
+        }
+        files
     }
 }
 
