@@ -6,6 +6,7 @@ use super::Admin;
 use super::BrokerDescription;
 use crate::client::Client;
 use crate::error::Error;
+use crate::net::side_by_side::both;
 use crate::types::TopicName;
 use crate::wire::Api;
 use crate::wire::message as m;
@@ -84,8 +85,8 @@ impl Client {
     pub async fn probe(&self, timeout: Duration) -> Result<Probe, Error> {
         let admin = self.admin().timeout(timeout);
         let deadline = admin.deadline();
-        let (cluster, listed) =
-            tokio::try_join!(admin.describe_cluster_by(deadline), admin.request_metadata(None, deadline))?;
+        let (cluster, listed) = both(admin.describe_cluster_by(deadline), admin.request_metadata(None, deadline)).await;
+        let (cluster, listed) = (cluster?, listed?);
         let mut topics: Vec<TopicName> = listed.topics.into_iter().map(|topic| (&*topic.name).into()).collect();
         topics.sort();
         topics.dedup();

@@ -21,6 +21,7 @@ mod outbox;
 mod outgoing;
 pub mod runtime;
 mod settings;
+pub(crate) mod side_by_side;
 
 pub use self::dial::Connector;
 pub use self::dial::Dialling;

@@ -46,7 +46,6 @@ use crate::producer::Producer;
 use crate::producer::Receipt;
 use crate::types::TopicName;
 
-mod all;
 mod batch;
 mod builder;
 pub(crate) mod core;

@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use tokio::task::JoinSet;
 
-use super::all::all;
 use crate::admin::GroupLag;
 use crate::admin::LagQuery;
 use crate::client::Client;
 use crate::error::Error;
 use crate::net::clock;
+use crate::net::side_by_side::all;
 use crate::types::TopicName;
 use crate::types::bounded;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Target;
-use super::all::all;
 use crate::client::ClientBuilder;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::net::side_by_side::all;
 use crate::producer::Receipt;
 use crate::producer::Record;
 

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::time::Instant;
 
-use super::all::all;
 use crate::admin::OffsetSpec;
 use crate::client::Client;
 use crate::consumer::Consumer;
@@ -14,6 +13,7 @@ use crate::consumer::Start;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::clock;
+use crate::net::side_by_side::all;
 use crate::reading::OwnedRecord;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
