@@ -29,7 +29,7 @@ pub struct ScramCredential {
 
 /// A password that is salted and hashed (`SaltedPassword` of RFC 5802), as brokers store it. `Debug` does not show it.
 ///
-/// It is as good as the password for whoever wants to log in: keep it as secret. With the feature `scram`, [`ScramChange::password`]
+/// It is as good as the password for whoever wants to log in: keep it as secret. With the feature `scram`, `ScramChange::password`
 /// computes it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SaltedPassword {
