@@ -150,7 +150,12 @@ impl Admin {
         let missing = || Err(Error::protocol("the response lacks the partition"));
         let named = |(key, _): (TopicPartition, P), outcome: Option<Result<T, Error>>| {
             let outcome = outcome.unwrap_or_else(missing);
-            let outcome = outcome.map_err(|error| error.in_partition(&key.topic, key.partition));
+            // The error of a name that is refused names its beginning.
+            let placed = |error: Error| match error.topic() {
+                Some(_) => error,
+                None => error.in_partition(&key.topic, key.partition),
+            };
+            let outcome = outcome.map_err(placed);
             (key, outcome)
         };
         items.into_iter().zip(found).map(|(item, outcome)| named(item, outcome)).collect()

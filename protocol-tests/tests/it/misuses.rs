@@ -36,7 +36,7 @@ an address that is a listener
 an address that is a DSN
     broker 1 "localhost": kafka:// begins a DSN, which `Config::from_dsn` reads, and not an address; write HOST:PORT
 an address without the port after the colon
-    broker 1 "localhost": the port is not a number from 1 to 65535; write HOST:PORT
+    broker 1 "localhost": the port is empty; write HOST:PORT
 two addresses with a space between them
     broker 1 "one": a comma separates addresses, and not a space; write HOST:PORT
 no address

@@ -73,7 +73,7 @@ mod tests {
     fn comments_are_skipped_and_lines_are_joined() {
         let text = "# a comment\n\n a = 1 \nb=x \\\n   y\\\n z\n! another\nc=#1\n";
         let lines = lines(text);
-        let expected = [(3, "a = 1"), (4, "b=x y z"), (8, "c=#1")].map(|(number, line)| (number, line.to_owned()));
+        let expected = [(3, "a = 1"), (4, "b=x yz"), (8, "c=#1")].map(|(number, line)| (number, line.to_owned()));
         assert_eq!(lines, expected);
     }
 }

@@ -92,7 +92,7 @@ fn first_array_is_found_in_every_response_that_has_one() {
         let fields = json.as_object().expect("a message");
         // An empty response has no tagged fields.
         let lists = fields.iter().any(|(name, value)| value.is_array() && !name.ends_with("Features"));
-        if lists && fields.keys().all(|name| name != "nodeEndpoints") {
+        if lists && !NULLABLE.contains(&api) && fields.keys().all(|name| name != "nodeEndpoints") {
             let before = before_first_count(api, version);
             let before = before.unwrap_or_else(|| panic!("{api:?} version {version}: {}", row[6]));
             // The count of an empty array is there, not that of tagged fields, which is 0.
@@ -103,8 +103,11 @@ fn first_array_is_found_in_every_response_that_has_one() {
 }
 
 /// Each response up to its first array, then this count, classic or compact, and some bytes.
+/// Whose first array may be null, where the request failed as a whole.
+const NULLABLE: [Api; 1] = [Api::DescribeClientQuotas];
+
 fn with_count(classic: [u8; 4], compact: &[u8]) -> impl Iterator<Item = (Api, i16, Vec<u8>)> {
-    each_version().filter_map(move |(api, version)| {
+    each_version().filter(|(api, _)| !NULLABLE.contains(api)).filter_map(move |(api, version)| {
         let mut body = before_first_count(api, version)?;
         body.extend_from_slice(if version >= api.flexible_from() { compact } else { &classic });
         body.extend_from_slice(&[0; 64]);
@@ -343,11 +346,16 @@ fn reread(api: Api, version: i16, body: &[u8]) {
     let Some(Ok(request)) = Request::decode(api, version, Bytes::copy_from_slice(body)) else { return };
     let encoded = |request: &Request| {
         let mut out = Chunks::default();
-        request.put(version, &mut out).expect("a version that decodes");
-        out.into_bytes()
+        request.put(version, &mut out).map(|()| out.into_bytes())
     };
-    let again = Request::decode(api, version, encoded(&request)).expect("an API that decodes");
-    assert_eq!(encoded(&again.expect("a valid encoding")), encoded(&request), "{api:?} {version}");
+    let first = match encoded(&request) {
+        Ok(first) => first,
+        // A number that has its meaning only in later versions.
+        Err(DecodeError::TooOld(_)) => return,
+        Err(error) => panic!("{api:?} {version}: {error:?}"),
+    };
+    let again = Request::decode(api, version, first.clone()).expect("an API that decodes").expect("a valid encoding");
+    assert_eq!(encoded(&again), Ok(first), "{api:?} {version}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn calls() -> [Call; 11] {
             "describe_topics",
             ADMIN,
             |caller| Box::pin(async { caller.client.admin().describe_topics([TOPIC]).await.map(drop) }),
-            &["Metadata"],
+            &["DescribeTopicPartitions", "Metadata"],
         ),
         (
             "create_topics",

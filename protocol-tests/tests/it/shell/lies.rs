@@ -259,8 +259,8 @@ fn class_21_admin_reports_only_the_topics_of_the_request() {
         let admin = client.admin();
         let described = admin.describe_topics([TOPIC]).await.expect("it is there");
         assert_eq!(described.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), [TOPIC]);
-        let made = admin.create_topics([NewTopic::new("new")]).await.expect("a controller answers");
-        assert!(made[0].1.is_err(), "no response reported that it was created");
+        let made = admin.create_topics([NewTopic::new("new")]).await;
+        assert!(made.is_err(), "no response reported that it was created: {made:?}");
     });
     let left_out: Change = |response| {
         if let ResponseKind::Metadata(response) = response {
