@@ -67,7 +67,7 @@ pub(crate) struct Common {
     /// A property by its Java or librdkafka name, repeatable; list prints all of them, dump the values in effect
     #[arg(short = 'X', value_name = "KEY=VALUE|list|dump")]
     pub(crate) properties: Vec<String>,
-    /// Print logs of admin, config, connection, consumer, group, metadata, producer or all, also as NAME=LEVEL; debug if no level is
+    /// Print logs of admin, config, connection, consumer, group, metadata, producer, queue or all, also as NAME=LEVEL; debug if no level is
     /// given
     #[arg(short = 'd', long = "debug", value_name = "TARGETS", value_delimiter = ',')]
     pub(crate) debug: Vec<String>,

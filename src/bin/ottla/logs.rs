@@ -19,7 +19,7 @@ use crate::Failure;
 use crate::terminal;
 
 /// The targets, which `docs/LOGS.md` describes, without `ottla::`.
-const TARGETS: [&str; 7] = ["admin", "config", "connection", "consumer", "group", "metadata", "producer"];
+const TARGETS: [&str; 8] = ["admin", "config", "connection", "consumer", "group", "metadata", "producer", "queue"];
 
 /// Turns logs on for each `TARGET` or `TARGET=LEVEL`, or for `all`. Without any, nothing is logged.
 pub(crate) fn start(wanted: &[String]) -> Result<(), Failure> {

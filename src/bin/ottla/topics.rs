@@ -53,7 +53,7 @@ async fn describe(common: &Common, admin: &Admin, names: Vec<String>) -> Outcome
     let names: Vec<String> =
         if names.is_empty() { admin.list_topics().await?.iter().map(ToString::to_string).collect() } else { names };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut missing = Vec::new();
+    let (count, mut missing) = (names.len(), Vec::new());
     let mut table = Table::new(&["TOPIC", "PARTITION", "LEADER", "REPLICAS", "IN SYNC", "OFFLINE"]);
     for topic in admin.describe_topics(names).await? {
         if let Some(code) = topic.error {
@@ -78,7 +78,7 @@ async fn describe(common: &Common, admin: &Admin, names: Vec<String>) -> Outcome
             ]);
         }
     }
-    if !common.json {
+    if !common.json && missing.len() < count {
         table.print()?;
     }
     if missing.is_empty() {

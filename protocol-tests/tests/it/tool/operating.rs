@@ -151,7 +151,7 @@ fn quorum_producers_and_moves_are_shown_on_real_brokers() {
         &["producers", &topic],
         |rows| matches!(rows, [row] if row["partition"] == 0 && row["transaction_start"].is_null() && row["last_sequence"] == 0),
     );
-    on(&broker, &["topics", "delete", &topic]).lines();
+    on(&broker, &["topics", "delete", &topic, "--yes"]).lines();
 }
 
 impl Done {
