@@ -158,7 +158,7 @@ impl Admin {
     /// - [`Kind::Config`]: the name or a number of the spec is invalid.
     /// - The broker's error if it refuses a step, such as
     ///   [`TOPIC_AUTHORIZATION_FAILED`](crate::error::Code::TopicAuthorizationFailed), or `INVALID_CONFIG` for an entry or a value that topics do not have.
-    /// - [`Kind::Timeout`]: [`Admin::timeout`] has passed; the cause says what was missing. What was done stays.
+    /// - [`Kind::Timeout`]: [`Admin::timeout`] has passed; the cause says what was missing. Steps that were carried out are not undone.
     ///
     /// Cancel safety: a call that is dropped may have made a part of its changes. The next one completes them.
     ///
@@ -201,7 +201,7 @@ impl Admin {
         self.clone().timeout(deadline.saturating_duration_since(clock::now()))
     }
 
-    /// Takes each step that is missing. Returns a conflict, or an error for what is not as it is to be yet.
+    /// Takes each step that is missing. Returns a conflict, or an error while the topic is not ready.
     async fn ensure_once(&self, spec: &TopicSpec, done: &mut Done) -> Result<Option<TopicConflict>, Error> {
         let topic = self.describe_topics([spec.name.clone()]).await?.remove(0);
         match topic.error {

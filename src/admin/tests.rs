@@ -260,7 +260,7 @@ async fn topic_is_ensured_grown_and_changed_on_the_mock() {
 }
 
 #[tokio::test]
-async fn topic_without_permission_is_not_ensured_and_an_invalid_spec_is_refused() {
+async fn refused_creation_and_invalid_spec_are_errors_of_ensure_topic() {
     let (server, client) = serve(three()).await;
     let admin = client.admin();
     server.with(|mock| mock.inject(CREATE_TOPICS, Fault::Error(Code::TopicAuthorizationFailed), 1));

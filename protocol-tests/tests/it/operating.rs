@@ -57,7 +57,7 @@ fn code<T>(outcome: &Result<T, Error>) -> Option<Code> {
     outcome.as_ref().err().and_then(Error::code)
 }
 
-/// Repeats a read until it shows what was changed: brokers learn of it a moment later.
+/// Repeats a read until it shows the change, which brokers apply with a delay.
 macro_rules! eventually {
     ($read:expr, $expected:expr) => {{
         let (mut seen, expected) = ($read, $expected);

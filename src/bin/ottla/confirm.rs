@@ -7,7 +7,7 @@ use std::io::Write;
 use crate::Failure;
 use crate::Outcome;
 
-/// Goes on if the user said `--yes`, or answers the question with yes on a terminal. The plan was printed before.
+/// Goes on if the user said `--yes`, or answers the question with yes on a terminal. The caller has printed the plan.
 pub(crate) fn confirm(yes: bool, question: &str) -> Outcome {
     if yes {
         return Ok(());

@@ -108,7 +108,7 @@ async fn redis_changes_only_the_expected_version() {
 }
 
 #[tokio::test]
-async fn rubbish_and_silence_of_redis_are_errors_with_the_key_and_without_the_password() {
+async fn redis_errors_name_the_key_and_never_the_password() {
     let Some(redis) = Redis::start().await else { return };
     let keys = vec![TopicPartition::new("t", 0)];
     let store = RedisStore::connect(&redis.address()).expect("an address").timeout(SECOND * 2);
