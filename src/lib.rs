@@ -140,6 +140,7 @@ mod reading;
 mod record;
 #[cfg(feature = "scram")]
 mod scram;
+mod secret;
 #[cfg(feature = "opentelemetry")]
 pub mod spans;
 #[cfg(feature = "trace-context")]
@@ -150,6 +151,7 @@ mod wire;
 pub use crate::client::Client;
 pub use crate::error::Error;
 pub use crate::producer::Record;
+pub use crate::secret::Secret;
 
 /// The README's example compiles.
 #[cfg(doctest)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use zeroize::Zeroize;
+
 use crate::error::Error;
 
 mod bootstrap;
@@ -25,7 +27,8 @@ pub use self::keys::keys;
 /// Settings by their property names, as a file or a command line has them.
 ///
 /// Every name of the Java client and of librdkafka is known. It has its effect ([`keys()`]), or is accepted without an effect, or is
-/// refused; the last two have a reason ([`families`]). `Debug` shows names and never values: any may be a secret.
+/// refused; the last two have a reason ([`families`]). `Debug` shows names and never values: any may be a secret. Values are overwritten
+/// when they are dropped.
 ///
 /// ```
 /// let mut properties = ottla::config::Properties::new();
@@ -33,7 +36,17 @@ pub use self::keys::keys;
 /// assert!(properties.set("linger.sm", "20").unwrap_err().to_string().contains("linger.ms"));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Properties(BTreeMap<&'static str, String>);
+pub struct Properties(BTreeMap<&'static str, Value>);
+
+/// A value, which may be a secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Value(String);
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,9 +81,9 @@ impl Properties {
             "compression.level" => self.set_levels(value.parse().unwrap_or(-1)),
             "queue.buffering.max.kbytes" => {
                 let kilobytes: i64 = value.parse().unwrap_or(0);
-                self.0.insert("buffer.memory", kilobytes.saturating_mul(1024).to_string());
+                self.0.insert("buffer.memory", Value(kilobytes.saturating_mul(1024).to_string()));
             }
-            _ => drop(self.0.insert(key.name, value)),
+            _ => drop(self.0.insert(key.name, Value(value))),
         }
         Ok(())
     }
@@ -86,14 +99,14 @@ impl Properties {
             if level == -1 {
                 self.0.remove(codec);
             } else {
-                self.0.insert(codec, nearest.to_string());
+                self.0.insert(codec, Value(nearest.to_string()));
             }
         }
     }
 
     /// The value that was set, by Java's name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.0.get(name).map(|value| &*value.0)
     }
 
     pub(crate) fn millis(&self, name: &str) -> Option<Duration> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Module → layer. A module may use modules of lower layers, and itself. The longest matching prefix counts.
 const LAYERS: &[(&str, u32)] = &[
+    ("secret", 0),
     ("types", 0),
     ("error", 1),
     ("metrics", 1),
