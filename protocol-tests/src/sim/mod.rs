@@ -61,8 +61,8 @@ use self::writer::Writer;
 
 /// The time within which everything must finish after the faults end, in virtual microseconds.
 const FINISH_US: u64 = 120_000_000;
-/// The limit of events in a run.
-const STEPS_MAX: u64 = 400_000;
+/// The limit of events in a run. The slowest reading, a record at a time from a broker that throttles, needs about half of it.
+const STEPS_MAX: u64 = 2_000_000;
 /// The age at which clients refresh metadata where partitions may be added, or a member may lead a group.
 const MAX_AGE_US: u64 = 250_000;
 /// How long a run waits for late requests at its end.

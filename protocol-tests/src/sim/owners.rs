@@ -26,6 +26,8 @@ struct Seat {
     losses: u64,
     joins: u32,
     beats: u64,
+    /// Whether its coordinator has heard of it since the world healed.
+    is_heard: bool,
 }
 
 /// The observer of a group.
@@ -62,13 +64,16 @@ impl Ghost {
 
     /// The state of a member's machine.
     pub(super) fn is_member(&mut self, reader: usize, identity: &GroupMetadata, losses: u64) {
+        let (has_healed, is_healthy) = (self.has_healed(), self.is_healthy());
         let seat = self.owners.seats.entry(reader).or_default();
-        seat.generation = identity.generation;
-        let lost = losses > std::mem::replace(&mut seat.losses, losses);
+        let joined = identity.generation > std::mem::replace(&mut seat.generation, identity.generation);
+        seat.is_heard |= joined && has_healed;
+        // A member that waits for the answer to a request of before, which was lost, is forgotten meanwhile.
+        let lost = losses > std::mem::replace(&mut seat.losses, losses) && seat.is_heard;
         if !identity.member.is_empty() && !self.owners.ids.contains_key(&identity.member) {
             self.owners.ids.insert(identity.member.clone(), reader);
         }
-        if lost && self.is_healthy() {
+        if lost && is_healthy {
             self.fail(|| format!("member {reader} was taken for dead in a healed world"));
         }
     }
@@ -147,7 +152,10 @@ impl Ghost {
 
     /// A member sends a heartbeat.
     pub(super) fn beats(&mut self, reader: usize) {
-        self.owners.seats.entry(reader).or_default().beats += 1;
+        let has_healed = self.has_healed();
+        let seat = self.owners.seats.entry(reader).or_default();
+        seat.beats += 1;
+        seat.is_heard |= has_healed;
     }
 
     /// How many heartbeats a member has sent.
