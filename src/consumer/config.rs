@@ -368,6 +368,17 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Puts another listener in the place of the one that is set.
+    #[cfg(feature = "queue")]
+    pub(crate) fn wrap_listener<L: RebalanceListener>(
+        mut self,
+        wrap: impl FnOnce(Option<Arc<dyn RebalanceListener>>) -> L,
+    ) -> Self {
+        let inner = self.membership.listener.take();
+        self.membership.listener = Some(Arc::new(wrap(inner)));
+        self
+    }
+
     /// Applies the properties of consumers.
     pub fn properties(mut self, properties: &Properties) -> Result<Self, Error> {
         let core = &mut self.core;

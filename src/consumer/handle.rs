@@ -103,7 +103,7 @@ impl ConsumerHandle {
         match acks.prefixes().into_iter().find(|(key, _)| key == partition) {
             Some((key, position)) => self.seek(&key, Start::Offset(position.offset)),
             // Nothing was handed out since it was assigned.
-            None => self.each([partition], |_, _| true),
+            None => self.each([partition], |core, key| core.assignment().any(|assigned| assigned == key)),
         }
     }
 

@@ -58,8 +58,12 @@ mod tests;
 pub use self::acks::AckConsumer;
 pub use self::acks::AckRefused;
 pub use self::acks::AckToken;
+#[cfg(feature = "queue")]
+pub(crate) use self::acks::Portion;
 pub use self::acks::Unacked;
 pub use self::acks::UnackedRecords;
+#[cfg(feature = "queue")]
+pub(crate) use self::acks::Wanted;
 pub use self::commits::PendingCommit;
 pub use self::committing::Committed;
 pub use self::config::ConsumerBuilder;

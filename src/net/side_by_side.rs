@@ -32,6 +32,17 @@ pub(crate) async fn both<A: Future, B: Future>(one: A, other: B) -> (A::Output, 
     .await
 }
 
+/// Runs two futures side by side in this task, until one of them is ready; `one` is asked first. The other one is dropped.
+#[cfg(feature = "queue")]
+pub(crate) async fn first<O>(one: impl Future<Output = O>, other: impl Future<Output = O>) -> O {
+    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await
+}
+
 /// Runs futures side by side in this task. Returns their outputs in order. Dropping it drops them all.
 #[cfg(feature = "queue")]
 pub(crate) async fn all<F: Future>(futures: Vec<Pin<Box<F>>>) -> Vec<F::Output> {

@@ -7,6 +7,7 @@
 //! | type | is for |
 //! |---|---|
 //! | [`Queue`] | values of a topic for workers of several processes, with offsets outside Kafka |
+//! | [`GroupQueue`] | values of a topic for the members of a group, with offsets in Kafka |
 //! | [`Target`], [`Targets`], [`Publisher`] | single values that must arrive: each is acknowledged or fails in time |
 //! | [`LagMonitor`] | groups that fall behind, in any number of clusters |
 //! | [`Tail`] | the newest records of a topic |
@@ -50,6 +51,7 @@ mod batch;
 mod builder;
 pub(crate) mod core;
 mod cursors;
+mod group;
 mod lag;
 mod publisher;
 mod put;
@@ -67,6 +69,9 @@ pub use self::builder::QueueBuilder;
 pub use self::core::Notice;
 pub use self::core::OnAhead;
 pub use self::core::OnExpired;
+pub use self::group::GroupBatch;
+pub use self::group::GroupQueue;
+pub use self::group::GroupQueueBuilder;
 pub use self::lag::ClusterLag;
 pub use self::lag::LagEvent;
 pub use self::lag::LagMonitor;

@@ -310,6 +310,14 @@ fn rebuilt_systems_run(servers: &str) {
     let lag = output("lag", &[servers, "poller-example", "events", "envelopes"], "");
     assert!(lag.lines().filter(|line| line.ends_with(" 0")).count() >= 2, "it committed what it pushed: {lag}");
 
+    let mut queue = start("group_queue", &[servers, "queue-example", "events"]);
+    let mut taken = read_lines(&mut queue, 3);
+    taken.sort();
+    assert_eq!(taken, ["{\"id\": 1}", "{\"id\": 2}", "{\"id\": 3}"]);
+    stop(queue);
+    let lag = output("lag", &[servers, "queue-example", "events"], "");
+    assert!(lag.lines().any(|line| line.ends_with(" 0")), "it committed what it acknowledged: {lag}");
+
     let mut access = start("realtime_access", &[servers, "access-example"]);
     say(&mut access, "events");
     assert_eq!(read_lines(&mut access, 3).len(), 3);

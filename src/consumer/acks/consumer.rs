@@ -75,8 +75,8 @@ use crate::types::bounded;
 /// ```
 #[derive(Debug)]
 pub struct AckConsumer {
-    consumer: Consumer,
-    acks: Arc<Acks>,
+    pub(super) consumer: Consumer,
+    pub(super) acks: Arc<Acks>,
 }
 
 impl AckConsumer {
@@ -124,7 +124,7 @@ impl AckConsumer {
 
     /// Gives the records of each partition a token. Nothing is awaited between reading them and this: the positions that are
     /// committed never run ahead of the tokens.
-    fn hand_out(&self, records: Records) -> UnackedRecords {
+    pub(super) fn hand_out(&self, records: Records) -> UnackedRecords {
         let (batches, ends, resets) = records.into_parts();
         let mut partitions = Vec::new();
         for records in OwnedRecords::split(batches) {
@@ -271,6 +271,16 @@ impl UnackedRecords {
     /// Copies of the records, each with a token of its own, in order within each partition.
     pub fn into_records(self) -> impl Iterator<Item = Unacked<OwnedRecord>> {
         self.partitions.into_iter().flat_map(Unacked::into_records)
+    }
+
+    /// Copies of the records of each partition with their token, and the positions that were reset.
+    #[cfg(feature = "queue")]
+    pub(super) fn into_waiting(self) -> (Vec<(Vec<OwnedRecord>, AckToken)>, Vec<Reset>) {
+        let copied = |records: Unacked<OwnedRecords>| {
+            let (records, token) = records.into_parts();
+            (records.to_records(), token)
+        };
+        (self.partitions.into_iter().map(copied).collect(), self.resets)
     }
 
     /// The number of records.

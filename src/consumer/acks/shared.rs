@@ -11,7 +11,10 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::rest::Portion;
+use super::rest::Rest;
 use super::token::AckToken;
+use crate::consumer::core::Reset;
 use crate::consumer::core::acks::Dropped;
 use crate::consumer::core::acks::Ledger;
 use crate::consumer::core::acks::Refusal;
@@ -20,6 +23,7 @@ use crate::consumer::streams::Queue;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::runtime::Runtime;
+use crate::reading::OwnedRecord;
 use crate::reading::Position;
 use crate::types::TopicPartition;
 
@@ -65,6 +69,8 @@ struct State {
     queues: BTreeMap<TopicPartition, Arc<Queue>>,
     /// Those that are paused because they have too many open records.
     paused: BTreeSet<TopicPartition>,
+    /// Records that were read and not handed out.
+    rest: Rest,
 }
 
 impl State {
@@ -73,13 +79,15 @@ impl State {
         self.ledger.open_of(key) <= open_max / 2
     }
 
-    /// Ends the streams of partitions. Returns the tokens of the records that waited in them.
+    /// Ends the streams of partitions. Returns the tokens of the records that waited to be handed out.
     fn cut(&mut self, partitions: &[TopicPartition]) -> Vec<AckToken> {
-        let queues = partitions.iter().filter_map(|key| {
+        let mut waiting = Vec::new();
+        for key in partitions {
             self.paused.remove(key);
-            self.queues.remove(key)
-        });
-        queues.flat_map(|queue| queue.cut()).collect()
+            waiting.extend(self.rest.cut(key));
+            waiting.extend(self.queues.remove(key).into_iter().flat_map(|queue| queue.cut()));
+        }
+        waiting
     }
 }
 
@@ -270,13 +278,13 @@ impl Acks {
         self.end(&gone, Refusal::Revoked);
     }
 
-    /// The position of a partition was moved: its tokens are refused, and its stream goes on from the new position. Returns whether it
+    /// The position of a partition was moved: its tokens are refused, records that wait are dropped, and its stream goes on from the new position. Returns whether it
     /// is to be resumed.
     pub(in crate::consumer) fn moved(&self, key: &TopicPartition) -> bool {
         let (waiting, was_paused) = {
             let mut state = self.lock();
             state.ledger.end([key], Refusal::Moved);
-            let waiting = state.queues.get(key).map(|queue| queue.take_waiting());
+            let waiting = (state.rest.cut(key), state.queues.get(key).map(|queue| queue.take_waiting()));
             (waiting, state.paused.remove(key))
         };
         drop(waiting);
@@ -289,9 +297,34 @@ impl Acks {
             let mut state = self.lock();
             state.ledger.close();
             let partitions: Vec<TopicPartition> = state.queues.keys().cloned().collect();
-            state.cut(&partitions)
+            (state.cut(&partitions), state.rest.clear())
         };
         drop(waiting);
+    }
+}
+
+/// Records that were read and not handed out.
+#[cfg(feature = "queue")]
+impl Acks {
+    pub(super) fn keep(&self, records: Vec<OwnedRecord>, token: AckToken) {
+        self.lock().rest.push(records, token);
+    }
+
+    pub(super) fn keep_resets(&self, resets: Vec<Reset>) {
+        self.lock().rest.push_resets(resets);
+    }
+
+    /// The number of records that wait, and their bytes.
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.rest.records(), state.rest.bytes())
+    }
+
+    /// Takes the first `count` records that wait, or all of them.
+    pub(super) fn take_kept(&self, count: usize) -> Portion {
+        let mut state = self.lock();
+        let State { ledger, rest, .. } = &mut *state;
+        rest.take(count, ledger)
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::shared::Acks;
+use crate::consumer::core::acks::Ledger;
 use crate::consumer::core::acks::Refusal;
 use crate::consumer::core::acks::SpanId;
 use crate::consumer::owned::OwnedRecords;
@@ -54,6 +55,13 @@ impl AckToken {
     pub(in crate::consumer) fn withdraw(mut self) {
         self.is_open = false;
         self.acks.change(|ledger| ledger.drop_token(self.span, false));
+    }
+
+    /// Leaves the first `records` records to this token, and returns one for the others, which begin at offset `rest`. `next` is the
+    /// position after the first ones. The ledger is that of its consumer.
+    pub(super) fn divide(&self, ledger: &mut Ledger, records: usize, next: Position, rest: i64) -> Self {
+        let span = ledger.divide(self.span, records, next, rest);
+        Self::new(Arc::clone(&self.acks), self.partition.clone(), span)
     }
 
     /// Gives each record a token of its own.

@@ -114,6 +114,17 @@ impl Ledger {
         records.iter().enumerate().map(from).map(|from| SpanId { from, ..span }).collect()
     }
 
+    /// Leaves the first `records` records of a span to its token, and returns one for the others, which begin at offset `rest`. `next` is
+    /// the position after the first ones.
+    pub fn divide(&mut self, span: SpanId, records: usize, next: Position, rest: i64) -> SpanId {
+        if let Some(window) = self.windows.get_mut(&span.epoch) {
+            window.divide(span.from, records, next, rest);
+        } else if let Some(ended) = self.ended.get_mut(&span.epoch) {
+            ended.tokens += 1;
+        }
+        SpanId { from: rest, ..span }
+    }
+
     /// Acknowledges a span. Its token is used up.
     pub fn acknowledge(&mut self, span: SpanId) -> Result<(), Refusal> {
         let Some(window) = self.windows.get_mut(&span.epoch) else { return self.refused(span) };

@@ -121,6 +121,18 @@ impl Window {
         }
     }
 
+    /// Leaves the first `records` records of a live span to its token. The others begin at `rest`, and have a token of their own from now
+    /// on. `next` is the position after the first ones.
+    pub(super) fn divide(&mut self, from: i64, records: usize, next: Position, rest: i64) {
+        let Some(span) = self.spans.get_mut(&from) else { return };
+        let State::Live(count) = span.state else { return };
+        debug_assert!(0 < records && records < count && from < rest, "both parts have records");
+        let end = std::mem::replace(&mut span.next, next);
+        span.state = State::Live(records);
+        self.spans.insert(rest, Span { next: end, state: State::Live(count.saturating_sub(records)) });
+        self.tokens += 1;
+    }
+
     /// Closes the span that begins at `from`. Returns the number of its records, or the reason of a refusal.
     pub(super) fn acknowledge(&mut self, from: i64) -> Result<usize, Refusal> {
         self.tokens -= 1;

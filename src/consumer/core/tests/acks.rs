@@ -176,6 +176,17 @@ impl Naive {
         self.tokens.extend(parts.into_iter().zip(offsets.into_iter().map(|offset| vec![offset])));
     }
 
+    fn divide(&mut self, at: usize, rng: &mut Rng, ledger: &mut Ledger) {
+        let (token, offsets) = &mut self.tokens[at];
+        if offsets.len() < 2 {
+            return;
+        }
+        let rest = offsets.split_off(rng.usize(1..offsets.len()));
+        let next = position(offsets[offsets.len() - 1] + 1);
+        let other = ledger.divide(*token, offsets.len(), next, rest[0]);
+        self.tokens.push((other, rest));
+    }
+
     fn acknowledge(&mut self, at: usize, ledger: &mut Ledger) {
         let (token, offsets) = self.tokens.swap_remove(at);
         ledger.acknowledge(token).expect("its partition is assigned");
@@ -198,7 +209,8 @@ impl Play {
         let at = (!naive.tokens.is_empty()).then(|| rng.usize(..naive.tokens.len()));
         match (rng.u8(..20), at) {
             (0..6, _) => naive.hand_out(rng, &mut self.ledger, &key(partition)),
-            (6..8, Some(at)) => naive.split(at, &mut self.ledger),
+            (6, Some(at)) => naive.split(at, &mut self.ledger),
+            (7, Some(at)) => naive.divide(at, rng, &mut self.ledger),
             (8..16, Some(at)) => naive.acknowledge(at, &mut self.ledger),
             (16, Some(at)) if rng.u8(..8) == 0 => {
                 let (token, _) = naive.tokens.swap_remove(at);
