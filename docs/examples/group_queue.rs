@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: group_queue SERVERS GROUP TOPIC".into());
     };
     let client = Client::connect(servers.split(',')).await?;
-    let queue = GroupQueue::original(&client, topic, group);
+    let queue = GroupQueue::original(&client, topic.as_str(), group);
     let mut queue = queue.consumer(|consumer| consumer.reset(ResetPolicy::Earliest)).build()?;
     let mut stop = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
     loop {

@@ -38,7 +38,7 @@ pub(crate) async fn first<O>(one: impl Future<Output = O>, other: impl Future<Ou
     let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
     poll_fn(|cx| match one.as_mut().poll(cx) {
         Poll::Pending => other.as_mut().poll(cx),
-        ready => ready,
+        Poll::Ready(output) => Poll::Ready(output),
     })
     .await
 }

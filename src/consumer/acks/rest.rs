@@ -97,7 +97,7 @@ impl Rest {
     }
 
     fn drop_records(&mut self, pieces: Vec<Piece>) -> Vec<AckToken> {
-        pieces.iter().for_each(|piece| self.forget(&piece.records));
+        self.forget(pieces.iter().flat_map(|piece| &piece.records));
         pieces.into_iter().map(|piece| piece.token).collect()
     }
 

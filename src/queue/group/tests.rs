@@ -228,9 +228,9 @@ async fn rebalance_does_not_wait_for_records_that_were_not_taken() {
     for eager in [true, false] {
         let bench = Bench::with_records(2, 100).await;
         let build = || {
-            bench.queue_with(|consumer| match eager {
-                true => consumer.ack_wait(SECOND * 100),
-                false => consumer.ack_wait(SECOND * 100).assignors([Arc::new(CooperativeSticky) as Arc<_>]),
+            bench.queue_with(|consumer| {
+                let consumer = consumer.ack_wait(SECOND * 100);
+                if eager { consumer } else { consumer.assignors([Arc::new(CooperativeSticky) as Arc<_>]) }
             })
         };
         let mut first = build();
