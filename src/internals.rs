@@ -45,6 +45,11 @@ pub mod record {
     pub use crate::record::*;
 }
 
+#[cfg(feature = "scram")]
+pub mod scram {
+    pub use crate::sasl::scram::client::*;
+}
+
 pub mod wire {
     pub use crate::wire::*;
 }

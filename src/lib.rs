@@ -138,8 +138,7 @@ pub mod producer;
 pub mod queue;
 mod reading;
 mod record;
-#[cfg(feature = "scram")]
-mod scram;
+pub mod sasl;
 mod secret;
 #[cfg(feature = "opentelemetry")]
 pub mod spans;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// `Debug` and `Display` print `[redacted]`. Its memory is overwritten when the last clone is dropped; clones share it. It cannot be
 /// serialized, and it does not compare: a comparison of secrets that takes longer the more of them is right helps to guess them.
 ///
-/// What is sent is copied into the buffers of the connection, and those are not overwritten.
+/// Bytes that are sent are copied into the buffers of the connection, and those are not overwritten.
 ///
 /// ```
 /// use ottla::Secret;

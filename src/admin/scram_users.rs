@@ -73,7 +73,7 @@ impl ScramChange {
     pub fn password(user: impl Into<String>, mechanism: ScramMechanism, password: &str) -> Self {
         const ITERATIONS: u32 = 8_192;
         let salt = salt();
-        let salted = crate::scram::salted_password(mechanism, password.as_bytes(), &salt, ITERATIONS);
+        let salted = crate::sasl::scram::keys::salted_password(mechanism, password.as_bytes(), &salt, ITERATIONS);
         let iterations = i32::try_from(ITERATIONS).expect("a small number");
         Self::salted(user, mechanism, SaltedPassword { salt: salt.to_vec().into(), salted: salted.into(), iterations })
     }

@@ -90,6 +90,7 @@ impl Cluster {
         let connections = connection::Settings {
             client_id: settings.client_id.clone(),
             connector,
+            sasl: settings.sasl.clone(),
             runtime,
             setup_timeout: settings.setup_timeout,
             setup_timeout_max: settings.setup_timeout_max,

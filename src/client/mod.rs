@@ -19,6 +19,7 @@ use crate::config::BootstrapServers;
 use crate::config::Properties;
 use crate::error::Error;
 use crate::net::runtime::Runtime;
+use crate::sasl::Sasl;
 
 mod calls;
 mod cluster;
@@ -265,6 +266,29 @@ impl ClientBuilder {
         self
     }
 
+    /// Authenticates each connection. See [`sasl`](crate::sasl).
+    ///
+    /// A mechanism that shows its secret, as PLAIN does, needs TLS, or a [`Connector`] that [is private](Connector::is_private), or
+    /// [`Sasl::allow_plaintext_credentials`]; otherwise connecting fails with [`Kind::Config`](crate::error::Kind::Config).
+    ///
+    /// ```
+    /// use ottla::Client;
+    /// use ottla::sasl::Sasl;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let builder = || Client::builder(["localhost:9092"]);
+    /// let error = builder()?.sasl(Sasl::plain("alice", "correct horse")).connect_lazy().expect_err("the password could be read");
+    /// assert!(error.to_string().contains("TLS"));
+    /// let client = builder()?.sasl(Sasl::plain("alice", "correct horse").allow_plaintext_credentials()).connect_lazy()?;
+    /// # Ok::<(), ottla::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sasl(mut self, sasl: Sasl) -> Self {
+        self.settings.sasl = Some(sasl);
+        self
+    }
+
     /// Takes the settings of a client from a property list. Other settings are ignored.
     pub fn properties(mut self, properties: &Properties) -> Self {
         let settings = &mut self.settings;
@@ -319,6 +343,7 @@ impl ClientBuilder {
 
     /// Connects. See [`Client::connect`].
     pub async fn connect(self) -> Result<Client, Error> {
+        self.check()?;
         let runtime = self.runtime.map_or_else(Runtime::current, Ok)?;
         Ok(Client { cluster: Cluster::connect(self.settings.bounded(), self.connector, runtime).await? })
     }
@@ -328,7 +353,13 @@ impl ClientBuilder {
     /// Outside a tokio runtime it returns an error of [`Kind::Config`](crate::error::Kind::Config), unless [`ClientBuilder::runtime`]
     /// was called.
     pub fn connect_lazy(self) -> Result<Client, Error> {
+        self.check()?;
         let runtime = self.runtime.map_or_else(Runtime::current, Ok)?;
         Ok(Client { cluster: Cluster::connect_lazy(self.settings.bounded(), self.connector, runtime) })
+    }
+
+    /// Whether its settings can be used together.
+    fn check(&self) -> Result<(), Error> {
+        self.settings.sasl.as_ref().map_or(Ok(()), |sasl| sasl.check(self.connector.is_private()))
     }
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::config::BootstrapServers;
+use crate::sasl::Sasl;
 
 /// The settings of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) bootstrap: BootstrapServers,
     pub(crate) client_id: String,
+    pub(crate) sasl: Option<Sasl>,
     pub(crate) request_timeout: Duration,
     pub(crate) api_timeout: Duration,
     pub(crate) metadata_age_max: Duration,
@@ -36,6 +38,7 @@ impl Settings {
         Self {
             bootstrap,
             client_id: "ottla".to_owned(),
+            sasl: None,
             request_timeout: Duration::from_secs(30),
             api_timeout: Duration::from_secs(60),
             metadata_age_max: Duration::from_secs(300),

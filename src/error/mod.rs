@@ -192,6 +192,11 @@ impl Error {
         self.edit(|inner| inner.place.broker = Some(broker.into()))
     }
 
+    /// Adds the error code of a broker to an error of another kind.
+    pub(crate) fn with_code(self, code: Code) -> Self {
+        self.edit(|inner| inner.code = Some(code))
+    }
+
     pub(crate) fn in_api(self, api: &'static str) -> Self {
         self.edit(|inner| inner.place.api = Some(api))
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::mock::api;
 use crate::mock::cluster::Cluster;
 use crate::mock::group;
+use crate::mock::key;
 use crate::mock::release::Release;
+use crate::mock::sasl::SaslUsers;
 use crate::mock::state::Broker;
 use crate::mock::state::Settings;
 use crate::mock::state::State;
@@ -55,6 +57,7 @@ impl Default for Builder {
                 session_timeout: Duration::from_secs(45),
                 assignment_interval: Duration::ZERO,
             },
+            sasl: None,
         };
         Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
     }
@@ -246,6 +249,35 @@ impl Builder {
         self
     }
 
+    /// Authenticates every connection by SASL, and lets only these users in. By default there is no SASL.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::Client;
+    /// use ottla::mock::{Cluster, SaslUsers, Server};
+    /// use ottla::sasl::Sasl;
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?.block_on(async {
+    /// // In a #[tokio::test(start_paused = true)].
+    /// let users = SaslUsers::new().plain("alice", "correct horse");
+    /// let server = Server::in_memory(Cluster::builder().sasl(users).build());
+    /// let client = |password: &str| {
+    ///     let sasl = Sasl::plain("alice", password).allow_plaintext_credentials();
+    ///     Ok::<_, ottla::Error>(Client::builder([server.bootstrap()])?.connector(server.connector()).sasl(sasl))
+    /// };
+    /// client("correct horse")?.connect().await?;
+    /// let error = client("battery staple")?.connect().await.expect_err("the password is wrong");
+    /// assert_eq!(error.kind(), ottla::error::Kind::Authentication);
+    /// # Ok::<(), ottla::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn sasl(mut self, users: SaslUsers) -> Self {
+        self.settings.sasl = Some(users);
+        self
+    }
+
     /// The number of requests that the request log keeps, the newest; 65,536 by default.
     pub fn requests_kept(mut self, requests: usize) -> Self {
         self.settings.requests_kept = requests;
@@ -259,7 +291,10 @@ impl Builder {
     }
 
     /// Builds the cluster. Its brokers advertise `127.0.0.1`, ports from 9092 on, until [`Cluster::advertise`] changes that.
-    pub fn build(self) -> Cluster {
+    pub fn build(mut self) -> Cluster {
+        if self.settings.sasl.is_none() {
+            self.settings.versions.retain(|api, _| !matches!(*api, key::SASL_HANDSHAKE | key::SASL_AUTHENTICATE));
+        }
         let broker = |id: i32| Broker {
             host: "127.0.0.1".to_owned(),
             port: u16::try_from(9_091 + id).unwrap_or(u16::MAX),

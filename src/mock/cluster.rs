@@ -175,6 +175,7 @@ impl Cluster {
     pub fn disconnect(&mut self, connection: u64) {
         self.parked.remove(&connection);
         self.ready.retain(|(other, _)| *other != connection);
+        self.state.sasl.forget(connection);
     }
 
     /// Sets the address under which clients reach a broker.
@@ -236,6 +237,9 @@ impl Cluster {
         }
         self.journal.add(seen);
         let Some(request) = request else { return Outcome::Close };
+        if !self.state.admits(now, connection, api_key) {
+            return Outcome::Close;
+        }
         let throttle_ms = strike.throttle_ms.unwrap_or(self.state.throttle_ms);
         let (mut errors, mut late_errors) = (strike.errors.clone(), strike.late_errors.clone());
         if !request.has_effect() {
@@ -245,6 +249,7 @@ impl Cluster {
             now,
             unix_ms,
             broker,
+            connection,
             version,
             correlation_id,
             client_id: client,

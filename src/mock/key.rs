@@ -26,6 +26,8 @@ pub const SYNC_GROUP: i16 = 14;
 pub const DESCRIBE_GROUPS: i16 = 15;
 /// ListGroups.
 pub const LIST_GROUPS: i16 = 16;
+/// SaslHandshake.
+pub const SASL_HANDSHAKE: i16 = 17;
 /// ApiVersions.
 pub const API_VERSIONS: i16 = 18;
 /// CreateTopics.
@@ -38,6 +40,8 @@ pub const INIT_PRODUCER_ID: i16 = 22;
 pub const OFFSET_FOR_LEADER_EPOCH: i16 = 23;
 /// DescribeConfigs.
 pub const DESCRIBE_CONFIGS: i16 = 32;
+/// SaslAuthenticate.
+pub const SASL_AUTHENTICATE: i16 = 36;
 /// CreatePartitions.
 pub const CREATE_PARTITIONS: i16 = 37;
 /// DeleteGroups.

@@ -58,6 +58,8 @@
 //! - groups have members of the classic protocol (JoinGroup); that of KIP-848 is not supported. Transactional ids have epochs;
 //!   logs have transactions and markers, which tests write themselves, because the protocol of transactions is not supported.
 //!
+//! - SASL is announced only where [`Builder::sasl`] asks for it, and its messages always have headers (SaslHandshake 1).
+//!
 //! It serves clients under test only: a request with a wrong array count may cost as much memory as the count claims.
 //!
 //! The mock checks batches with code of its own, never with the code of this crate that writes them.
@@ -85,6 +87,7 @@ mod log;
 mod memory;
 mod producers;
 mod release;
+mod sasl;
 mod seen;
 mod serve;
 mod session;
@@ -111,6 +114,8 @@ pub use crate::mock::group::ModernMember;
 pub use crate::mock::log::StoredRecord;
 pub use crate::mock::memory::MemoryConnector;
 pub use crate::mock::release::Release;
+pub use crate::mock::sasl::SaslAnswer;
+pub use crate::mock::sasl::SaslUsers;
 pub use crate::mock::seen::SeenPartition;
 pub use crate::mock::seen::SeenRequest;
 pub use crate::mock::seen::SeenWhat;

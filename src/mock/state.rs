@@ -20,6 +20,8 @@ use crate::mock::encode::NewBatch;
 use crate::mock::group;
 use crate::mock::group::Group;
 use crate::mock::log::Log;
+use crate::mock::sasl::SaslUsers;
+use crate::mock::sasl::Stages;
 use crate::mock::session::Sessions;
 use crate::types::TopicId;
 use crate::types::TopicName;
@@ -148,6 +150,8 @@ pub(super) struct Settings {
     /// Whether a group that does not exist is answered with `GROUP_ID_NOT_FOUND`.
     pub(super) unknown_groups: bool,
     pub(super) groups: group::Rules,
+    /// Who may connect; `None` lets everybody.
+    pub(super) sasl: Option<SaslUsers>,
 }
 
 /// The state of all brokers.
@@ -167,6 +171,8 @@ pub(super) struct State {
     pub(super) transactional: HashMap<String, (i64, i16)>,
     next_producer_id: i64,
     pub(super) sessions: Sessions,
+    /// How far the authentication of each connection is.
+    pub(super) sasl: Stages,
     pub(super) codecs: Codecs,
     /// The buffer for decompressed batches.
     pub(super) scratch: Vec<u8>,
@@ -191,12 +197,18 @@ impl State {
             transactional: HashMap::new(),
             next_producer_id: 1_000,
             sessions: Sessions::default(),
+            sasl: Stages::default(),
             codecs: Codecs::default(),
             scratch: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             changes: 0,
             throttle_ms: 0,
         }
+    }
+
+    /// Whether a connection may send a request of this API now.
+    pub(super) fn admits(&mut self, now: Instant, connection: u64, api_key: i16) -> bool {
+        self.settings.sasl.is_none() || self.sasl.admits(now, connection, api_key)
     }
 
     /// Creates a topic; the leaders of its partitions go round the live brokers.

@@ -202,10 +202,14 @@ impl Task {
         self.health.store(true, Ordering::Relaxed);
         self.meter.count(|counters| counters.connects += 1);
         self.observer.connected();
-        let Established { stream, versions, throttle } = established;
+        let Established { stream, versions, throttle, lifetime } = established;
         let broker = self.peer.as_str();
         tracing::debug!(target: TARGET, broker, versions = %Agreed(&versions), "connected");
-        let Settings { client_id, in_flight_max, request_timeout, .. } = &*self.settings;
+        let Settings { client_id, in_flight_max, request_timeout, sasl, .. } = &*self.settings;
+        if let Some(sasl) = sasl {
+            let (mechanism, lifetime_ms) = (sasl.name(), lifetime.map(millis));
+            tracing::debug!(target: TARGET, broker, mechanism, lifetime_ms, "authenticated");
+        }
         let mut pipeline = Pipeline::new(client_id.clone(), versions, *in_flight_max, *request_timeout);
         // A request whose future was dropped is not sent: no caller expects it to be executed.
         let awaited = self.queue.waiting.drain(..).filter(|outgoing| !outgoing.reply.is_closed());
@@ -240,6 +244,10 @@ impl Task {
             End::Unused => tracing::debug!(target: TARGET, broker, "unused connection closed"),
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long shutting a stream down may take.

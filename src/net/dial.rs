@@ -107,6 +107,13 @@ pub trait Connector: Send + Sync + fmt::Debug {
     /// and the broker is not dialled again before `reconnect.backoff.max.ms` has passed. The same holds for such an error from the
     /// stream while the connection is being set up.
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a>;
+
+    /// Whether nobody else can read what its streams carry, because they are encrypted, for example. A mechanism of SASL that sends its
+    /// secret as it is needs that: see [`Sasl::allow_plaintext_credentials`](crate::sasl::Sasl::allow_plaintext_credentials). The
+    /// default is `false`.
+    fn is_private(&self) -> bool {
+        false
+    }
 }
 
 /// TCP without Nagle's delay, to the first of the host's addresses that accepts.

@@ -1,8 +1,7 @@
 //! From an address to a connection that requests may be sent on.
 //!
-//! [`establish`] is one straight function, within the caller's timeout: dial, then one step after another, each of which sends a
-//! request and awaits its response ([`Setup::call`]). The steps of SASL (`SaslHandshake`, then `SaslAuthenticate` as often
-//! as the mechanism needs) belong there, after versions are agreed on.
+//! [`establish`] is one straight function, within the caller's timeout: dial, agree on versions, authenticate
+//! ([`authenticate`](super::authenticate)). Each step sends a request and awaits its response ([`Setup::call`]).
 
 use std::fmt;
 use std::io;
@@ -13,6 +12,9 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 
+use super::authenticate::Carrier;
+use super::authenticate::authenticate;
+use super::authenticate::check_versions;
 use super::dial::Stream;
 use super::meter::Meter;
 use super::settings::Settings;
@@ -36,6 +38,8 @@ pub(super) struct Established {
     pub(super) versions: Versions,
     /// How long the broker throttles the client, which sends nothing meanwhile (KIP-219).
     pub(super) throttle: Duration,
+    /// How long the broker accepts requests before it wants another authentication (KIP-368).
+    pub(super) lifetime: Option<Duration>,
 }
 
 /// Dials and sets up a connection.
@@ -43,7 +47,28 @@ pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &M
     let stream = settings.connector.connect(&address.host, address.port).await.map_err(unreachable)?;
     let mut setup = Setup { stream, settings, meter, correlation: CORRELATION_FIRST };
     let (versions, throttle) = agree(&mut setup).await?;
-    Ok(Established { stream: setup.stream, versions, throttle })
+    let lifetime = match &settings.sasl {
+        Some(sasl) => {
+            check_versions(&versions)?;
+            let mut carrier = Versioned { setup: &mut setup, versions: &versions };
+            authenticate(&mut carrier, sasl, &address.host).await?
+        }
+        None => None,
+    };
+    Ok(Established { stream: setup.stream, versions, throttle, lifetime })
+}
+
+/// Carries the requests of an authentication over a connection that is being set up.
+struct Versioned<'a, 'b> {
+    setup: &'a mut Setup<'b>,
+    versions: &'a Versions,
+}
+
+impl Carrier for Versioned<'_, '_> {
+    async fn call(&mut self, request: Request) -> Result<Response, Error> {
+        let version = self.versions.pick(request.api(), request.version_max()).unwrap_or(0);
+        self.setup.exchange(request, version).await
+    }
 }
 
 /// Requests the versions that the broker supports. A broker that does not support this version of the request returns those that it

@@ -68,6 +68,8 @@ pub(super) struct Link {
     moved: (u64, u64),
     /// Whether a response ever arrived.
     served: bool,
+    /// Whether the connection was not authenticated.
+    plain: bool,
 }
 
 /// The target of log events about connections.
@@ -108,6 +110,7 @@ impl Link {
             meter,
             moved: (0, 0),
             served: false,
+            plain: settings.sasl.is_none(),
         }
     }
 
@@ -225,6 +228,9 @@ impl Link {
         let gone = error.as_ref().is_none_or(|error| error.kind() == io::ErrorKind::ConnectionReset);
         if gone && self.served && self.pipeline.is_idle() && self.unwritten.is_empty() {
             End::IdlePeer
+        } else if gone && !self.served && self.plain {
+            let text = "the broker closed the connection before it responded to anything: it may require SASL, or TLS";
+            End::Failed(Error::new(Kind::Connect, text))
         } else {
             End::Failed(lost(error))
         }

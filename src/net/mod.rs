@@ -7,9 +7,11 @@
 //!     │           │  └──→ outgoing
 //!     │           ↓
 //!     └──→ establish ──→ settings ──→ dial ──→ clock
-//!                 └──→ meter   └──→ runtime
+//!            │    └──→ meter   └──→ runtime
+//!            └──→ authenticate
 //! ```
 
+mod authenticate;
 pub mod clock;
 pub mod connection;
 pub mod dial;

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::dial::Connector;
 use super::runtime::Runtime;
+use crate::sasl::Sasl;
 
 /// The settings that all connections of a client share.
 #[derive(Debug)]
 pub struct Settings {
     pub client_id: String,
     pub connector: Box<dyn Connector>,
+    /// How each connection is authenticated, if it is.
+    pub sasl: Option<Sasl>,
     /// Runs the tasks of connections, and so their sockets and timers.
     pub runtime: Runtime,
     /// How long the first attempt to set up a connection may take; it doubles with each failure (KIP-601).

@@ -156,6 +156,7 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
     let mut settings = Settings {
         client_id: "test".into(),
         connector: Box::new(pipes),
+        sasl: None,
         runtime: Runtime::current().expect("tests have a runtime"),
         setup_timeout: 10 * SECOND,
         setup_timeout_max: 30 * SECOND,

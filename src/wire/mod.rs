@@ -60,6 +60,8 @@ mod offset_for_leader_epoch;
 mod produce;
 mod remove_raft_voter;
 pub mod request;
+mod sasl_authenticate;
+mod sasl_handshake;
 mod sync_group;
 mod table;
 mod texts;

@@ -23,6 +23,7 @@ mod programs;
 mod proxy;
 mod reading;
 mod real;
+mod sasl;
 mod services;
 mod shapes;
 mod shell;

@@ -47,6 +47,7 @@ fn connections(connector: &Refusing) -> Connections {
     let settings = connection::Settings {
         client_id: "test".into(),
         connector: Box::new(connector.clone()),
+        sasl: None,
         runtime: Runtime::current().expect("tests have a runtime"),
         setup_timeout: second,
         setup_timeout_max: second,

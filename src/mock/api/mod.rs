@@ -15,6 +15,7 @@ mod metadata;
 mod offsets;
 pub(super) mod produce;
 pub(super) mod request;
+mod sasl;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub(super) struct Call {
     pub(super) now: Instant,
     pub(super) unix_ms: i64,
     pub(super) broker: i32,
+    pub(super) connection: u64,
     pub(super) version: i16,
     pub(super) correlation_id: i32,
     pub(super) client_id: String,
@@ -174,6 +176,8 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         AnyRequest::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
         AnyRequest::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
         AnyRequest::Produce(ask) => produce::answer(state, call, ask),
+        AnyRequest::SaslAuthenticate(ask) => sasl::authenticate(state, call, &ask),
+        AnyRequest::SaslHandshake(ask) => answer(state, call, ask, sasl::handshake),
         AnyRequest::SyncGroup(ask) => groups::sync(state, call, ask),
     }
 }
@@ -213,12 +217,14 @@ const SPOKEN: &[(ApiKey, i16, i16)] = &[
     (ApiKey::SyncGroup, 0, 5),
     (ApiKey::DescribeGroups, 0, 6),
     (ApiKey::ListGroups, 0, 5),
+    (ApiKey::SaslHandshake, 1, 1),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::InitProducerId, 0, 5),
     (ApiKey::OffsetForLeaderEpoch, 2, 4),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::SaslAuthenticate, 0, 2),
     (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
     (ApiKey::IncrementalAlterConfigs, 0, 1),

@@ -28,6 +28,8 @@ use kafka_protocol::messages::OffsetDeleteRequest;
 use kafka_protocol::messages::OffsetFetchRequest;
 use kafka_protocol::messages::OffsetForLeaderEpochRequest;
 use kafka_protocol::messages::ProduceRequest;
+use kafka_protocol::messages::SaslAuthenticateRequest;
+use kafka_protocol::messages::SaslHandshakeRequest;
 use kafka_protocol::messages::SyncGroupRequest;
 use kafka_protocol::protocol::Request;
 use kafka_protocol::protocol::StrBytes;
@@ -72,6 +74,8 @@ pub(in crate::mock) enum AnyRequest {
     OffsetFetch(OffsetFetchRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
     Produce(ProduceRequest),
+    SaslAuthenticate(SaslAuthenticateRequest),
+    SaslHandshake(SaslHandshakeRequest),
     SyncGroup(SyncGroupRequest),
 }
 
@@ -112,6 +116,8 @@ impl AnyRequest {
             ApiKey::OffsetFetch => Self::OffsetFetch(decode(version, body)?),
             ApiKey::OffsetForLeaderEpoch => Self::OffsetForLeaderEpoch(decode(version, body)?),
             ApiKey::Produce => Self::Produce(decode(version, body)?),
+            ApiKey::SaslAuthenticate => Self::SaslAuthenticate(decode(version, body)?),
+            ApiKey::SaslHandshake => Self::SaslHandshake(decode(version, body)?),
             ApiKey::SyncGroup => Self::SyncGroup(decode(version, body)?),
             _ => return None,
         })
@@ -146,7 +152,9 @@ impl AnyRequest {
             | Self::ListOffsets(_)
             | Self::Metadata(_)
             | Self::OffsetFetch(_)
-            | Self::OffsetForLeaderEpoch(_) => false,
+            | Self::OffsetForLeaderEpoch(_)
+            | Self::SaslAuthenticate(_)
+            | Self::SaslHandshake(_) => false,
         }
     }
 
@@ -156,7 +164,12 @@ impl AnyRequest {
         match self {
             Self::ConsumerGroupDescribe(ask) => seen.name = joined(&ask.group_ids),
             Self::ConsumerGroupHeartbeat(ask) => seen.name = ask.group_id.to_string(),
-            Self::ApiVersions | Self::ApiVersionsUnsupported | Self::DescribeCluster(_) | Self::ListGroups(_) => {}
+            Self::ApiVersions
+            | Self::ApiVersionsUnsupported
+            | Self::DescribeCluster(_)
+            | Self::ListGroups(_)
+            | Self::SaslAuthenticate(_) => {}
+            Self::SaslHandshake(ask) => seen.name = ask.mechanism.to_string(),
             Self::DeleteGroups(ask) => seen.name = joined(&ask.groups_names),
             Self::DescribeGroups(ask) => seen.name = joined(&ask.groups),
             Self::CreatePartitions(ask) => {

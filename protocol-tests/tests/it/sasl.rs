@@ -1,0 +1,240 @@
+//! SASL through the public API, on the mock: who is let in, who is refused and why, and sessions that end.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ottla::Client;
+use ottla::Error;
+use ottla::Record;
+use ottla::client::ClientBuilder;
+use ottla::error::Code;
+use ottla::error::Kind;
+use ottla::mock::Cluster;
+use ottla::mock::Release;
+use ottla::mock::SaslAnswer;
+use ottla::mock::SaslUsers;
+use ottla::mock::Server;
+use ottla::mock::key;
+use ottla::sasl::Plain;
+use ottla::sasl::Sasl;
+use ottla::sasl::Scram;
+use ottla::types::ScramMechanism;
+
+fn users() -> SaslUsers {
+    SaslUsers::new()
+        .plain("alice", "plain-secret")
+        .scram("a=b,c", "scram-secret")
+        .delegation_token("token-id", "aG1hYw==")
+}
+
+fn serve(users: SaslUsers) -> Server {
+    Server::in_memory(Cluster::builder().brokers(2).topic("t", 2).sasl(users).build())
+}
+
+fn builder(server: &Server, sasl: Sasl) -> ClientBuilder {
+    let builder = Client::builder([server.bootstrap()]).expect("addresses");
+    builder.connector(server.connector()).sasl(sasl.allow_plaintext_credentials())
+}
+
+async fn connect(server: &Server, sasl: Sasl) -> Result<Client, Error> {
+    builder(server, sasl).connect().await
+}
+
+/// How often a broker was sent a request of this API.
+fn count(server: &Server, api: i16) -> usize {
+    server.with(|cluster| cluster.requests().filter(|seen| seen.api_key == api).count())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_mechanism_leads_to_a_record_in_the_log() {
+    let server = serve(users());
+    let all = [
+        Sasl::plain("alice", "plain-secret"),
+        Sasl::scram_sha_256("a=b,c", "scram-secret"),
+        Sasl::scram_sha_512("a=b,c", "scram-secret"),
+        Sasl::delegation_token("token-id", "aG1hYw=="),
+        Sasl::mechanism(Scram::new(ScramMechanism::Sha256, "token-id", "aG1hYw==").token()),
+    ];
+    for sasl in all {
+        let name = sasl.to_string();
+        let client = connect(&server, sasl).await.expect(&name);
+        let producer = client.producer().build().expect("a producer");
+        producer.send(Record::to("t").value(&name)).await.expect("acknowledged");
+    }
+    let written = server.with(|cluster| cluster.log("t", 0).len() + cluster.log("t", 1).len());
+    assert_eq!(written, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_password_is_refused_at_once_in_the_brokers_words() {
+    let server = serve(users());
+    let wrong = [
+        (
+            Sasl::plain("alice", "hunter2"),
+            1,
+            "user alice by PLAIN: Authentication failed: Invalid username or password",
+        ),
+        (Sasl::scram_sha_256("a=b,c", "hunter2"), 2, "user a=b,c by SCRAM-SHA-256: Authentication failed during"),
+        (Sasl::scram_sha_512("nobody", "hunter2"), 1, "invalid credentials with SASL mechanism SCRAM-SHA-512"),
+    ];
+    for (sasl, messages, words) in wrong {
+        let before = (count(&server, key::SASL_HANDSHAKE), count(&server, key::SASL_AUTHENTICATE));
+        let begun = tokio::time::Instant::now();
+        let error = connect(&server, sasl).await.expect_err("refused");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!((error.kind(), error.is_retriable()), (Kind::Authentication, false));
+        let text = format!("{error:#} {error:?}");
+        assert!(text.contains(words) && text.contains("SASL_AUTHENTICATION_FAILED"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        let after = (count(&server, key::SASL_HANDSHAKE), count(&server, key::SASL_AUTHENTICATE));
+        // One attempt at one broker: nothing is tried again.
+        assert_eq!((after.0 - before.0, after.1 - before.1), (1, messages));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_broker_is_not_dialled_again_before_the_pause() {
+    let server = serve(users());
+    let pause = Duration::from_secs(20);
+    let lazy = builder(&server, Sasl::plain("alice", "hunter2")).reconnect_backoff(pause, pause).connect_lazy();
+    let producer =
+        lazy.expect("a client").producer().delivery_timeout(Duration::from_secs(15)).build().expect("a producer");
+    producer.send(Record::to("t").value("v")).await.expect_err("nobody is let in");
+    let dialled = count(&server, key::SASL_HANDSHAKE);
+    assert!((1..=2).contains(&dialled), "one for each broker: {dialled}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn mechanism_that_is_not_enabled_names_those_that_are() {
+    let server = serve(SaslUsers::new().plain("alice", "plain-secret"));
+    let error = connect(&server, Sasl::scram_sha_256("alice", "plain-secret")).await.expect_err("not enabled");
+    assert_eq!((error.kind(), error.code()), (Kind::Authentication, Some(Code::UnsupportedSaslMechanism)));
+    let text = format!("{error:#}");
+    assert!(text.contains("SCRAM-SHA-256") && text.contains("PLAIN"), "{text}");
+    assert_eq!(count(&server, key::SASL_AUTHENTICATE), 0, "the list of the broker decides nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn listener_without_sasl_is_named() {
+    let server = Server::in_memory(Cluster::builder().topic("t", 1).build());
+    let error = connect(&server, Sasl::scram_sha_256("alice", "secret")).await.expect_err("there is no SASL");
+    assert_eq!(error.kind(), Kind::Unsupported, "{error:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn client_without_credentials_is_not_served() {
+    let server = serve(users());
+    let builder = Client::builder([server.bootstrap()]).expect("addresses").connector(server.connector());
+    let error =
+        builder.setup_timeout(Duration::from_secs(1), Duration::from_secs(1)).connect().await.expect_err("closed");
+    assert_eq!(error.kind(), Kind::Connect);
+    assert!(format!("{error:#}").contains("SASL"), "{error:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn secret_is_not_sent_unencrypted_unless_that_is_allowed() {
+    let server = serve(users());
+    let builder =
+        |sasl| Client::builder([server.bootstrap()]).expect("addresses").connector(server.connector()).sasl(sasl);
+    let error = builder(Sasl::plain("alice", "plain-secret")).connect().await.expect_err("it could be read");
+    assert_eq!(error.kind(), Kind::Config);
+    assert!(error.to_string().contains("allow_plaintext_credentials"), "{error}");
+    let error = builder(Sasl::mechanism(Plain::new("alice", ""))).connect_lazy().expect_err("no password");
+    assert_eq!(error.kind(), Kind::Config);
+    assert!(server.with(|cluster| cluster.requests().next().is_none()));
+    builder(Sasl::scram_sha_512("a=b,c", "scram-secret")).connect().await.expect("it shows nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn releases_of_all_ages_authenticate() {
+    for release in [Release::V2_1, Release::V2_8, Release::V4_3] {
+        let cluster = Cluster::builder().release(release).topic("t", 1).sasl(users()).build();
+        let server = Server::in_memory(cluster);
+        connect(&server, Sasl::plain("alice", "plain-secret")).await.expect("let in");
+    }
+}
+
+/// A server that answers each SCRAM message of the client by a function.
+fn hostile(answer: impl Fn(usize, &str) -> SaslAnswer + Send + Sync + 'static) -> Server {
+    let answer = move |round, message: &[u8]| answer(round, std::str::from_utf8(message).expect("text"));
+    serve(SaslUsers::new().mechanism("SCRAM-SHA-256", answer))
+}
+
+/// A server's first message, made of the client's nonce.
+type Challenge = fn(&str) -> String;
+
+fn nonce(first: &str) -> &str {
+    first.rsplit_once("r=").expect("a nonce").1
+}
+
+/// CVE-2026-10143 and its kind: a server that makes the client work without end, or proves nothing.
+#[tokio::test(start_paused = true)]
+async fn class_27_hostile_scram_servers_are_refused() {
+    let challenges: [(&str, Challenge); 9] = [
+        ("no iterations", |nonce| format!("r={nonce}x,s=QUJD,i=0")),
+        ("2^31 - 1 iterations", |nonce| format!("r={nonce}x,s=QUJD,i=2147483647")),
+        ("bad base64", |nonce| format!("r={nonce}x,s=QUJ,i=4096")),
+        ("no salt", |nonce| format!("r={nonce}x,s=,i=4096")),
+        ("another nonce", |_| "r=hostile,s=QUJD,i=4096".to_owned()),
+        ("the client's own nonce", |nonce| format!("r={nonce},s=QUJD,i=4096")),
+        ("an attribute twice", |nonce| format!("r={nonce}x,s=QUJD,i=4096,i=1")),
+        ("a mandatory extension", |nonce| format!("m=x,r={nonce}x,s=QUJD,i=4096")),
+        ("an error", |_| "e=other-error".to_owned()),
+    ];
+    for (name, challenge) in challenges {
+        let server = hostile(move |_, first| SaslAnswer::Challenge(challenge(nonce(first)).into_bytes()));
+        let error = connect(&server, Sasl::scram_sha_256("alice", "hunter2")).await.expect_err(name);
+        assert_eq!(error.kind(), Kind::Authentication, "{name}: {error:#}");
+        assert!(!format!("{error:#} {error:?}").contains("hunter2"));
+        assert_eq!(count(&server, key::SASL_AUTHENTICATE), 1, "{name}: no proof is sent");
+    }
+    for last in ["", "v=", "v=AAAA", "v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "e=invalid-proof", "noise"] {
+        let server = hostile(move |round, message| match round {
+            0 => SaslAnswer::Challenge(format!("r={}x,s=QUJD,i=4096", nonce(message)).into_bytes()),
+            _ => SaslAnswer::Accept { user: "alice".into(), message: last.into() },
+        });
+        let error = connect(&server, Sasl::scram_sha_256("alice", "hunter2")).await.expect_err(last);
+        assert_eq!(error.kind(), Kind::Authentication, "{last}: {error:#}");
+        assert_eq!(count(&server, key::METADATA), 0, "{last}: nothing is asked of it");
+    }
+}
+
+/// A mechanism that never ends, a server that is silent, and one that hangs up.
+#[tokio::test(start_paused = true)]
+async fn class_27_exchanges_without_end_come_to_one() {
+    let server = serve(SaslUsers::new().mechanism("X-ENDLESS", |_, _| SaslAnswer::Challenge(b"again".to_vec())));
+    let error = connect(&server, Sasl::mechanism(Endless::default())).await.expect_err("endless");
+    assert_eq!(error.kind(), Kind::Authentication, "{error:#}");
+    assert!(count(&server, key::SASL_AUTHENTICATE) <= 20);
+
+    for answer in [SaslAnswer::Silent, SaslAnswer::Close] {
+        let server = serve(SaslUsers::new().mechanism("X-ENDLESS", move |_, _| answer.clone()));
+        let begun = tokio::time::Instant::now();
+        let error = connect(&server, Sasl::mechanism(Endless::default())).await.expect_err("no answer");
+        assert_eq!(error.kind(), Kind::Connect, "{error:#}");
+        assert!(begun.elapsed() < Duration::from_secs(25));
+    }
+}
+
+/// A user's own mechanism: it never says that it is done.
+#[derive(Debug, Default)]
+struct Endless(Arc<AtomicUsize>);
+
+impl ottla::sasl::Mechanism for Endless {
+    fn name(&self) -> &'static str {
+        "X-ENDLESS"
+    }
+
+    fn start<'a>(&'a self, _: &'a str) -> ottla::sasl::Starting<'a> {
+        Box::pin(async move { Ok(Box::new(Self(Arc::clone(&self.0))) as Box<dyn ottla::sasl::Exchange>) })
+    }
+}
+
+impl ottla::sasl::Exchange for Endless {
+    fn step<'a>(&'a mut self, _: &'a [u8]) -> ottla::sasl::Stepping<'a> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move { Ok(ottla::sasl::Step::Respond(b"again".to_vec().into())) })
+    }
+}

@@ -1,0 +1,136 @@
+//! Authentication of one connection: SaslHandshake, then SaslAuthenticate as often as the mechanism needs (KIP-43, KIP-152).
+//!
+//! The same steps set a connection up and authenticate it again while it is in use; a [`Carrier`] brings their requests to the broker.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
+use crate::sasl::BoxError;
+use crate::sasl::Exchange;
+use crate::sasl::Sasl;
+use crate::sasl::Step;
+use crate::secret::Secret;
+use crate::wire::Api;
+use crate::wire::Call;
+use crate::wire::Request;
+use crate::wire::Response;
+use crate::wire::Versions;
+use crate::wire::message as m;
+
+/// Brings a request to the broker, and its response back.
+pub(super) trait Carrier {
+    fn call(&mut self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send;
+}
+
+/// More messages than any mechanism needs: a broker that goes on must come to an end.
+const STEPS_MAX: usize = 16;
+/// The longest text of a broker that is put into an error, in characters.
+const WORDS_MAX: usize = 400;
+/// The most mechanisms of a broker that an error names.
+const NAMES_MAX: usize = 16;
+
+/// Whether the broker has the requests that authentication takes.
+pub(super) fn check_versions(versions: &Versions) -> Result<(), Error> {
+    let missing =
+        [Api::SaslHandshake, Api::SaslAuthenticate].into_iter().find(|api| versions.pick(*api, i16::MAX).is_none());
+    let Some(api) = missing else { return Ok(()) };
+    let text = "the broker cannot authenticate by SASL: it is older than Kafka 1.0, or no Kafka broker";
+    Err(Error::new(Kind::Unsupported, text).in_api(api.name()))
+}
+
+/// Authenticates. Returns how long the broker accepts requests before it wants this again; `None` is forever.
+pub(super) async fn authenticate(
+    carrier: &mut impl Carrier,
+    sasl: &Sasl,
+    host: &str,
+) -> Result<Option<Duration>, Error> {
+    let in_api = |error: Error| error.in_api(Api::SaslHandshake.name());
+    let request = m::SaslHandshakeRequest { mechanism: sasl.name().to_owned() };
+    let response = carrier.call(request.into()).await.map_err(in_api)?;
+    accepted(sasl, &m::SaslHandshakeRequest::response(response)?).map_err(in_api)?;
+    let mut exchange = sasl.start(host).await.map_err(|error| of_mechanism(sasl, error))?;
+    let in_api = |error: Error| error.in_api(Api::SaslAuthenticate.name());
+    converse(carrier, sasl, &mut *exchange).await.map_err(in_api)
+}
+
+/// Carries messages to and fro until the exchange is done.
+async fn converse(
+    carrier: &mut impl Carrier,
+    sasl: &Sasl,
+    exchange: &mut dyn Exchange,
+) -> Result<Option<Duration>, Error> {
+    let mut challenge = Secret::from(Vec::new());
+    let mut lifetime = None;
+    for _ in 0..STEPS_MAX {
+        let step = exchange.step(challenge.expose()).await.map_err(|error| of_mechanism(sasl, error))?;
+        let Step::Respond(message) = step else { return Ok(lifetime) };
+        let message = m::SecretBytes(message.expose().to_vec().into());
+        let response = carrier.call(m::SaslAuthenticateRequest { message }.into()).await?;
+        let response = m::SaslAuthenticateRequest::response(response)?;
+        if let Some(code) = response.error {
+            return Err(refused(sasl, code, response.error_message.as_deref(), exchange.reason()));
+        }
+        challenge = Secret::from(&*response.message.0);
+        let millis = u64::try_from(response.session_lifetime_ms).ok().filter(|millis| *millis > 0);
+        lifetime = millis.map(Duration::from_millis);
+    }
+    Err(Error::authentication(format!("could not authenticate {sasl}: the broker does not come to an end")))
+}
+
+/// Whether the broker enables the mechanism. Its list is only shown: it decides nothing.
+fn accepted(sasl: &Sasl, response: &m::SaslHandshakeResponse) -> Result<(), Error> {
+    let name = sasl.name();
+    let text = match response.error {
+        None => return Ok(()),
+        Some(Code::UnsupportedSaslMechanism) => {
+            let names: Vec<String> = response.mechanisms.iter().flatten().take(NAMES_MAX).map(words).collect();
+            format!("the broker does not enable {name} here, only {}: use one of these", names.join(", "))
+        }
+        Some(Code::IllegalSaslState) => {
+            "this listener of the broker does not use SASL: connect to another one, or without SASL".to_owned()
+        }
+        Some(_) => format!("the broker refused to begin {name}"),
+    };
+    Err(response.error.into_iter().fold(Error::authentication(text), Error::with_code))
+}
+
+/// The error of a broker that does not believe the client, in its own words.
+fn refused(sasl: &Sasl, code: Code, message: Option<&str>, reason: Option<&str>) -> Error {
+    let said: Vec<String> =
+        [message, reason].into_iter().flatten().map(words).filter(|text| !text.is_empty()).collect();
+    let said = if said.is_empty() { "the broker gave no reason".to_owned() } else { said.join("; ") };
+    Error::authentication(format!("could not authenticate {sasl}: {said}")).with_code(code)
+}
+
+/// The error of a mechanism.
+fn of_mechanism(sasl: &Sasl, error: BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => Error::new(Kind::Connect, format!("could not authenticate {sasl}")).caused_by(Cause(error)),
+    }
+}
+
+/// An error of a mechanism, as a cause.
+#[derive(Debug)]
+struct Cause(BoxError);
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Cause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A text of the broker's in one line, and not too long.
+fn words(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(WORDS_MAX).map(visible).collect::<String>().trim().to_owned()
+}
