@@ -6,8 +6,7 @@
 //! - **No surprises.** Every queue, buffer, retry and wait has a limit with a documented default. Responses of brokers are
 //!   checked before they are used. `unsafe` is forbidden.
 //!
-//! It works with brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Transactions, TLS and SASL are not there yet: a
-//! [`Connector`](client::Connector) can bring its own TLS.
+//! It works with brokers from 2.1 on and is tested with 2.8, 3.9 and 4.3. Transactions are not there yet.
 //!
 //! # The first program
 //!
@@ -62,7 +61,8 @@
 //! | create, describe and delete topics, look up offsets | [`Client::admin`], [`admin::Admin`] |
 //! | test your own program without a broker, on a paused clock | [`mock`] (feature `mock`) |
 //! | bring your own codec | [`codec::Codec`], [`codec::Codecs`] |
-//! | bring your own transport, for TLS or a proxy | [`client::Connector`] |
+//! | encrypt connections, show a certificate | `ottla::tls` (feature `tls`) |
+//! | bring your own transport, for a tunnel or a proxy | [`client::Connector`] |
 //! | see counters | [`Client::metrics`], [`metrics`], `ottla::export` |
 //! | begin, tune, operate, test | [`guide`] |
 //! | see what happens | the [`tracing`](https://docs.rs/tracing) events of target `ottla`, listed in `docs/LOGS.md` |
@@ -79,6 +79,10 @@
 //! | `json` | no | `ottla::json`: values that are `Serialize` and `Deserialize`, as JSON |
 //! | `metrics` | no | `ottla::export`: counters through the facade crate `metrics` |
 //! | `opentelemetry` | no | `ottla::spans`, and metrics, by the names of OpenTelemetry's messaging conventions |
+//! | `tls` | no | `ottla::tls`: TLS without a C compiler; needs Rust 1.89 |
+//! | `rustls-023` | no | configurations of rustls 0.23 for TLS |
+//! | `tls-ring`, `tls-aws-lc` | no | other cryptography for TLS, where the processor or a rule demands it; both need a C compiler |
+//! | `webpki-roots` | no | Mozilla's list of CAs, for containers without one |
 //! | `trace-context` | no | `ottla::trace`: W3C trace context in headers |
 //! | `mock` | no | `ottla::mock`: a cluster in this process, which can also be served over TCP |
 //! | `cli` | no | the command-line tool `ottla` |
@@ -142,6 +146,8 @@ pub mod sasl;
 mod secret;
 #[cfg(feature = "opentelemetry")]
 pub mod spans;
+#[cfg(feature = "tls")]
+pub mod tls;
 #[cfg(feature = "trace-context")]
 pub mod trace;
 pub mod types;

@@ -16,6 +16,17 @@ pub const TRIO: [u16; 3] = [29_441, 29_442, 29_443];
 /// One node with a small disk, restarted whenever it stops.
 pub const SMALL_DISK: u16 = 29_461;
 
+/// The first port of the broker with TLS and SASL: the table of `docker/secure.sh` counts from it.
+pub const SECURE: u16 = 29_500;
+
+/// Its plain port, which is the last one that opens.
+pub const SECURE_PLAIN: u16 = SECURE + 20;
+
+/// A file of keys or certificates that `rig up` made for it: see `docker/pki.sh`.
+pub fn pki(name: &str) -> PathBuf {
+    cache().join("pki").join(name)
+}
+
 /// Whether a broker listens on this port of 127.0.0.1. Where none does, the test reports that it did not run; with
 /// `OTTLA_REQUIRE_REAL=1` it fails.
 pub fn is_up(port: u16) -> bool {
@@ -48,13 +59,15 @@ pub fn output(command: &mut Command) -> Vec<u8> {
 
 /// A class of the Java distribution of the newest release, ready to be run.
 pub fn java(class: &str) -> Command {
-    let cache = std::env::var_os("OTTLA_CACHE").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/ottla"),
-        PathBuf::from,
-    );
     let mut command = Command::new("java");
-    command.arg("-cp").arg(cache.join("jars/4.3.1/*")).arg(class);
+    command.arg("-cp").arg(cache().join("jars/4.3.1/*")).arg(class);
     command
+}
+
+/// The folder of what the rig keeps.
+fn cache() -> PathBuf {
+    let default = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/ottla");
+    std::env::var_os("OTTLA_CACHE").map_or_else(default, PathBuf::from)
 }
 
 /// Every record of a topic as librdkafka's `kcat` reads it: partition, offset and value.

@@ -28,6 +28,8 @@ use crate::net::Connector;
 use crate::net::clock;
 use crate::net::connection;
 use crate::net::runtime::Runtime;
+#[cfg(feature = "tls")]
+use crate::net::secure::Secure;
 use crate::types::TopicName;
 use crate::wire::message::Leader;
 use crate::wire::message::Node;
@@ -91,6 +93,8 @@ impl Cluster {
             client_id: settings.client_id.clone(),
             connector,
             sasl: settings.sasl.clone(),
+            #[cfg(feature = "tls")]
+            secure: settings.tls.clone().map(Secure::new),
             runtime,
             setup_timeout: settings.setup_timeout,
             setup_timeout_max: settings.setup_timeout_max,

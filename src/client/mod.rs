@@ -20,6 +20,8 @@ use crate::config::Properties;
 use crate::error::Error;
 use crate::net::runtime::Runtime;
 use crate::sasl::Sasl;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 mod calls;
 mod cluster;
@@ -289,6 +291,27 @@ impl ClientBuilder {
         self
     }
 
+    /// Encrypts every connection of the client, whatever brokers say of others (`security.protocol`). By default nothing is encrypted.
+    ///
+    /// The handshake is done on the stream that the [connector](ClientBuilder::connector) returns, and takes part in the
+    /// [set-up timeout](ClientBuilder::setup_timeout). A certificate that is refused, by either side, is an error of
+    /// [`Kind::Tls`](crate::error::Kind::Tls), which is not retried. See [`tls`](crate::tls).
+    ///
+    /// ```no_run
+    /// # let program = async {
+    /// use ottla::Client;
+    /// use ottla::tls::{Pem, Tls};
+    ///
+    /// let tls = Tls::builder().ca(Pem::file("ca.pem")).build()?;
+    /// let client = Client::builder(["broker.example:9093"])?.tls(tls).connect().await?;
+    /// # Ok::<(), ottla::Error>(()) };
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.settings.tls = Some(tls);
+        self
+    }
+
     /// Takes the settings of a client from a property list. Other settings are ignored.
     pub fn properties(mut self, properties: &Properties) -> Self {
         let settings = &mut self.settings;
@@ -360,6 +383,15 @@ impl ClientBuilder {
 
     /// Whether its settings can be used together.
     fn check(&self) -> Result<(), Error> {
-        self.settings.sasl.as_ref().map_or(Ok(()), |sasl| sasl.check(self.connector.is_private()))
+        self.settings.sasl.as_ref().map_or(Ok(()), |sasl| sasl.check(self.is_private()))
+    }
+
+    /// Whether nobody else can read what the client sends.
+    fn is_private(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.settings.tls.is_some() {
+            return true;
+        }
+        self.connector.is_private()
     }
 }

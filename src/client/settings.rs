@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use crate::config::BootstrapServers;
 use crate::sasl::Sasl;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// The settings of a client.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Settings {
     /// Whether to start over from the bootstrap addresses when no known broker responds (KIP-899).
     pub(crate) rebootstrap: bool,
     pub(crate) response_bytes_max: usize,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
 }
 
 /// The longest duration. Moments further off are beyond what some clocks can represent.
@@ -53,6 +57,8 @@ impl Settings {
             idle_max: Some(Duration::from_secs(540)),
             rebootstrap: true,
             response_bytes_max: 100 << 20,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 

@@ -94,6 +94,8 @@ mod session;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tls")]
+mod tls;
 mod transactions;
 mod walk;
 
@@ -120,3 +122,7 @@ pub use crate::mock::seen::SeenPartition;
 pub use crate::mock::seen::SeenRequest;
 pub use crate::mock::seen::SeenWhat;
 pub use crate::mock::serve::Server;
+#[cfg(feature = "tls")]
+pub use crate::mock::tls::ServerTls;
+#[cfg(feature = "tls")]
+pub use crate::mock::tls::TlsFault;

@@ -24,6 +24,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::io::DuplexStream;
 use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -32,6 +33,10 @@ use crate::mock::cluster::Cluster;
 use crate::mock::cluster::Outcome;
 use crate::mock::frame::take_frame;
 use crate::mock::memory::MemoryConnector;
+#[cfg(feature = "tls")]
+use crate::mock::tls::Handshakes;
+#[cfg(feature = "tls")]
+use crate::mock::tls::ServerTls;
 use crate::net::clock;
 use crate::net::clock::Clock;
 use crate::net::clock::Now;
@@ -128,7 +133,14 @@ impl Server {
         let bootstrap = cluster.bootstrap();
         let state =
             Served { cluster, clock: Clock::new(), connections: HashMap::new(), next_connection: 1, over: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Notify::new() });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            #[cfg(feature = "tls")]
+            tls: Mutex::default(),
+            #[cfg(feature = "tls")]
+            handshakes: Handshakes::default(),
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(pump(Arc::clone(&shared)));
         Self { shared, tasks, bootstrap }
@@ -145,6 +157,44 @@ impl Server {
     /// The addresses of the brokers, in the form of `bootstrap.servers`.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Makes the brokers speak TLS on connections that are made from now on, also on those in memory. Those that exist stay as they are;
+    /// call it again to change the certificate.
+    ///
+    /// A client checks the certificate for the host that it dials: `127.0.0.1` with [`Server::start`] on that address, unless
+    /// [`Cluster::advertise`] changes that.
+    ///
+    /// ```no_run
+    /// # let program = async {
+    /// use ottla::Client;
+    /// use ottla::mock::{Cluster, Server, ServerTls};
+    /// use ottla::tls::Tls;
+    ///
+    /// # let (chain, key, ca) = ("", "", "");
+    /// let server = Server::start(Cluster::builder().topic("events", 1).build(), "127.0.0.1:0".parse()?).await?;
+    /// server.set_tls(ServerTls::from_pem(chain, key)?);
+    /// let client = Client::builder([server.bootstrap()])?.tls(Tls::builder().ca(ca).build()?).connect().await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) };
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, tls: impl Into<Option<ServerTls>>) {
+        *self.shared.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.into();
+    }
+
+    /// The handshakes of TLS that were completed: those in full, and those that resumed a session.
+    ///
+    /// ```
+    /// use ottla::mock::{Cluster, Server};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// assert_eq!(Server::in_memory(Cluster::builder().build()).tls_handshakes(), (0, 0));
+    /// # });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls_handshakes(&self) -> (u64, u64) {
+        self.shared.handshakes.counts()
     }
 
     /// Reads or changes the cluster. No request is answered meanwhile.
@@ -167,6 +217,10 @@ pub(super) struct Shared {
     state: Mutex<Served>,
     /// Notified when a response may be due earlier than the pump knows.
     changed: Notify,
+    #[cfg(feature = "tls")]
+    tls: Mutex<Option<ServerTls>>,
+    #[cfg(feature = "tls")]
+    handshakes: Handshakes,
 }
 
 impl Shared {
@@ -177,8 +231,7 @@ impl Shared {
         drop(state);
         let broker = broker.ok_or(io::ErrorKind::ConnectionRefused)?;
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
-        let (reader, writer) = tokio::io::split(far);
-        tokio::spawn(connection(Arc::clone(self), broker, reader, writer));
+        tokio::spawn(serve_stream(Arc::clone(self), broker, far, tokio::io::split));
         Ok(near)
     }
 
@@ -247,14 +300,34 @@ async fn accept(shared: Arc<Shared>, broker: i32, listener: TcpListener) {
             Ok((stream, _)) => {
                 // Without it the delayed acknowledgements of the loopback cost 40 ms a request. It is optional.
                 let _ = stream.set_nodelay(true);
-                let (reader, writer) = stream.into_split();
-                connections.spawn(connection(Arc::clone(&shared), broker, reader, writer));
+                connections.spawn(serve_stream(Arc::clone(&shared), broker, stream, TcpStream::into_split));
             }
             // Probably out of file descriptors: some connection has to end first.
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
         while connections.try_join_next().is_some() {}
     }
+}
+
+/// Serves a connection, over TLS if that is set.
+async fn serve_stream<S, R, W>(shared: Arc<Shared>, broker: i32, stream: S, split: fn(S) -> (R, W))
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    #[cfg(feature = "tls")]
+    let tls = shared.tls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    #[cfg(feature = "tls")]
+    if let Some(tls) = tls {
+        if let Some(stream) = tls.accept(stream, &shared.handshakes).await {
+            let (reader, writer) = tokio::io::split(stream);
+            connection(shared, broker, reader, writer).await;
+        }
+        return;
+    }
+    let (reader, writer) = split(stream);
+    connection(shared, broker, reader, writer).await;
 }
 
 /// Reads and writes one connection until either side ends it.
@@ -322,10 +395,12 @@ fn serve(shared: &Shared, broker: i32, id: u64, frame: Bytes) -> bool {
 
 async fn write(mut half: impl AsyncWrite + Unpin, mut queue: mpsc::UnboundedReceiver<Bytes>) {
     while let Some(frame) = queue.recv().await {
-        if half.write_all(&frame).await.is_err() {
+        if half.write_all(&frame).await.is_err() || half.flush().await.is_err() {
             return;
         }
     }
+    // TLS says that this is the end. The other side may be gone.
+    let _ = half.shutdown().await;
 }
 
 /// Wakes up when a waiting response is due.

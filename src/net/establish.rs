@@ -1,7 +1,7 @@
 //! From an address to a connection that requests may be sent on.
 //!
-//! [`establish`] is one straight function, within the caller's timeout: dial, agree on versions, authenticate
-//! ([`authenticate`](super::authenticate)). Each step sends a request and awaits its response ([`Setup::call`]).
+//! [`establish`] is one straight function, within the caller's timeout: dial, shake hands for TLS, agree on versions, authenticate
+//! ([`authenticate`](super::authenticate)). Each step after TLS sends a request and awaits its response ([`Setup::call`]).
 
 use std::fmt;
 use std::io;
@@ -45,7 +45,12 @@ pub(super) struct Established {
 /// Dials and sets up a connection.
 pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &Meter) -> Result<Established, Error> {
     let stream = settings.connector.connect(&address.host, address.port).await.map_err(unreachable)?;
-    let mut setup = Setup { stream, settings, meter, correlation: CORRELATION_FIRST };
+    #[cfg(feature = "tls")]
+    let stream = match &settings.secure {
+        Some(secure) => secure.handshake(address, stream).await?,
+        None => stream,
+    };
+    let mut setup = Setup { stream, settings, address, meter, correlation: CORRELATION_FIRST };
     let (versions, throttle) = agree(&mut setup).await?;
     let lifetime = match &settings.sasl {
         Some(sasl) => {
@@ -100,6 +105,7 @@ const CORRELATION_FIRST: i32 = 0x4000_0000;
 struct Setup<'a> {
     stream: Box<dyn Stream>,
     settings: &'a Settings,
+    address: &'a HostPort,
     meter: &'a Meter,
     correlation: i32,
 }
@@ -129,13 +135,13 @@ impl Setup<'_> {
         let mut bytes = 0;
         for part in request.encode(version, id, &self.settings.client_id).map_err(Error::from)? {
             bytes += part.len() as u64;
-            self.stream.write_all(&part).await.map_err(|error| lost(Some(error)))?;
+            self.stream.write_all(&part).await.map_err(|error| self.failed(error))?;
         }
         self.count(|counters| {
             counters.requests += 1;
             counters.sent_bytes += bytes;
         });
-        self.stream.flush().await.map_err(|error| lost(Some(error)))
+        self.stream.flush().await.map_err(|error| self.failed(error))
     }
 
     /// Reads the one frame that is due.
@@ -151,17 +157,38 @@ impl Setup<'_> {
                 self.count(|counters| counters.responses += 1);
                 return Ok(frame);
             }
-            let read = self.stream.read_buf(&mut arrived).await.map_err(|error| lost(Some(error)))?;
+            let read = self.stream.read_buf(&mut arrived).await.map_err(|error| self.failed(error))?;
             if read == 0 {
                 return Err(lost(None));
             }
             self.count(|counters| counters.received_bytes += read as u64);
+            if is_alert(&arrived) {
+                let text = "the listener speaks TLS, and this client does not: set security.protocol to ssl or sasl_ssl, or call \
+                            ClientBuilder::tls";
+                return Err(Error::tls(text));
+            }
         }
+    }
+
+    /// The error of a stream that broke. TLS 1.3 finds out only by reading that the broker refuses the client's certificate.
+    fn failed(&self, error: io::Error) -> Error {
+        #[cfg(feature = "tls")]
+        if let Some(refusal) =
+            self.settings.secure.as_ref().and_then(|secure| secure.explain(&error, &self.address.host))
+        {
+            return refusal;
+        }
+        lost(Some(error))
     }
 
     fn count(&self, change: impl FnOnce(&mut ConnectionCounters)) {
         self.meter.count(change);
     }
+}
+
+/// Whether bytes where a response is due begin an alert of TLS (RFC 8446, 5.1). As the size of a response they would be 336 MiB.
+fn is_alert(bytes: &[u8]) -> bool {
+    matches!(bytes, [21, 3, 0..=4, ..])
 }
 
 /// The error of a connection that could not be dialled. An error of this crate that the connector returned is passed on.

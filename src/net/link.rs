@@ -225,7 +225,9 @@ impl Link {
     /// The broker closed the connection, which is no failure if it had nothing to do. One that never served a response is a failure:
     /// it would be dialled again without a pause.
     fn closed_by_peer(&self, error: Option<io::Error>) -> End {
-        let gone = error.as_ref().is_none_or(|error| error.kind() == io::ErrorKind::ConnectionReset);
+        // A stream over TLS that ends without `close_notify` has an unexpected end.
+        let ends = [io::ErrorKind::ConnectionReset, io::ErrorKind::UnexpectedEof];
+        let gone = error.as_ref().is_none_or(|error| ends.contains(&error.kind()));
         if gone && self.served && self.pipeline.is_idle() && self.unwritten.is_empty() {
             End::IdlePeer
         } else if gone && !self.served && self.plain {

@@ -6,7 +6,7 @@
 //! connection ──→ link ──→ outbox, observer
 //!     │           │  └──→ outgoing
 //!     │           ↓
-//!     └──→ establish ──→ settings ──→ dial ──→ clock
+//!     └──→ establish ──→ settings ──→ secure ──→ dial ──→ clock
 //!            │    └──→ meter   └──→ runtime
 //!            └──→ authenticate
 //! ```
@@ -22,6 +22,8 @@ pub mod observer;
 mod outbox;
 mod outgoing;
 pub mod runtime;
+#[cfg(feature = "tls")]
+pub mod secure;
 mod settings;
 pub(crate) mod side_by_side;
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::dial::Connector;
 use super::runtime::Runtime;
+#[cfg(feature = "tls")]
+use super::secure::Secure;
 use crate::sasl::Sasl;
 
 /// The settings that all connections of a client share.
@@ -13,6 +15,9 @@ pub struct Settings {
     pub connector: Box<dyn Connector>,
     /// How each connection is authenticated, if it is.
     pub sasl: Option<Sasl>,
+    /// How connections are encrypted, if they are.
+    #[cfg(feature = "tls")]
+    pub secure: Option<Secure>,
     /// Runs the tasks of connections, and so their sockets and timers.
     pub runtime: Runtime,
     /// How long the first attempt to set up a connection may take; it doubles with each failure (KIP-601).

@@ -157,6 +157,8 @@ fn rig(dial: Dial, change: impl FnOnce(&mut Settings)) -> Rig {
         client_id: "test".into(),
         connector: Box::new(pipes),
         sasl: None,
+        #[cfg(feature = "tls")]
+        secure: None,
         runtime: Runtime::current().expect("tests have a runtime"),
         setup_timeout: 10 * SECOND,
         setup_timeout_max: 30 * SECOND,

@@ -24,6 +24,7 @@ mod proxy;
 mod reading;
 mod real;
 mod sasl;
+mod security;
 mod services;
 mod shapes;
 mod shell;

@@ -48,6 +48,8 @@ fn connections(connector: &Refusing) -> Connections {
         client_id: "test".into(),
         connector: Box::new(connector.clone()),
         sasl: None,
+        #[cfg(feature = "tls")]
+        secure: None,
         runtime: Runtime::current().expect("tests have a runtime"),
         setup_timeout: second,
         setup_timeout_max: second,
