@@ -1,4 +1,4 @@
-//! Bugs that are planted in the real source one after the other; the simulator must find each within 500 seeds:
+//! Bugs that are planted in the real source one at a time, in two copies side by side; the simulator must find each within 500 seeds:
 //! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
 //!
 //! Each file in `mutations` has a line that describes the bug (where it begins with `With groups:`, every seed has a group), the file, the lines to replace and their replacement. One that no
@@ -8,6 +8,10 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::process::Output;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 const SEEDS: &str = "0..500";
 const GROUPS: &str = "--groups";
@@ -103,54 +107,81 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Builds the simulator in `folder` and runs it; returns whether all seeds kept the promises, and its output.
-fn simulate(folder: &Path, flag: Option<&str>) -> (bool, String) {
-    let target = root().join("target/mutations");
-    let run = |arguments: &[&str]| {
+/// A copy of the sources with a target folder of its own, so that bugs can be planted side by side.
+struct Garden {
+    folder: tempfile::TempDir,
+    target: PathBuf,
+}
+
+impl Garden {
+    fn new(number: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        for part in ["src", "protocol-tests", "benches", "docs"] {
+            copy(&root().join(part), &folder.path().join(part));
+        }
+        for file in ["Cargo.toml", "Cargo.lock", "README.md"] {
+            fs::copy(root().join(file), folder.path().join(file)).expect("a file to copy");
+        }
+        Self { folder, target: root().join(format!("target/mutations-{number}")) }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO"));
-        command.current_dir(folder).env("CARGO_TARGET_DIR", &target).args(arguments);
+        command.current_dir(self.folder.path()).env("CARGO_TARGET_DIR", &self.target).args(arguments);
         // Most of the time goes into builds that differ by a line.
         command.env("CARGO_INCREMENTAL", "1").env("CARGO_PROFILE_DEV_DEBUG", "0");
         command.output().expect("cargo runs")
-    };
-    let built = run(&["build", "--quiet", "-p", "protocol-tests", "--bin", "sim"]);
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    let simulator = ["run", "--quiet", "-p", "protocol-tests", "--bin", "sim", "--", "--seeds", SEEDS];
-    let ran = run(&simulator.into_iter().chain(flag).collect::<Vec<_>>());
-    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    (ran.status.success(), said)
-}
+    }
 
-#[test]
-#[ignore = "builds the simulator for each planted bug"]
-fn every_planted_bug_is_found() {
-    let folder = tempfile::tempdir().expect("a folder");
-    for part in ["src", "protocol-tests", "benches", "docs"] {
-        copy(&root().join(part), &folder.path().join(part));
+    /// Builds the simulator and runs it; returns whether all seeds kept the promises, and its output.
+    fn simulate(&self, flag: Option<&str>) -> (bool, String) {
+        let built = self.run(&["build", "--quiet", "-p", "protocol-tests", "--bin", "sim"]);
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        let simulator = ["run", "--quiet", "-p", "protocol-tests", "--bin", "sim", "--", "--seeds", SEEDS];
+        let ran = self.run(&simulator.into_iter().chain(flag).collect::<Vec<_>>());
+        let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+        (ran.status.success(), said)
     }
-    for file in ["Cargo.toml", "Cargo.lock", "README.md"] {
-        fs::copy(root().join(file), folder.path().join(file)).expect("a file to copy");
-    }
-    for flag in [None, Some(GROUPS)] {
-        let (clean, said) = simulate(folder.path(), flag);
-        assert!(clean, "without a planted bug: {said}");
-    }
-    let mut missed = Vec::new();
-    let only = std::env::var("OTTLA_PLANT").ok();
-    for mutation in mutations().iter().filter(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name)) {
-        let files = mutation.planted(folder.path());
+
+    /// Plants a bug and takes it out again; returns whether the simulator found it.
+    fn finds(&self, mutation: &Mutation) -> bool {
+        let files = mutation.planted(self.folder.path());
         for (path, _, changed) in &files {
             fs::write(path, changed).expect("a file to write");
         }
-        let (clean, said) = simulate(folder.path(), mutation.flag);
+        let (clean, said) = self.simulate(mutation.flag);
         for (path, source, _) in &files {
             fs::write(path, source).expect("a file to write");
         }
         let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or_default();
         println!("{}: {} {last}", mutation.name, if clean { "MISSED" } else { "found:" });
-        if clean {
-            missed.push(format!("{}: {}", mutation.name, mutation.what));
-        }
+        !clean
     }
+}
+
+#[test]
+#[ignore = "builds the simulator for each planted bug"]
+fn every_planted_bug_is_found() {
+    let only = std::env::var("OTTLA_PLANT").ok();
+    let mut mutations = mutations();
+    mutations.retain(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name));
+    let next = AtomicUsize::new(0);
+    let missed = Mutex::new(Vec::new());
+    let work = |number: usize, flag: Option<&str>| {
+        let garden = Garden::new(number);
+        let (clean, said) = garden.simulate(flag);
+        assert!(clean, "without a planted bug: {said}");
+        while let Some(mutation) = mutations.get(next.fetch_add(1, SeqCst)) {
+            if !garden.finds(mutation) {
+                missed.lock().expect("nobody panicked").push(format!("{}: {}", mutation.name, mutation.what));
+            }
+        }
+    };
+    // A build that differs by a line uses one core.
+    std::thread::scope(|scope| {
+        scope.spawn(|| work(0, None));
+        scope.spawn(|| work(1, Some(GROUPS)));
+    });
+    let missed = missed.into_inner().expect("nobody panicked");
     assert!(missed.is_empty(), "{missed:#?}");
 }

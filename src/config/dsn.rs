@@ -18,10 +18,12 @@ use crate::types::TopicName;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    properties: Properties,
-    topic: Option<TopicName>,
+    pub(super) properties: Properties,
+    pub(super) topic: Option<TopicName>,
 }
 
+/// Where settings of a DSN come from.
+const DSN: &str = "the DSN";
 const SERVERS: &str = "bootstrap.servers";
 const FORM: &str = "write it as kafka://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
 
@@ -58,7 +60,7 @@ impl Config {
         if properties.get(SERVERS).is_some() {
             return Err(wrong("bootstrap.servers is not a key of a DSN: put the brokers before the topic"));
         }
-        properties.set(SERVERS, &servers.to_string())?;
+        properties.set_from(SERVERS, &servers.to_string(), DSN)?;
         Ok(Self { properties, topic })
     }
 
@@ -77,7 +79,7 @@ impl Config {
     ) -> Result<Self, Error> {
         let mut properties = Properties::new();
         for (key, value) in pairs {
-            set_once(&mut properties, key.as_ref(), value.as_ref())?;
+            set_once(&mut properties, key.as_ref(), value.as_ref(), "set")?;
         }
         Ok(Self { properties, topic: None })
     }
@@ -107,17 +109,17 @@ fn part(number: usize, pair: &str) -> String {
 /// Sets one `KEY=VALUE`.
 fn set_pair(properties: &mut Properties, pair: &str) -> Result<(), Error> {
     let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
-    set_once(properties, &decode(key)?, &decode(value)?)
+    set_once(properties, &decode(key)?, &decode(value)?, DSN)
 }
 
 /// Sets a property that is not set yet, under none of its names: the order of a map must not decide between two values.
-fn set_once(properties: &mut Properties, name: &str, value: &str) -> Result<(), Error> {
+pub(super) fn set_once(properties: &mut Properties, name: &str, value: &str, origin: &str) -> Result<(), Error> {
     match keys::find(name) {
         Ok(keys::Found::Key(key)) if properties.get(key.name).is_some() => {
             let also = if key.name == name { String::new() } else { format!(", which is {},", key.name) };
             Err(Error::config(format!("{name}{also} is given twice: leave one of them out")))
         }
-        _ => properties.set(name, value),
+        _ => properties.set_from(name, value, origin),
     }
 }
 

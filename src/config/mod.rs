@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::Hash;
+use std::hash::Hasher;
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroize;
@@ -11,12 +14,16 @@ use crate::error::Error;
 mod bootstrap;
 mod dsn;
 mod duration;
+mod explain;
+mod file;
 mod keys;
 
 pub use self::bootstrap::BootstrapServers;
 pub use self::bootstrap::HostPort;
 pub use self::dsn::Config;
 pub(crate) use self::duration::duration;
+pub use self::explain::Explained;
+pub use self::explain::Explanation;
 pub(crate) use self::keys::BY_DURATION;
 pub use self::keys::Defaults;
 pub use self::keys::Family;
@@ -38,13 +45,30 @@ pub use self::keys::keys;
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Properties(BTreeMap<&'static str, Value>);
 
-/// A value, which may be a secret.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Value(String);
+/// A value, which may be a secret, and where it was set. Two values are equal whatever their origin.
+#[derive(Clone)]
+struct Value {
+    text: String,
+    origin: Option<Arc<str>>,
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 impl Drop for Value {
     fn drop(&mut self) {
-        self.0.zeroize();
+        self.text.zeroize();
     }
 }
 
@@ -66,6 +90,21 @@ impl Properties {
     /// An unknown name is an error that suggests the nearest one. A value that the setting cannot have is an error that says which
     /// values it takes. A setting that is refused is an error with the reason.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        self.set_with(name, value, None)
+    }
+
+    /// Sets one as [`Self::set`] does, and keeps where it was set, for [`Self::explain`].
+    ///
+    /// ```
+    /// let mut properties = ottla::config::Properties::new();
+    /// properties.set_from("linger.ms", "20", "the command line").unwrap();
+    /// assert!(properties.explain().to_string().contains("linger.ms = 20  (the command line)"));
+    /// ```
+    pub fn set_from(&mut self, name: &str, value: &str, origin: &str) -> Result<(), Error> {
+        self.set_with(name, value, Some(origin.into()))
+    }
+
+    fn set_with(&mut self, name: &str, value: &str, origin: Option<Arc<str>>) -> Result<(), Error> {
         let key = match keys::find(name)? {
             keys::Found::Key(key) => key,
             keys::Found::Family(Family { accepted: true, why, .. }) => {
@@ -78,18 +117,35 @@ impl Properties {
         };
         let value = keys::check(key, name, value)?;
         match key.name {
-            "compression.level" => self.set_levels(value.parse().unwrap_or(-1)),
+            "compression.level" => self.set_levels(value.parse().unwrap_or(-1), origin),
             "queue.buffering.max.kbytes" => {
                 let kilobytes: i64 = value.parse().unwrap_or(0);
-                self.0.insert("buffer.memory", Value(kilobytes.saturating_mul(1024).to_string()));
+                let text = kilobytes.saturating_mul(1024).to_string();
+                self.0.insert("buffer.memory", Value { text, origin });
             }
-            _ => drop(self.0.insert(key.name, Value(value))),
+            _ => drop(self.0.insert(key.name, Value { text: value, origin })),
         }
         Ok(())
     }
 
+    /// Takes over all settings of `others`, which win.
+    ///
+    /// ```
+    /// use ottla::config::Properties;
+    ///
+    /// let (mut all, mut later) = (Properties::new(), Properties::new());
+    /// all.set("linger.ms", "20")?;
+    /// later.set("linger.ms", "5")?;
+    /// all.extend(&later);
+    /// assert_eq!(all.get("linger.ms"), Some("5"));
+    /// # Ok::<(), ottla::Error>(())
+    /// ```
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().map(|(name, value)| (*name, value.clone())));
+    }
+
     /// Sets the level of every codec: each takes the nearest one in its own range, and −1 is the codec's default.
-    fn set_levels(&mut self, level: i64) {
+    fn set_levels(&mut self, level: i64, origin: Option<Arc<str>>) {
         let levels = [
             ("compression.gzip.level", level.clamp(1, 9)),
             ("compression.lz4.level", level.clamp(1, 17)),
@@ -99,14 +155,14 @@ impl Properties {
             if level == -1 {
                 self.0.remove(codec);
             } else {
-                self.0.insert(codec, Value(nearest.to_string()));
+                self.0.insert(codec, Value { text: nearest.to_string(), origin: origin.clone() });
             }
         }
     }
 
     /// The value that was set, by Java's name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| &*value.0)
+        self.0.get(name).map(|value| &*value.text)
     }
 
     pub(crate) fn millis(&self, name: &str) -> Option<Duration> {

@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Cluster,
     /// Print a completion script for a shell
     Completions(operating::Completions),
+    /// Show the properties that this tool uses
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Describe and change the settings of topics, brokers, groups and subscriptions to metrics
     Configs(admin::Configs),
     /// Read records
@@ -143,6 +146,18 @@ pub(crate) enum Command {
     /// List, set and delete SCRAM users
     Users(operating::Users),
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the properties in effect, and where each was set: by a file, -X, -b or as a default; secrets are hidden
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain,
+}
+
+const EXPLAIN_EXAMPLES: &str = r"No broker is contacted.
+Examples:
+  what a file of properties of a Java client means here:
+    ottla config explain -F client.properties";
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = TAIL_EXAMPLES)]

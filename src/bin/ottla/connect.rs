@@ -15,11 +15,11 @@ pub(crate) fn properties(common: &Common) -> Result<Properties, Failure> {
     common.properties_files.iter().try_for_each(|file| properties_file::read(file, &mut properties))?;
     for pair in common.properties.iter().filter(|pair| *pair != "dump") {
         let (key, value) = pair.split_once('=').ok_or_else(|| no_value(pair))?;
-        properties.set(key.trim(), value.trim())?;
+        properties.set_from(key.trim(), value.trim(), "-X")?;
     }
     match common.brokers.as_deref() {
-        Some("env:") => properties.set("bootstrap.servers", &brokers_of_environment()?)?,
-        Some(brokers) => properties.set("bootstrap.servers", brokers)?,
+        Some("env:") => properties.set_from("bootstrap.servers", &brokers_of_environment()?, "KAFKA_BROKERS")?,
+        Some(brokers) => properties.set_from("bootstrap.servers", brokers, "-b")?,
         None => {}
     }
     Ok(properties)

@@ -49,6 +49,7 @@ use clap::error::ErrorKind;
 use crate::args::Args;
 use crate::args::Command;
 use crate::args::Common;
+use crate::args::ConfigCommand;
 
 /// The end of a command: success, or one line for standard error.
 type Outcome = Result<(), Failure>;
@@ -149,6 +150,7 @@ async fn run(common: Common, command: Command) -> Outcome {
         Command::Acl(options) => acl::run(&common, options).await,
         Command::Cluster => cluster::run(&common).await,
         Command::Completions(options) => completions::run(&options),
+        Command::Config(ConfigCommand::Explain) => settings::explain(&connect::properties(&common)?, common.json),
         Command::Configs(options) => configs::run(&common, options).await,
         Command::Consume(options) => consume::run(&common, options).await,
         Command::Demo(options) => demo::run(&common, options).await,

@@ -3,27 +3,20 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use ottla::config::Config;
 use ottla::config::Properties;
 
 use crate::Failure;
 use crate::Outcome;
 
-/// Reads `KEY=VALUE` lines into `properties`. `FILE` may be `default:`, which is `~/.config/ottla.properties`, or `kcat:`, which is
-/// kcat's own file. No file is read unless it is named: one that somebody forgot sends no record anywhere.
+/// Reads a file of properties, as Java's tools read it. `FILE` may be `default:`, which is `~/.config/ottla.properties`, or `kcat:`, which
+/// is kcat's own file: `KEY=VALUE` lines in which a backslash is a backslash. No file is read unless it is named: one that somebody forgot
+/// sends no record anywhere.
 pub(crate) fn read(file: &str, properties: &mut Properties) -> Outcome {
     let path = path(file)?;
-    let shown = path.display();
-    let text = std::fs::read_to_string(&path);
-    let text = text.map_err(|error| Failure::Usage(format!("-F {file}: could not read {shown}: {error}")))?;
-    for (number, line) in lines(&text) {
-        // The line is not shown: it may be a secret.
-        let wrong = || Failure::Usage(format!("-F {file}: line {number} of {shown} is not KEY=VALUE"));
-        let (key, value) = line.split_once('=').ok_or_else(wrong)?;
-        let set = properties.set(key.trim(), value.trim());
-        set.map_err(|error| {
-            Failure::Usage(format!("-F {file}: line {number} of {shown}: {}", crate::describe(&error)))
-        })?;
-    }
+    let text = |error: &ottla::Error| Failure::Usage(format!("-F {file}: {}", crate::describe(error)));
+    let config = if file == "kcat:" { Config::from_kcat_file(path) } else { Config::from_file(path) };
+    properties.extend(config.map_err(|error| text(&error))?.properties());
     Ok(())
 }
 
@@ -41,39 +34,5 @@ fn path(file: &str) -> Result<PathBuf, Failure> {
             None => home("kcat.conf"),
         },
         file => Ok(file.into()),
-    }
-}
-
-/// The lines that are neither empty nor comments, with their numbers. A line that ends with a backslash goes on in the next one, as in
-/// Java's property files.
-fn lines(text: &str) -> Vec<(usize, String)> {
-    let mut lines: Vec<(usize, String)> = Vec::new();
-    let mut goes_on = false;
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        let is_comment = line.is_empty() || line.starts_with(['#', '!']);
-        if is_comment && !goes_on {
-            continue;
-        }
-        let (part, more) = line.strip_suffix('\\').map_or((line, false), |part| (part, true));
-        match lines.last_mut() {
-            Some((_, last)) if goes_on => last.push_str(part),
-            _ => lines.push((number, part.to_owned())),
-        }
-        goes_on = more;
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn comments_are_skipped_and_lines_are_joined() {
-        let text = "# a comment\n\n a = 1 \nb=x \\\n   y\\\n z\n! another\nc=#1\n";
-        let lines = lines(text);
-        let expected = [(3, "a = 1"), (4, "b=x yz"), (8, "c=#1")].map(|(number, line)| (number, line.to_owned()));
-        assert_eq!(lines, expected);
     }
 }

@@ -1,8 +1,9 @@
-//! `-X list` and `-X dump`: every property, and the values that are in effect.
+//! `-X list`, `-X dump` and `ottla config explain`: every property, and the values that are in effect.
 
 use std::io;
 use std::io::Write;
 
+use ottla::config::Explained;
 use ottla::config::Key;
 use ottla::config::Properties;
 use ottla::config::families;
@@ -10,10 +11,6 @@ use ottla::config::keys;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::connect;
-
-/// librdkafka's names for settings that are stored under other names, in other units or several at once.
-const STORED_ELSEWHERE: [&str; 2] = ["compression.level", "queue.buffering.max.kbytes"];
 
 /// Prints every property that is known, by name.
 pub(crate) fn list(as_json: bool) -> Outcome {
@@ -75,23 +72,31 @@ impl Row {
     }
 }
 
-/// Prints the value of each setting that has one: the one that was set, or the default. Secrets are masked.
+/// Prints the value of each setting that has one: the one that was set, or the default. Secrets are hidden.
 pub(crate) fn dump(properties: &Properties, as_json: bool) -> Outcome {
+    if as_json {
+        return explain(properties, true);
+    }
     let mut out = io::BufWriter::new(io::stdout().lock());
-    for key in keys().filter(|key| !STORED_ELSEWHERE.contains(&key.name)) {
-        let name = key.name;
-        let is_set = properties.get(name).is_some();
-        let value = connect::value(properties, name).map(|value| if is_secret(name) { "****" } else { value });
-        if as_json {
-            writeln!(out, "{}", json!({ "property": name, "value": value, "set": is_set }))?;
-        } else if let Some(value) = value {
+    for Explained { name, value, .. } in &properties.explain() {
+        if let Some(value) = value {
             writeln!(out, "{name} = {value}")?;
         }
     }
     Ok(out.flush()?)
 }
 
-/// Whether a value may be a secret. The words cover more names than there are, so that a new setting is masked too.
-fn is_secret(name: &str) -> bool {
-    ["password", "secret", "passphrase", "token", "jaas", "private", "pem"].iter().any(|part| name.contains(part))
+/// Prints the value of each setting as [`dump`], and where it comes from.
+pub(crate) fn explain(properties: &Properties, as_json: bool) -> Outcome {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let explained = properties.explain();
+    if as_json {
+        for Explained { name, value, origin, .. } in &explained {
+            let object = json!({ "property": name, "value": value, "set": origin.is_some(), "origin": origin });
+            writeln!(out, "{object}")?;
+        }
+    } else {
+        write!(out, "{explained}")?;
+    }
+    Ok(out.flush()?)
 }

@@ -49,6 +49,11 @@ impl Key {
     pub fn takes(&self) -> String {
         self.kind.describe()
     }
+
+    /// Whether its value is a secret, which nothing prints.
+    pub fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Secret)
+    }
 }
 
 /// The defaults of a setting. Made by [`Key::defaults`].
@@ -81,6 +86,9 @@ pub(super) enum Kind {
     /// One of these words, or `by_duration:` and a duration.
     OneOfOrDuration(&'static [&'static str]),
     Text,
+    /// A text that is never shown.
+    #[allow(dead_code, reason = "no setting that has an effect is a secret before SASL and TLS")]
+    Secret,
 }
 
 /// Names without an effect, and the reason. [`families`] lists them all.
@@ -184,7 +192,7 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
             word.or_else(by_duration)
                 .ok_or_else(|| wrong(&format!("{}, or {BY_DURATION}PnDTnHnMn.nS", words.join(", "))))
         }
-        Kind::Text => Ok(value.to_owned()),
+        Kind::Text | Kind::Secret => Ok(value.to_owned()),
     }
 }
 
@@ -216,6 +224,7 @@ impl Kind {
             Self::OneOf(words) => words.join(", "),
             Self::OneOfOrDuration(words) => format!("{}, {BY_DURATION}PnDTnHnMn.nS", words.join(", ")),
             Self::Text => "text".to_owned(),
+            Self::Secret => "text, never shown".to_owned(),
         }
     }
 }
@@ -286,6 +295,17 @@ mod tests {
         let names = keys().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
         for name in names.chain(families().flat_map(|family| family.names)) {
             assert!(seen.insert(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn settings_that_sound_secret_are_never_shown() {
+        let words = ["password", "secret", "passphrase", "jaas", "keystore.key", "key.pem"];
+        let secrets = keys().filter(|key| {
+            std::iter::once(&key.name).chain(key.aliases).any(|name| words.iter().any(|word| name.contains(word)))
+        });
+        for key in secrets {
+            assert!(key.is_secret(), "{} must be of the kind Secret", key.name);
         }
     }
 

@@ -217,8 +217,18 @@ fn properties_come_from_a_file_and_secrets_are_not_shown() {
     let kcat = [("KCAT_CONFIG", more.as_str())];
     assert_eq!(linger(&run_with(&kcat, &["-F", "kcat:", "-X", "dump"])), Some("9".into()));
 
-    let bad = path("bad.properties", "linger.ms=1\n\nsasl.pasword hunter2\n");
+    let bad = path("bad.properties", "linger.ms=1\n\nhunter2\n");
     run(&["-F", &bad, "-X", "dump"], "").failed(2, &["line 3", "KEY=VALUE"]);
+    let colon = path("colon.properties", "linger.ms: 6\n");
+    assert_eq!(linger(&run(&["-F", &colon, "-X", "dump"], "")), Some("6".into()), "as Java reads it");
+    let explained = run(&["config", "explain", "-F", &good, "-X", "acks=1"], "");
+    for line in [
+        format!("linger.ms = 70  (line 3 of {good})"),
+        "acks = 1  (-X)".into(),
+        "batch.size = 262144  (default)".into(),
+    ] {
+        assert!(explained.lines().contains(&&*line), "{line} is not in {explained:?}");
+    }
     let unknown = path("unknown.properties", "sasl.pasword=hunter2\n");
     for file in [&bad, &unknown] {
         assert!(!run(&["-F", file, "-X", "dump"], "").err.contains("hunter2"));

@@ -58,7 +58,7 @@ fn dump_has_the_values_in_effect_and_no_secret() {
     assert_eq!(dump(&[])["linger.ms"], "5", "without a command and without brokers");
     let done = run(&["-X", "dump", "--json"], "");
     let unset = done.lines().into_iter().find(|line| line.contains("group.id")).expect("all are there");
-    assert_eq!(unset, r#"{"property":"group.id","value":null,"set":false}"#);
+    assert_eq!(unset, r#"{"property":"group.id","value":null,"set":false,"origin":null}"#);
 
     let done = run(&["-X", "sasl.password=hunter2", "-X", "dump"], "");
     done.failed(2, &["sasl.password"]);
