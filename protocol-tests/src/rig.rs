@@ -1,8 +1,12 @@
 //! Real brokers, started by `protocol-tests/rig`, and the other clients that verify ours.
 
+use std::io::Read;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
@@ -81,4 +85,61 @@ pub fn kcat_records(port: u16, topic: &str) -> Vec<(i32, i64, String)> {
         (word().parse().expect("a partition"), word().parse().expect("an offset"), word().to_owned())
     };
     text.lines().map(record).collect()
+}
+
+/// A Redis of its own, on a free port. It stops when it is dropped.
+#[derive(Debug)]
+pub struct Redis {
+    child: Child,
+    port: u16,
+}
+
+impl Redis {
+    /// Starts Debian's `redis-server`. Where there is none, the test reports that it did not run; with `OTTLA_REQUIRE_REAL=1` it fails.
+    pub async fn start() -> Option<Self> {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it has one").port();
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string(), "--dir"])
+            .arg(std::env::temp_dir());
+        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+            let required = std::env::var("OTTLA_REQUIRE_REAL").is_ok_and(|value| value == "1");
+            assert!(!required, "there is no redis-server: install it");
+            eprintln!("NOT RUN: there is no redis-server");
+            return None;
+        };
+        let redis = Self { child, port };
+        for _ in 0..1_000 {
+            if redis.responds() {
+                return Some(redis);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("redis-server does not respond after 10 s");
+    }
+
+    fn responds(&self) -> bool {
+        let ask = || {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            stream.write_all(b"PING\r\n")?;
+            let mut answer = [0; 7];
+            stream.read_exact(&mut answer)?;
+            Ok::<bool, std::io::Error>(&answer == b"+PONG\r\n")
+        };
+        ask().unwrap_or(false)
+    }
+
+    /// Its address, for a `RedisStore`.
+    pub fn address(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

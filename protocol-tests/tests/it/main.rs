@@ -21,6 +21,7 @@ mod pages;
 mod paused;
 mod programs;
 mod proxy;
+mod queues;
 mod reading;
 mod real;
 mod sasl;
