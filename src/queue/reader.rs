@@ -135,7 +135,7 @@ impl Reader {
     /// Takes until there is enough, or time is up. A take that has records does not wait longer than half of their lease.
     async fn gather(&mut self, count: usize, stop: Instant, taken: &mut Taken) -> Result<(), Error> {
         let mut pause = PAUSE_FIRST;
-        let mut failed = None;
+        let (mut failed, mut looked) = (None, false);
         loop {
             let wanted = count.saturating_sub(taken.records);
             let half = taken.leased_at.map(|leased_at| leased_at + self.settings.lease / 2);
@@ -146,12 +146,14 @@ impl Reader {
                 return failed.map_or(Ok(()), Err);
             }
             match self.lease(wanted, until, taken).await {
-                Ok(0) => {}
+                Ok(0) => looked = true,
                 Ok(windows) => {
                     self.read(windows, until, taken).await?;
-                    (pause, failed) = (PAUSE_FIRST, None);
+                    (pause, failed, looked) = (PAUSE_FIRST, None, true);
                     continue;
                 }
+                // The time of the take ended while it looked again: nothing is wrong.
+                Err(error) if looked && clock::now() >= until && error.kind() != Kind::UnknownTopic => drop(error),
                 Err(error) if error.kind() == Kind::Storage || error.is_retriable() => failed = Some(error),
                 Err(error) => return Err(error),
             }

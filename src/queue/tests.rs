@@ -273,6 +273,20 @@ async fn expired_offset_is_reported_and_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn take_that_ends_while_it_looks_again_is_empty_and_no_error() {
+    let mut bench = Bench::new(1).await;
+    let store = Arc::new(Moody::default());
+    bench.store = Arc::clone(&store) as Arc<dyn OffsetStore>;
+    store.set(Mood::Slow);
+    let mut queue = bench.queue();
+    for millis in (1_000..1_200).step_by(10) {
+        let batch = queue.take(1, Duration::from_millis(millis)).await;
+        assert!(batch.expect("the store answers").is_empty(), "{millis}");
+    }
+    assert_eq!(queue.take(1, SECOND / 20).await.expect_err("it never answered in time").kind(), Kind::Storage);
+}
+
+#[tokio::test(start_paused = true)]
 async fn reset_reaches_every_worker_and_zero_is_an_offset() {
     let bench = Bench::new(2).await;
     bench.write(0, 0, 20).await;
@@ -397,6 +411,8 @@ enum Mood {
     Forgetful,
     /// All that it has is too old.
     Old,
+    /// It answers after 100 ms.
+    Slow,
 }
 
 impl Moody {
@@ -408,6 +424,10 @@ impl Moody {
         let mood = *self.mood.lock().expect("no panic holds it");
         match mood {
             Mood::Fine | Mood::Forgetful | Mood::Old => Ok(mood),
+            Mood::Slow => {
+                tokio::time::sleep(SECOND / 10).await;
+                Ok(mood)
+            }
             Mood::Down => Err(Error::storage("the store is down")),
             Mood::Silent => std::future::pending().await,
         }
