@@ -26,6 +26,7 @@ use super::cursors::Verdict;
 use super::ranges::Ranges;
 use super::source::Source;
 use super::source::Window;
+use crate::client::AutoCreate;
 use crate::client::Cluster;
 use crate::consumer::last::shares;
 use crate::error::Error;
@@ -166,9 +167,12 @@ impl Reader {
         self.cluster.runtime().clone()
     }
 
-    /// The partitions of the topic.
+    /// The partitions of the topic. A topic that is missing is reported after half of the time.
     pub(super) async fn partitions(&self, until: Instant) -> Result<Vec<i32>, Error> {
-        let snapshot = self.cluster.known(std::slice::from_ref(&self.topic), until).await?;
+        let left = until.saturating_duration_since(clock::now());
+        let grace = self.cluster.settings().propagation.min(left / 2);
+        let topics = std::slice::from_ref(&self.topic);
+        let snapshot = self.cluster.known_or_created(topics, AutoCreate::Forbid, grace, until).await?;
         Ok(partitions_of(&snapshot, &self.topic))
     }
 

@@ -388,8 +388,10 @@ async fn partition_without_its_broker_does_not_keep_the_others_back() {
 async fn taking_from_an_unknown_topic_creates_none() {
     let bench = Bench::new(1).await;
     let mut queue = Queue::builder(&bench.client, "missing").group("g").store(MemoryStore::new()).build().unwrap();
-    let error = queue.take(1, SECOND * 10).await.expect_err("there is none");
-    assert_eq!((error.kind(), error.topic()), (Kind::UnknownTopic, Some("missing")));
+    for timeout in [SECOND / 2, SECOND * 10] {
+        let error = queue.take(1, timeout).await.expect_err("there is none");
+        assert_eq!((error.kind(), error.topic()), (Kind::UnknownTopic, Some("missing")), "{timeout:?}");
+    }
     assert!(queue.reset(Reset::Earliest, SECOND * 10).await.is_err());
     assert_eq!(bench.server.with(|mock| mock.topic_id("missing")), None);
 }

@@ -32,7 +32,7 @@ const ACK: Duration = Duration::from_secs(5);
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What a process does besides taking until it is told to end.
+/// The part of a process that is not taking: how it is stopped, and kept from ending too early.
 struct Life {
     /// The batch that the first worker keeps.
     hold: Option<usize>,
@@ -147,7 +147,7 @@ impl Log {
         let mut last = None;
         for OwnedRecord { partition, offset, .. } in records {
             match last.replace((*partition, *offset)) {
-                Some((before, at)) if before == *partition && at + 1 == *offset => continue,
+                Some((before, at)) if before == *partition && at + 1 == *offset => {}
                 Some((_, at)) => line.push_str(&format!("{at} {partition}:{offset}-")),
                 None => line.push_str(&format!(" {partition}:{offset}-")),
             }

@@ -33,7 +33,9 @@ async fn turn(queue: &mut GroupQueue, seen: &mut Seen) {
             let places: Vec<(i32, i64)> = batch.iter().map(|record| (record.partition, record.offset)).collect();
             // Batches are acknowledged before the next take, so no partition can be gone.
             batch.ack().expect("its partitions are assigned");
-            places.into_iter().for_each(|place| *seen.entry(place).or_default() += 1);
+            for place in places {
+                *seen.entry(place).or_default() += 1;
+            }
         }
         Err(error) => assert_eq!(error.kind(), Kind::Timeout, "it has not joined yet: {error:#}"),
     }

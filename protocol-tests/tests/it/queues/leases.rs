@@ -36,6 +36,18 @@ async fn drain(queue: &mut Queue, count: usize) -> Vec<OwnedRecord> {
     taken
 }
 
+/// Takes until the workers together have all records.
+async fn share(mut queue: Queue, count: Arc<AtomicUsize>) -> Vec<OwnedRecord> {
+    let mut taken = Vec::new();
+    while count.load(Ordering::Relaxed) < COUNT {
+        let mut batch = queue.take(100, SECOND / 2).await.expect("taken");
+        count.fetch_add(batch.len(), Ordering::Relaxed);
+        taken.extend(batch.take_records());
+        batch.ack(SOON).await.expect("acknowledged");
+    }
+    taken
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_without_a_group_share_reset_and_survive_deleted_records() {
     let Some((client, topic)) = topic("leases", 4).await else { return };
@@ -48,19 +60,7 @@ async fn workers_without_a_group_share_reset_and_survive_deleted_records() {
     assert_eq!(receipts.expect("acknowledged").len(), COUNT / 2);
     put(&client, &topic, 4, COUNT / 2).await;
     let count = Arc::new(AtomicUsize::new(0));
-    let worker = || {
-        let (mut queue, count) = (builder("g").build().expect("settings are fine"), Arc::clone(&count));
-        tokio::spawn(async move {
-            let mut taken = Vec::new();
-            while count.load(Ordering::Relaxed) < COUNT {
-                let mut batch = queue.take(100, SECOND / 2).await.expect("taken");
-                count.fetch_add(batch.len(), Ordering::Relaxed);
-                taken.extend(batch.take_records());
-                batch.ack(SOON).await.expect("acknowledged");
-            }
-            taken
-        })
-    };
+    let worker = || tokio::spawn(share(builder("g").build().expect("settings are fine"), Arc::clone(&count)));
     let both = async { tokio::join!(worker(), worker()) };
     let (first, second) = tokio::time::timeout(SOON, both).await.expect("in time");
     let (first, second) = (first.expect("no panic"), second.expect("no panic"));

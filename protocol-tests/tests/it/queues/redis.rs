@@ -53,7 +53,7 @@ impl Process {
     /// Kills it (SIGKILL) once its first worker keeps a batch.
     async fn kill_while_it_works(mut self) -> String {
         until("it keeps a batch", async || {
-            assert!(self.child.try_wait().expect("a child").is_none(), "it ended by itself: {:?}", self.log);
+            assert!(self.child.try_wait().expect("a child").is_none(), "it ended by itself: {}", self.log.display());
             self.text().contains(" H ")
         })
         .await;
@@ -66,7 +66,7 @@ impl Process {
     async fn end(mut self) -> String {
         drop(self.child.stdin.take());
         until("it ends", async || self.child.try_wait().expect("a child").is_some()).await;
-        assert!(self.child.wait().expect("it ended").success(), "{:?}", self.log);
+        assert!(self.child.wait().expect("it ended").success(), "{}", self.log.display());
         self.text()
     }
 }
@@ -116,7 +116,7 @@ impl Scene<'_> {
     }
 }
 
-/// What a process did with one batch.
+/// The life of one batch in a process.
 #[derive(Default)]
 struct Batch {
     taken: Vec<Range>,
