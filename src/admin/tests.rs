@@ -1,5 +1,7 @@
 //! The admin against the mock cluster over TCP.
 
+mod outages;
+
 use std::time::Duration;
 
 use super::*;

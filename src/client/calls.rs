@@ -108,7 +108,7 @@ impl Cluster {
                 Ok(Ok(Ok(response))) => return C::response(response),
                 Ok(Ok(Err(error))) => error,
                 Ok(Err(_)) => Error::new(Kind::Closed, "the client is closed"),
-                Err(_) => Error::new(Kind::Timeout, "no response by the deadline").at_broker(broker),
+                Err(_) => Error::new(Kind::Timeout, UNANSWERED).at_broker(broker),
             };
             Err(of_call::<C>(error))
         }
@@ -146,10 +146,9 @@ impl Cluster {
         };
         match hedge.send_to(targets, patience, judge).await? {
             Some(decided) => decided,
-            None => Err(hedge.error().map_or_else(
-                || of_call::<C>(Error::new(Kind::Timeout, "no broker responded by the deadline")),
-                of_call::<C>,
-            )),
+            None => {
+                Err(hedge.error().map_or_else(|| of_call::<C>(Error::new(Kind::Timeout, NONE_RESPONDED)), of_call::<C>))
+            }
         }
     }
 
@@ -158,6 +157,9 @@ impl Cluster {
         deadline.min(clock::now() + self.settings().request_timeout)
     }
 }
+
+const UNANSWERED: &str = "no response by the deadline: check that the broker runs and can be reached";
+const NONE_RESPONDED: &str = "no broker responded by the deadline: check that they run and can be reached";
 
 /// Adds the API to an error. For a read-only request it does not matter whether it arrived.
 fn of_call<C: Call>(error: Error) -> Error {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::mock::access::Access;
 use crate::mock::api;
 use crate::mock::cluster::Cluster;
+use crate::mock::features::Features;
 use crate::mock::group;
 use crate::mock::key;
 use crate::mock::release::Release;
@@ -31,6 +33,8 @@ pub struct Builder {
     topics: Vec<(String, i32)>,
     racks: bool,
     seed: u64,
+    has_authorizer: bool,
+    features: Features,
     settings: Settings,
 }
 
@@ -59,7 +63,8 @@ impl Default for Builder {
             },
             sasl: None,
         };
-        Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, settings }
+        let features = Features::of(Release::V4_3);
+        Self { brokers: 1, topics: Vec::new(), racks: false, seed: 1, has_authorizer: true, features, settings }
     }
 }
 
@@ -123,7 +128,7 @@ impl Builder {
     }
 
     /// Makes the brokers announce the versions of a release, within those of the mock: from Produce 3 and Fetch 4 on.
-    /// Before 3.6 they also accept timestamps of any future.
+    /// Before 3.6 they also accept timestamps of any future. The cluster has the features of the release, as `metadata.version`.
     ///
     /// # Examples
     ///
@@ -135,6 +140,7 @@ impl Builder {
     /// ```
     pub fn release(mut self, release: Release) -> Self {
         self.settings.timestamp_after_max_ms = release.timestamp_after_max_ms();
+        self.features = Features::of(release);
         self.settings.versions.clear();
         for (api_key, (min, max)) in release.versions() {
             self = self.versions(api_key, min, max);
@@ -184,6 +190,22 @@ impl Builder {
     /// ```
     pub fn unknown_groups(mut self) -> Self {
         self.settings.unknown_groups = true;
+        self
+    }
+
+    /// Removes the authorizer: requests about entries of access control are answered with `SECURITY_DISABLED` (54). By default there is
+    /// one, which keeps the entries and enforces none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ottla::mock::Cluster;
+    ///
+    /// let cluster = Cluster::builder().topic("events", 1).without_authorizer().build();
+    /// assert_eq!(cluster.brokers(), [1]);
+    /// ```
+    pub fn without_authorizer(mut self) -> Self {
+        self.has_authorizer = false;
         self
     }
 
@@ -303,6 +325,8 @@ impl Builder {
         };
         let brokers: BTreeMap<i32, Broker> = (1..=self.brokers).map(|id| (id, broker(id))).collect();
         let mut state = State::new(self.settings, brokers, self.seed);
+        state.features = self.features;
+        state.access = self.has_authorizer.then(Access::default);
         let replicas = state.settings.replication_default;
         for (name, partitions) in &self.topics {
             state.create_topic(&TopicName::from(name.as_str()), *partitions, replicas);

@@ -8,6 +8,7 @@ use crate::mock::fault::Fault;
 use crate::mock::fault::On;
 use crate::mock::fault::Script;
 use crate::mock::fault::ScriptId;
+use crate::mock::log::Marker;
 use crate::mock::log::StoredRecord;
 use crate::mock::seen::SeenRequest;
 use crate::types::TopicId;
@@ -118,10 +119,13 @@ impl Cluster {
 
     /// Stops replication of a partition, or resumes it; returns whether the partition exists.
     ///
-    /// While replication is held, the high watermark stays, consumers see nothing new, and `acks=all` waits.
+    /// While replication is held, the high watermark stays, consumers see nothing new, `acks=all` waits, and a reassignment to other
+    /// brokers stays in progress.
     pub fn hold_replication(&mut self, topic: &str, partition: i32, held: bool) -> bool {
         self.state.changes += 1;
-        self.state.partition_mut(topic, partition).map(|found| found.log.hold(held)).is_some()
+        let is_known = self.state.partition_mut(topic, partition).map(|found| found.log.hold(held)).is_some();
+        self.state.settle_moves();
+        is_known
     }
 
     /// Replicates everything up to now to the followers of a partition, although replication is held.
@@ -175,7 +179,9 @@ impl Cluster {
         let timestamp = self.wall_ms();
         let codecs = self.state.codecs.clone();
         let found = self.state.partition_mut(topic, partition)?;
-        let marker = found.log.mark(producer_id, commit, timestamp, found.placement.leader_epoch, &codecs)?;
+        let epoch = found.log.producers.find(producer_id)?.epoch();
+        let marker = Marker { producer_id, epoch, coordinator_epoch: 0, commit };
+        let marker = found.log.mark(marker, timestamp, found.placement.leader_epoch, &codecs)?;
         self.state.changes += 1;
         Some(marker)
     }

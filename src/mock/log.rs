@@ -143,6 +143,17 @@ impl Log {
         self.replicated();
     }
 
+    /// Whether replication is held.
+    pub(super) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// The bytes that are stored.
+    pub(super) fn size(&self) -> i64 {
+        let before = self.batches.first().map_or(self.bytes, |batch| batch.position);
+        i64::try_from(self.bytes - before).unwrap_or(i64::MAX)
+    }
+
     /// Replicates everything once.
     pub(super) fn replicate(&mut self) {
         self.high_watermark = self.end;
@@ -180,36 +191,31 @@ impl Log {
     /// Updates the state of the producer and its transaction.
     fn note(&mut self, head: &Head, base: i64, body: &[u8]) {
         if head.is_control() {
-            let commit = control_type(body) == Some(COMMIT);
-            self.producers.marked(head.producer_id, head.producer_epoch);
+            let (kind, coordinator_epoch) = control(body).unwrap_or((ABORT, -1));
+            let commit = kind == COMMIT;
+            self.producers.marked(head.producer_id, head.producer_epoch, coordinator_epoch, head.max_timestamp);
             return self.transactions.end(head.producer_id, base, commit, self.high_watermark);
         }
         if let Some(numbered) = head.numbered() {
-            self.producers.record(numbered, base);
+            self.producers.record(numbered, base, head.max_timestamp);
         }
         if head.is_transactional() {
             self.transactions.write(head.producer_id, base);
         }
     }
 
-    /// Appends the marker that ends a producer's transaction; returns its offset, or `None` for an unknown producer.
-    pub(super) fn mark(
-        &mut self,
-        producer_id: i64,
-        commit: bool,
-        timestamp: i64,
-        leader_epoch: i32,
-        codecs: &Codecs,
-    ) -> Option<i64> {
-        let epoch = self.producers.epoch(producer_id)?;
+    /// Appends the marker that ends a producer's transaction; returns its offset.
+    pub(super) fn mark(&mut self, marker: Marker, timestamp: i64, leader_epoch: i32, codecs: &Codecs) -> Option<i64> {
         let mut key = [0; 4];
-        key[2..].copy_from_slice(&(if commit { COMMIT } else { ABORT }).to_be_bytes());
+        key[2..].copy_from_slice(&(if marker.commit { COMMIT } else { ABORT }).to_be_bytes());
+        // Version 0.
+        let mut value = [0; 6];
+        value[2..].copy_from_slice(&marker.coordinator_epoch.to_be_bytes());
         let entry = Entry {
             offset_delta: 0,
             timestamp,
             key: Some(Bytes::copy_from_slice(&key)),
-            // Version 0 and the coordinator's epoch.
-            value: Some(Bytes::from_static(&[0; 6])),
+            value: Some(Bytes::copy_from_slice(&value)),
             headers: Vec::new(),
         };
         let draft = Draft {
@@ -219,7 +225,7 @@ impl Log {
             last_offset_delta: 0,
             base_timestamp: timestamp,
             max_timestamp: timestamp,
-            producer: (producer_id, epoch, -1),
+            producer: (marker.producer_id, marker.epoch, -1),
             entries: vec![entry],
         };
         let checked = Checked { last_offset_delta: 0, max_timestamp: timestamp, numbered: None, transactional: true };
@@ -428,6 +434,15 @@ impl Log {
     }
 }
 
+/// The end of a producer's transaction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Marker {
+    pub(super) producer_id: i64,
+    pub(super) epoch: i16,
+    pub(super) coordinator_epoch: i32,
+    pub(super) commit: bool,
+}
+
 /// The result of a search by time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Found {
@@ -452,10 +467,12 @@ fn stored(head: &Head, offset: i64, timestamp: i64, raw: RawRecord<'_>) -> Store
     }
 }
 
-/// Whether a marker commits or aborts, from the records of its batch (`ControlRecordType.parse`).
-fn control_type(body: &[u8]) -> Option<i16> {
+/// Whether a marker commits or aborts, and the epoch of its coordinator (`ControlRecordType.parse`, `EndTransactionMarker`).
+fn control(body: &[u8]) -> Option<(i16, i32)> {
     let record = Walk::new(body).next_record()?;
-    record.key?.get(2..4)?.first_chunk().map(|bytes| i16::from_be_bytes(*bytes))
+    let kind = record.key?.get(2..4)?.first_chunk().map(|bytes| i16::from_be_bytes(*bytes))?;
+    let epoch = record.value.and_then(|value| value.get(2..6)?.first_chunk().map(|bytes| i32::from_be_bytes(*bytes)));
+    Some((kind, epoch.unwrap_or(-1)))
 }
 
 const ABORT: i16 = 0;

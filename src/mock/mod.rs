@@ -56,7 +56,9 @@
 //! - a batch is refused where Kafka would repair or ignore the fault (a wrong maximum timestamp, bytes after the batch, gaps
 //!   in the offset deltas of an uncompressed batch), because the cluster has to find the mistakes of an encoder;
 //! - groups have members of the classic protocol (JoinGroup); that of KIP-848 is not supported. Transactional ids have epochs;
-//!   logs have transactions and markers, which tests write themselves, because the protocol of transactions is not supported.
+//!   logs have transactions and markers, which tests write themselves, because the protocol of transactions is not supported;
+//! - quotas, SCRAM credentials and entries of access control are stored and have no effect; a broker has one log directory; the first
+//!   three brokers are the controllers; a reassignment is complete at once, unless a test holds the replication of the partition.
 //!
 //! - SASL is announced only where [`Builder::sasl`] asks for it, and its messages always have headers (SaslHandshake 1).
 //!
@@ -72,6 +74,7 @@
 //!                                                                  ─→ parked ─→ poll ─→ Reply
 //! ```
 
+mod access;
 mod api;
 mod builder;
 mod check;
@@ -80,12 +83,15 @@ mod compact;
 mod control;
 mod encode;
 mod fault;
+mod features;
 mod frame;
 mod group;
 pub mod key;
 mod log;
 mod memory;
+mod moving;
 mod producers;
+mod quotas;
 mod release;
 mod sasl;
 mod seen;

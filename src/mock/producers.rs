@@ -29,11 +29,39 @@ pub(super) struct Producers {
     known: HashMap<i64, Producer>,
 }
 
+/// A producer that a partition knows.
 #[derive(Debug)]
-struct Producer {
+pub(super) struct Producer {
     epoch: i16,
     /// The last batches, oldest first: first sequence, last sequence, first offset.
     batches: VecDeque<(i32, i32, i64)>,
+    /// The largest timestamp of its last batch, or the timestamp of its last marker.
+    last_timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker; −1 without one.
+    coordinator_epoch: i32,
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        Self { epoch, batches: VecDeque::with_capacity(BATCHES_KEPT), last_timestamp: -1, coordinator_epoch: -1 }
+    }
+
+    pub(super) fn epoch(&self) -> i16 {
+        self.epoch
+    }
+
+    /// The sequence of its last record; −1 if it has written only markers in its epoch.
+    pub(super) fn last_sequence(&self) -> i32 {
+        self.batches.back().map_or(-1, |(_, last, _)| *last)
+    }
+
+    pub(super) fn last_timestamp(&self) -> i64 {
+        self.last_timestamp
+    }
+
+    pub(super) fn coordinator_epoch(&self) -> i32 {
+        self.coordinator_epoch
+    }
 }
 
 impl Producers {
@@ -61,9 +89,9 @@ impl Producers {
     }
 
     /// Stores the sequence of a batch that was appended at `offset`.
-    pub(super) fn record(&mut self, batch: Numbered, offset: i64) {
-        let fresh = || Producer { epoch: batch.epoch, batches: VecDeque::with_capacity(BATCHES_KEPT) };
-        let known = self.known.entry(batch.producer_id).or_insert_with(fresh);
+    pub(super) fn record(&mut self, batch: Numbered, offset: i64, timestamp: i64) {
+        let known = self.known.entry(batch.producer_id).or_insert_with(|| Producer::new(batch.epoch));
+        known.last_timestamp = timestamp;
         if known.epoch != batch.epoch {
             known.epoch = batch.epoch;
             known.batches.clear();
@@ -75,17 +103,25 @@ impl Producers {
     }
 
     /// Stores the epoch of a transaction marker, which can be newer (`ProducerAppendInfo.appendEndTxnMarker`).
-    pub(super) fn marked(&mut self, producer_id: i64, epoch: i16) {
-        let known = self.known.entry(producer_id).or_insert_with(|| Producer { epoch, batches: VecDeque::new() });
+    pub(super) fn marked(&mut self, producer_id: i64, epoch: i16, coordinator_epoch: i32, timestamp: i64) {
+        let known = self.known.entry(producer_id).or_insert_with(|| Producer::new(epoch));
+        (known.coordinator_epoch, known.last_timestamp) = (coordinator_epoch, timestamp);
         if known.epoch < epoch {
             known.epoch = epoch;
             known.batches.clear();
         }
     }
 
-    /// The epoch of a producer, if it is known.
-    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
-        self.known.get(&producer_id).map(|known| known.epoch)
+    /// A producer, if it is known.
+    pub(super) fn find(&self, producer_id: i64) -> Option<&Producer> {
+        self.known.get(&producer_id)
+    }
+
+    /// The known producers by their ids, ascending.
+    pub(super) fn known(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        let mut known: Vec<_> = self.known.iter().map(|(id, producer)| (*id, producer)).collect();
+        known.sort_by_key(|(id, _)| *id);
+        known.into_iter()
     }
 
     /// The base offset of a producer's last batch.
@@ -126,7 +162,7 @@ mod tests {
         let mut producers = Producers::default();
         for (offset, first) in [(0_i64, 0), (10, 10), (20, 20), (30, 30), (40, 40), (50, 50)] {
             assert_eq!(producers.admit(batch(0, first, 10)), Ok(Admission::Next));
-            producers.record(batch(0, first, 10), offset);
+            producers.record(batch(0, first, 10), offset, 1);
         }
         assert_eq!(producers.admit(batch(0, 10, 10)), Ok(Admission::Duplicate(10)));
         assert_eq!(producers.admit(batch(0, 50, 10)), Ok(Admission::Duplicate(50)));
@@ -143,7 +179,7 @@ mod tests {
     #[test]
     fn an_epoch_starts_from_zero_and_fences_older_ones() {
         let mut producers = Producers::default();
-        producers.record(batch(1, 0, 5), 0);
+        producers.record(batch(1, 0, 5), 0, 1);
         assert_eq!(producers.admit(batch(0, 5, 1)), Err(ResponseError::InvalidProducerEpoch));
         assert_eq!(producers.admit(batch(2, 5, 1)), Err(ResponseError::OutOfOrderSequenceNumber));
         assert_eq!(producers.admit(batch(2, 0, 1)), Ok(Admission::Next));
@@ -152,7 +188,7 @@ mod tests {
     #[test]
     fn sequences_wrap() {
         let mut producers = Producers::default();
-        producers.record(batch(0, i32::MAX - 1, 4), 0);
+        producers.record(batch(0, i32::MAX - 1, 4), 0, 1);
         assert_eq!(producers.admit(batch(0, 2, 1)), Ok(Admission::Next));
     }
 }

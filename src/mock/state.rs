@@ -11,15 +11,19 @@ use kafka_protocol::messages::BrokerId;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::codec::Codecs;
+use crate::mock::access::Access;
 use crate::mock::check::Checked;
 use crate::mock::check::Head;
 use crate::mock::check::TRANSACTIONAL;
 use crate::mock::encode::Draft;
 use crate::mock::encode::Entry;
 use crate::mock::encode::NewBatch;
+use crate::mock::features::Features;
 use crate::mock::group;
 use crate::mock::group::Group;
 use crate::mock::log::Log;
+use crate::mock::quotas::Quotas;
+use crate::mock::release::Release;
 use crate::mock::sasl::SaslUsers;
 use crate::mock::sasl::Stages;
 use crate::mock::session::Sessions;
@@ -61,13 +65,17 @@ pub(super) struct Partition {
 #[derive(Clone, Debug)]
 pub(super) struct Placement {
     pub(super) replicas: Vec<i32>,
+    /// The replicas that are added and do not have all records yet.
+    pub(super) adding: Vec<i32>,
+    /// The replicas that are removed once all others have all records.
+    pub(super) removing: Vec<i32>,
     pub(super) leader: Option<i32>,
     pub(super) leader_epoch: i32,
 }
 
 impl Partition {
     /// Gives the partition another leader, or none, under a new epoch. Records that only the old one had are lost.
-    fn elect(&mut self, leader: Option<i32>) {
+    pub(super) fn elect(&mut self, leader: Option<i32>) {
         if leader.is_some() {
             // A log that loses nothing keeps its producers, also those whose batches retention deleted.
             let has_tail = self.log.high_watermark() < self.log.end();
@@ -132,6 +140,20 @@ pub(super) struct Committed {
     pub(super) metadata: StrBytes,
 }
 
+/// The state of a transactional id at its coordinator.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transactional {
+    pub(super) producer_id: i64,
+    pub(super) epoch: i16,
+    pub(super) timeout_ms: i32,
+}
+
+/// A user's credential of one SCRAM mechanism.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credential {
+    pub(super) iterations: i32,
+}
+
 /// The settings of a builder.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -168,7 +190,13 @@ pub(super) struct State {
     views: HashMap<i32, View>,
     /// Coordinators that were moved, by key type and key.
     coordinators: HashMap<(i8, String), i32>,
-    pub(super) transactional: HashMap<String, (i64, i16)>,
+    pub(super) transactional: HashMap<String, Transactional>,
+    /// The entries of access control; `None` without an authorizer.
+    pub(super) access: Option<Access>,
+    /// SCRAM credentials by user and mechanism.
+    pub(super) credentials: BTreeMap<(String, i8), Credential>,
+    pub(super) features: Features,
+    pub(super) quotas: Quotas,
     next_producer_id: i64,
     pub(super) sessions: Sessions,
     /// How far the authentication of each connection is.
@@ -195,6 +223,10 @@ impl State {
             views: HashMap::new(),
             coordinators: HashMap::new(),
             transactional: HashMap::new(),
+            access: Some(Access::default()),
+            credentials: BTreeMap::new(),
+            features: Features::of(Release::V4_3),
+            quotas: Quotas::default(),
             next_producer_id: 1_000,
             sessions: Sessions::default(),
             sasl: Stages::default(),
@@ -250,7 +282,7 @@ impl State {
         let mut log = Log::default();
         log.begin_epoch(0);
         Partition {
-            placement: Placement { replicas, leader, leader_epoch: 0 },
+            placement: Placement { replicas, adding: Vec::new(), removing: Vec::new(), leader, leader_epoch: 0 },
             log,
             tail_at: leader,
             lagging: BTreeMap::new(),
@@ -325,7 +357,8 @@ impl State {
 
     /// The number of live replicas of a partition, which are all in sync.
     pub(super) fn in_sync(&self, found: &Partition) -> usize {
-        found.placement.replicas.iter().filter(|id| self.is_up(**id)).count()
+        let live: Vec<i32> = self.live().collect();
+        found.placement.in_sync(&live).len()
     }
 
     /// Makes a broker's metadata stale, or brings it up to date.
@@ -383,12 +416,13 @@ impl State {
         self.sessions.close_all(broker);
         let live: Vec<i32> = self.live().collect();
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
-            let heir = partition.placement.replicas.iter().copied().find(|id| live.contains(id));
+            let heir = partition.placement.in_sync(&live).first().copied();
             let lost = partition.placement.leader.is_none_or(|leader| !live.contains(&leader));
             if lost && heir != partition.placement.leader {
                 partition.elect(heir);
             }
         }
+        self.settle_moves();
         self.changes += 1;
     }
 

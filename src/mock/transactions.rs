@@ -34,6 +34,11 @@ impl Transactions {
         self.open.contains_key(&producer_id)
     }
 
+    /// The first offset of a producer's open transaction.
+    pub(super) fn start_of(&self, producer_id: i64) -> Option<i64> {
+        self.open.get(&producer_id).copied()
+    }
+
     /// The producers that have an open transaction, ascending.
     pub(super) fn open(&self) -> impl Iterator<Item = i64> {
         self.open.keys().copied()

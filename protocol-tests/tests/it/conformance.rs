@@ -24,6 +24,7 @@ use protocol_tests::rig;
 use self::peer::Answer;
 use self::peer::Peer;
 
+mod access;
 mod admin;
 mod altering;
 mod configs;
@@ -33,9 +34,11 @@ mod groups;
 mod members;
 mod modern;
 mod offsets;
+mod operating;
 mod others;
 mod peer;
 mod produce;
+mod producers;
 
 /// Intended differences: the start of the name of a step, and the reason.
 const DIFFERENCES: &[(&str, &str)] = &[
@@ -43,6 +46,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
         "api versions: api 0:",
         "brokers announce Produce 0 to 2 for librdkafka's sake (KAFKA-18659) and take none of them",
     ),
+    ("api versions: api 27:", "the codec of the mock lacks WriteTxnMarkers 2, which is for brokers"),
+    ("api versions: api 35:", "the codec of the mock lacks DescribeLogDirs 5 (KIP-1066)"),
     ("produce: append time:", "the mock is there to find an encoder's mistakes, Kafka overwrites this one"),
     ("produce: a wrong maximum timestamp:", "the mock is there to find an encoder's mistakes, Kafka mends this one"),
 ];
@@ -159,16 +164,38 @@ fn unsupported_versions_end_as_in_kafka() {
             key::SYNC_GROUP,
             key::DESCRIBE_GROUPS,
             key::LIST_GROUPS,
-            key::DELETE_GROUPS,
-            key::CONSUMER_GROUP_DESCRIBE,
-            key::OFFSET_DELETE,
             key::CREATE_TOPICS,
             key::DELETE_TOPICS,
+            key::DELETE_RECORDS,
             key::INIT_PRODUCER_ID,
             key::OFFSET_FOR_LEADER_EPOCH,
-            key::DESCRIBE_CLUSTER,
-            key::CONSUMER_GROUP_HEARTBEAT,
+            key::WRITE_TXN_MARKERS,
+            key::DESCRIBE_ACLS,
+            key::CREATE_ACLS,
+            key::DELETE_ACLS,
             key::DESCRIBE_CONFIGS,
+            key::ALTER_REPLICA_LOG_DIRS,
+            key::DESCRIBE_LOG_DIRS,
+            key::CREATE_PARTITIONS,
+            key::DELETE_GROUPS,
+            key::ELECT_LEADERS,
+            key::INCREMENTAL_ALTER_CONFIGS,
+            key::ALTER_PARTITION_REASSIGNMENTS,
+            key::LIST_PARTITION_REASSIGNMENTS,
+            key::OFFSET_DELETE,
+            key::DESCRIBE_CLIENT_QUOTAS,
+            key::ALTER_CLIENT_QUOTAS,
+            key::DESCRIBE_USER_SCRAM_CREDENTIALS,
+            key::ALTER_USER_SCRAM_CREDENTIALS,
+            key::DESCRIBE_QUORUM,
+            key::UPDATE_FEATURES,
+            key::DESCRIBE_CLUSTER,
+            key::DESCRIBE_PRODUCERS,
+            key::DESCRIBE_TRANSACTIONS,
+            key::LIST_TRANSACTIONS,
+            key::CONSUMER_GROUP_HEARTBEAT,
+            key::CONSUMER_GROUP_DESCRIBE,
+            key::DESCRIBE_TOPIC_PARTITIONS,
         ] {
             let range = versions(api_key);
             let (low, high) = (range.start() - 1, range.end() + 1);

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::super::Admin;
 use super::super::ListedOffset;
 use super::super::OffsetSpec;
+use super::super::check_name;
 use super::CommittedOffset;
 use super::GroupOffsets;
 use super::GroupOffsetsQuery;
@@ -272,21 +273,27 @@ impl Admin {
         topics: BTreeSet<&TopicName>,
         deadline: Instant,
     ) -> BTreeMap<TopicName, Result<Vec<i32>, Error>> {
-        if topics.is_empty() {
-            return BTreeMap::new();
+        let missing = |topic: &TopicName| Error::protocol("the response lacks the topic").in_topic(topic);
+        let initial = |topic: &TopicName| Err(check_name(topic).err().unwrap_or_else(|| missing(topic)));
+        let mut partitions: BTreeMap<TopicName, Result<Vec<i32>, Error>> =
+            topics.iter().map(|topic| ((*topic).clone(), initial(topic))).collect();
+        let valid: Vec<TopicName> = topics.into_iter().filter(|topic| check_name(topic).is_ok()).cloned().collect();
+        if valid.is_empty() {
+            return partitions;
         }
-        let described = match self.describe_topics_by(topics.iter().copied().cloned().collect(), deadline).await {
-            Ok(described) => described,
-            Err(error) => return topics.into_iter().map(|topic| (topic.clone(), Err(error.clone()))).collect(),
-        };
-        let partitions = |topic: super::super::TopicDescription| {
-            let indexes = match topic.error {
-                Some(code) => Err(Error::no_topic(code, &topic.name)),
-                None => Ok(topic.partitions.iter().map(|partition| partition.index).collect()),
-            };
-            (topic.name, indexes)
-        };
-        described.into_iter().map(partitions).collect()
+        // Metadata has all topics in one response, where descriptions come in pages of 2,000 partitions.
+        match self.request_metadata(Some(valid.clone()), deadline).await {
+            Ok(response) => partitions.extend(response.topics.into_iter().map(|topic| {
+                let name = TopicName::from(&*topic.name);
+                let indexes = match topic.error {
+                    Some(code) => Err(Error::no_topic(code, &name)),
+                    None => Ok(topic.partitions.iter().map(|partition| partition.index).collect()),
+                };
+                (name, indexes)
+            })),
+            Err(error) => partitions.extend(valid.into_iter().map(|topic| (topic, Err(error.clone())))),
+        }
+        partitions
     }
 
     /// The start and the end of each log. Partitions of topics that do not exist get their errors.

@@ -14,6 +14,7 @@ use crate::mock::api::Call;
 use crate::mock::api::code;
 use crate::mock::state::GROUP;
 use crate::mock::state::State;
+use crate::mock::state::Transactional;
 use crate::mock::state::text;
 
 pub(super) fn find_coordinator(
@@ -88,22 +89,24 @@ fn identity(state: &mut State, call: &Call, request: &InitProducerIdRequest) -> 
     let expected = (request.producer_id.0, request.producer_epoch);
     if let Some(known) = known
         && request.producer_id.0 >= 0
-        && expected != known
+        && expected != (known.producer_id, known.epoch)
     {
         let fenced =
             if call.version >= 4 { ResponseError::ProducerFenced } else { ResponseError::InvalidProducerEpoch };
         return Err(fenced);
     }
-    let next = match known {
+    let (producer_id, epoch) = match known {
         // The last epoch is reserved for fencing; a new id follows it.
-        Some((id, epoch)) if epoch < i16::MAX - 1 => (id, epoch + 1),
+        Some(known) if known.epoch < i16::MAX - 1 => (known.producer_id, known.epoch + 1),
         _ => (state.take_producer_id(), 0),
     };
+    let next = Transactional { producer_id, epoch, timeout_ms: request.transaction_timeout_ms };
     state.transactional.insert(name.to_owned(), next);
-    Ok(next)
+    Ok((producer_id, epoch))
 }
 
-const TRANSACTION: i8 = 1;
+/// The key type of transactional ids.
+pub(super) const TRANSACTION: i8 = 1;
 
 /// `transaction.max.timeout.ms`.
 const TRANSACTION_TIMEOUT_MS_MAX: i32 = 900_000;

@@ -57,7 +57,7 @@ pub(super) fn metadata(state: &mut State, call: &Call, request: MetadataRequest)
 }
 
 /// The live brokers, as far as this one knows.
-fn live(state: &State, call: &Call) -> Vec<i32> {
+pub(super) fn live(state: &State, call: &Call) -> Vec<i32> {
     state.view(call.broker).map_or_else(|| state.live().collect(), |view| view.live.clone())
 }
 
@@ -151,14 +151,14 @@ fn describe<'a>(
 
 fn partition(live: &[i32], index: i32, placement: &Placement) -> MetadataResponsePartition {
     let of = |ids: Vec<i32>| ids.into_iter().map(BrokerId).collect::<Vec<_>>();
-    let (in_sync, offline) = placement.replicas.iter().partition(|id| live.contains(id));
+    let offline = placement.replicas.iter().copied().filter(|id| !live.contains(id)).collect();
     MetadataResponsePartition::default()
         .with_error_code(if placement.leader.is_some() { 0 } else { ResponseError::LeaderNotAvailable.code() })
         .with_partition_index(index)
         .with_leader_id(BrokerId(placement.leader.unwrap_or(-1)))
         .with_leader_epoch(placement.leader_epoch)
         .with_replica_nodes(of(placement.replicas.clone()))
-        .with_isr_nodes(of(in_sync))
+        .with_isr_nodes(of(placement.in_sync(live)))
         .with_offline_replicas(of(offline))
 }
 

@@ -13,6 +13,7 @@ pub(super) mod groups;
 mod list_offsets;
 mod metadata;
 mod offsets;
+pub(super) mod operating;
 pub(super) mod produce;
 pub(super) mod request;
 mod sasl;
@@ -140,7 +141,7 @@ impl Pending {
 
 /// The versions of each API that the mock supports.
 pub(super) fn versions() -> BTreeMap<i16, (i16, i16)> {
-    SPOKEN.iter().map(|(api, min, max)| (*api as i16, (*min, *max))).collect()
+    SPOKEN.iter().map(|(api, min, max)| (*api as i16, (*min, *max))).chain(operating::versions()).collect()
 }
 
 /// Answers a request.
@@ -175,6 +176,7 @@ pub(super) fn dispatch(state: &mut State, call: &Call, request: AnyRequest) -> A
         AnyRequest::OffsetDelete(ask) => answer(state, call, ask, group_admin::offset_delete),
         AnyRequest::OffsetFetch(ask) => answer(state, call, ask, offsets::fetch),
         AnyRequest::OffsetForLeaderEpoch(ask) => answer(state, call, ask, epochs::offset_for_leader_epoch),
+        AnyRequest::Operating(ask) => ask.dispatch(state, call),
         AnyRequest::Produce(ask) => produce::answer(state, call, ask),
         AnyRequest::SaslAuthenticate(ask) => sasl::authenticate(state, call, &ask),
         AnyRequest::SaslHandshake(ask) => answer(state, call, ask, sasl::handshake),

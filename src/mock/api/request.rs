@@ -35,6 +35,7 @@ use kafka_protocol::protocol::Request;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::mock::api::by_id;
+use crate::mock::api::operating::Operating;
 use crate::mock::check::HEAD_LEN;
 use crate::mock::check::Head;
 use crate::mock::seen::SeenPartition;
@@ -73,6 +74,7 @@ pub(in crate::mock) enum AnyRequest {
     OffsetDelete(OffsetDeleteRequest),
     OffsetFetch(OffsetFetchRequest),
     OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    Operating(Operating),
     Produce(ProduceRequest),
     SaslAuthenticate(SaslAuthenticateRequest),
     SaslHandshake(SaslHandshakeRequest),
@@ -119,7 +121,7 @@ impl AnyRequest {
             ApiKey::SaslAuthenticate => Self::SaslAuthenticate(decode(version, body)?),
             ApiKey::SaslHandshake => Self::SaslHandshake(decode(version, body)?),
             ApiKey::SyncGroup => Self::SyncGroup(decode(version, body)?),
-            _ => return None,
+            _ => Self::Operating(Operating::read(api, version, body)?),
         })
     }
 
@@ -155,6 +157,7 @@ impl AnyRequest {
             | Self::OffsetForLeaderEpoch(_)
             | Self::SaslAuthenticate(_)
             | Self::SaslHandshake(_) => false,
+            Self::Operating(ask) => ask.has_effect(),
         }
     }
 
@@ -225,6 +228,7 @@ impl AnyRequest {
             }
             Self::OffsetFetch(ask) => describer.offset_fetch(ask, seen),
             Self::OffsetForLeaderEpoch(ask) => seen.partitions = describer.epochs(ask),
+            Self::Operating(ask) => ask.describe(state, seen),
             Self::Produce(ask) => {
                 seen.name = ask.transactional_id.as_ref().map(|name| name.to_string()).unwrap_or_default();
                 seen.acks = Some(ask.acks);

@@ -7,6 +7,7 @@ mod groups;
 mod members;
 mod modern;
 mod moves;
+mod operating;
 mod produce;
 mod serve;
 mod topics;

@@ -5,6 +5,7 @@ use kafka_protocol::messages::DescribeConfigsRequest;
 use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
 use ottla::mock::key;
@@ -13,11 +14,37 @@ use protocol_tests::rig;
 use super::compare;
 use super::make;
 use super::name;
+use super::peer::Peer;
 use super::text;
 use super::versions;
 use super::wording;
 
 const TOPIC: i8 = 2;
+
+/// Sets an entry of a topic's configuration, and waits until the broker knows it.
+pub(super) fn set(peer: &mut Peer, topic: &str, setting: &str, value: &str) {
+    let config = AlterableConfig::default().with_name(text(setting)).with_value(Some(text(value)));
+    let resource = AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text(topic));
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource.with_configs(vec![config])]);
+    let response = peer.send(1, &request).expect("a response");
+    assert_eq!(response.responses[0].error_code, 0, "{response:?}");
+    described(peer, topic, setting, value);
+}
+
+/// The entry of a topic's configuration once it has a value. The broker applies a change a moment after the controller.
+fn described(peer: &mut Peer, topic: &str, setting: &str, value: &str) -> DescribeConfigsResourceResult {
+    let asked = DescribeConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text(topic));
+    let asked = asked.with_configuration_keys(Some(vec![text(setting)]));
+    let known = DescribeConfigsRequest::default().with_resources(vec![asked]);
+    loop {
+        let response = peer.send(4, &known).expect("a response");
+        let entry = response.results[0].configs.first().cloned();
+        if let Some(entry) = entry.filter(|entry| entry.value.as_deref() == Some(value)) {
+            return entry;
+        }
+        std::thread::yield_now();
+    }
+}
 
 #[test]
 fn partitions_are_added_as_by_kafka() {
@@ -78,18 +105,7 @@ fn configurations_are_altered_as_by_kafka() {
                 });
                 peer.record(format!("alter configs: {what}: version {version}"), response);
             }
-            // The broker applies the change a moment after the controller.
-            let asked = DescribeConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text(&topic));
-            let asked = asked.with_configuration_keys(Some(vec![text("retention.ms")]));
-            let known = DescribeConfigsRequest::default().with_resources(vec![asked]);
-            let described = loop {
-                let response = peer.send(4, &known).expect("a response");
-                let entry = response.results[0].configs.first().cloned();
-                if let Some(entry) = entry.filter(|entry| entry.value.as_deref() == Some(&*value)) {
-                    break entry;
-                }
-                std::thread::yield_now();
-            };
+            let described = described(peer, &topic, "retention.ms", &value);
             peer.record(format!("alter configs: described: version {version}"), described);
         }
     });

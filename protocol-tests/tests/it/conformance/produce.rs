@@ -71,6 +71,15 @@ fn record(peer: &mut Peer, step: String, response: Result<ProduceResponse, &'sta
     peer.record(step, tidied);
 }
 
+/// Appends a batch to partition 0 of a topic.
+pub(super) fn append(peer: &mut Peer, topic: &str, batch: &Draft) {
+    let data = PartitionProduceData::default().with_index(0).with_records(Some(batch.bytes()));
+    let topic = TopicProduceData::default().with_name(name(topic)).with_partition_data(vec![data]);
+    let request = ProduceRequest::default().with_transactional_id(None).with_acks(-1).with_timeout_ms(5_000);
+    let response = peer.send(9, &request.with_topic_data(vec![topic])).expect("a response");
+    assert_eq!(response.responses[0].partition_responses[0].error_code, 0, "{response:?}");
+}
+
 fn identity(peer: &mut Peer) -> i64 {
     let request = InitProducerIdRequest::default().with_transactional_id(None).with_transaction_timeout_ms(60_000);
     // A broker that has just started has no ids to assign yet.
