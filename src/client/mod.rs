@@ -132,7 +132,7 @@ impl Client {
     /// Begins a client with other settings than the defaults. See [`ClientBuilder`].
     pub fn builder<S: AsRef<str>>(servers: impl IntoIterator<Item = S>) -> Result<ClientBuilder, Error> {
         let settings = Settings::new(BootstrapServers::parse(servers)?);
-        Ok(ClientBuilder { settings, connector: Box::new(Tcp), runtime: None })
+        Ok(ClientBuilder { settings, connector: Box::new(Tcp), runtime: None, failure: None })
     }
 
     /// Connects with the settings of a property list, which must have `bootstrap.servers`.
@@ -179,6 +179,8 @@ pub struct ClientBuilder {
     settings: Settings,
     connector: Box<dyn Connector>,
     runtime: Option<Runtime>,
+    /// Why the properties cannot be used.
+    failure: Option<Error>,
 }
 
 impl ClientBuilder {
@@ -312,7 +314,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Takes the settings of a client from a property list. Other settings are ignored.
+    /// Takes the settings of a client from a property list. Other settings are ignored. Files that they name are read at once; if that
+    /// fails, or settings contradict each other, connecting fails with [`Kind::Config`](crate::error::Kind::Config).
     pub fn properties(mut self, properties: &Properties) -> Self {
         let settings = &mut self.settings;
         let set = |slot: &mut Duration, name| *slot = properties.millis(name).unwrap_or(*slot);
@@ -341,6 +344,7 @@ impl ClientBuilder {
         if let Some(bytes) = properties.bytes("receive.message.max.bytes") {
             settings.response_bytes_max = bytes;
         }
+        self.failure = self.take_security(properties).err().or(self.failure);
         self
     }
 
@@ -381,8 +385,27 @@ impl ClientBuilder {
         Ok(Client { cluster: Cluster::connect_lazy(self.settings.bounded(), self.connector, runtime) })
     }
 
+    /// Takes the settings of encryption and authentication.
+    fn take_security(&mut self, properties: &Properties) -> Result<(), Error> {
+        self.settings.must_authenticate = properties.is_authenticated();
+        if properties.is_encrypted()? {
+            #[cfg(feature = "tls")]
+            {
+                self.settings.tls = Some(Tls::from_properties(properties)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether its settings can be used together.
     fn check(&self) -> Result<(), Error> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        if self.settings.must_authenticate && self.settings.sasl.is_none() {
+            let text = "security.protocol demands SASL, and no mechanism is set: call ClientBuilder::sasl";
+            return Err(Error::config(text));
+        }
         self.settings.sasl.as_ref().map_or(Ok(()), |sasl| sasl.check(self.is_private()))
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     /// Whether to start over from the bootstrap addresses when no known broker responds (KIP-899).
     pub(crate) rebootstrap: bool,
     pub(crate) response_bytes_max: usize,
+    /// Whether properties demand that the client authenticates.
+    pub(crate) must_authenticate: bool,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
 }
@@ -57,6 +59,7 @@ impl Settings {
             idle_max: Some(Duration::from_secs(540)),
             rebootstrap: true,
             response_bytes_max: 100 << 20,
+            must_authenticate: false,
             #[cfg(feature = "tls")]
             tls: None,
         }

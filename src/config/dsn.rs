@@ -25,20 +25,21 @@ pub struct Config {
 /// Where settings of a DSN come from.
 const DSN: &str = "the DSN";
 const SERVERS: &str = "bootstrap.servers";
-const FORM: &str = "write it as kafka://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
+const PROTOCOL: &str = "security.protocol";
+const FORM: &str = "write it as kafka[+ssl]://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
 
 impl Config {
     /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`], each given once; `%XX` stands for a byte.
     ///
-    /// `kafka+ssl://` and `user:password@` are recognised and refused: there is neither TLS nor SASL yet. No error repeats a possible
-    /// password: if the DSN has an `@` anywhere, errors name the part that is wrong and show nothing of it.
+    /// `kafka+ssl://` sets `security.protocol` to `ssl`. `user:password@` is recognised and refused: there is no SASL here yet. No error
+    /// repeats a possible password: if the DSN has an `@` anywhere, errors name the part that is wrong and show nothing of it.
     pub fn from_dsn(dsn: &str) -> Result<Self, Error> {
         let (scheme, rest) = dsn.split_once("://").ok_or_else(|| wrong("not a DSN"))?;
-        match scheme {
-            "kafka" => {}
-            "kafka+ssl" => return Err(Error::config("kafka+ssl:// cannot be used: there is no TLS yet")),
-            _ => return Err(wrong("the scheme is not kafka")),
-        }
+        let is_encrypted = match scheme {
+            "kafka" => false,
+            "kafka+ssl" => true,
+            _ => return Err(wrong("the scheme is neither kafka nor kafka+ssl")),
+        };
         let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
         // A password may contain the slash that would end it.
         if hierarchy.contains('@') {
@@ -59,6 +60,12 @@ impl Config {
         }
         if properties.get(SERVERS).is_some() {
             return Err(wrong("bootstrap.servers is not a key of a DSN: put the brokers before the topic"));
+        }
+        if is_encrypted {
+            if properties.get(PROTOCOL).is_some() {
+                return Err(wrong("security.protocol is not a key of a DSN that begins with kafka+ssl://"));
+            }
+            properties.set_from(PROTOCOL, "ssl", DSN)?;
         }
         properties.set_from(SERVERS, &servers.to_string(), DSN)?;
         Ok(Self { properties, topic })
@@ -164,20 +171,27 @@ mod tests {
         assert_eq!(config.topic(), None);
         let config = Config::from_dsn("kafka://a?client.id=a%26b%C3%A9").expect("no topic");
         assert_eq!(config.properties().get("client.id"), Some("a&bé"));
+        let encrypted = Config::from_dsn("kafka+ssl://a?ssl.ca.location=/etc/ca.pem");
+        if cfg!(feature = "tls") {
+            let config = encrypted.expect("an encrypted one");
+            assert_eq!(config.properties().get("security.protocol"), Some("ssl"));
+        } else {
+            assert!(encrypted.expect_err("no TLS here").to_string().contains("turn on the feature `tls`"));
+        }
     }
 
     #[test]
     fn errors_name_the_part_that_is_wrong() {
         let cases = [
-            ("localhost:9092", "write it as kafka://"),
-            ("http://a", "the scheme is not kafka"),
+            ("localhost:9092", "write it as kafka[+ssl]://"),
+            ("http://a", "the scheme is neither kafka nor kafka+ssl"),
             ("kafka://", "at least one"),
             ("kafka://a/b c", "not a valid topic name"),
             ("kafka://a?linger.ms", "a key has no value"),
             ("kafka://a?linger.sm=1", "linger.ms"),
             ("kafka://a?client.id=%4", "two hexadecimal digits"),
             ("kafka://a?client.id=%+1", "two hexadecimal digits"),
-            ("kafka+ssl://a", "no TLS yet"),
+            ("kafka+ssl://a?security.protocol=plaintext", "security.protocol is not a key"),
             ("kafka://a?metadata.broker.list=b", "bootstrap.servers"),
             (
                 "kafka://a?linger.ms=1&queue.buffering.max.ms=1",

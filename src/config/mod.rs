@@ -115,7 +115,8 @@ impl Properties {
                 return Err(Error::config(format!("{name} cannot be set: {why}")));
             }
         };
-        let value = keys::check(key, name, value)?;
+        let value = keys::check(key, name, if value.is_empty() { key.when_empty() } else { value })?;
+        check_build(key, &value)?;
         match key.name {
             "compression.level" => self.set_levels(value.parse().unwrap_or(-1), origin),
             "queue.buffering.max.kbytes" => {
@@ -160,6 +161,24 @@ impl Properties {
         }
     }
 
+    /// Whether connections are encrypted. Settings of TLS without a word about encryption are an error: they would have no effect.
+    pub(crate) fn is_encrypted(&self) -> Result<bool, Error> {
+        match self.get("security.protocol") {
+            Some(protocol) => Ok(protocol.ends_with("ssl")),
+            None => match self.0.keys().find(|name| name.starts_with("ssl.")) {
+                Some(name) => Err(Error::config(format!(
+                    "{name} is set and security.protocol is not: set it to ssl or sasl_ssl, or to plaintext if nothing is to be encrypted"
+                ))),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Whether the client has to authenticate.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.get("security.protocol").is_some_and(|protocol| protocol.starts_with("sasl"))
+    }
+
     /// The value that was set, by Java's name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| &*value.text)
@@ -179,6 +198,15 @@ impl Properties {
     }
 }
 
+/// Refuses a value that needs a feature which this build lacks.
+fn check_build(key: &Key, value: &str) -> Result<(), Error> {
+    if key.name == "security.protocol" && value.ends_with("ssl") && !cfg!(feature = "tls") {
+        let text = "needs TLS, which this build lacks: turn on the feature `tls` of ottla";
+        return Err(Error::config(format!("security.protocol = {value} {text}")));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::keys::defaults::DEFAULTS;
@@ -195,6 +223,28 @@ mod tests {
         assert!(!error.contains("hunter2"));
         properties.set("max.poll.records", "500").expect("accepted");
         assert_eq!(properties.get("max.poll.records"), None);
+    }
+
+    #[test]
+    fn settings_of_tls_without_encryption_are_an_error() {
+        let mut properties = Properties::new();
+        assert!(!properties.is_encrypted().expect("nothing is set"));
+        properties.set("ssl.ca.location", "ca.pem").expect("a text");
+        let error = properties.is_encrypted().expect_err("it would have no effect").to_string();
+        assert!(error.contains("ssl.truststore.location is set and security.protocol is not"), "{error}");
+        properties.set("security.protocol", "PLAINTEXT").expect("a protocol");
+        assert!(!properties.is_encrypted().expect("it is said"));
+        let set = properties.set("security.protocol", "SASL_SSL");
+        if cfg!(feature = "tls") {
+            set.expect("a protocol");
+            assert!(properties.is_encrypted().expect("it is said") && properties.is_authenticated());
+        } else {
+            assert!(set.expect_err("no TLS here").to_string().contains("turn on the feature `tls`"));
+        }
+        properties.set("ssl.endpoint.identification.algorithm", "").expect("as Java has it");
+        assert_eq!(properties.get("ssl.endpoint.identification.algorithm"), Some("none"));
+        let error = properties.set("ssl.truststore.type", "JKS").expect_err("not read").to_string();
+        assert!(error.contains("give PEM: ") && error.contains("keytool -list -rfc"), "{error}");
     }
 
     #[test]
@@ -270,6 +320,7 @@ mod tests {
             ("client", include_str!("../client/mod.rs")),
             ("consumer", include_str!("../consumer/config.rs")),
             ("producer", include_str!("../producer/builder.rs")),
+            ("tls", include_str!("../tls/builder.rs")),
         ];
         for (name, of, method) in METHODS {
             let source = builders.iter().find(|(builder, _)| builder == of).expect(of).1;

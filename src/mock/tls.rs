@@ -38,7 +38,13 @@ pub struct ServerTls(Serving);
 
 #[derive(Clone)]
 enum Serving {
-    Pem { chain: String, key: String, client_ca: Option<String>, config: Arc<ServerConfig> },
+    Pem {
+        chain: String,
+        key: String,
+        client_ca: Option<String>,
+        config: Arc<ServerConfig>,
+    },
+    #[cfg(feature = "rustls-023")]
     Given(Arc<ServerConfig>),
     Broken(TlsFault),
 }
@@ -108,7 +114,9 @@ impl ServerTls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let config = match self.0 {
-            Serving::Pem { config, .. } | Serving::Given(config) => config,
+            Serving::Pem { config, .. } => config,
+            #[cfg(feature = "rustls-023")]
+            Serving::Given(config) => config,
             Serving::Broken(fault) => {
                 // The other side may be gone.
                 let _ = fault.play(&mut stream).await;
@@ -125,7 +133,9 @@ impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Serving::Pem { client_ca: Some(_), .. } => f.write_str("ServerTls(client certificate required)"),
-            Serving::Pem { .. } | Serving::Given(_) => f.write_str("ServerTls"),
+            Serving::Pem { .. } => f.write_str("ServerTls"),
+            #[cfg(feature = "rustls-023")]
+            Serving::Given(_) => f.write_str("ServerTls(rustls)"),
             Serving::Broken(fault) => write!(f, "ServerTls({fault:?})"),
         }
     }

@@ -93,13 +93,14 @@ impl TlsBuilder {
         self
     }
 
-    /// The checks of a broker's certificate. The default is [`Verify::Full`].
+    /// The checks of a broker's certificate (`ssl.endpoint.identification.algorithm`; librdkafka's
+    /// `enable.ssl.certificate.verification`). The default is [`Verify::Full`].
     pub fn verify(mut self, verify: Verify) -> Self {
         self.verify = verify;
         self
     }
 
-    /// The versions of TLS that are spoken (`ssl.enabled.protocols`). The default is 1.3 and 1.2.
+    /// The versions of TLS that are spoken (`ssl.enabled.protocols`, `ssl.protocol`). The default is 1.3 and 1.2.
     pub fn versions(mut self, versions: impl IntoIterator<Item = TlsVersion>) -> Self {
         self.versions = versions.into_iter().collect();
         self

@@ -22,6 +22,11 @@
 //!
 //! TLS 1.3 and 1.2 are spoken. Sessions are resumed. Revocation is not checked.
 //!
+//! # Properties
+//!
+//! A client that is made from [`Properties`](crate::config::Properties) reads Java's names, with keystores in PEM form, and librdkafka's:
+//! `security.protocol=ssl`, `ssl.truststore.location` or `ssl.ca.location`, and so on: see `docs/CONFIG.md`.
+//!
 //! # Files
 //!
 //! Files are read again whenever a connection is made, so that certificates rotate without a restart. If they cannot be used then, the
@@ -46,6 +51,7 @@ mod certificate;
 mod key;
 mod name;
 mod pem;
+mod properties;
 pub(crate) mod provider;
 mod refusal;
 mod roots;

@@ -40,6 +40,11 @@ impl Key {
         })
     }
 
+    /// The value that an empty one stands for.
+    pub(super) fn when_empty(&self) -> &'static str {
+        if self.name == "ssl.endpoint.identification.algorithm" { "none" } else { "" }
+    }
+
     /// The values that it takes, in words.
     ///
     /// ```
@@ -87,7 +92,6 @@ pub(super) enum Kind {
     OneOfOrDuration(&'static [&'static str]),
     Text,
     /// A text that is never shown.
-    #[allow(dead_code, reason = "no setting that has an effect is a secret before SASL and TLS")]
     Secret,
 }
 

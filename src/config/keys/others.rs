@@ -81,18 +81,25 @@ pub(super) const FAMILIES: &[Family] = &[
         "internal.termination.signal", "consume_cb", "rebalance_cb", "offset_commit_cb", "dr_cb", "dr_msg_cb",
         "msg_order_cmp",
     ]),
-    refused("there is no TLS yet: bring a `Connector` that encrypts", &[
-        "security.providers", "ssl.cipher.suites", "ssl.enabled.protocols", "ssl.endpoint.identification.algorithm",
-        "ssl.engine.factory.class", "ssl.key.password", "ssl.keymanager.algorithm", "ssl.keystore.certificate.chain",
-        "ssl.keystore.key", "ssl.keystore.location", "ssl.keystore.password", "ssl.keystore.type", "ssl.protocol",
-        "ssl.provider", "ssl.providers", "ssl.secure.random.implementation", "ssl.trustmanager.algorithm",
-        "ssl.truststore.certificates", "ssl.truststore.location", "ssl.truststore.password", "ssl.truststore.type",
-        "ssl.certificate.pem", "ssl.certificate.location", "ssl.key.pem", "ssl.key.location", "ssl.ca.pem",
-        "ssl.ca.location", "ssl.curves.list", "ssl.sigalgs.list", "ssl_key", "ssl_certificate", "ssl_ca",
-        "ssl.ca.certificate.stores", "ssl.crl.location", "ssl.engine.location", "ssl.engine.id",
-        "ssl_engine_callback_data", "ssl.certificate.verify_cb", "https.ca.location", "https.ca.pem",
+    accepted("keystores and truststores are PEM, which has no password of its own", &[
+        "ssl.truststore.password", "ssl.keystore.password",
     ]),
+    accepted("it chooses among parts of Java's own implementation", &[
+        "ssl.keymanager.algorithm", "ssl.trustmanager.algorithm", "ssl.secure.random.implementation", "ssl.provider",
+    ]),
+    refused("encrypted keys are not supported: decrypt the key by `openssl pkey -in FILE -out client.key` and protect the file by its permissions", &[
+        "ssl.key.password",
+    ]),
+    refused("the provider of the process chooses cryptography: install one by rustls::crypto::CryptoProvider::install_default", &[
+        "security.providers", "ssl.providers", "ssl.engine.location", "ssl.engine.id", "ssl_engine_callback_data",
+    ]),
+    refused("build a configuration of rustls with it, and pass that to `Tls::from_rustls` (feature `rustls-023`)", &[
+        "ssl.cipher.suites", "ssl.curves.list", "ssl.sigalgs.list", "ssl.crl.location", "ssl.engine.factory.class",
+        "ssl.certificate.verify_cb", "ssl.ca.certificate.stores",
+    ]),
+    refused("pass it to `Tls::builder`", &["ssl_key", "ssl_certificate", "ssl_ca"]),
     refused("there is no SASL yet", &[
+        "https.ca.location", "https.ca.pem",
         "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password", "sasl.jaas.config",
         "sasl.client.callback.handler.class", "sasl.login.callback.handler.class", "sasl.login.class",
         "sasl.login.connect.timeout.ms", "sasl.login.read.timeout.ms", "sasl.login.refresh.buffer.seconds",

@@ -4,6 +4,7 @@ mod certificates;
 mod files;
 mod peers;
 mod records;
+mod rig;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -35,14 +36,20 @@ fn serving(identity: &Identity) -> ServerTls {
 
 /// Counts how often it is dialled.
 #[derive(Clone, Debug)]
-struct Counting {
-    inner: MemoryConnector,
+struct Counting<C> {
+    inner: C,
     dials: Arc<AtomicUsize>,
 }
 
-impl Counting {
+impl Counting<MemoryConnector> {
     fn new(server: &Server) -> Self {
-        Self { inner: server.connector(), dials: Arc::default() }
+        Self::over(server.connector())
+    }
+}
+
+impl<C> Counting<C> {
+    fn over(inner: C) -> Self {
+        Self { inner, dials: Arc::default() }
     }
 
     fn dials(&self) -> usize {
@@ -50,7 +57,7 @@ impl Counting {
     }
 }
 
-impl Connector for Counting {
+impl<C: Connector> Connector for Counting<C> {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a> {
         self.dials.fetch_add(1, Ordering::Relaxed);
         self.inner.connect(host, port)
