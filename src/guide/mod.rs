@@ -8,6 +8,7 @@
 //! | [`offsets`] | How are offsets kept outside Kafka? |
 //! | [`tuning`] | Which settings matter, and what do they cost? |
 //! | [`operating`] | Which logs, metrics and lag does an operator watch? |
+//! | [`security`] | How are connections encrypted, and what does an error about a certificate ask for? |
 //! | [`testing`] | How is a program tested without a broker? |
 //! | [`health`] | What does a health endpoint report, and what is logged of an outage? |
 //! | [`runtime`] | Which work runs on which runtime? What does a task that blocks do to deliveries? |
@@ -34,6 +35,10 @@ pub mod offsets {}
 // Its programs need the feature.
 #[cfg_attr(any(not(doctest), feature = "metrics"), doc = include_str!("../../docs/guide/operating.md"))]
 pub mod operating {}
+
+// Its programs need the feature.
+#[cfg_attr(any(not(doctest), feature = "tls"), doc = include_str!("../../docs/guide/security.md"))]
+pub mod security {}
 
 // Its programs need the feature.
 #[cfg_attr(any(not(doctest), feature = "mock"), doc = include_str!("../../docs/guide/testing.md"))]

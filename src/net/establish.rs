@@ -135,13 +135,18 @@ impl Setup<'_> {
         let mut bytes = 0;
         for part in request.encode(version, id, &self.settings.client_id).map_err(Error::from)? {
             bytes += part.len() as u64;
-            self.stream.write_all(&part).await.map_err(|error| self.failed(error))?;
+            if let Err(error) = self.stream.write_all(&part).await {
+                return Err(self.unwritable(error).await);
+            }
         }
         self.count(|counters| {
             counters.requests += 1;
             counters.sent_bytes += bytes;
         });
-        self.stream.flush().await.map_err(|error| self.failed(error))
+        match self.stream.flush().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.unwritable(error).await),
+        }
     }
 
     /// Reads the one frame that is due.
@@ -179,6 +184,20 @@ impl Setup<'_> {
             return refusal;
         }
         lost(Some(error))
+    }
+
+    /// The error of a stream that takes no more bytes. Over TLS the broker's reason may have arrived before.
+    async fn unwritable(&mut self, error: io::Error) -> Error {
+        #[cfg(feature = "tls")]
+        if self.settings.secure.is_some() {
+            let reason = self.stream.read(&mut [0; 64]).await.map_err(|reason| self.failed(reason));
+            if let Err(reason) = reason
+                && reason.is_rejection()
+            {
+                return reason;
+            }
+        }
+        self.failed(error)
     }
 
     fn count(&self, change: impl FnOnce(&mut ConnectionCounters)) {

@@ -1,6 +1,5 @@
 //! From the user's choices to a configuration of rustls.
 
-use std::fmt;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -57,7 +56,7 @@ impl TlsVersion {
 /// let tls = Tls::builder().ca(Pem::file("ca.pem")).identity(Pem::file("client.pem"), Pem::file("client.pem")).build()?;
 /// # Ok::<(), ottla::Error>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TlsBuilder {
     ca: Vec<Pem>,
     roots: Option<Roots>,
@@ -165,19 +164,6 @@ impl TlsBuilder {
         let chosen = |version: &TlsVersion| self.versions.is_empty() || self.versions.contains(version);
         let both = [TlsVersion::V1_3, TlsVersion::V1_2];
         both.into_iter().filter(chosen).map(TlsVersion::supported).collect()
-    }
-}
-
-impl fmt::Debug for TlsBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ca, roots, identity, verify, versions } = self;
-        f.debug_struct("TlsBuilder")
-            .field("ca", ca)
-            .field("roots", roots)
-            .field("identity", identity)
-            .field("verify", verify)
-            .field("versions", versions)
-            .finish()
     }
 }
 

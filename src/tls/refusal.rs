@@ -86,15 +86,20 @@ fn names(presented: &[String]) -> String {
     shown.join(", ")
 }
 
+const WANTS: &str = "wants a certificate of the client, which has none";
+const SET: &str = "set one by Tls::builder().identity or ssl.keystore.location";
+
 /// A refusal by the broker.
 fn alerted(alert: AlertDescription, has_identity: bool) -> (Kind, String) {
     use AlertDescription as A;
     match alert {
-        A::CertificateRequired | A::BadCertificate | A::HandshakeFailure | A::NoCertificate if !has_identity => (
+        A::CertificateRequired | A::BadCertificate | A::NoCertificate if !has_identity => {
+            (Kind::Tls, format!("the broker {WANTS}: {SET}"))
+        }
+        // Of old versions: no cipher in common, or no certificate.
+        A::HandshakeFailure if !has_identity => (
             Kind::Tls,
-            "the broker refused the handshake, probably because it wants a certificate of the client, which has none: set one by \
-             Tls::builder().identity or ssl.keystore.location"
-                .to_owned(),
+            format!("the broker refused the handshake: it {WANTS} ({SET}), or has no cipher in common with it"),
         ),
         A::BadCertificate
         | A::UnsupportedCertificate
@@ -110,9 +115,12 @@ fn alerted(alert: AlertDescription, has_identity: bool) -> (Kind, String) {
         }
         A::ProtocolVersion | A::InsufficientSecurity | A::HandshakeFailure => (
             Kind::Tls,
-            "broker and client have no version of TLS and no cipher in common: enable TLS 1.2 or 1.3 on the broker".to_owned(),
+            "broker and client have no version of TLS and no cipher in common: enable TLS 1.2 or 1.3 on the broker"
+                .to_owned(),
         ),
-        A::UnrecognisedName => (Kind::Tls, "the broker has no certificate for this name: connect by another".to_owned()),
+        A::UnrecognisedName => {
+            (Kind::Tls, "the broker has no certificate for this name: connect by another".to_owned())
+        }
         // A failure of the broker's own, which may pass.
         A::InternalError | A::UserCanceled | A::CloseNotify => {
             (Kind::Connect, format!("the broker ended the TLS handshake ({alert:?})"))

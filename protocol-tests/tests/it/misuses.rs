@@ -56,7 +56,7 @@ a value with a unit
 a word that a property does not take
     compression.type = "brotli": give none, gzip, snappy, lz4 or zstd
 encryption
-    security.protocol = "ssl": give plaintext: There is no TLS and no SASL yet.
+    security.protocol = "tls": give plaintext, ssl, sasl_plaintext or sasl_ssl
 a password
     sasl.password cannot be set: there is no SASL yet
 connecting outside a tokio runtime
@@ -188,7 +188,7 @@ fn configuration(table: &mut Table) {
     table.note("an unknown key in a DSN", Config::from_dsn("kafka://localhost?batchsize=9"));
     table.note("a value with a unit", properties(&[("linger.ms", "20ms")]));
     table.note("a word that a property does not take", properties(&[("compression.type", "brotli")]));
-    table.note("encryption", properties(&[("security.protocol", "ssl")]));
+    table.note("encryption", properties(&[("security.protocol", "tls")]));
     table.note("a password", properties(&[("sasl.password", "hunter2")]));
     let outside = std::thread::spawn(|| {
         let mut connecting = pin!(Client::connect(["localhost:9092"]));
