@@ -102,6 +102,8 @@ pub struct ConnectionCounters {
     pub connects: u64,
     /// Attempts that failed before that.
     pub connect_failures: u64,
+    /// Authentications of connections in use, before their sessions ended (KIP-368).
+    pub reauthentications: u64,
     /// Connections that were set up and then lost. One that was closed for being idle, or with the client, is not counted.
     pub disconnects: u64,
     /// Requests whose deadline passed before their response arrived, whether or not they had been written.
@@ -116,13 +118,14 @@ impl ConnectionCounters {
     /// Adds the counters of a connection that has ended.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self { requests, responses, sent_bytes, received_bytes, connects, .. } = other;
-        let Self { connect_failures, disconnects, timeouts, in_flight, latency, .. } = other;
+        let Self { connect_failures, reauthentications, disconnects, timeouts, in_flight, latency, .. } = other;
         self.requests += requests;
         self.responses += responses;
         self.sent_bytes += sent_bytes;
         self.received_bytes += received_bytes;
         self.connects += connects;
         self.connect_failures += connect_failures;
+        self.reauthentications += reauthentications;
         self.disconnects += disconnects;
         self.timeouts += timeouts;
         self.in_flight += in_flight;
@@ -342,6 +345,7 @@ mod tests {
             sent_bytes: 3,
             received_bytes: 4,
             connects: 5,
+            reauthentications: 11,
             connect_failures: 6,
             disconnects: 7,
             timeouts: 8,
@@ -356,7 +360,7 @@ mod tests {
         };
         let doubled: Vec<u64> = numbers(&one).into_iter().map(|number| number * 2).collect();
         // The longest of two that are equal is as long as each.
-        let expected: Vec<u64> = doubled.iter().enumerate().map(|(at, n)| if at == 11 { 9 } else { *n }).collect();
+        let expected: Vec<u64> = doubled.iter().enumerate().map(|(at, n)| if at == 12 { 9 } else { *n }).collect();
         assert_eq!(numbers(&sum), expected);
     }
 }

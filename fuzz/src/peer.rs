@@ -118,6 +118,7 @@ fn write(pipeline: &mut Pipeline<usize>, now: Instant, written: &mut usize, answ
         match write {
             Write::Frame(_, None) => *written += 1,
             Write::Frame(_, Some(reply)) => answer(answered, reply),
+            Write::Renew => unreachable!("its sessions do not end"),
             Write::Refused(reply, error) => {
                 assert_eq!(error.is_written(), Some(Written::No));
                 answer(answered, reply);

@@ -19,10 +19,15 @@
 //! long poll). While an abandoned response is due nothing more is written: the broker would not execute it yet, and a request that
 //! stays here expires as *not written*.
 //!
+//! The session of an authenticated connection may end (KIP-368). From some time before that on, the next request is not written but
+//! asks for another authentication ([`Write::Renew`]), and waits with all that come after it. The requests of the authentication go
+//! ahead of them, behind those in flight, whose responses arrive first. Deadlines hold meanwhile.
+//!
 //! A Produce request is never abandoned: its deadline ends the connection. Its bytes are part of the producer's buffer, which
 //! takes them back when the request fails, and an ended connection is what guarantees that no copy of them waits to be written.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -42,6 +47,10 @@ use crate::wire::request::correlation;
 /// The longest throttle time that is respected (KIP-219); a longer one makes no sense.
 const THROTTLE_MAX: Duration = Duration::from_secs(300);
 
+/// The ids of requests are below this; those of set-up and authentication, of which no response must be taken for another's, are above.
+const AHEAD_FIRST: i32 = 0x4000_0000;
+const CORRELATION_MASK: i32 = AHEAD_FIRST - 1;
+
 /// One connection on which versions are agreed. `R` is returned with each response.
 #[derive(Debug)]
 pub struct Pipeline<R> {
@@ -55,8 +64,20 @@ pub struct Pipeline<R> {
     abandoned: usize,
     request_timeout: Duration,
     muted_until: Option<Instant>,
+    /// `None` if the session never ends.
+    renewal: Option<Renewal<R>>,
+    next_ahead: i32,
     /// Counts since [`Pipeline::take_counters`].
     counters: ConnectionCounters,
+}
+
+/// A session that ends.
+#[derive(Debug)]
+enum Renewal<R> {
+    /// Requests are written until then.
+    Due(Instant),
+    /// Requests wait for the end of another authentication, which may have a request of its own to send.
+    Parked(Option<(Request, R)>),
 }
 
 #[derive(Debug)]
@@ -93,6 +114,8 @@ pub enum Write<R> {
     Frame(VecDeque<Bytes>, Option<R>),
     /// The request cannot be sent to this broker; nothing is to be written.
     Refused(R, Error),
+    /// Nothing is to be written: authenticate again, by [`Pipeline::submit_ahead`], then call [`Pipeline::renew_at`].
+    Renew,
 }
 
 /// A frame that is not the response that was due: why, and whose response it should have been if that is known.
@@ -111,6 +134,8 @@ impl<R> Pipeline<R> {
             abandoned: 0,
             request_timeout,
             muted_until: None,
+            renewal: None,
+            next_ahead: AHEAD_FIRST,
             counters: ConnectionCounters::default(),
         }
     }
@@ -118,6 +143,16 @@ impl<R> Pipeline<R> {
     /// Takes a request that fails when there is no response by `deadline`. The caller adds [`Self::muted_for`].
     pub fn submit(&mut self, request: Request, deadline: Instant, reply: R) {
         self.waiting.push_back(Waiting { request, deadline, reply });
+    }
+
+    /// Notes when the session that has just begun is to be renewed; `None` is never. Requests that were parked go on.
+    pub fn renew_at(&mut self, at: Option<Instant>) {
+        self.renewal = at.map(Renewal::Due);
+    }
+
+    /// Takes a request of an authentication, while the others are parked.
+    pub fn submit_ahead(&mut self, request: Request, reply: R) {
+        self.renewal = Some(Renewal::Parked(Some((request, reply))));
     }
 
     /// Whether nothing waits and nothing is in flight.
@@ -131,6 +166,11 @@ impl<R> Pipeline<R> {
             return None;
         }
         self.muted_until = None;
+        if self.renewal.is_some()
+            && let ControlFlow::Break(write) = self.poll_renewal(now)
+        {
+            return write;
+        }
         if self.in_flight.len() >= self.in_flight_max || self.abandoned > 0 {
             return None;
         }
@@ -148,15 +188,11 @@ impl<R> Pipeline<R> {
         let correlation = self.next_correlation;
         let parts = match request.encode(version, correlation, &self.client_id) {
             Ok(parts) => parts,
-            Err(error) => {
-                let kind = if matches!(error, DecodeError::TooOld(_)) { Kind::Unsupported } else { Kind::Config };
-                let error = Error::new(kind, "could not encode the request").caused_by(error);
-                return Some(Write::Refused(reply, error.in_api(api.name()).written(Written::No)));
-            }
+            Err(error) => return Some(Write::Refused(reply, not_encoded(error, api))),
         };
         self.counters.requests += 1;
-        // SASL keeps the last few ids for itself; zero follows long before.
-        self.next_correlation = (self.next_correlation + 1) & 0x3fff_ffff;
+        // Higher ids are those of set-up and authentication; zero follows before them.
+        self.next_correlation = (self.next_correlation + 1) & CORRELATION_MASK;
         if !request.expects_response() {
             return Some(Write::Frame(parts, Some(reply)));
         }
@@ -171,6 +207,41 @@ impl<R> Pipeline<R> {
             reply: Some(reply),
         });
         Some(Write::Frame(parts, None))
+    }
+
+    /// Parks requests once the session is to be renewed, and lets those of the authentication go ahead. Continues with
+    /// the others where there is nothing to renew.
+    fn poll_renewal(&mut self, now: Instant) -> ControlFlow<Option<Write<R>>> {
+        match &mut self.renewal {
+            None => ControlFlow::Continue(()),
+            Some(Renewal::Due(at)) if *at > now || self.waiting.is_empty() => ControlFlow::Continue(()),
+            Some(Renewal::Due(_)) => {
+                self.renewal = Some(Renewal::Parked(None));
+                ControlFlow::Break(Some(Write::Renew))
+            }
+            Some(Renewal::Parked(ahead)) => {
+                let ahead = ahead.take();
+                ControlFlow::Break(ahead.map(|(request, reply)| self.write_ahead(now, request, reply)))
+            }
+        }
+    }
+
+    /// Writes a request of an authentication. The broker looks at it after those in flight, some of which it may hold for long.
+    fn write_ahead(&mut self, now: Instant, request: Request, reply: R) -> Write<R> {
+        let api = request.api();
+        let correlation = self.next_ahead;
+        let version = self.versions.pick(api, request.version_max()).unwrap_or(0);
+        let parts = match request.encode(version, correlation, &self.client_id) {
+            Ok(parts) => parts,
+            Err(error) => return Write::Refused(reply, not_encoded(error, api)),
+        };
+        self.counters.requests += 1;
+        self.next_ahead = AHEAD_FIRST | (self.next_ahead + 1) & CORRELATION_MASK;
+        let seen = self.in_flight.iter().map(|in_flight| in_flight.limit).max().unwrap_or(now).max(now);
+        let limit = seen + self.request_timeout;
+        let reply = Some(reply);
+        self.in_flight.push_back(InFlight { correlation, api, version, written: now, deadline: limit, limit, reply });
+        Write::Frame(parts, None)
     }
 
     /// Takes a frame: returns the response and whose it is, or `None` if it was abandoned. An error ends the connection.
@@ -312,6 +383,11 @@ impl<R> Pipeline<R> {
         }));
         answers
     }
+}
+
+fn not_encoded(error: DecodeError, api: Api) -> Error {
+    let kind = if matches!(error, DecodeError::TooOld(_)) { Kind::Unsupported } else { Kind::Config };
+    Error::new(kind, "could not encode the request").caused_by(error).in_api(api.name()).written(Written::No)
 }
 
 fn response_overdue() -> Error {

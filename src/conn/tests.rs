@@ -63,6 +63,11 @@ impl Bench {
                 }
                 self.now = until;
             }
+            ["renew", "at", s] => self.pipeline.renew_at(Some(self.start + number(s) * SECOND)),
+            ["renewed"] => self.pipeline.renew_at(None),
+            ["ahead", n] => {
+                self.pipeline.submit_ahead(Request::ApiVersions(ApiVersionsRequest), number(n));
+            }
             ["mute", s] => self.pipeline.mute(self.now, number(s) * SECOND),
             ["respond", id] => {
                 let id = i32::try_from(number(id)).expect("small");
@@ -115,6 +120,7 @@ impl Bench {
                 }
                 Write::Frame(_, Some(_)) => panic!("all requests here expect a response"),
                 Write::Refused(n, error) => self.failed(vec![(n, error)]),
+                Write::Renew => self.log.push(format!("at {} renew", self.seconds())),
             }
         }
         if self.pipeline.overdue().is_some() != self.overdue {
@@ -122,6 +128,69 @@ impl Bench {
             self.log.push(if self.overdue { "overdue" } else { "caught up" }.to_owned());
         }
     }
+}
+
+#[test]
+fn requests_are_parked_in_order_while_the_session_is_renewed() {
+    // The handshake goes behind the requests in flight, though these are as many as may be; the parked ones follow in their order.
+    check(
+        "renew at 5 | ask 1 by 60 | ask 2 by 60 | at 5 | ask 3 by 60 | ask 4 by 60 | ahead 10 | respond 0 | respond 1 | \
+         respond 1073741824 | ahead 11 | respond 1073741825 | renewed | respond 2 | respond 3",
+        "write #0
+         write #1
+         at 5 renew
+         write #1073741824
+         answered 1
+         answered 2
+         answered 10
+         write #1073741825
+         answered 11
+         write #2
+         write #3
+         answered 3
+         answered 4",
+    );
+}
+
+#[test]
+fn parked_requests_expire_by_their_deadlines() {
+    check(
+        "renew at 5 | ask 1 by 60 | at 5 | ask 2 by 8 | ask 3 by 60 | ahead 10 | at 9 | respond 0 | respond 1073741824 | renewed",
+        "write #0
+         at 5 renew
+         write #1073741824
+         at 8 fail 2 Timeout No
+         answered 1
+         answered 10
+         write #1",
+    );
+}
+
+#[test]
+fn session_is_renewed_only_when_something_is_to_be_sent() {
+    check(
+        "renew at 5 | ask 1 by 60 | respond 0 | at 50 | ask 2 by 60 | ahead 10 | cut",
+        "write #0
+         answered 1
+         at 50 renew
+         write #1073741824
+         at 50 fail 10 Connect Maybe
+         at 50 fail 2 Connect No",
+    );
+}
+
+#[test]
+fn silence_after_the_handshake_counts_from_the_responses_before_it() {
+    check(
+        "renew at 5 | ask 1 by 50 | at 5 | ask 2 by 300 | ahead 10 | at 100",
+        "write #0
+         at 5 renew
+         write #1073741824
+         at 50 fail 1 Timeout Maybe
+         at 50 end
+         at 50 fail 10 Timeout Maybe
+         at 50 fail 2 Timeout No",
+    );
 }
 
 #[test]

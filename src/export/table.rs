@@ -136,6 +136,11 @@ const TABLE: &[Instrument] = &[
     counter("ottla_connection_connects_total", Connections(|c| c.connects), "Connections that were set up"),
     counter("ottla_connection_failures_total", Connections(|c| c.connect_failures), "Attempts to connect that failed"),
     counter(
+        "ottla_connection_reauthentications_total",
+        Connections(|c| c.reauthentications),
+        "Authentications of connections in use",
+    ),
+    counter(
         "ottla_connection_disconnects_total",
         Connections(|c| c.disconnects),
         "Connections that were set up and lost",

@@ -202,12 +202,12 @@ impl Task {
         self.health.store(true, Ordering::Relaxed);
         self.meter.count(|counters| counters.connects += 1);
         self.observer.connected();
-        let Established { stream, versions, throttle, lifetime } = established;
+        let Established { stream, versions, throttle, session } = established;
         let broker = self.peer.as_str();
         tracing::debug!(target: TARGET, broker, versions = %Agreed(&versions), "connected");
         let Settings { client_id, in_flight_max, request_timeout, sasl, .. } = &*self.settings;
         if let Some(sasl) = sasl {
-            let (mechanism, lifetime_ms) = (sasl.name(), lifetime.map(millis));
+            let (mechanism, lifetime_ms) = (sasl.name(), session.map(|session| session.lifetime.as_millis()));
             tracing::debug!(target: TARGET, broker, mechanism, lifetime_ms, "authenticated");
         }
         let mut pipeline = Pipeline::new(client_id.clone(), versions, *in_flight_max, *request_timeout);
@@ -217,8 +217,9 @@ impl Task {
             pipeline.submit(request, deadline, reply);
         }
         pipeline.mute(clock::now(), throttle);
+        pipeline.renew_at(session.map(|session| session.renew_at(&mut self.rng)));
         let shared = (self.peer.clone(), Arc::clone(&self.health), self.meter.clone());
-        let mut link = Link::new(stream, pipeline, &self.settings, shared);
+        let mut link = Link::new(stream, pipeline, (&self.settings, &self.address.host), shared);
         let end = link.run(&mut self.queue.receiver).await;
         self.ended(&end);
         match end {
@@ -244,10 +245,6 @@ impl Task {
             End::Unused => tracing::debug!(target: TARGET, broker, "unused connection closed"),
         }
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How long shutting a stream down may take.

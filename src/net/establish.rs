@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 
 use super::authenticate::Carrier;
+use super::authenticate::Session;
 use super::authenticate::authenticate;
 use super::authenticate::check_versions;
 use super::dial::Stream;
@@ -38,8 +39,8 @@ pub(super) struct Established {
     pub(super) versions: Versions,
     /// How long the broker throttles the client, which sends nothing meanwhile (KIP-219).
     pub(super) throttle: Duration,
-    /// How long the broker accepts requests before it wants another authentication (KIP-368).
-    pub(super) lifetime: Option<Duration>,
+    /// The session of the authentication, if it ends (KIP-368).
+    pub(super) session: Option<Session>,
 }
 
 /// Dials and sets up a connection.
@@ -52,7 +53,7 @@ pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &M
     };
     let mut setup = Setup { stream, settings, address, meter, correlation: CORRELATION_FIRST };
     let (versions, throttle) = agree(&mut setup).await?;
-    let lifetime = match &settings.sasl {
+    let session = match &settings.sasl {
         Some(sasl) => {
             check_versions(&versions)?;
             let mut carrier = Versioned { setup: &mut setup, versions: &versions };
@@ -60,7 +61,7 @@ pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &M
         }
         None => None,
     };
-    Ok(Established { stream: setup.stream, versions, throttle, lifetime })
+    Ok(Established { stream: setup.stream, versions, throttle, session })
 }
 
 /// Carries the requests of an authentication over a connection that is being set up.

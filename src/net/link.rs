@@ -14,6 +14,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use fastrand::Rng;
 use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
@@ -25,6 +26,7 @@ use super::meter::Meter;
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::outgoing::Reply;
+use super::renewal::Renewal;
 use super::settings::Settings;
 use crate::conn::pipeline::Pipeline;
 use crate::conn::pipeline::Write;
@@ -68,8 +70,11 @@ pub(super) struct Link {
     moved: (u64, u64),
     /// Whether a response ever arrived.
     served: bool,
-    /// Whether the connection was not authenticated.
-    plain: bool,
+    /// The authentication that goes on beside the requests in flight.
+    renewal: Option<Renewal>,
+    /// The name of the broker, for another authentication.
+    host: String,
+    settings: Arc<Settings>,
 }
 
 /// The target of log events about connections.
@@ -91,7 +96,7 @@ impl Link {
     pub(super) fn new(
         stream: Box<dyn Stream>,
         pipeline: Pipeline<Reply>,
-        settings: &Settings,
+        (settings, host): (&Arc<Settings>, &str),
         (peer, health, meter): (String, Arc<AtomicBool>, Meter),
     ) -> Self {
         Self {
@@ -110,7 +115,9 @@ impl Link {
             meter,
             moved: (0, 0),
             served: false,
-            plain: settings.sasl.is_none(),
+            renewal: None,
+            host: host.to_owned(),
+            settings: Arc::clone(settings),
         }
     }
 
@@ -156,6 +163,7 @@ impl Link {
                 None => self.closing = Some(now + CLOSING),
             }
         }
+        self.poll_renewal(now, cx)?;
         self.poll_write(now, cx)?;
         self.poll_closing(now)?;
         self.poll_timer(now, cx)?;
@@ -230,7 +238,7 @@ impl Link {
         let gone = error.as_ref().is_none_or(|error| ends.contains(&error.kind()));
         if gone && self.served && self.pipeline.is_idle() && self.unwritten.is_empty() {
             End::IdlePeer
-        } else if gone && !self.served && self.plain {
+        } else if gone && !self.served && self.settings.sasl.is_none() {
             let text = "the broker closed the connection before it responded to anything: it may require SASL, or TLS";
             End::Failed(Error::new(Kind::Connect, text))
         } else {
@@ -247,6 +255,10 @@ impl Link {
                         self.unwritten.push(parts, written);
                     }
                     Some(Write::Refused(reply, error)) => reply.send(Err(error.at_broker(self.peer.as_str()))),
+                    Some(Write::Renew) => {
+                        self.renewal = Some(Renewal::start(Arc::clone(&self.settings), self.host.clone()));
+                        self.poll_renewal(now, cx)?;
+                    }
                     None => break,
                 }
             }
@@ -265,6 +277,30 @@ impl Link {
                     }
                 }
                 Poll::Ready(Err(error)) => return Err(End::Failed(lost(Some(error)))),
+            }
+        }
+    }
+
+    /// Goes on with another authentication, if one has begun. If it fails, the connection ends.
+    fn poll_renewal(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(renewal) = &mut self.renewal else { return Ok(()) };
+        let Poll::Ready(outcome) = renewal.poll(cx, &mut self.pipeline) else { return Ok(()) };
+        self.renewal = None;
+        let broker = self.peer.as_str();
+        match outcome {
+            Ok(session) => {
+                let lifetime_ms = session.map(|session| session.lifetime.as_millis());
+                tracing::debug!(target: TARGET, broker, lifetime_ms, "authenticated again");
+                let mut rng = Rng::with_seed(clock::seed());
+                // The time of the request that the broker takes next is not later than now.
+                self.pipeline.renew_at(session.map(|session| session.renew_at(&mut rng).max(now)));
+                self.meter.count(|counters| counters.reauthentications += 1);
+                Ok(())
+            }
+            Err(error) => {
+                let error = error.at_broker(broker);
+                tracing::warn!(target: TARGET, broker, error = %error.chain(), "could not authenticate again");
+                Err(End::Failed(error))
             }
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! connection ──→ link ──→ outbox, observer
-//!     │           │  └──→ outgoing
+//!     │           │  └──→ renewal ──→ outgoing, authenticate
 //!     │           ↓
 //!     └──→ establish ──→ settings ──→ secure ──→ dial ──→ clock
 //!            │    └──→ meter   └──→ runtime
@@ -21,6 +21,7 @@ pub mod meter;
 pub mod observer;
 mod outbox;
 mod outgoing;
+mod renewal;
 pub mod runtime;
 #[cfg(feature = "tls")]
 pub mod secure;

@@ -1,12 +1,18 @@
-//! Base64 (RFC 4648) with padding, as SCRAM has it.
+//! Base64 (RFC 4648): the plain alphabet with padding, as SCRAM has it, and the URL-safe one without, as tokens have it.
 
 const PLAIN: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Encodes with padding.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = letters(bytes, PLAIN);
     text.extend(std::iter::repeat_n('=', text.len().next_multiple_of(4) - text.len()));
     text
+}
+
+/// Encodes with the URL-safe alphabet, without padding.
+pub(crate) fn encode_url(bytes: &[u8]) -> String {
+    letters(bytes, URL)
 }
 
 fn letters(bytes: &[u8], alphabet: &[u8; 64]) -> String {
@@ -27,6 +33,13 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let unpadded = text.trim_end_matches('=');
     let bytes = values(unpadded, PLAIN)?;
     (encode(&bytes) == text).then_some(bytes)
+}
+
+#[cfg(test)]
+/// Decodes URL-safe text without padding; `None` unless it is what [`encode_url`] gives.
+pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
+    let bytes = values(text, URL)?;
+    (encode_url(&bytes) == text).then_some(bytes)
 }
 
 fn values(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
@@ -57,12 +70,17 @@ mod tests {
             assert_eq!(encode(plain.as_bytes()), encoded);
             assert_eq!(decode(encoded).as_deref(), Some(plain.as_bytes()));
         }
+        assert_eq!(encode_url(&[0xfb, 0xff]), "-_8");
+        assert_eq!(decode_url("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
     }
 
     #[test]
     fn text_that_nobody_encodes_is_refused() {
         for wrong in ["Zg", "Zg=", "Zh==", "Z", "=", "====", "Zm9v=", "Zm 9", "Zm9vé", "Zg==Zg=="] {
             assert_eq!(decode(wrong), None, "{wrong}");
+        }
+        for wrong in ["Zg==", "Zh", "+/8", "Z"] {
+            assert_eq!(decode_url(wrong), None, "{wrong}");
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | PLAIN | [`Sasl::plain`] | yes, or [`Sasl::allow_plaintext_credentials`] |
 //! | SCRAM-SHA-256, SCRAM-SHA-512 (feature `scram`) | `Sasl::scram_sha_256`, `Sasl::scram_sha_512` | no |
 //! | a delegation token (feature `scram`) | `Sasl::delegation_token` | no |
+//! | OAUTHBEARER | [`Sasl::oauth_bearer`], with a [`TokenSource`] of yours | yes, or [`Sasl::allow_plaintext_credentials`] |
 //! | any other, GSSAPI for example | [`Sasl::mechanism`], an implementation of [`Mechanism`] | as it says |
 //!
 //! # Errors
@@ -42,12 +43,18 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::secret::Secret;
 
-#[cfg(feature = "scram")]
 pub(crate) mod base64;
+pub(crate) mod oauth;
 mod plain;
 #[cfg(feature = "scram")]
 pub(crate) mod scram;
 
+pub use self::oauth::Fetching;
+pub use self::oauth::OAuthBearer;
+pub use self::oauth::Refresh;
+pub use self::oauth::Token;
+pub use self::oauth::TokenSource;
+pub use self::oauth::from_fn;
 pub use self::plain::Plain;
 #[cfg(feature = "scram")]
 pub use self::scram::Scram;
@@ -245,6 +252,18 @@ impl Sasl {
     #[cfg(feature = "scram")]
     pub fn delegation_token(id: impl Into<String>, hmac: impl Into<Secret>) -> Self {
         Self::mechanism(Scram::new(crate::types::ScramMechanism::Sha512, id, hmac).token())
+    }
+
+    /// Tokens by OAUTHBEARER (RFC 7628). It sends them as they are: a connection without TLS is refused. See [`OAuthBearer`].
+    pub fn oauth_bearer(source: impl TokenSource + 'static) -> Self {
+        Self::mechanism(OAuthBearer::new(source))
+    }
+
+    /// Unsecured tokens of this subject by OAUTHBEARER, for tests: only a broker that is set up for tests accepts them. Each lives for
+    /// an hour.
+    pub fn unsecured_tokens(subject: impl Into<String>) -> Self {
+        let lifetime = std::time::Duration::from_secs(3_600);
+        Self::oauth_bearer(oauth::Unsecured { subject: subject.into(), lifetime })
     }
 
     /// A mechanism of your own, or a built-in one with other settings than the defaults.

@@ -240,6 +240,7 @@ impl Peer {
                         self.answers.push_back((tag, Ok(Response::Produce(m::ProduceResponse::default()))));
                     }
                 }
+                Some(Write::Renew) => unreachable!("sessions in the simulator do not end"),
                 Some(Write::Refused(tag, error)) => self.answers.push_back((tag, Err(error))),
                 None => break,
             }

@@ -1,16 +1,25 @@
 //! SASL through the public API, on the mock: who is let in, who is refused and why, and sessions that end.
 
+#![expect(clippy::disallowed_methods, reason = "tokens end by the clock of the wall, and real brokers take real time")]
+
+mod canary;
+mod rig;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use ottla::Client;
 use ottla::Error;
 use ottla::Record;
 use ottla::client::ClientBuilder;
+use ottla::consumer::Start;
 use ottla::error::Code;
 use ottla::error::Kind;
+use ottla::error::Written;
+use ottla::metrics::ConnectionCounters;
 use ottla::mock::Cluster;
 use ottla::mock::Release;
 use ottla::mock::SaslAnswer;
@@ -20,6 +29,8 @@ use ottla::mock::key;
 use ottla::sasl::Plain;
 use ottla::sasl::Sasl;
 use ottla::sasl::Scram;
+use ottla::sasl::Token;
+use ottla::sasl::from_fn;
 use ottla::types::ScramMechanism;
 
 fn users() -> SaslUsers {
@@ -237,4 +248,217 @@ impl ottla::sasl::Exchange for Endless {
         self.0.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move { Ok(ottla::sasl::Step::Respond(b"again".to_vec().into())) })
     }
+}
+
+/// The sum of a counter over the connections of a client, those that are gone too.
+fn sum(client: &Client, counter: fn(&ConnectionCounters) -> u64) -> u64 {
+    let metrics = client.metrics();
+    metrics.connections.iter().map(|connection| counter(&connection.counters)).sum::<u64>() + counter(&metrics.retired)
+}
+
+/// Sends numbered records for two minutes, each at once and some of them in one request, and reads them meanwhile.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_renewed_under_load_and_nothing_is_lost_or_reordered() {
+    let server = serve(users().session_lifetime(Duration::from_secs(2)));
+    let client = connect(&server, Sasl::scram_sha_256("a=b,c", "scram-secret")).await.expect("let in");
+    let producer = client.producer().build().expect("a producer");
+    let mut consumer = client.consumer().assign(["t"]).start(Start::Earliest).build().expect("a consumer");
+    let writing = tokio::spawn(async move {
+        for round in 0..1_200_u32 {
+            let (one, two) = ((2 * round).to_string(), (2 * round + 1).to_string());
+            let one = producer.enqueue(Record::to("t").partition(0).value(&one)).await.expect("accepted");
+            let two = producer.enqueue(Record::to("t").partition(0).value(&two)).await.expect("accepted");
+            one.await.and(two.await).expect("acknowledged");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let mut read = Vec::new();
+    while read.len() < 2_400 {
+        let records = consumer.poll().await.expect("readable").expect("no end");
+        read.extend(records.iter().map(|record| text_of(record.value)));
+    }
+    writing.await.expect("all were sent");
+    for (number, value) in read.iter().enumerate() {
+        assert_eq!(value, &number.to_string());
+    }
+    let stored = server.with(|cluster| cluster.log("t", 0).len());
+    assert_eq!(stored, 2_400, "none is there twice");
+    // Two minutes are about 63 sessions for each of the busy connections. None of them was lost.
+    assert!(sum(&client, |counters| counters.reauthentications) > 120, "{:?}", client.metrics().connections);
+    assert_eq!(sum(&client, |counters| counters.disconnects), 0);
+}
+
+fn text_of(value: Option<&[u8]>) -> String {
+    String::from_utf8(value.expect("a value").to_vec()).expect("text")
+}
+
+/// The broker holds a fetch that finds no records, and looks at the handshake only after it.
+#[tokio::test(start_paused = true)]
+async fn responses_in_flight_arrive_before_the_session_is_renewed() {
+    let server = serve(users().session_lifetime(Duration::from_secs(10)));
+    let client = connect(&server, Sasl::plain("alice", "plain-secret")).await.expect("let in");
+    let wait = Duration::from_secs(4);
+    let consumer = client.consumer().assign(["t"]).start(Start::Earliest).fetch_wait_max(wait);
+    let mut consumer = consumer.build().expect("a consumer");
+    let producer = client.producer().build().expect("a producer");
+    for number in 0..6_u32 {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        producer.send(Record::to("t").partition(0).value(&number.to_string())).await.expect("acknowledged");
+        let records = consumer.poll().await.expect("readable").expect("no end");
+        assert_eq!(records.iter().map(|record| text_of(record.value)).collect::<Vec<_>>(), [number.to_string()]);
+    }
+    assert!(sum(&client, |counters| counters.reauthentications) >= 8);
+    assert_eq!(sum(&client, |counters| counters.disconnects), 0);
+}
+
+/// The user is locked while the connection is in use.
+#[tokio::test(start_paused = true)]
+async fn refused_renewal_ends_the_connection_with_its_reason() {
+    let times = AtomicUsize::new(0);
+    let users = SaslUsers::new().session_lifetime(Duration::from_secs(60)).mechanism("PLAIN", move |_, _| {
+        // Two connections are let in: one of a bootstrap address, and one of a broker.
+        if times.fetch_add(1, Ordering::Relaxed) < 3 {
+            SaslAnswer::Accept { user: "alice".into(), message: Vec::new() }
+        } else {
+            SaslAnswer::Refuse("alice is locked".into())
+        }
+    });
+    let server = Server::in_memory(Cluster::builder().topic("t", 1).sasl(users).build());
+    let client = connect(&server, Sasl::plain("alice", "hunter2")).await.expect("let in");
+    let producer = client.producer().delivery_timeout(Duration::from_secs(20)).build().expect("a producer");
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged");
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    let error = producer.send(Record::to("t").value("v")).await.expect_err("locked");
+    let text = format!("{error:#}");
+    assert!(text.contains("alice is locked") && !text.contains("hunter2"), "{text}");
+    assert_eq!(error.is_written(), Some(Written::No), "it waited: {text}");
+}
+
+/// A broker ends a session whose client comes too late, as after a process was stopped: the client connects again.
+#[tokio::test(start_paused = true)]
+async fn idle_connection_is_renewed_by_the_next_request() {
+    let server = serve(users().session_lifetime(Duration::from_secs(60)));
+    let client = connect(&server, Sasl::scram_sha_512("a=b,c", "scram-secret")).await.expect("let in");
+    let producer = client.producer().build().expect("a producer");
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged");
+    let before = count(&server, key::SASL_HANDSHAKE);
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    assert_eq!(count(&server, key::SASL_HANDSHAKE), before, "nothing was to be sent");
+    producer.send(Record::to("t").value("v")).await.expect("acknowledged");
+    assert_eq!(sum(&client, |counters| counters.disconnects), 0);
+    assert!(sum(&client, |counters| counters.reauthentications) >= 1);
+}
+
+/// A source of unsecured tokens that counts, and can be made to fail or to block.
+#[derive(Clone, Debug)]
+struct Counted {
+    fetched: Arc<AtomicUsize>,
+    lifetime: Duration,
+    state: Arc<std::sync::Mutex<Source>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Works,
+    Fails,
+    Blocks,
+}
+
+impl Counted {
+    fn new(lifetime: Duration) -> Self {
+        Self { fetched: Arc::default(), lifetime, state: Arc::new(std::sync::Mutex::new(Source::Works)) }
+    }
+
+    fn set(&self, state: Source) {
+        *self.state.lock().expect("no panic") = state;
+    }
+}
+
+impl ottla::sasl::TokenSource for Counted {
+    fn token(&self) -> ottla::sasl::Fetching<'_> {
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+        let state = *self.state.lock().expect("no panic");
+        Box::pin(async move {
+            match state {
+                Source::Works => Ok(Token::unsecured("alice", SystemTime::now(), self.lifetime)),
+                Source::Fails => Err("the token endpoint is down".into()),
+                Source::Blocks => std::future::pending().await,
+            }
+        })
+    }
+}
+
+fn tokens() -> SaslUsers {
+    SaslUsers::new().unsecured_tokens()
+}
+
+async fn write_one(client: &Client) -> Result<(), Error> {
+    let producer = client.producer().delivery_timeout(Duration::from_secs(20)).build().expect("a producer");
+    producer.send(Record::to("t").value("v")).await.map(drop)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_token_serves_all_connections_until_it_is_replaced() {
+    let server = serve(tokens().session_lifetime(Duration::from_secs(60)));
+    let source = Counted::new(Duration::from_secs(3_600));
+    let client = connect(&server, Sasl::oauth_bearer(source.clone())).await.expect("let in");
+    write_one(&client).await.expect("acknowledged");
+    assert!(count(&server, key::SASL_HANDSHAKE) >= 2);
+    assert_eq!(source.fetched.load(Ordering::Relaxed), 1);
+    // Java's times: after 80 to 85 % of an hour.
+    tokio::time::sleep(Duration::from_secs(2_870)).await;
+    write_one(&client).await.expect("acknowledged");
+    assert_eq!(source.fetched.load(Ordering::Relaxed), 1);
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    write_one(&client).await.expect("acknowledged");
+    assert_eq!(source.fetched.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn token_that_lives_is_used_while_its_source_fails_or_blocks() {
+    for state in [Source::Fails, Source::Blocks] {
+        let server = serve(tokens().session_lifetime(Duration::from_secs(60)));
+        let source = Counted::new(Duration::from_secs(3_600));
+        let client = connect(&server, Sasl::oauth_bearer(source.clone())).await.expect("let in");
+        source.set(state);
+        tokio::time::sleep(Duration::from_secs(3_200)).await;
+        let begun = tokio::time::Instant::now();
+        write_one(&client).await.expect("by the old token");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{state:?}");
+        // A failure is not repeated at once.
+        let fetched = source.fetched.load(Ordering::Relaxed);
+        assert!(fetched > 1, "{state:?}");
+        write_one(&client).await.expect("by the old token");
+        assert_eq!(source.fetched.load(Ordering::Relaxed), fetched, "{state:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn source_that_fails_is_tried_again_and_named_in_the_error() {
+    let server = serve(tokens());
+    let source = Counted::new(Duration::from_secs(3_600));
+    source.set(Source::Fails);
+    let error = connect(&server, Sasl::oauth_bearer(source.clone())).await.expect_err("no token");
+    assert_eq!(error.kind(), Kind::Connect);
+    assert!(format!("{error:#}").contains("the token endpoint is down"), "{error:#}");
+    assert!(source.fetched.load(Ordering::Relaxed) > 2);
+    source.set(Source::Works);
+    connect(&server, Sasl::oauth_bearer(source)).await.expect("let in");
+
+    let expired = from_fn(|| async { Ok(Token::unsecured("alice", SystemTime::UNIX_EPOCH, Duration::from_secs(5))) });
+    let error = connect(&server, Sasl::oauth_bearer(expired)).await.expect_err("expired");
+    assert!(format!("{error:#}").contains("has expired"), "{error:#}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_token_is_fatal_with_the_servers_words() {
+    let server = serve(tokens());
+    let soon = SystemTime::now() + Duration::from_secs(3_600);
+    let error = connect(&server, Sasl::oauth_bearer(from_fn(move || async move { Ok(Token::new("hunter2", soon)) })));
+    let error = error.await.expect_err("no token of this kind");
+    assert_eq!(error.kind(), Kind::Authentication);
+    let text = format!("{error:#} {error:?}");
+    assert!(text.contains("invalid_token") && !text.contains("hunter2"), "{text}");
+    assert_eq!(count(&server, key::SASL_AUTHENTICATE), 2, "the answer was acknowledged");
+    connect(&server, Sasl::unsecured_tokens("alice")).await.expect("let in");
 }

@@ -16,6 +16,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("config", 3),
     ("record", 3),
     ("sasl", 3),
+    ("sasl::oauth", 8),
+    ("sasl::oauth::token", 3),
     ("sasl::scram", 7),
     ("sasl::scram::client", 3),
     ("sasl::scram::keys", 3),
