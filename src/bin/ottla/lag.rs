@@ -1,5 +1,8 @@
 //! `ottla lag`: how far groups are behind, partition by partition.
 
+mod screen;
+mod view;
+
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -21,11 +24,45 @@ use crate::args::groups::Lag;
 use crate::connect;
 use crate::groups::fail_with;
 use crate::groups::missing;
+use crate::lag::view::View;
 use crate::say;
 use crate::signals;
 use crate::table::Table;
+use crate::terminal;
+
+/// The outcome of one check.
+#[derive(Debug)]
+struct Page {
+    rows: Vec<Row>,
+    /// The failures of whole groups.
+    failed: Vec<String>,
+}
+
+impl Page {
+    /// The failures of groups and of partitions.
+    fn failures(&self) -> Vec<String> {
+        let errors = self.rows.iter().filter_map(|row| row.lag.lag.as_ref().err().map(crate::describe));
+        self.failed.iter().cloned().chain(errors).collect()
+    }
+
+    /// The failure of the command, or a lag above the threshold.
+    fn verdict(&self, threshold: Option<u64>) -> Outcome {
+        fail_with(self.failures().into_iter())?;
+        let Some(threshold) = threshold else { return Ok(()) };
+        let above: Vec<&Row> = self.rows.iter().filter(|row| row.is_above(threshold)).collect();
+        let Some(first) = above.first() else { return Ok(()) };
+        let (group, partition, state) = (&first.group, &first.lag.partition, first.state());
+        let text = format!(
+            "{} of {} partitions are above the threshold of {threshold}; the first is {partition} of group {group} ({state})",
+            above.len(),
+            self.rows.len()
+        );
+        Err(Failure::Above(text))
+    }
+}
 
 /// A partition of a group, as it is printed.
+#[derive(Debug)]
 struct Row {
     group: String,
     lag: PartitionLag,
@@ -66,12 +103,13 @@ pub(crate) async fn run(common: &Common, options: Lag) -> Outcome {
     let admin = client.admin();
     let Some(seconds) = options.watch else { return show(common, &admin, &options).await };
     let pause = Duration::from_secs(seconds.max(1));
+    if !common.json && std::io::stdout().is_terminal() {
+        let view = View::new(pause, options.threshold, terminal::may_colour());
+        let last = screen::watch(view, pause, async || check(&admin, &options).await).await?;
+        return last.map_or(Ok(()), |page| page.verdict(options.threshold));
+    }
     let mut interrupted = std::pin::pin!(signals::interrupted());
     loop {
-        if !common.json && std::io::stdout().is_terminal() {
-            // Clears the screen, and goes to its first line.
-            say("\x1b[2J\x1b[H")?;
-        }
         let outcome = show(common, &admin, &options).await;
         if matches!(outcome, Err(Failure::Quiet | Failure::Usage(_))) {
             return outcome;
@@ -91,35 +129,24 @@ pub(crate) async fn run(common: &Common, options: Lag) -> Outcome {
 
 /// Prints the lag once.
 async fn show(common: &Common, admin: &Admin, options: &Lag) -> Outcome {
-    let (rows, failed) = rows(admin, options).await;
+    let page = check(admin, options).await;
     let mut table =
         Table::new(&["GROUP", "TOPIC", "PARTITION", "COMMITTED", "START", "END", "LAG", "STATE", "MEMBER", "HOST"]);
-    for row in &rows {
+    for row in &page.rows {
         if common.json {
             say(object(row))?;
         } else {
             table.add(cells(row));
         }
     }
-    if !common.json && !rows.is_empty() {
+    if !common.json && !page.rows.is_empty() {
         table.print()?;
     }
-    let errors = rows.iter().filter_map(|row| row.lag.lag.as_ref().err().map(crate::describe));
-    fail_with(failed.into_iter().chain(errors))?;
-    let Some(threshold) = options.threshold else { return Ok(()) };
-    let above: Vec<&Row> = rows.iter().filter(|row| row.is_above(threshold)).collect();
-    let Some(first) = above.first() else { return Ok(()) };
-    let (group, partition, state) = (&first.group, &first.lag.partition, first.state());
-    let text = format!(
-        "{} of {} partitions are above the threshold of {threshold}; the first is {partition} of group {group} ({state})",
-        above.len(),
-        rows.len()
-    );
-    Err(Failure::Above(text))
+    page.verdict(options.threshold)
 }
 
 /// The rows of all groups, and what could not be found out.
-async fn rows(admin: &Admin, options: &Lag) -> (Vec<Row>, Vec<String>) {
+async fn check(admin: &Admin, options: &Lag) -> Page {
     let described = admin.describe_groups(options.group.iter().map(String::as_str)).await;
     let query = |(group, described): &(String, Result<GroupDescription, ottla::Error>)| {
         let query =
@@ -151,7 +178,7 @@ async fn rows(admin: &Admin, options: &Lag) -> (Vec<Row>, Vec<String>) {
             }
         }
     }
-    (rows, failed)
+    Page { rows, failed }
 }
 
 fn object(row: &Row) -> serde_json::Value {

@@ -12,9 +12,14 @@ use crate::logs;
 
 /// Whether standard error takes colours: a terminal, unless the user turned them off (<https://no-color.org>).
 pub(crate) fn has_colours() -> bool {
+    io::stderr().is_terminal() && may_colour()
+}
+
+/// Whether the user wants colours where there is a terminal.
+pub(crate) fn may_colour() -> bool {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    !is_set("NO_COLOR") && !is_dumb
 }
 
 /// A text in an ANSI colour, if standard error takes colours.

@@ -121,7 +121,7 @@ pub(crate) struct Lag {
     /// Only these topics, with all their partitions; otherwise every partition that is committed or assigned
     #[arg(short, long, value_delimiter = ',')]
     pub(crate) topic: Vec<String>,
-    /// Print again every so many seconds, until interrupted; the exit status is that of the last time
+    /// Check every so many seconds, until interrupted: a live view on a terminal, else lines; the exit status is that of the last check
     #[arg(short, long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
     pub(crate) watch: Option<u64>,
     /// Exit with status 3 if a partition lags by more, is expired or ahead, or has no commit and more records than this

@@ -27,8 +27,9 @@ impl Ask for ElectLeadersRequest {
             Some(topics) => topics.iter().map(|topic| (topic.topic.to_string(), topic.partitions.clone())).collect(),
             None => every_partition(state),
         };
-        let unknown = if [PREFERRED, UNCLEAN].contains(&self.election_type) { Ok(()) } else { Err(()) };
-        let whole = call.refused().and_then(|()| unknown.map_err(|()| ResponseError::InvalidRequest)).err();
+        let is_known = [PREFERRED, UNCLEAN].contains(&self.election_type);
+        let known = if is_known { Ok(()) } else { Err(ResponseError::InvalidRequest) };
+        let whole = call.refused().and(known).err();
         let mut topics = Vec::with_capacity(asked.len());
         for (name, indexes) in asked {
             let mut results = Vec::with_capacity(indexes.len());

@@ -9,6 +9,7 @@ use kafka_protocol::messages::DescribeLogDirsRequest;
 use kafka_protocol::messages::DescribeLogDirsResponse;
 use kafka_protocol::messages::alter_replica_log_dirs_response::AlterReplicaLogDirPartitionResult;
 use kafka_protocol::messages::alter_replica_log_dirs_response::AlterReplicaLogDirTopicResult;
+use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
 use kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsPartition;
 use kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsResult;
 use kafka_protocol::messages::describe_log_dirs_response::DescribeLogDirsTopic;
@@ -64,11 +65,7 @@ impl Ask for DescribeLogDirsRequest {
     }
 }
 
-fn names(
-    topic: &kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic,
-    name: &str,
-    index: i32,
-) -> bool {
+fn names(topic: &DescribableLogDirTopic, name: &str, index: i32) -> bool {
     topic.topic.as_str() == name && topic.partitions.contains(&index)
 }
 

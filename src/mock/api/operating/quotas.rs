@@ -7,6 +7,7 @@ use kafka_protocol::messages::AlterClientQuotasRequest;
 use kafka_protocol::messages::AlterClientQuotasResponse;
 use kafka_protocol::messages::DescribeClientQuotasRequest;
 use kafka_protocol::messages::DescribeClientQuotasResponse;
+use kafka_protocol::messages::alter_client_quotas_request::EntityData;
 use kafka_protocol::messages::alter_client_quotas_request::EntryData;
 use kafka_protocol::messages::alter_client_quotas_response as altered;
 use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
@@ -92,9 +93,8 @@ impl Ask for AlterClientQuotasRequest {
     fn answer(self, state: &mut State, call: &Call) -> AlterClientQuotasResponse {
         let mut outcomes: Vec<(Entity, Result<(), Refused>)> = Vec::with_capacity(self.entries.len());
         for asked in &self.entries {
-            let name = |part: &kafka_protocol::messages::alter_client_quotas_request::EntityData| {
-                (part.entity_type.to_string(), part.entity_name.as_ref().map(ToString::to_string))
-            };
+            let name =
+                |part: &EntityData| (part.entity_type.to_string(), part.entity_name.as_ref().map(ToString::to_string));
             let entity: Entity = asked.entity.iter().map(name).collect();
             if let Some((_, outcome)) = outcomes.iter_mut().find(|(known, _)| *known == entity) {
                 *outcome = Err((ResponseError::InvalidRequest, "the entity is there twice"));

@@ -29,6 +29,7 @@ use crate::mock::api::Call;
 use crate::mock::api::code;
 use crate::mock::api::coordinator::TRANSACTION;
 use crate::mock::log::Marker;
+use crate::mock::producers::Producer;
 use crate::mock::state::State;
 use crate::mock::state::Transactional;
 use crate::mock::state::text;
@@ -79,7 +80,7 @@ fn producers(state: &State, call: &Call, topic: &str, index: i32) -> Result<Vec<
         return Err((ResponseError::NotLeaderOrFollower, ""));
     }
     let log = &found.log;
-    let producer = |(id, producer): (i64, &crate::mock::producers::Producer)| {
+    let producer = |(id, producer): (i64, &Producer)| {
         ProducerState::default()
             .with_producer_id(ProducerId(id))
             .with_producer_epoch(i32::from(producer.epoch()))
