@@ -168,11 +168,6 @@ impl Setup<'_> {
                 return Err(lost(None));
             }
             self.count(|counters| counters.received_bytes += read as u64);
-            if is_alert(&arrived) {
-                let text = "the listener speaks TLS, and this client does not: set security.protocol to ssl or sasl_ssl, or call \
-                            ClientBuilder::tls";
-                return Err(Error::tls(text));
-            }
         }
     }
 
@@ -204,11 +199,6 @@ impl Setup<'_> {
     fn count(&self, change: impl FnOnce(&mut ConnectionCounters)) {
         self.meter.count(change);
     }
-}
-
-/// Whether bytes where a response is due begin an alert of TLS (RFC 8446, 5.1). As the size of a response they would be 336 MiB.
-fn is_alert(bytes: &[u8]) -> bool {
-    matches!(bytes, [21, 3, 0..=4, ..])
 }
 
 /// The error of a connection that could not be dialled. An error of this crate that the connector returned is passed on.

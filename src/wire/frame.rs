@@ -123,7 +123,9 @@ impl Spares {
 fn not_kafka(head: &[u8]) -> Result<(), DecodeError> {
     let peer = match head {
         b"HTTP" => "it responds in HTTP; give the port of a Kafka listener",
-        [0x15 | 0x16, 0x03, _, _] => "it responds in TLS; this listener requires an encrypted connection",
+        [0x15 | 0x16, 0x03, _, _] => {
+            "it responds in TLS; set security.protocol to ssl or sasl_ssl, or call ClientBuilder::tls"
+        }
         b"SSH-" => "it is an SSH server; give the port of a Kafka listener",
         _ => return Ok(()),
     };

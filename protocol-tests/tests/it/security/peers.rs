@@ -21,8 +21,8 @@ async fn error_of_a_plain_client_says_that_the_listener_speaks_tls() {
     server.set_tls(serving(&authority.sign(&["localhost"])));
     let connector = Counting::new(&server);
     let error = refusal(client(&server, "localhost").connector(connector.clone())).await;
-    assert_eq!((error.kind(), connector.dials()), (Kind::Tls, 1), "{error:#}");
-    assert!(format!("{error:#}").contains("the listener speaks TLS"), "{error:#}");
+    assert_eq!((error.kind(), connector.dials()), (Kind::Protocol, 1), "{error:#}");
+    assert!(format!("{error:#}").contains("it responds in TLS; set security.protocol"), "{error:#}");
 }
 
 #[tokio::test(start_paused = true)]

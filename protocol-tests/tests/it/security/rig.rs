@@ -1,7 +1,5 @@
 //! The listeners of the secured broker: each connects, or is refused at once for the right, named reason.
 
-use std::time::Duration;
-
 use ottla::Client;
 use ottla::Record;
 use ottla::admin::NewTopic;
@@ -113,19 +111,15 @@ async fn each_wrong_certificate_of_the_broker_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn mixed_up_protocols_are_named() {
+async fn plain_client_at_a_listener_with_tls_fails_at_once() {
     if !rig::is_up(rig::SECURE_PLAIN) {
         return;
     }
-    let builder = |port: u16| {
-        let builder = Client::builder([format!("localhost:{port}")]).expect("an address");
-        builder.setup_timeout(Duration::from_millis(500), Duration::from_millis(500))
-    };
-    let error = builder(TLS).connect().await.expect_err("the listener speaks TLS");
-    assert!(format!("{error:#}").contains("the listener speaks TLS"), "{error:#}");
-    let tls = trusting("ca.pem").build().expect("a CA");
-    let error = builder(rig::SECURE_PLAIN).tls(tls).connect().await.expect_err("the listener is plain");
-    assert!(format!("{error:#}").contains("its listener has no TLS"), "{error:#}");
+    let connector = Counting::over(Tcp);
+    let builder = Client::builder([format!("localhost:{TLS}")]).expect("an address").connector(connector.clone());
+    let error = builder.connect().await.expect_err("the listener speaks TLS");
+    assert_eq!((error.kind(), connector.dials()), (Kind::Protocol, 1), "{error:#}");
+    assert!(format!("{error:#}").contains("it responds in TLS; set security.protocol"), "{error:#}");
 }
 
 #[tokio::test]
