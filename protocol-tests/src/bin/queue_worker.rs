@@ -54,14 +54,14 @@ async fn main() -> ExitCode {
 
 async fn run() -> Outcome<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [servers, redis, topic, group, promise, log, mode @ ..] = &words[..] else {
+    let [servers, redis, topic, group, promise, log, mode, number @ ..] = &words[..] else {
         return Err("usage: queue_worker SERVERS REDIS TOPIC GROUP (once|again) LOG (free | hold N | pace N)".into());
     };
     let promise = if promise == "once" { Promise::AtMostOnce } else { Promise::AtLeastOnce };
-    let number = mode.get(1).map(|number| number.parse()).transpose()?;
-    let is_paced = mode[0] == "pace";
+    let number = number.first().map(|number| number.parse()).transpose()?;
+    let is_paced = mode == "pace";
     let life = Arc::new(Life {
-        hold: number.filter(|_| mode[0] == "hold"),
+        hold: number.filter(|_| mode == "hold"),
         permits: Semaphore::new(number.filter(|_| is_paced).unwrap_or(Semaphore::MAX_PERMITS / 2)),
         ended: AtomicBool::new(false),
     });

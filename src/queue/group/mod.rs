@@ -194,7 +194,7 @@ impl GroupQueue {
         self.consumer.commit_within(timeout).await
     }
 
-    /// The partitions that this member takes from. It changes within calls that wait, and only there.
+    /// The partitions that this member takes from. They change while a call waits, or after one was dropped that had begun a change.
     pub fn assignment(&self) -> Vec<TopicPartition> {
         self.following.assignment()
     }
