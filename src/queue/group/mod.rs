@@ -178,7 +178,8 @@ impl GroupQueue {
         self.after_call();
         match waited {
             Ok(Ok(_)) => Ok(self.assignment()),
-            Ok(Err(error)) if error.kind() != Kind::Timeout => Err(error),
+            // A member that polled too late is reported so, too.
+            Ok(Err(error)) if error.kind() != Kind::Timeout || clock::now() < deadline => Err(error),
             Ok(Err(_)) | Err(_) => Err(self.not_joined(timeout).await),
         }
     }

@@ -133,7 +133,8 @@ fn batches(log: &str) -> impl Iterator<Item = Batch> {
         Some((partition.parse().ok()?, first.parse().ok()?, last.parse().ok()?))
     };
     let mut batches: BTreeMap<(&str, &str), Batch> = BTreeMap::new();
-    for line in log.lines() {
+    // A take that failed has no batch.
+    for line in log.lines().filter(|line| !line.contains(" E ")) {
         let words: Vec<&str> = line.split(' ').collect();
         let [worker, event, number, ranges @ ..] = &words[..] else { panic!("{line:?}") };
         let batch = batches.entry((worker, number)).or_default();
