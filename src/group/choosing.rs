@@ -375,4 +375,63 @@ mod tests {
         assert_eq!(error.code(), Some(Code::GroupAuthorizationFailed));
         assert_eq!((choosing.poll_timeout(), choosing.poll_action()), (None, None));
     }
+
+    #[test]
+    fn retries_come_after_a_pause_and_requests_have_a_deadline() {
+        let now = crate::net::clock::now();
+        let mut choosing = choosing(now);
+        let failures = [Err(Kind::Connect), Err(Kind::Protocol), Ok(Some(Code::CoordinatorLoadInProgress))];
+        let mut at = now;
+        for failure in failures {
+            assert_eq!(answer(&mut choosing, at, failure, ""), "consumers", "{failure:?}");
+            let due = choosing.poll_timeout().expect("a retry");
+            assert!(due > at, "{failure:?}: it pauses");
+            let before = due.checked_sub(Duration::from_nanos(1)).expect("it is later");
+            choosing.handle_timeout(before);
+            assert_eq!(choosing.poll_action(), None, "{failure:?}: it is not due");
+            choosing.handle_timeout(due);
+            at = due;
+        }
+        let Some(Action::DescribeConsumers { deadline, .. }) = choosing.poll_action() else { panic!("a retry") };
+        assert_eq!(deadline, at + Duration::from_secs(30));
+    }
+
+    #[test]
+    fn error_that_does_not_pass_ends_the_choice() {
+        let now = crate::net::clock::now();
+        let mut choosing = choosing(now);
+        answer(&mut choosing, now, Err(Kind::Authentication), "");
+        assert_eq!(choosing.standing_mut().poll_error().map(|error| error.kind()), Some(Kind::Authentication));
+        assert_eq!((choosing.poll_timeout(), choosing.poll_action()), (None, None));
+    }
+
+    #[test]
+    fn group_that_is_being_emptied_is_still_classic() {
+        let now = crate::net::clock::now();
+        let mut choosing = choosing(now);
+        answer(&mut choosing, now, Ok(Some(Code::GroupIdNotFound)), "");
+        let Some(Action::DescribeGroup { tag, .. }) = choosing.poll_action() else { panic!("it asks about the group") };
+        let group = m::DescribedGroup { state: "CompletingRebalance".into(), ..m::DescribedGroup::default() };
+        let response = DescribeGroupsResponse { groups: vec![group], ..DescribeGroupsResponse::default() };
+        choosing.handle_group(now, tag, Ok(response));
+        assert_eq!(choosing.poll_chosen().map(|(chosen, _)| chosen), Some(Chosen::Classic));
+    }
+
+    #[test]
+    fn response_to_a_subscription_that_was_left_chooses_nothing() {
+        let now = crate::net::clock::now();
+        let mut choosing = choosing(now);
+        assert!(choosing.has_actions() && !choosing.has_step());
+        let Some(Action::DescribeConsumers { tag, .. }) = choosing.poll_action() else { panic!("it asks") };
+        assert!(!choosing.has_actions() && !choosing.is_stable() && !choosing.is_leaving());
+        choosing.leave();
+        choosing.handle_consumers(now, tag, Err(Error::new(Kind::Unsupported, "an old broker")));
+        assert_eq!((choosing.poll_chosen(), choosing.poll_action()), (None, None));
+        choosing.want(now, Wanted::Topics(BTreeSet::from(["b".into()])));
+        choosing.handle_consumers(now, tag, Err(Error::new(Kind::Unsupported, "an old broker")));
+        assert_eq!(choosing.poll_chosen(), None, "the response is of the subscription before");
+        assert_eq!(answer(&mut choosing, now, Ok(None), ""), "consumers");
+        let wanted = Wanted::Topics(BTreeSet::from(["b".into()]));
+        assert_eq!(choosing.poll_chosen(), Some((Chosen::Consumer, wanted)));
+    }
 }

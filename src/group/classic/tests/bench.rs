@@ -231,6 +231,7 @@ impl Bench {
     fn wait(&mut self, millis: u64) {
         let until = self.now + Duration::from_millis(millis);
         let mut steps = 0;
+        assert!(self.member.poll_timeout().is_none_or(|at| at > self.now), "what is due is done at once");
         while let Some(at) = self.member.poll_timeout().filter(|at| *at <= until) {
             self.now = self.now.max(at);
             self.member.handle_timeout(self.now);
@@ -248,9 +249,11 @@ impl Bench {
     }
 
     fn collect(&mut self) {
-        while let Some(action) = self.member.poll_action() {
+        while self.member.has_actions() {
+            let action = self.member.poll_action().expect("an action");
             self.print(action);
         }
+        assert!(self.member.poll_action().is_none());
         if self.member.has_step() && !self.is_away {
             let step = self.member.step().expect("a step");
             self.print_step(&step);
@@ -263,6 +266,14 @@ impl Bench {
     }
 
     fn print(&mut self, action: Action) {
+        let deadline = match &action {
+            Action::Join { deadline, .. }
+            | Action::Sync { deadline, .. }
+            | Action::Heartbeat { deadline, .. }
+            | Action::Leave { deadline, .. } => Some(*deadline),
+            Action::ForgetCoordinator | Action::Follow { .. } => None,
+        };
+        assert!(deadline.is_none_or(|deadline| deadline > self.now), "{action:?} has no time");
         let log = &mut self.log;
         let id = |id: &str| if id.is_empty() { "-".to_owned() } else { id.to_owned() };
         match action {

@@ -5,6 +5,7 @@ mod heartbeats;
 mod leading;
 mod rebalances;
 mod refusals;
+mod states;
 
 use self::bench::check;
 use self::bench::check_with;

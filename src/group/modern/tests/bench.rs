@@ -157,6 +157,7 @@ impl Bench {
     fn wait(&mut self, millis: u64) {
         let until = self.now + Duration::from_millis(millis);
         let mut steps = 0;
+        assert!(self.member.poll_timeout().is_none_or(|at| at > self.now), "what is due is done at once");
         while let Some(at) = self.member.poll_timeout().filter(|at| *at <= until) {
             self.now = self.now.max(at);
             self.member.handle_timeout(self.now);
@@ -169,9 +170,11 @@ impl Bench {
     }
 
     fn collect(&mut self) {
-        while let Some(action) = self.member.poll_action() {
+        while self.member.has_actions() {
+            let action = self.member.poll_action().expect("an action");
             self.print(action);
         }
+        assert!(self.member.poll_action().is_none());
         if self.member.has_step() {
             let step = self.member.step().expect("a step");
             self.print_step(&step);
@@ -184,6 +187,9 @@ impl Bench {
     }
 
     fn print(&mut self, action: Action) {
+        if let Action::Heartbeat { deadline, .. } | Action::Leave { deadline, .. } = &action {
+            assert!(*deadline > self.now, "{action:?} has no time");
+        }
         let at = self.now.duration_since(self.begun).as_millis();
         let names = |topics: &BTreeSet<TopicName>| topics.iter().map(|topic| &**topic).collect::<Vec<_>>().join(",");
         let line = match action {

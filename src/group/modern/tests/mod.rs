@@ -6,6 +6,7 @@ mod leaving;
 mod patterns;
 mod reconciling;
 mod refusals;
+mod states;
 mod table;
 
 use self::bench::check;
