@@ -31,7 +31,7 @@ const FORM: &str = "write it as kafka[+ssl]://HOST[:PORT][,HOST[:PORT]…][/TOPI
 impl Config {
     /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`], each given once; `%XX` stands for a byte.
     ///
-    /// `kafka+ssl://` sets `security.protocol` to `ssl`. `user:password@` is recognised and refused: there is no SASL here yet. No error
+    /// `kafka+ssl://` sets `security.protocol` to `ssl`. `user:password@` is recognised and refused: it leads to no SASL yet. No error
     /// repeats a possible password: if the DSN has an `@` anywhere, errors name the part that is wrong and show nothing of it.
     pub fn from_dsn(dsn: &str) -> Result<Self, Error> {
         let (scheme, rest) = dsn.split_once("://").ok_or_else(|| wrong("not a DSN"))?;
@@ -43,7 +43,9 @@ impl Config {
         let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
         // A password may contain the slash that would end it.
         if hierarchy.contains('@') {
-            return Err(Error::config("a DSN with a user cannot be used: there is no SASL yet"));
+            return Err(Error::config(
+                "a DSN with a user cannot be used: there is no SASL by properties yet: call `ClientBuilder::sasl`",
+            ));
         }
         // It may also contain the question mark.
         let hidden = query.contains('@');

@@ -219,7 +219,7 @@ mod tests {
     fn refused_setting_names_the_reason_and_hides_its_value() {
         let mut properties = Properties::new();
         let error = properties.set("sasl.password", "hunter2").expect_err("refused").to_string();
-        assert!(error.contains("sasl.password") && error.contains("no SASL yet"), "{error}");
+        assert!(error.contains("sasl.password") && error.contains("no SASL by properties yet"), "{error}");
         assert!(!error.contains("hunter2"));
         properties.set("max.poll.records", "500").expect("accepted");
         assert_eq!(properties.get("max.poll.records"), None);

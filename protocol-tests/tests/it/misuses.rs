@@ -58,7 +58,7 @@ a word that a property does not take
 encryption
     security.protocol = "tls": give plaintext, ssl, sasl_plaintext or sasl_ssl
 a password
-    sasl.password cannot be set: there is no SASL yet
+    sasl.password cannot be set: there is no SASL by properties yet: call `ClientBuilder::sasl`
 connecting outside a tokio runtime
     there is no tokio runtime here: call it within one, or pass one by ClientBuilder::runtime
 a buffer below the largest request

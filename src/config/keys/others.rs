@@ -98,7 +98,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "ssl.certificate.verify_cb", "ssl.ca.certificate.stores",
     ]),
     refused("pass it to `Tls::builder`", &["ssl_key", "ssl_certificate", "ssl_ca"]),
-    refused("there is no SASL yet", &[
+    refused("there is no SASL by properties yet: call `ClientBuilder::sasl`", &[
         "https.ca.location", "https.ca.pem",
         "sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password", "sasl.jaas.config",
         "sasl.client.callback.handler.class", "sasl.login.callback.handler.class", "sasl.login.class",

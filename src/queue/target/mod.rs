@@ -60,7 +60,7 @@ pub use self::setting::Setting;
 ///
 /// # Security
 ///
-/// There is no TLS and no SASL yet: `kafka+ssl://`, `user:password@` and the keys `sasl.…` and `ssl.…` are refused. Errors, `Display` and
+/// There is no SASL by properties yet: `user:password@` and the keys `sasl.…` are refused. Errors, `Display` and
 /// `Debug` show no password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {

@@ -43,11 +43,8 @@ fn dsn_is_read_whole_or_refused_by_name() {
 #[test]
 fn security_is_refused_with_its_reason_until_it_exists() {
     let cases = [
-        ("kafka://u:hunter2@h/t", "no SASL yet"),
-        ("kafka+ssl://h/t", "no TLS yet"),
-        ("kafka://h/t?sasl.password=hunter2", "sasl.password cannot be set: there is no SASL yet"),
-        ("kafka://h/t?ssl.key.pem=hunter2", "ssl.key.pem cannot be set: there is no TLS yet"),
-        ("kafka://h/t?security.protocol=SASL_SSL", "no TLS and no SASL yet"),
+        ("kafka://u:hunter2@h/t", "no SASL by properties yet"),
+        ("kafka://h/t?sasl.password=hunter2", "sasl.password cannot be set: there is no SASL by"),
     ];
     for (dsn, part) in cases {
         let error = refused(dsn);
