@@ -24,15 +24,16 @@ impl Config {
     /// [`Kind::Config`](crate::error::Kind::Config): the file cannot be read, is larger than 1 MiB, or has a line that is wrong. The error
     /// names the line and shows no value of a setting that is a secret.
     ///
-    /// ```no_run
-    /// # async fn run() -> Result<(), ottla::Error> {
-    /// use ottla::Client;
+    /// ```
     /// use ottla::config::Config;
     ///
-    /// let config = Config::from_file("/etc/kafka/client.properties")?;
+    /// let path = std::env::temp_dir().join(format!("docs-{}.properties", std::process::id()));
+    /// std::fs::write(&path, "bootstrap.servers = localhost:9092\nlinger.ms = 20\n")?;
+    ///
+    /// let config = Config::from_file(&path)?;
     /// println!("{}", config.explain());
-    /// let client = Client::from_properties(config.properties()).await?;
-    /// # Ok(()) }
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         read(path.as_ref(), java)
@@ -44,9 +45,16 @@ impl Config {
     ///
     /// As [`Self::from_file`].
     ///
-    /// ```no_run
-    /// let config = ottla::config::Config::from_kcat_file("/home/me/.config/kcat.conf")?;
-    /// # Ok::<(), ottla::Error>(())
+    /// ```
+    /// use ottla::config::Config;
+    ///
+    /// let path = std::env::temp_dir().join(format!("docs-{}.kcat.conf", std::process::id()));
+    /// std::fs::write(&path, "metadata.broker.list=localhost:9092\nclient.id=C:\\me\n")?;
+    ///
+    /// let config = Config::from_kcat_file(&path)?;
+    /// assert_eq!(config.properties().get("client.id"), Some("C:\\me"));
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_kcat_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         read(path.as_ref(), kcat)

@@ -30,7 +30,7 @@ fn dsn_is_read_whole_or_refused_by_name() {
         ("kafka://h:65536/t", "the port is not a number from 1 to 65535"),
         ("kafka://h:0/t", "the port is 0"),
         ("kafka:///t", "at least one HOST:PORT"),
-        ("redis://h/1/key", "the scheme is not kafka"),
+        ("redis://h/1/key", "the scheme is neither kafka nor kafka+ssl"),
         ("kafka://h/t?lingr.ms=1", "did you mean linger.ms?"),
         ("kafka://h/t?acks=0", "nothing would be acknowledged"),
         ("kafka://h/t?acks=1&enable.idempotence=true", "cannot be idempotent"),

@@ -252,6 +252,9 @@ fn class_21_admin_reports_only_the_topics_of_the_request() {
         ResponseKind::Metadata(response) => {
             behind(&mut response.topics, |topic| topic.with_name(Some(other())));
         }
+        ResponseKind::DescribeTopicPartitions(response) => {
+            behind(&mut response.topics, |topic| topic.with_name(Some(other())));
+        }
         ResponseKind::CreateTopics(response) => response.topics.clear(),
         _ => {}
     };
@@ -262,10 +265,10 @@ fn class_21_admin_reports_only_the_topics_of_the_request() {
         let made = admin.create_topics([NewTopic::new("new")]).await;
         assert!(made.is_err(), "no response reported that it was created: {made:?}");
     });
-    let left_out: Change = |response| {
-        if let ResponseKind::Metadata(response) = response {
-            response.topics.clear();
-        }
+    let left_out: Change = |response| match response {
+        ResponseKind::Metadata(response) => response.topics.clear(),
+        ResponseKind::DescribeTopicPartitions(response) => response.topics.clear(),
+        _ => {}
     };
     asked(left_out, |client| async move {
         let described = client.admin().describe_topics([TOPIC]).await;
