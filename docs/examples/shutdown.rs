@@ -23,8 +23,14 @@ const GRACE: Duration = Duration::from_secs(10);
 /// The part of it that is kept for the last commit.
 const FOR_THE_COMMIT: Duration = Duration::from_secs(3);
 
-/// Records that were sent on, with their positions, in the order of their partitions.
-type Sent = Vec<(TopicPartition, Position, Delivery)>;
+/// The records that were sent on and are not committed.
+#[derive(Default)]
+struct Sent {
+    /// With their positions, in the order of their partitions.
+    waiting: Vec<(TopicPartition, Position, Delivery)>,
+    /// The positions behind those that were acknowledged.
+    done: BTreeMap<TopicPartition, Position>,
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -35,7 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut consumer = client.consumer().group("shutdown-example").assign([from.as_str()]).build()?;
 
     let stop = tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink()));
-    let mut sent = Sent::new();
+    let mut sent = Sent::default();
     let outcome = tokio::select! {
         outcome = copy(&mut consumer, &producer, to, &mut sent) => outcome,
         _ = stop => Ok(()),
@@ -58,23 +64,23 @@ async fn copy(consumer: &mut Consumer, producer: &Producer, to: &str, sent: &mut
             }
             let delivery = producer.enqueue(copied).await?;
             let from = TopicPartition { topic: record.topic.clone(), partition: record.partition };
-            sent.push((from, record.next_position(), delivery));
+            sent.waiting.push((from, record.next_position(), delivery));
         }
-        let done = acknowledged(sent).await?;
-        consumer.commit_positions(done).await?;
+        acknowledged(sent).await?;
+        consumer.commit_positions(sent.done.clone()).await?;
+        sent.done.clear();
     }
     Ok(())
 }
 
-/// Awaits the deliveries in order, and returns the positions behind them. Stops at the first error.
-async fn acknowledged(sent: &mut Sent) -> Result<BTreeMap<TopicPartition, Position>, ottla::Error> {
-    let mut done = BTreeMap::new();
-    for (partition, position, delivery) in sent.iter_mut() {
+/// Awaits the deliveries in order. Stops at the first error.
+async fn acknowledged(sent: &mut Sent) -> Result<(), ottla::Error> {
+    for (partition, position, delivery) in &mut sent.waiting {
         delivery.await?;
-        done.insert(partition.clone(), *position);
+        sent.done.insert(partition.clone(), *position);
     }
-    sent.clear();
-    Ok(done)
+    sent.waiting.clear();
+    Ok(())
 }
 
 /// Ends everything by `deadline`.
@@ -84,8 +90,8 @@ async fn end(mut consumer: Consumer, producer: &Producer, sent: Sent, deadline: 
     if let Err(error) = producer.close(left().saturating_sub(FOR_THE_COMMIT)).await {
         eprintln!("{error}");
     }
-    let mut done = BTreeMap::new();
-    for (partition, position, delivery) in sent {
+    let Sent { waiting, mut done } = sent;
+    for (partition, position, delivery) in waiting {
         if delivery.await.is_err() {
             break;
         }

@@ -1,4 +1,4 @@
-//! What others ask the member: whether it is stable, when it needs attention, whether anything has changed.
+//! The answers of a member to others: whether it is stable, when it needs attention, whether anything has changed.
 
 use std::sync::Arc;
 use std::time::Duration;

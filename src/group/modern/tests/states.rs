@@ -1,4 +1,4 @@
-//! What others ask the member: whether it is stable, whether anything has changed, what its refusals say.
+//! The answers of a member to others: whether it is stable, whether anything has changed, what its refusals say.
 
 use super::bench::Bench;
 use super::bench::settings;
