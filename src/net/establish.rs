@@ -172,6 +172,7 @@ impl Setup<'_> {
     }
 
     /// The error of a stream that broke. TLS 1.3 finds out only by reading that the broker refuses the client's certificate.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_self, reason = "TLS has more to say"))]
     fn failed(&self, error: io::Error) -> Error {
         #[cfg(feature = "tls")]
         if let Some(refusal) =
@@ -183,6 +184,7 @@ impl Setup<'_> {
     }
 
     /// The error of a stream that takes no more bytes. Over TLS the broker's reason may have arrived before.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "TLS has more to say"))]
     async fn unwritable(&mut self, error: io::Error) -> Error {
         #[cfg(feature = "tls")]
         if self.settings.secure.is_some() {
