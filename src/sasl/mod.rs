@@ -59,7 +59,7 @@ pub use self::plain::Plain;
 #[cfg(feature = "scram")]
 pub use self::scram::Scram;
 
-/// Any error. An [`Error`](crate::Error) of this crate is passed on as it is; another one is temporary, and the client connects again
+/// Any error. An [`Error`] of this crate is passed on as it is; another one is temporary, and the client connects again
 /// after its back-off.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -194,7 +194,7 @@ pub trait Mechanism: fmt::Debug + Send + Sync {
 pub trait Exchange: Send {
     /// Takes the server's message and gives the client's. The first message of the server is empty: the client begins.
     ///
-    /// An [`Error`](crate::Error) of [`Kind::Authentication`](crate::error::Kind::Authentication) is fatal: see [`BoxError`]. The future
+    /// An [`Error`] of [`Kind::Authentication`](crate::error::Kind::Authentication) is fatal: see [`BoxError`]. The future
     /// may be dropped at any point, and the exchange with it.
     fn step<'a>(&'a mut self, challenge: &'a [u8]) -> Stepping<'a>;
 

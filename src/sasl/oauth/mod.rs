@@ -36,7 +36,7 @@ pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Token, BoxError>> + S
 /// Gives tokens for OAUTHBEARER: from a token endpoint, a file, an agent. See [`from_fn`].
 ///
 /// The client keeps a token and fetches another one when [`Refresh`] says so, for the next connection or authentication that needs it.
-/// An [`Error`](crate::Error) of [`Kind::Authentication`](crate::error::Kind::Authentication) is fatal; after any other error the client
+/// An [`Error`] of [`Kind::Authentication`] is fatal; after any other error the client
 /// connects again later. While a token lives, a source that fails or blocks delays nothing. `Debug` must not show a secret.
 pub trait TokenSource: fmt::Debug + Send + Sync {
     /// Fetches a new token. The future may be dropped at any point.
