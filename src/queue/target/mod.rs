@@ -169,13 +169,18 @@ impl FromStr for Target {
 }
 
 impl fmt::Display for Target {
-    /// Prints the DSN with all settings that were given, and the timeout. [`Target::parse`] reads it back to an equal target.
+    /// Prints the DSN with all settings that were given, and the timeout. [`Target::parse`] reads it back to an equal target, unless a
+    /// setting is a secret, which is printed as `[redacted]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "kafka://{}/{}", self.properties.get(SERVERS).unwrap_or_default(), self.topic)?;
-        let names = keys().map(|key| key.name).filter(|name| *name != SERVERS);
-        let set = names.filter_map(|name| Some((name, self.properties.get(name)?)));
-        for (number, (name, value)) in set.enumerate() {
-            write!(f, "{}{name}=", if number == 0 { '?' } else { '&' })?;
+        let keys = keys().filter(|key| key.name != SERVERS);
+        let set = keys.filter_map(|key| Some((key, self.properties.get(key.name)?)));
+        for (number, (key, value)) in set.enumerate() {
+            write!(f, "{}{}=", if number == 0 { '?' } else { '&' }, key.name)?;
+            if key.is_secret() {
+                f.write_str("[redacted]")?;
+                continue;
+            }
             for byte in value.bytes() {
                 match byte {
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {

@@ -57,6 +57,14 @@ fn security_is_refused_with_its_reason_until_it_exists() {
 }
 
 #[test]
+fn secret_of_a_target_is_never_printed() {
+    let map = [("bootstrap.servers", "h"), ("topic", "t"), ("linger.ms", "5"), ("ssl.keystore.key", "hunter2")];
+    let target = Target::from_properties(map).expect("a target");
+    assert_eq!(target.to_string(), "kafka://h:9092/t?delivery.timeout.ms=3000&linger.ms=5&ssl.keystore.key=[redacted]");
+    assert!(!format!("{target:?}").contains("hunter2"), "{target:?}");
+}
+
+#[test]
 fn map_is_read_and_stays_unchanged() {
     let map: BTreeMap<String, String> = [("metadata.broker.list", "h1,h2:1"), ("topic", "t"), ("linger.ms", "5")]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
