@@ -23,6 +23,10 @@ pub struct Probe {
     pub topics: Vec<TopicName>,
     /// Its brokers, by id.
     pub brokers: Vec<ProbedBroker>,
+    /// Whether the client encrypts its connections ([`ClientBuilder::tls`](crate::client::ClientBuilder::tls)).
+    pub encrypted: bool,
+    /// The user and the mechanism that the brokers which answered have accepted; `None` without SASL.
+    pub authenticated: Option<String>,
 }
 
 /// A broker of a [`Probe`].
@@ -91,7 +95,22 @@ impl Client {
         topics.sort();
         topics.dedup();
         let brokers = admin.served(cluster.brokers, deadline).await;
-        Ok(Probe { cluster_id: cluster.id, controller: cluster.controller, topics, brokers })
+        let authenticated = self.cluster().settings().sasl.as_ref().map(ToString::to_string);
+        let (cluster_id, controller) = (cluster.id, cluster.controller);
+        Ok(Probe { cluster_id, controller, topics, brokers, encrypted: self.is_encrypted(), authenticated })
+    }
+}
+
+impl Client {
+    #[cfg(feature = "tls")]
+    fn is_encrypted(&self) -> bool {
+        self.cluster().settings().tls.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unused_self, reason = "with TLS it depends")]
+    fn is_encrypted(&self) -> bool {
+        false
     }
 }
 

@@ -287,6 +287,18 @@ async fn half_of_a_change_that_gets_no_controller_names_its_topics() {
 }
 
 #[tokio::test]
+async fn probe_says_who_was_authenticated() {
+    let users = crate::mock::SaslUsers::new().plain("alice", "hunter2");
+    let mock = Mock::builder().sasl(users).build();
+    let server = Server::start(mock, ([127, 0, 0, 1], 0).into()).await.expect("a port is free");
+    let sasl = crate::sasl::Sasl::plain("alice", "hunter2").allow_plaintext_credentials();
+    let builder = Client::builder([server.bootstrap()]).expect("its addresses are well-formed");
+    let client = builder.sasl(sasl).connect().await.expect("the password is right");
+    let probe = client.probe(Duration::from_secs(5)).await.expect("an answer");
+    assert_eq!((probe.authenticated.as_deref(), probe.encrypted), (Some("user alice by PLAIN"), false));
+}
+
+#[tokio::test]
 async fn probe_reports_a_broker_that_is_down_beside_the_others() {
     let (server, client) = serve(three()).await;
     let probe = client.probe(Duration::from_secs(5)).await.expect("an answer");

@@ -3,6 +3,7 @@
 //! | file | concern |
 //! |---|---|
 //! | `cluster.rs` | the state that all handles share |
+//! | `security.rs` | from the properties `sasl.*` to a mechanism |
 //! | `settings.rs` | its settings |
 //! | `connections.rs` | one connection for each broker and kind of request |
 //! | `routing.rs` | the broker that a request goes to |
@@ -36,6 +37,7 @@ mod misses;
 mod refresher;
 mod retry;
 mod routing;
+mod security;
 mod settings;
 mod state;
 #[cfg(all(test, feature = "mock"))]
@@ -270,7 +272,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Authenticates each connection. See [`sasl`](crate::sasl).
+    /// Authenticates each connection (`sasl.mechanism`, `sasl.username`, `sasl.password`, `sasl.jaas.config`). See [`sasl`](crate::sasl).
     ///
     /// A mechanism that shows its secret, as PLAIN does, needs TLS, or a [`Connector`] that [is private](Connector::is_private), or
     /// [`Sasl::allow_plaintext_credentials`]; otherwise connecting fails with [`Kind::Config`](crate::error::Kind::Config).
@@ -388,6 +390,15 @@ impl ClientBuilder {
     /// Takes the settings of encryption and authentication.
     fn take_security(&mut self, properties: &Properties) -> Result<(), Error> {
         self.settings.must_authenticate = properties.is_authenticated();
+        match security::sasl(properties)? {
+            Some(sasl) if self.settings.must_authenticate => self.settings.sasl = Some(sasl),
+            Some(_) => {
+                let text = "sasl.mechanism is set, and security.protocol uses no SASL: set it to sasl_ssl, or to sasl_plaintext on a \
+                            network that nobody else reads";
+                return Err(Error::config(text));
+            }
+            None => {}
+        }
         if properties.is_encrypted()? {
             #[cfg(feature = "tls")]
             {

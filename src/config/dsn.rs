@@ -1,5 +1,7 @@
 //! A whole configuration in one line: `kafka://host:port,…/topic?key=value`.
 
+use zeroize::Zeroizing;
+
 use super::BootstrapServers;
 use super::Properties;
 use super::keys;
@@ -31,8 +33,21 @@ const FORM: &str = "write it as kafka[+ssl]://HOST[:PORT][,HOST[:PORT]…][/TOPI
 impl Config {
     /// Reads `kafka://host[:port][,…][/topic][?key=value&…]`. Keys are those of [`Properties`], each given once; `%XX` stands for a byte.
     ///
-    /// `kafka+ssl://` sets `security.protocol` to `ssl`. `user:password@` is recognised and refused: it leads to no SASL yet. No error
-    /// repeats a possible password: if the DSN has an `@` anywhere, errors name the part that is wrong and show nothing of it.
+    /// `kafka+ssl://` sets `security.protocol` to `ssl`. No error repeats a possible password: if the DSN has an `@` in its query, errors
+    /// name the part that is wrong and show nothing of it.
+    ///
+    /// `user:password@` before the brokers sets `sasl.username` and `sasl.password`; the key `sasl.mechanism` has to name the mechanism.
+    /// `/`, `@`, `?`, `:` and `%` in them are written as `%2F`, `%40`, `%3F`, `%3A` and `%25`. It takes `kafka+ssl://`, which becomes
+    /// `security.protocol` `sasl_ssl`, or the key `security.protocol=sasl_plaintext`.
+    ///
+    /// ```
+    /// use ottla::config::Config;
+    ///
+    /// let dsn = "kafka://alice:correct%20horse@localhost/events?sasl.mechanism=PLAIN&security.protocol=sasl_plaintext";
+    /// let config = Config::from_dsn(dsn)?;
+    /// assert_eq!(config.properties().get("sasl.username"), Some("alice"));
+    /// # Ok::<(), ottla::Error>(())
+    /// ```
     pub fn from_dsn(dsn: &str) -> Result<Self, Error> {
         let (scheme, rest) = dsn.split_once("://").ok_or_else(|| wrong("not a DSN"))?;
         let is_encrypted = match scheme {
@@ -41,12 +56,12 @@ impl Config {
             _ => return Err(wrong("the scheme is neither kafka nor kafka+ssl")),
         };
         let (hierarchy, query) = rest.split_once('?').unwrap_or((rest, ""));
-        // A password may contain the slash that would end it.
-        if hierarchy.contains('@') {
-            return Err(Error::config(
-                "a DSN with a user cannot be used: there is no SASL by properties yet: call `ClientBuilder::sasl`",
-            ));
-        }
+        // A password may contain the slash or the @ that would end it.
+        let (user, hierarchy) = match hierarchy.split_once('@') {
+            Some((user, rest)) if user.contains('/') || rest.contains('@') => return Err(wrong_user()),
+            Some((user, rest)) => (Some(user), rest),
+            None => (None, hierarchy),
+        };
         // It may also contain the question mark.
         let hidden = query.contains('@');
         let hiding = |part: &str, error: Error| {
@@ -67,7 +82,11 @@ impl Config {
             if properties.get(PROTOCOL).is_some() {
                 return Err(wrong("security.protocol is not a key of a DSN that begins with kafka+ssl://"));
             }
-            properties.set_from(PROTOCOL, "ssl", DSN)?;
+            let authenticates = user.is_some() || properties.get("sasl.mechanism").is_some();
+            properties.set_from(PROTOCOL, if authenticates { "sasl_ssl" } else { "ssl" }, DSN)?;
+        }
+        if let Some(user) = user {
+            set_user(&mut properties, user)?;
         }
         properties.set_from(SERVERS, &servers.to_string(), DSN)?;
         Ok(Self { properties, topic })
@@ -105,6 +124,33 @@ impl Config {
 }
 
 #[cold]
+fn wrong_user() -> Error {
+    Error::config(
+        "the user of the DSN cannot be read: write USER:PASSWORD@ before the brokers, with %2F for /, %40 for @, %3F for ?, \
+         %3A for : and %25 for %",
+    )
+}
+
+/// Sets user and password, and checks that they have an effect.
+fn set_user(properties: &mut Properties, user: &str) -> Result<(), Error> {
+    let (user, password) = user.split_once(':').ok_or_else(wrong_user)?;
+    let read = |text: &str| decode(text).map(Zeroizing::new).map_err(|_| wrong_user());
+    set_once(properties, "sasl.username", &read(user)?, DSN)?;
+    set_once(properties, "sasl.password", &read(password)?, DSN)?;
+    if properties.get("sasl.mechanism").is_none() {
+        return Err(Error::config(
+            "a DSN with a user needs a mechanism: add sasl.mechanism=SCRAM-SHA-512, for example",
+        ));
+    }
+    if !properties.is_authenticated() {
+        let text = "a DSN with a user needs an encrypted connection: begin it with kafka+ssl://, or add \
+                    security.protocol=sasl_plaintext on a network that nobody else reads";
+        return Err(Error::config(text));
+    }
+    Ok(())
+}
+
+#[cold]
 fn wrong(why: &str) -> Error {
     Error::config(format!("{why}: {FORM}"))
 }
@@ -118,7 +164,7 @@ fn part(number: usize, pair: &str) -> String {
 /// Sets one `KEY=VALUE`.
 fn set_pair(properties: &mut Properties, pair: &str) -> Result<(), Error> {
     let (key, value) = pair.split_once('=').ok_or_else(|| wrong("a key has no value"))?;
-    set_once(properties, &decode(key)?, &decode(value)?, DSN)
+    set_once(properties, &decode(key)?, &Zeroizing::new(decode(value)?), DSN)
 }
 
 /// Sets a property that is not set yet, under none of its names: the order of a map must not decide between two values.
@@ -209,6 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn user_and_password_lead_to_sasl() {
+        let dsn = "kafka://alice:p%40ss%2Fw%3Ard@a:1,b/t?sasl.mechanism=PLAIN&security.protocol=SASL_PLAINTEXT";
+        let config = Config::from_dsn(dsn).expect("a user");
+        let properties = config.properties();
+        assert_eq!(properties.get("sasl.username"), Some("alice"));
+        assert_eq!(properties.get("sasl.password"), Some("p@ss/w:rd"));
+        assert_eq!(properties.get("bootstrap.servers"), Some("a:1,b:9092"));
+        for (dsn, part) in [
+            ("kafka://alice:pw@a", "needs a mechanism"),
+            ("kafka://alice:pw@a?sasl.mechanism=PLAIN", "kafka+ssl://"),
+            ("kafka://alice@a?sasl.mechanism=PLAIN", "USER:PASSWORD@"),
+            ("kafka://alice:p%4@a?sasl.mechanism=PLAIN", "USER:PASSWORD@"),
+            ("kafka://alice:pw@b@a?sasl.mechanism=PLAIN", "%40 for @"),
+            ("kafka://alice:pw@a?sasl.mechanism=PLAIN&sasl.username=bob", "sasl.username is given twice"),
+            ("kafka://a?sasl.mechanism=GSSAPI", "sasl::Mechanism"),
+        ] {
+            let error = Config::from_dsn(dsn).expect_err(dsn).to_string();
+            assert!(error.contains(part), "{dsn}: {error}");
+        }
+    }
+
+    #[test]
     fn errors_never_repeat_a_password() {
         for dsn in [
             "kafka://user:hunter2@a:9092/t",
@@ -223,7 +291,8 @@ mod tests {
             "kafka://user:1?hunter2=@a",
             "kafka://user:1?linger.ms=hunter2@a",
             "kafka://user:1/hunter2+?@a",
-            "kafka://a?sasl.password=hunter2",
+            "kafka://a?sasl.password=hunter2&sasl.password=hunter2",
+            "kafka://a?sasl.jaas.config=PlainLoginModule required password=hunter2",
             "kafka://a?sasl.pasword=hunter2",
         ] {
             let error = Config::from_dsn(dsn).expect_err(dsn).to_string();

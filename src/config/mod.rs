@@ -16,6 +16,7 @@ mod dsn;
 mod duration;
 mod explain;
 mod file;
+pub(crate) mod jaas;
 mod keys;
 
 pub use self::bootstrap::BootstrapServers;
@@ -174,6 +175,11 @@ impl Properties {
         }
     }
 
+    /// The first of the settings `sasl.*` that is set.
+    pub(crate) fn sasl_name(&self) -> Option<&'static str> {
+        self.0.keys().find(|name| name.starts_with("sasl.")).copied()
+    }
+
     /// Whether the client has to authenticate.
     pub(crate) fn is_authenticated(&self) -> bool {
         self.get("security.protocol").is_some_and(|protocol| protocol.starts_with("sasl"))
@@ -218,8 +224,8 @@ mod tests {
     #[test]
     fn refused_setting_names_the_reason_and_hides_its_value() {
         let mut properties = Properties::new();
-        let error = properties.set("sasl.password", "hunter2").expect_err("refused").to_string();
-        assert!(error.contains("sasl.password") && error.contains("no SASL by properties yet"), "{error}");
+        let error = properties.set("sasl.oauthbearer.client.secret", "hunter2").expect_err("refused").to_string();
+        assert!(error.contains("sasl.oauthbearer.client.secret") && error.contains("TokenSource"), "{error}");
         assert!(!error.contains("hunter2"));
         properties.set("max.poll.records", "500").expect("accepted");
         assert_eq!(properties.get("max.poll.records"), None);

@@ -54,6 +54,7 @@ pub use self::oauth::OAuthBearer;
 pub use self::oauth::Refresh;
 pub use self::oauth::Token;
 pub use self::oauth::TokenSource;
+pub(crate) use self::oauth::Unsecured;
 pub use self::oauth::from_fn;
 pub use self::plain::Plain;
 #[cfg(feature = "scram")]
@@ -263,7 +264,7 @@ impl Sasl {
     /// an hour.
     pub fn unsecured_tokens(subject: impl Into<String>) -> Self {
         let lifetime = std::time::Duration::from_secs(3_600);
-        Self::oauth_bearer(oauth::Unsecured { subject: subject.into(), lifetime })
+        Self::oauth_bearer(Unsecured { subject: subject.into(), lifetime })
     }
 
     /// A mechanism of your own, or a built-in one with other settings than the defaults.

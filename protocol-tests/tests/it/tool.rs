@@ -234,7 +234,7 @@ fn malformed_arguments_are_usage_errors() {
         (&["-b", "a", "-X", "lingre.ms=5", "cluster"], &["lingre.ms", "did you mean linger.ms"]),
         (&["-b", "a", "-X", "linger.ms", "cluster"], &["linger.ms", "KEY=VALUE"]),
         (&["-b", "a", "-X", "linger.ms=soon", "cluster"], &["linger.ms", "soon", "milliseconds"]),
-        (&["-b", "a", "-X", "sasl.password=hunter2", "cluster"], &["sasl.password", "no SASL by properties yet"]),
+        (&["-b", "a", "-X", "sasl.password=hunter2", "cluster"], &["sasl.password", "sasl.mechanism"]),
         (&["-b", "a", "-X", "sasl.password:hunter2", "cluster"], &["sasl.password", "KEY=VALUE"]),
         (&["-b", "user:hunter2@a", "cluster"], &["no user", "HOST:PORT"]),
         (&["-b", "a", "consume", "-t", "t", "-o", "xyz"], &["-o xyz", "beginning, end"]),

@@ -57,7 +57,7 @@ impl Key {
 
     /// Whether its value is a secret, which nothing prints.
     pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret)
+        matches!(self.kind, Kind::Jaas | Kind::Secret)
     }
 }
 
@@ -91,6 +91,12 @@ pub(super) enum Kind {
     /// One of these words, or `by_duration:` and a duration.
     OneOfOrDuration(&'static [&'static str]),
     Text,
+    /// A login module of JAAS, which is never shown.
+    Jaas,
+    /// A mechanism of SASL.
+    Mechanism,
+    /// A fraction from the first to the second.
+    Share(f64, f64),
     /// A text that is never shown.
     Secret,
 }
@@ -196,9 +202,22 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
             word.or_else(by_duration)
                 .ok_or_else(|| wrong(&format!("{}, or {BY_DURATION}PnDTnHnMn.nS", words.join(", "))))
         }
+        Kind::Jaas => super::jaas::parse(value).map(|_| value.to_owned()),
+        Kind::Mechanism => {
+            let known = MECHANISMS.iter().find(|known| known.eq_ignore_ascii_case(value));
+            let remedy = "pass another mechanism, such as GSSAPI, to ClientBuilder::sasl as a sasl::Mechanism";
+            Ok((*known.ok_or_else(|| wrong(&format!("{}; {remedy}", either(MECHANISMS))))?).to_owned())
+        }
+        Kind::Share(low, high) => {
+            let share = value.parse::<f64>().ok().filter(|share| (low..=high).contains(share));
+            Ok(share.ok_or_else(|| wrong(&format!("a fraction from {low} to {high}")))?.to_string())
+        }
         Kind::Text | Kind::Secret => Ok(value.to_owned()),
     }
 }
+
+/// The built-in mechanisms of SASL.
+const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
 
 /// The beginning of a reset policy that names an age (KIP-1106).
 pub(crate) const BY_DURATION: &str = "by_duration:";
@@ -227,6 +246,9 @@ impl Kind {
             Self::MillisOrNever => "ms, -1 is never".to_owned(),
             Self::OneOf(words) => words.join(", "),
             Self::OneOfOrDuration(words) => format!("{}, {BY_DURATION}PnDTnHnMn.nS", words.join(", ")),
+            Self::Jaas => "a login module of JAAS, never shown".to_owned(),
+            Self::Mechanism => MECHANISMS.join(", "),
+            Self::Share(low, high) => format!("{low} to {high}, in fractions"),
             Self::Text => "text".to_owned(),
             Self::Secret => "text, never shown".to_owned(),
         }

@@ -60,8 +60,8 @@ pub use self::setting::Setting;
 ///
 /// # Security
 ///
-/// There is no SASL by properties yet: `user:password@` and the keys `sasl.…` are refused. Errors, `Display` and
-/// `Debug` show no password.
+/// `user:password@`, or `sasl.username` and `sasl.password`, with `sasl.mechanism` authenticate; `kafka+ssl://`, or `security.protocol`,
+/// encrypts. Errors, `Display` and `Debug` show no password.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
     topic: TopicName,

@@ -1,0 +1,210 @@
+//! From the properties `sasl.*` to a mechanism with its credentials.
+
+use std::time::Duration;
+
+use crate::config::Properties;
+use crate::config::jaas;
+use crate::config::jaas::Login;
+use crate::config::jaas::Module;
+use crate::error::Error;
+use crate::sasl::OAuthBearer;
+use crate::sasl::Plain;
+use crate::sasl::Refresh;
+use crate::sasl::Sasl;
+use crate::sasl::Unsecured;
+use crate::secret::Secret;
+
+/// The mechanism that properties demand. `None` if they name no mechanism, so that the program has to.
+pub(super) fn sasl(properties: &Properties) -> Result<Option<Sasl>, Error> {
+    let login = properties.get("sasl.jaas.config").map(jaas::parse).transpose()?;
+    let Some(name) = properties.get("sasl.mechanism") else {
+        return match properties.sasl_name() {
+            Some(name) => Err(Error::config(format!(
+                "{name} is set and sasl.mechanism is not: set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+            ))),
+            None => Ok(None),
+        };
+    };
+    let credentials = Credentials { properties, login: login.as_ref(), name };
+    let sasl = match name {
+        "PLAIN" => {
+            let (user, password) = credentials.of(Module::Plain)?;
+            Sasl::mechanism(Plain::new(user, password))
+        }
+        "OAUTHBEARER" => match credentials.login {
+            Some(login) => credentials.tokens(login)?,
+            // The source of tokens is the program's.
+            None => return Ok(None),
+        },
+        _ => credentials.scram()?,
+    };
+    // The name of the protocol says that nothing is encrypted.
+    let unencrypted = properties.get("security.protocol") == Some("sasl_plaintext");
+    Ok(Some(if unencrypted { sasl.allow_plaintext_credentials() } else { sasl }))
+}
+
+struct Credentials<'a> {
+    properties: &'a Properties,
+    login: Option<&'a Login>,
+    /// The mechanism.
+    name: &'a str,
+}
+
+impl Credentials<'_> {
+    /// The user and the password, from `sasl.jaas.config` or from `sasl.username` and `sasl.password`.
+    fn of(&self, module: Module) -> Result<(String, Secret), Error> {
+        let names = [self.properties.get("sasl.username"), self.properties.get("sasl.password")];
+        let [user, password] = match self.login {
+            Some(_) if names.iter().any(Option::is_some) => {
+                let text = "sasl.jaas.config is set beside sasl.username or sasl.password: leave one of them out";
+                return Err(Error::config(text));
+            }
+            Some(login) => {
+                self.check(login, module)?;
+                [login.option("username"), login.option("password")]
+            }
+            None => names,
+        };
+        match (user, password) {
+            (Some(user), Some(password)) => Ok((user.to_owned(), password.into())),
+            _ => Err(Error::config(format!(
+                "{} needs a user and a password: set sasl.username and sasl.password, or both in sasl.jaas.config",
+                self.name
+            ))),
+        }
+    }
+
+    /// Whether the login module is that of the mechanism.
+    fn check(&self, login: &Login, module: Module) -> Result<(), Error> {
+        if login.module == module {
+            return Ok(());
+        }
+        let text = format!("sasl.jaas.config has a login module that does not belong to sasl.mechanism {}", self.name);
+        Err(Error::config(format!("{text}: use its own module, or another mechanism")))
+    }
+
+    #[cfg(feature = "scram")]
+    fn scram(&self) -> Result<Sasl, Error> {
+        let mechanism =
+            self.name.parse().map_err(|error| Error::config("sasl.mechanism is unknown").caused_by(error))?;
+        let (user, password) = self.of(Module::Scram)?;
+        let is_token = self.login.and_then(|login| login.option("tokenauth"));
+        let scram = crate::sasl::Scram::new(mechanism, user, password);
+        let is_token = is_token.is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        Ok(Sasl::mechanism(if is_token { scram.token() } else { scram }))
+    }
+
+    #[cfg(not(feature = "scram"))]
+    fn scram(&self) -> Result<Sasl, Error> {
+        let text = format!("sasl.mechanism = {} needs the feature `scram` of ottla, which this build lacks", self.name);
+        Err(Error::config(text))
+    }
+
+    /// Unsecured tokens, as Java's login module makes them: real ones come from a source in the program.
+    fn tokens(&self, login: &Login) -> Result<Sasl, Error> {
+        self.check(login, Module::OAuthBearer)?;
+        let Some(subject) = login.option("unsecuredLoginStringClaim_sub") else {
+            let text = "sasl.jaas.config has no unsecuredLoginStringClaim_sub; for real tokens call ClientBuilder::sasl with \
+                        Sasl::oauth_bearer, because no HTTP client is built in";
+            return Err(Error::config(text));
+        };
+        let lifetime = match login.option("unsecuredLoginLifetimeSeconds").map(str::parse) {
+            None => Duration::from_secs(3_600),
+            Some(Ok(seconds)) => Duration::from_secs(seconds),
+            Some(Err(_)) => return Err(Error::config("unsecuredLoginLifetimeSeconds is not a number of seconds")),
+        };
+        let source = Unsecured { subject: subject.to_owned(), lifetime };
+        Ok(Sasl::mechanism(OAuthBearer::new(source).refresh(self.refresh())))
+    }
+
+    fn refresh(&self) -> Refresh {
+        let number = |name: &str| self.properties.get(name).and_then(|value| value.parse::<f64>().ok());
+        let seconds = |name: &str, default| {
+            number(name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(default)
+        };
+        let java = Refresh::default();
+        Refresh {
+            window_factor: number("sasl.login.refresh.window.factor").unwrap_or(java.window_factor),
+            window_jitter: number("sasl.login.refresh.window.jitter").unwrap_or(java.window_jitter),
+            min_period: seconds("sasl.login.refresh.min.period.seconds", java.min_period),
+            buffer: seconds("sasl.login.refresh.buffer.seconds", java.buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(pairs: &[(&str, &str)]) -> Properties {
+        let mut properties = Properties::new();
+        for (name, value) in pairs {
+            properties.set(name, value).expect(name);
+        }
+        properties
+    }
+
+    fn jaas(module: &str, options: &str) -> String {
+        format!("org.apache.kafka.common.security.{module} required {options};")
+    }
+
+    #[test]
+    fn each_vocabulary_leads_to_the_same_mechanism() {
+        let plain = jaas("plain.PlainLoginModule", "username=\"alice\" password=\"hunter2\"");
+        for pairs in [
+            &[("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &*plain)][..],
+            &[("sasl.mechanisms", "plain"), ("sasl.username", "alice"), ("sasl.password", "hunter2")],
+        ] {
+            let sasl = sasl(&properties(pairs)).expect("a mechanism").expect("it is named");
+            assert_eq!(sasl.to_string(), "user alice by PLAIN");
+            assert!(!format!("{sasl:?}").contains("hunter2"));
+            assert!(sasl.check(false).is_err() && sasl.check(true).is_ok());
+        }
+        let tokens = jaas("oauthbearer.OAuthBearerLoginModule", "unsecuredLoginStringClaim_sub=\"alice\"");
+        let pairs = [("sasl.mechanism", "OAUTHBEARER"), ("sasl.jaas.config", &*tokens)];
+        assert_eq!(sasl(&properties(&pairs)).expect("a mechanism").expect("it is named").name(), "OAUTHBEARER");
+        assert!(sasl(&Properties::new()).expect("nothing is set").is_none());
+        assert!(sasl(&properties(&[("sasl.mechanism", "OAUTHBEARER")])).expect("a source follows").is_none());
+    }
+
+    #[cfg(feature = "scram")]
+    #[test]
+    fn scram_and_its_tokens_are_read() {
+        let token = jaas("scram.ScramLoginModule", "username=\"id\" password=\"hunter2\" tokenauth=\"true\"");
+        let pairs = [("sasl.mechanism", "scram-sha-512"), ("sasl.jaas.config", &*token)];
+        let sasl = sasl(&properties(&pairs)).expect("a mechanism").expect("it is named");
+        assert_eq!(sasl.to_string(), "user id by SCRAM-SHA-512");
+        assert!(format!("{sasl:?}").contains("token: true"), "{sasl:?}");
+        assert!(sasl.check(false).is_ok());
+    }
+
+    #[test]
+    fn unencrypted_protocol_allows_what_it_says() {
+        let pairs = [
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "alice"),
+            ("sasl.password", "hunter2"),
+        ];
+        assert!(sasl(&properties(&pairs)).expect("a mechanism").expect("it is named").check(false).is_ok());
+    }
+
+    #[test]
+    fn contradictions_are_named_without_a_secret() {
+        let scram = jaas("scram.ScramLoginModule", "username=\"a\" password=\"hunter2\"");
+        let bearer = jaas("oauthbearer.OAuthBearerLoginModule", "clientId=\"a\" clientSecret=\"hunter2\"");
+        for (pairs, what) in [
+            (&[("sasl.username", "a"), ("sasl.password", "hunter2")][..], "sasl.mechanism is not"),
+            (&[("sasl.mechanism", "PLAIN"), ("sasl.password", "hunter2")], "needs a user"),
+            (&[("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &*scram)], "does not belong to sasl.mechanism PLAIN"),
+            (
+                &[("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &*scram), ("sasl.password", "hunter2")],
+                "leave one of them out",
+            ),
+            (&[("sasl.mechanism", "OAUTHBEARER"), ("sasl.jaas.config", &*bearer)], "Sasl::oauth_bearer"),
+        ] {
+            let error = sasl(&properties(pairs)).expect_err(what).to_string();
+            assert!(error.contains(what) && !error.contains("hunter2"), "{error}");
+        }
+    }
+}
