@@ -206,7 +206,10 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
         Kind::Mechanism => {
             let known = MECHANISMS.iter().find(|known| known.eq_ignore_ascii_case(value));
             let remedy = "pass another mechanism, such as GSSAPI, to ClientBuilder::sasl as a sasl::Mechanism";
-            Ok((*known.ok_or_else(|| wrong(&format!("{}; {remedy}", either(MECHANISMS))))?).to_owned())
+            // The value is not shown: somebody may have mixed up the lines.
+            let wrong =
+                || Error::config(format!("{name} is no built-in mechanism: give {}; {remedy}", either(MECHANISMS)));
+            Ok((*known.ok_or_else(wrong)?).to_owned())
         }
         Kind::Share(low, high) => {
             let share = value.parse::<f64>().ok().filter(|share| (low..=high).contains(share));
