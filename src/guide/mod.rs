@@ -36,8 +36,8 @@ pub mod offsets {}
 #[cfg_attr(any(not(doctest), feature = "metrics"), doc = include_str!("../../docs/guide/operating.md"))]
 pub mod operating {}
 
-// Its programs need the feature.
-#[cfg_attr(any(not(doctest), feature = "tls"), doc = include_str!("../../docs/guide/security.md"))]
+// Its programs need the features.
+#[cfg_attr(any(not(doctest), all(feature = "tls", feature = "mock")), doc = include_str!("../../docs/guide/security.md"))]
 pub mod security {}
 
 // Its programs need the feature.

@@ -210,7 +210,7 @@ fn unreachable_brokers_are_named_with_the_remedy() {
         ("nosuch.invalid:9092", &["nosuch.invalid:9092", "could not find the host", "check its name"]),
         (&refused, &[&refused, "nothing listens there", "check host and port"]),
         (&http, &[&http, "HTTP", "give the port of a Kafka listener"]),
-        (&tls, &[&tls, "TLS", "encrypted"]),
+        (&tls, &[&tls, "TLS", "security.protocol to ssl"]),
         (&ssh, &[&ssh, "SSH", "give the port of a Kafka listener"]),
         (&silent, &[&silent, "no Kafka broker responded", "check that the port is a Kafka listener"]),
         (&noise, &[&noise]),

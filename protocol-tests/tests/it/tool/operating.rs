@@ -164,9 +164,10 @@ impl Done {
 
 #[test]
 fn broker_that_lacks_an_api_is_named() {
-    let mock = Mock::serve(&["--brokers", "1"]);
-    mock.run(&["acl", "list"], "").failed(1, &["DescribeAcls"]);
-    mock.run(&["quotas", "describe"], "").failed(1, &["DescribeClientQuotas"]);
+    let (_, port) = rig::RELEASES[2];
+    if rig::is_up(port) {
+        run(&["-b", &rig::address(port), "quorum"], "").failed(1, &["DescribeQuorum"]);
+    }
 }
 
 #[test]
