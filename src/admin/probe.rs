@@ -23,7 +23,7 @@ pub struct Probe {
     pub topics: Vec<TopicName>,
     /// Its brokers, by id.
     pub brokers: Vec<ProbedBroker>,
-    /// Whether the client encrypts its connections ([`ClientBuilder::tls`](crate::client::ClientBuilder::tls)).
+    /// Whether the client encrypts its connections (`ClientBuilder::tls`).
     pub encrypted: bool,
     /// The user and the mechanism that the brokers which answered have accepted; `None` without SASL.
     pub authenticated: Option<String>,

@@ -8,7 +8,6 @@ use protocol_tests::rig;
 use serde_json::Value;
 
 use super::Done;
-use super::Mock;
 use super::feed;
 use super::run;
 use super::run_with;
