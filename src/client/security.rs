@@ -135,13 +135,10 @@ impl Credentials<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn properties(pairs: &[(&str, &str)]) -> Properties {
-        let mut properties = Properties::new();
-        for (name, value) in pairs {
-            properties.set(name, value).expect(name);
-        }
-        properties
+        Config::from_properties(pairs.iter().copied()).expect("each is valid").properties().clone()
     }
 
     fn jaas(module: &str, options: &str) -> String {

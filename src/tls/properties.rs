@@ -113,13 +113,10 @@ fn versions(properties: &Properties) -> Result<Vec<TlsVersion>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     fn properties(pairs: &[(&str, &str)]) -> Properties {
-        let mut properties = Properties::new();
-        for (name, value) in pairs {
-            properties.set(name, value).expect(name);
-        }
-        properties
+        Config::from_properties(pairs.iter().copied()).expect("each is valid").properties().clone()
     }
 
     #[test]

@@ -100,10 +100,7 @@ impl AckConsumer {
             tokio::task::yield_now().await;
         }
         loop {
-            self.consumer.take_part().await?;
-            if let Some(error) = self.acks.poll_error(clock::now()) {
-                return Err(error);
-            }
+            self.take_part().await?;
             self.resume();
             let capacity = self.acks.capacity();
             if let Some(polled) = self.consumer.poll_now(capacity) {
@@ -112,6 +109,12 @@ impl AckConsumer {
             }
             self.consumer.wait_for_news(self.acks.report_at()).await;
         }
+    }
+
+    /// Takes part in the group, and reports records that never will be acknowledged.
+    pub(super) async fn take_part(&mut self) -> Result<(), Error> {
+        self.consumer.take_part().await?;
+        self.acks.poll_error(clock::now()).map_or(Ok(()), Err)
     }
 
     /// Resumes partitions whose stream has capacity again.

@@ -6,7 +6,6 @@ use crate::consumer::config;
 use crate::consumer::core::Start;
 use crate::error::Error;
 use crate::group::member::Member;
-use crate::net::clock;
 
 /// How much is to be read.
 #[derive(Clone, Copy, Debug)]
@@ -26,10 +25,7 @@ impl AckConsumer {
             tokio::task::yield_now().await;
         }
         loop {
-            self.consumer.take_part().await?;
-            if let Some(error) = self.acks.poll_error(clock::now()) {
-                return Err(error);
-            }
+            self.take_part().await?;
             let (records, bytes) = self.acks.kept();
             let capacity = self.acks.capacity();
             if records >= wanted.records || bytes >= wanted.bytes || capacity == 0 && records > 0 {

@@ -274,7 +274,7 @@ async fn reset_moves_the_assigned_partitions_and_refuses_older_batches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reset_before_an_assignment_holds_for_the_join_and_not_for_later_partitions() {
+async fn reset_before_an_assignment_ends_with_the_join() {
     let bench = Bench::with_records(1, 10).await;
     // With it, those who have partitions keep them.
     let build = || bench.queue_with(|consumer| consumer.assignors([Arc::new(CooperativeSticky) as Arc<_>]));

@@ -43,7 +43,7 @@ async fn turn(queue: &mut GroupQueue, seen: &mut Seen) {
 
 /// Three members come, one leaves in order, and one dies with a batch in its hands.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_of_a_group_take_each_record_and_repeat_only_what_a_dead_one_had() {
+async fn group_repeats_only_what_a_killed_member_had() {
     let Some((client, topic)) = topic("group-queue", 6).await else { return };
     put(&client, &topic, 6, COUNT).await;
     let group = rig::fresh("group-queue");

@@ -183,7 +183,7 @@ fn times(killed: &[String], ended: &[String]) -> BTreeMap<(i32, i64), Times> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn processes_on_one_redis_keep_either_promise_while_one_is_killed_three_times() {
+async fn killed_workers_lose_or_repeat_only_their_leases() {
     let Some((client, topic)) = topic("killed", PARTITIONS).await else { return };
     let Some(redis) = Redis::start().await else { return };
     put(&client, &topic, PARTITIONS, RECORDS).await;

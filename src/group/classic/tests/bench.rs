@@ -12,6 +12,7 @@ use super::super::*;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::group::assignor::CooperativeSticky;
 use crate::group::assignor::Range;
 use crate::group::tests::code_of;
 use crate::group::tests::key;
@@ -37,6 +38,11 @@ pub(super) fn settings() -> Settings {
         retry_backoff_max: Duration::from_secs(1),
         seed: 1,
     }
+}
+
+/// Those of a member of which only partitions that move are revoked.
+pub(super) fn cooperative() -> Settings {
+    Settings { assignors: vec![Arc::new(CooperativeSticky)], ..settings() }
 }
 
 #[track_caller]

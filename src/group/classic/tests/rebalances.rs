@@ -1,10 +1,8 @@
 //! Joining, taking an assignment, joining again.
 
-use std::sync::Arc;
-
+use super::bench::cooperative;
 use super::bench::settings;
 use super::*;
-use crate::group::assignor::CooperativeSticky;
 use crate::group::classic::Settings;
 
 #[test]
@@ -49,10 +47,6 @@ fn eager_member_gives_everything_up_before_it_joins_again() {
          sync g2 m1
          assign g2 a1 added a1",
     );
-}
-
-fn cooperative() -> Settings {
-    Settings { assignors: vec![Arc::new(CooperativeSticky)], ..settings() }
 }
 
 #[test]

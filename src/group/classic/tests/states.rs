@@ -1,13 +1,12 @@
 //! The answers of a member to others: whether it is stable, when it needs attention, whether anything has changed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Settings;
 use super::bench::Bench;
+use super::bench::cooperative;
 use super::bench::settings;
 use super::*;
-use crate::group::assignor::CooperativeSticky;
 use crate::wire::message as m;
 
 fn run(bench: &mut Bench, script: &str) {
@@ -109,9 +108,8 @@ fn rebalances_and_losses_are_counted() {
 /// A membership that fails while the hook of a cooperative rebalance works: what the hook gave up is not given up again.
 #[test]
 fn failure_during_a_step_gives_each_partition_up_once() {
-    let settings = Settings { assignors: vec![Arc::new(CooperativeSticky)], ..settings() };
     check_with(
-        settings,
+        cooperative(),
         "subscribe a
          joined 1 m1
          synced a0 a1
