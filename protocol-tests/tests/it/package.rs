@@ -72,3 +72,31 @@ fn examples_are_packaged_and_docs_have_every_feature() {
         assert!(docs.contains(&format!("\"{feature}\"")), "docs.rs does not show the feature {feature}");
     }
 }
+
+/// `deny.toml` is for `cargo deny`, which is not everywhere: its licences are held here, too.
+#[test]
+fn deny_toml_accepts_the_licence_of_every_dependency() {
+    let deny = fs::read_to_string(root().join("deny.toml")).expect("a readable file");
+    let (_, rest) = deny.split_once("[licenses]\nallow = [").expect("the list");
+    let accepted: BTreeSet<&str> = rest.split(']').next().unwrap_or_default().split('"').skip(1).step_by(2).collect();
+    assert!(accepted.contains("MIT") && accepted.len() > 5, "{accepted:?}");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = ["tree", "-p", "ottla", "-e", "normal,build", "--target", "all", "--prefix", "none", "--offline"];
+    let features = ["--features", "redis,cli,tls,webpki-roots,json,metrics", "--format", "{p} | {l}"];
+    let listed = Command::new(cargo).args(tree).args(features).current_dir(root()).output().expect("cargo");
+    assert!(listed.status.success(), "{listed:?}");
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    let is_accepted = |licence: &str| {
+        let licence = licence.replace(['(', ')'], "").replace('/', " OR ");
+        licence.split(" OR ").any(|choice| choice.split(" AND ").all(|part| accepted.contains(part.trim())))
+    };
+    let lines: BTreeSet<&str> = listed.lines().filter(|line| !line.trim().is_empty()).collect();
+    assert!(lines.len() > 100, "the tree was listed: {listed}");
+    let refused: Vec<&&str> = lines
+        .iter()
+        .filter(|line| {
+            !line.split_once(" | ").is_some_and(|(_, licence)| is_accepted(licence.trim_end_matches(" (*)")))
+        })
+        .collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+}
