@@ -135,11 +135,15 @@ impl Table {
             printed = printed.replace(address, name);
         }
         // Whether the last attempt to connect had failed by the deadline, or was still under way, is left to chance.
-        let late = "no connection could be established by the deadline, Metadata, broker ";
-        if let Some((before, (_, after))) =
-            printed.split_once(late).and_then(|(before, rest)| Some((before, rest.split_once(": ")?)))
-        {
-            printed = format!("{before}{after}");
+        for late in [
+            "no connection could be established by the deadline, Metadata, broker ",
+            "no Kafka broker responded by the deadline: check that the port is a Kafka listener, Metadata, broker ",
+        ] {
+            if let Some((before, (_, after))) =
+                printed.split_once(late).and_then(|(before, rest)| Some((before, rest.split_once(": ")?)))
+            {
+                printed = format!("{before}{after}");
+            }
         }
         printed = printed.replace(", Metadata, broker", ", broker");
         self.text += &format!("{what}\n    {printed}\n");
