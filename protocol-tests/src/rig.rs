@@ -1,15 +1,16 @@
 //! Real brokers, started by `protocol-tests/rig`, and the other clients that verify ours.
 
-use std::io::Read;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
+
+use crate::pki::Identity;
 
 /// One node of each release, by the ports of `compose.yaml`.
 pub const RELEASES: [(&str, u16); 3] = [("4.3.1", 29_431), ("3.9.1", 29_391), ("2.8.2", 29_281)];
@@ -92,48 +93,88 @@ pub fn kcat_records(port: u16, topic: &str) -> Vec<(i32, i64, String)> {
 pub struct Redis {
     child: Child,
     port: u16,
+    arguments: Vec<String>,
 }
 
 impl Redis {
     /// Starts Debian's `redis-server`. Where there is none, the test reports that it did not run; with `OTTLA_REQUIRE_REAL=1` it fails.
     pub async fn start() -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it has one").port();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string(), "--dir"])
-            .arg(std::env::temp_dir());
-        let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
+        let port = free_port();
+        Self::start_with(port, &["--port", &port.to_string()]).await
+    }
+
+    /// The same with TLS on its port, and with more settings of `redis.conf`.
+    pub async fn start_tls(folder: &Path, identity: &Identity, client_ca: &str, settings: &[&str]) -> Option<Self> {
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).expect("a file");
+            path.display().to_string()
+        };
+        let (chain, key) = (file("redis.pem", &identity.chain), file("redis.key", &identity.key));
+        let (ca, port) = (file("clients.pem", client_ca), free_port());
+        let number = port.to_string();
+        let of_tls = ["--port", "0", "--tls-port", &number, "--tls-cert-file", &chain, "--tls-key-file", &key];
+        let arguments = [&of_tls[..], &["--tls-ca-cert-file", &ca], settings].concat();
+        Self::start_with(port, &arguments).await
+    }
+
+    async fn start_with(port: u16, settings: &[&str]) -> Option<Self> {
+        let arguments = ["--bind", "127.0.0.1", "--save", "", "--dir"].map(str::to_owned).to_vec();
+        let folder = std::env::temp_dir().display().to_string();
+        let settings = settings.iter().map(|setting| (*setting).to_owned());
+        let arguments: Vec<String> = arguments.into_iter().chain([folder]).chain(settings).collect();
+        let Some(child) = spawn_redis(&arguments) else {
             let required = std::env::var("OTTLA_REQUIRE_REAL").is_ok_and(|value| value == "1");
             assert!(!required, "there is no redis-server: install it");
             eprintln!("NOT RUN: there is no redis-server");
             return None;
         };
-        let redis = Self { child, port };
+        let redis = Self { child, port, arguments };
+        redis.is_ready().await;
+        Some(redis)
+    }
+
+    /// Kills it.
+    pub fn stop(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Starts it again on its port, without its data.
+    pub async fn restart(&mut self) {
+        self.child = spawn_redis(&self.arguments).expect("it was started before");
+        self.is_ready().await;
+    }
+
+    /// Redis listens as the last step of its start, so that it need not be asked.
+    async fn is_ready(&self) {
         for _ in 0..1_000 {
-            if redis.responds() {
-                return Some(redis);
+            if TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("redis-server does not respond after 10 s");
+        panic!("redis-server does not listen after 10 s");
     }
 
-    fn responds(&self) -> bool {
-        let ask = || {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            stream.write_all(b"PING\r\n")?;
-            let mut answer = [0; 7];
-            stream.read_exact(&mut answer)?;
-            Ok::<bool, std::io::Error>(&answer == b"+PONG\r\n")
-        };
-        ask().unwrap_or(false)
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its address, for a `RedisStore`.
     pub fn address(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it has one").port()
+}
+
+fn spawn_redis(arguments: &[String]) -> Option<Child> {
+    let mut command = Command::new("redis-server");
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
 }
 
 impl Drop for Redis {

@@ -30,6 +30,8 @@ use crate::net::connection;
 use crate::net::runtime::Runtime;
 #[cfg(feature = "tls")]
 use crate::net::secure::Secure;
+#[cfg(feature = "tls")]
+use crate::tls::Peer;
 use crate::types::TopicName;
 use crate::wire::message::Leader;
 use crate::wire::message::Node;
@@ -94,7 +96,7 @@ impl Cluster {
             connector,
             sasl: settings.sasl.clone(),
             #[cfg(feature = "tls")]
-            secure: settings.tls.clone().map(Secure::new),
+            secure: settings.tls.clone().map(|tls| Secure::new(tls, Peer::Broker)),
             runtime,
             setup_timeout: settings.setup_timeout,
             setup_timeout_max: settings.setup_timeout_max,

@@ -12,12 +12,14 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::tls;
 use crate::tls::Loaded;
+use crate::tls::Peer;
 use crate::tls::Tls;
 
 /// How the connections of a client are encrypted.
 #[derive(Debug)]
 pub struct Secure {
     tls: Tls,
+    peer: Peer,
     current: Mutex<Current>,
 }
 
@@ -29,22 +31,20 @@ struct Current {
 }
 
 impl Secure {
-    pub fn new(tls: Tls) -> Self {
+    /// For connections to such peers.
+    pub(crate) fn new(tls: Tls, peer: Peer) -> Self {
         let current = Mutex::new(Current { loaded: tls.first().clone(), stale: false });
-        Self { tls, current }
+        Self { tls, peer, current }
     }
 
-    /// Encrypts a stream to a broker, whose certificate must be for the host that was dialled.
-    pub(super) async fn handshake(
-        &self,
-        address: &HostPort,
-        stream: Box<dyn Stream>,
-    ) -> Result<Box<dyn Stream>, Error> {
+    /// Encrypts a stream to a peer, whose certificate must be for the host that was dialled.
+    pub async fn handshake(&self, address: &HostPort, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Error> {
         let name = tls::server_name(&address.host)?;
         let loaded = self.loaded().await;
         let connector = TlsConnector::from(loaded.config);
         let stream = connector.connect(name, stream).await.map_err(|error| {
-            tls::explain(&error, &address.host, loaded.has_identity).unwrap_or_else(|| ended(error))
+            let explained = tls::explain(&error, self.peer, &address.host, loaded.has_identity);
+            explained.unwrap_or_else(|| self.ended(error))
         })?;
         let (_, session) = stream.get_ref();
         tracing::debug!(
@@ -59,8 +59,20 @@ impl Secure {
     }
 
     /// The error of the first response after a handshake, if TLS has a part in it.
-    pub(super) fn explain(&self, error: &io::Error, host: &str) -> Option<Error> {
-        tls::explain(error, host, self.current().has_identity)
+    pub fn explain(&self, error: &io::Error, host: &str) -> Option<Error> {
+        tls::explain(error, self.peer, host, self.current().has_identity)
+    }
+
+    /// The error of a handshake during which the connection ended.
+    fn ended(&self, error: io::Error) -> Error {
+        match error.downcast::<Error>() {
+            Ok(error) => error,
+            Err(error) => {
+                let (name, why) = (self.peer.name(), self.peer.without_tls());
+                let text = format!("{name} ended the connection during the TLS handshake: if that goes on, {why}");
+                Error::new(Kind::Connect, text).caused_by(error)
+            }
+        }
     }
 
     /// The configuration for a new connection: that of the files as they are now, or the last one that could be used.
@@ -99,17 +111,5 @@ impl Secure {
 
     fn current(&self) -> Loaded {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).loaded.clone()
-    }
-}
-
-/// The error of a handshake during which the connection ended.
-fn ended(error: io::Error) -> Error {
-    match error.downcast::<Error>() {
-        Ok(error) => error,
-        Err(error) => {
-            let text = "the broker ended the connection during the TLS handshake: if that goes on, its listener has no TLS (set \
-                        security.protocol to plaintext or sasl_plaintext), or the port is none of Kafka's";
-            Error::new(Kind::Connect, text).caused_by(error)
-        }
     }
 }

@@ -62,6 +62,7 @@ pub use self::builder::TlsBuilder;
 pub use self::builder::TlsVersion;
 pub(crate) use self::name::server_name;
 pub use self::pem::Pem;
+pub(crate) use self::refusal::Peer;
 pub(crate) use self::refusal::explain;
 pub use self::roots::Roots;
 pub use self::verify::Verify;

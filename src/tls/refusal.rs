@@ -12,24 +12,75 @@ use super::verify::Untrusted;
 use crate::error::Error;
 use crate::error::Kind;
 
+/// Who is at the other end of a connection, in the words of its errors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Peer {
+    Broker,
+    #[cfg(feature = "redis")]
+    Redis,
+}
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "the broker",
+            #[cfg(feature = "redis")]
+            Self::Redis => "Redis",
+        }
+    }
+
+    /// The port that has TLS.
+    fn port(self) -> &'static str {
+        match self {
+            Self::Broker => "a listener with TLS (SSL or SASL_SSL)",
+            #[cfg(feature = "redis")]
+            Self::Redis => "one with TLS (`tls-port` in redis.conf), or write redis:// for one without",
+        }
+    }
+
+    /// Why a connection may end during the handshake each time, and what helps.
+    pub(crate) fn without_tls(self) -> &'static str {
+        match self {
+            Self::Broker => {
+                "its listener has no TLS (set security.protocol to plaintext or sasl_plaintext), or the port is none of Kafka's"
+            }
+            #[cfg(feature = "redis")]
+            Self::Redis => "its port has no TLS (write redis://), or is none of Redis",
+        }
+    }
+
+    /// How another name is chosen.
+    fn naming(self) -> &'static str {
+        match self {
+            Self::Broker => "connect by one of these names, make brokers advertise them",
+            #[cfg(feature = "redis")]
+            Self::Redis => "connect by one of these names",
+        }
+    }
+
+    /// How the client gets a certificate.
+    fn identity(self) -> &'static str {
+        match self {
+            Self::Broker => "set one by Tls::builder().identity or ssl.keystore.location",
+            #[cfg(feature = "redis")]
+            Self::Redis => "set one by Tls::builder().identity",
+        }
+    }
+}
+
 /// The error of a handshake with `host` that failed, or of the first response after it: TLS 1.3 refuses the client's certificate only
 /// there. `None` if TLS has no part in it.
-pub(crate) fn explain(error: &io::Error, host: &str, has_identity: bool) -> Option<Error> {
+pub(crate) fn explain(error: &io::Error, peer: Peer, host: &str, has_identity: bool) -> Option<Error> {
     let inner = error.get_ref()?.downcast_ref::<TlsError>()?;
+    let name = peer.name();
     let (kind, text) = match inner {
-        TlsError::InvalidCertificate(reason) => (Kind::Tls, refused(reason, host)),
-        TlsError::AlertReceived(alert) => alerted(*alert, has_identity),
-        TlsError::InvalidMessage(_) => (
-            Kind::Tls,
-            "the broker did not respond by TLS: check that the port is a listener with TLS (SSL or SASL_SSL)"
-                .to_owned(),
-        ),
-        TlsError::PeerIncompatible(_) => (
-            Kind::Tls,
-            "broker and client have no version of TLS and no cipher in common: enable TLS 1.2 or 1.3 on the broker"
-                .to_owned(),
-        ),
-        TlsError::NoCertificatesPresented => (Kind::Tls, "the broker has no certificate".to_owned()),
+        TlsError::InvalidCertificate(reason) => (Kind::Tls, refused(reason, peer, host)),
+        TlsError::AlertReceived(alert) => alerted(*alert, peer, has_identity),
+        TlsError::InvalidMessage(_) => {
+            (Kind::Tls, format!("{name} did not respond by TLS: check that the port is {}", peer.port()))
+        }
+        TlsError::PeerIncompatible(_) => (Kind::Tls, nothing_in_common(peer)),
+        TlsError::NoCertificatesPresented => (Kind::Tls, format!("{name} has no certificate")),
         // Damage on the way may cause it, so it is tried again.
         TlsError::DecryptError => (Kind::Connect, "the TLS connection was damaged".to_owned()),
         _ => (Kind::Tls, "the TLS handshake failed".to_owned()),
@@ -38,7 +89,7 @@ pub(crate) fn explain(error: &io::Error, host: &str, has_identity: bool) -> Opti
 }
 
 /// A certificate that the client refuses.
-fn refused(reason: &CertificateError, host: &str) -> String {
+fn refused(reason: &CertificateError, peer: Peer, host: &str) -> String {
     let whose = format!("the certificate of {host}");
     match reason {
         CertificateError::ExpiredContext { not_after, .. } => {
@@ -51,9 +102,9 @@ fn refused(reason: &CertificateError, host: &str) -> String {
             "{whose} is for no host: it has no alternative names (subjectAltName), and its common name does not count"
         ),
         CertificateError::NotValidForNameContext { presented, .. } => format!(
-            "{whose} is for other hosts, {}: connect by one of these names, make brokers advertise them, or give the certificate this \
-             name",
-            names(presented)
+            "{whose} is for other hosts, {}: {}, or give the certificate this name",
+            names(presented),
+            peer.naming()
         ),
         CertificateError::InvalidPurposeContext { .. } => {
             format!("{whose} is not one of a server: it needs the extended key usage serverAuth")
@@ -86,21 +137,25 @@ fn names(presented: &[String]) -> String {
     shown.join(", ")
 }
 
-const WANTS: &str = "wants a certificate of the client, which has none";
-const SET: &str = "set one by Tls::builder().identity or ssl.keystore.location";
+fn nothing_in_common(peer: Peer) -> String {
+    let name = peer.name();
+    format!("{name} and the client have no version of TLS and no cipher in common: enable TLS 1.2 or 1.3 there")
+}
 
-/// A refusal by the broker.
-fn alerted(alert: AlertDescription, has_identity: bool) -> (Kind, String) {
+const WANTS: &str = "wants a certificate of the client, which has none";
+
+/// A refusal by the other end.
+fn alerted(alert: AlertDescription, peer: Peer, has_identity: bool) -> (Kind, String) {
     use AlertDescription as A;
+    let (name, set) = (peer.name(), peer.identity());
     match alert {
         A::CertificateRequired | A::BadCertificate | A::NoCertificate if !has_identity => {
-            (Kind::Tls, format!("the broker {WANTS}: {SET}"))
+            (Kind::Tls, format!("{name} {WANTS}: {set}"))
         }
         // Of old versions: no cipher in common, or no certificate.
-        A::HandshakeFailure if !has_identity => (
-            Kind::Tls,
-            format!("the broker refused the handshake: it {WANTS} ({SET}), or has no cipher in common with it"),
-        ),
+        A::HandshakeFailure if !has_identity => {
+            (Kind::Tls, format!("{name} refused the handshake: it {WANTS} ({set}), or has no cipher in common with it"))
+        }
         A::BadCertificate
         | A::UnsupportedCertificate
         | A::CertificateRevoked
@@ -111,21 +166,15 @@ fn alerted(alert: AlertDescription, has_identity: bool) -> (Kind, String) {
         | A::AccessDenied
             if has_identity =>
         {
-            (Kind::Tls, format!("the broker refused the client's certificate ({alert:?}): check its CA and its dates"))
+            (Kind::Tls, format!("{name} refused the client's certificate ({alert:?}): check its CA and its dates"))
         }
-        A::ProtocolVersion | A::InsufficientSecurity | A::HandshakeFailure => (
-            Kind::Tls,
-            "broker and client have no version of TLS and no cipher in common: enable TLS 1.2 or 1.3 on the broker"
-                .to_owned(),
-        ),
-        A::UnrecognisedName => {
-            (Kind::Tls, "the broker has no certificate for this name: connect by another".to_owned())
-        }
-        // A failure of the broker's own, which may pass.
+        A::ProtocolVersion | A::InsufficientSecurity | A::HandshakeFailure => (Kind::Tls, nothing_in_common(peer)),
+        A::UnrecognisedName => (Kind::Tls, format!("{name} has no certificate for this name: connect by another")),
+        // A failure of the other end's own, which may pass.
         A::InternalError | A::UserCanceled | A::CloseNotify => {
-            (Kind::Connect, format!("the broker ended the TLS handshake ({alert:?})"))
+            (Kind::Connect, format!("{name} ended the TLS handshake ({alert:?})"))
         }
-        _ => (Kind::Tls, format!("the broker refused the TLS handshake ({alert:?})")),
+        _ => (Kind::Tls, format!("{name} refused the TLS handshake ({alert:?})")),
     }
 }
 
@@ -145,13 +194,13 @@ mod tests {
     fn refusals_name_the_remedy_and_only_trouble_of_the_broker_is_retried() {
         let alert = |alert, has_identity| {
             let error = io::Error::other(TlsError::AlertReceived(alert));
-            explain(&error, "h", has_identity).expect("an error of TLS")
+            explain(&error, Peer::Broker, "h", has_identity).expect("an error of TLS")
         };
         let lacks = alert(AlertDescription::CertificateRequired, false);
         assert!(lacks.kind() == Kind::Tls && lacks.to_string().contains("ssl.keystore.location"), "{lacks}");
         let refused = alert(AlertDescription::UnknownCA, true);
         assert!(refused.to_string().contains("refused the client's certificate"), "{refused}");
         assert_eq!(alert(AlertDescription::InternalError, true).kind(), Kind::Connect);
-        assert!(explain(&io::ErrorKind::ConnectionReset.into(), "h", true).is_none());
+        assert!(explain(&io::ErrorKind::ConnectionReset.into(), Peer::Broker, "h", true).is_none());
     }
 }

@@ -80,7 +80,7 @@ impl Roots {
                 let found = rustls_native_certs::load_native_certs();
                 let (added, _) = roots.add_parsable_certificates(found.certs);
                 if added == 0 {
-                    let text = "the system has no trusted CAs: install the package ca-certificates, or give the CA of the brokers";
+                    let text = "the system has no trusted CAs: install the package ca-certificates, or give the CA of the server";
                     let error = Error::config(text);
                     return Err(match found.errors.into_iter().next() {
                         Some(cause) => error.caused_by(cause),

@@ -94,7 +94,7 @@ impl Verifier {
         let issuer =
             common_name(certificate.issuer()).map_or("a CA without a name".to_owned(), |name| format!("{name:?}"));
         other(format!(
-            "is signed by {issuer}, which leads to no trusted CA ({from}): add its CA to them, or make the broker send the \
+            "is signed by {issuer}, which leads to no trusted CA ({from}): add its CA to them, or let the server send the \
              certificates between"
         ))
     }

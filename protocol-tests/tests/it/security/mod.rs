@@ -4,6 +4,7 @@ mod certificates;
 mod files;
 mod peers;
 mod records;
+mod redis;
 mod rig;
 
 use std::sync::Arc;

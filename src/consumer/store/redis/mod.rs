@@ -11,17 +11,24 @@
 //! partitions of a topic into one slot of a Redis cluster.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
-use std::time::Instant;
 
 use ::redis::Value;
 use ::redis::aio::ConnectionLike;
-use ::redis::aio::ConnectionManager;
-use ::redis::aio::ConnectionManagerConfig;
 
+mod address;
+mod link;
+mod reconnecting;
 #[cfg(all(test, feature = "mock", feature = "queue"))]
 mod tests;
 
+use self::address::Address;
+use self::link::Call;
+use self::link::Cause;
+use self::link::Given;
+use self::link::Link;
+use self::reconnecting::Reconnecting;
 use super::Change;
 use super::Expected;
 use super::Lookup;
@@ -30,8 +37,13 @@ use super::Outcome;
 use super::StoreFuture;
 use super::StoredOffset;
 use crate::error::Error;
-use crate::net::clock;
+#[cfg(feature = "tls")]
+use crate::net::secure::Secure;
 use crate::reading::Position;
+#[cfg(feature = "tls")]
+use crate::tls::Peer;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use crate::types::LeaderEpoch;
 use crate::types::Timestamp;
 use crate::types::TopicPartition;
@@ -53,10 +65,12 @@ const CHANGE: &str = "local t = redis.call('TIME') local v = redis.call('HGET', 
 /// Each change is a script, which Redis runs alone: of two workers that change the same version one is refused. Needs Redis 5 or later.
 /// The persistence of Redis (`appendfsync`) decides what survives its crash.
 ///
-/// [`connect`](Self::connect) takes an address without TLS, and connects again by itself. Any other connection of the crate `redis` is taken
-/// by [`with`](Self::with), so TLS is the program's choice: enable a feature of `redis` for it.
+/// It connects with the first call. A connection that is lost is dialled again, after a pause that grows from 50 ms to 1 s: reads are
+/// repeated, changes only where they were certainly not made. TLS needs the feature `tls` and no feature of the crate `redis`.
+/// Sentinels and clusters are not looked up: [`with`](Self::with) takes the connection that the crate `redis` makes to them.
 ///
-/// Every call ends within 5 s ([`timeout`](Self::timeout)), whatever the state of Redis.
+/// Every call ends within 5 s ([`timeout`](Self::timeout)), whatever the state of Redis. What cannot pass, such as a wrong certificate or
+/// password, is an error at once.
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), ottla::Error> {
@@ -68,8 +82,8 @@ const CHANGE: &str = "local t = redis.call('TIME') local v = redis.call('HGET', 
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct RedisStore<C = ConnectionManager> {
-    connection: C,
+pub struct RedisStore {
+    link: Arc<dyn Link>,
     prefix: String,
     /// The address without secrets, for errors.
     place: String,
@@ -78,38 +92,68 @@ pub struct RedisStore<C = ConnectionManager> {
 }
 
 impl RedisStore {
-    /// A store at an address: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`. It connects with the first call, and again after a loss.
+    /// A store at an address: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, the same with `rediss://` for TLS, or `unix:///PATH`.
+    ///
+    /// `rediss://` trusts the CAs of the system; [`connect_tls`](Self::connect_tls) takes other ones. It reads their files, and so blocks the
+    /// thread shortly.
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`](crate::error::Kind::Config): the address cannot be used, or this is not called in a tokio runtime. No error shows
-    /// the password.
+    /// [`Kind::Config`](crate::error::Kind::Config): the address cannot be used, it asks for TLS and the feature `tls` is off, or this is not
+    /// called in a tokio runtime. No error shows the password.
     pub fn connect(address: &str) -> Result<Self, Error> {
-        crate::net::runtime::Runtime::current()?;
-        let refused = |error: &::redis::RedisError| {
-            // The address is not shown: it may have a password.
-            let text = "the address of Redis cannot be used: write redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]; for TLS pass a connection \
-                        of your own to `RedisStore::with`";
-            Error::config(text).caused_by(Cause(error.category().to_owned()))
-        };
-        let client = ::redis::Client::open(address).map_err(|error| refused(&error))?;
-        let place = client.get_connection_info().addr().to_string();
-        let config = ConnectionManagerConfig::new().set_number_of_retries(2).set_max_delay(Duration::from_millis(200));
-        let connection = ConnectionManager::new_lazy_with_config(client, config).map_err(|error| refused(&error))?;
-        Ok(Self { place, ..Self::with(connection) })
-    }
-}
-
-impl<C> RedisStore<C> {
-    /// A store on a connection of the program's choice.
-    pub fn with(connection: C) -> Self {
-        Self {
-            connection,
-            prefix: "ottla".to_owned(),
-            place: "the given connection".to_owned(),
-            timeout: Duration::from_secs(5),
-            retention: None,
+        let address = Address::parse(address)?;
+        #[cfg(feature = "tls")]
+        let secure = if address.is_encrypted { Some(Secure::new(Tls::builder().build()?, Peer::Redis)) } else { None };
+        #[cfg(not(feature = "tls"))]
+        if address.is_encrypted {
+            let text = "the address of Redis asks for TLS: enable ottla's feature `tls`, or write redis://";
+            return Err(Error::config(text));
         }
+        let place = address.place.to_string();
+        let own = Reconnecting::new(
+            address,
+            #[cfg(feature = "tls")]
+            secure,
+        )?;
+        Ok(Self::over(Arc::new(own), place))
+    }
+
+    /// A store at an address of TLS, with CAs, a client certificate and checks of the program's choice. The certificate must be for the
+    /// host in the address. Files of the `tls` are read again for each connection.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), ottla::Error> {
+    /// use ottla::consumer::store::RedisStore;
+    /// use ottla::tls::{Pem, Tls};
+    ///
+    /// let tls = Tls::builder().ca(Pem::file("redis-ca.pem")).build()?;
+    /// let store = RedisStore::connect_tls("rediss://worker:secret@redis.example:6380/0", tls)?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`connect`](Self::connect), and if the address is not one of TLS.
+    #[cfg(feature = "tls")]
+    pub fn connect_tls(address: &str, tls: Tls) -> Result<Self, Error> {
+        let address = Address::parse(address)?;
+        if !address.is_encrypted {
+            let text = "TLS was given for an address of Redis that is not one of TLS: write rediss://, or use `RedisStore::connect`";
+            return Err(Error::config(text));
+        }
+        let place = address.place.to_string();
+        let own = Reconnecting::new(address, Some(Secure::new(tls, Peer::Redis)))?;
+        Ok(Self::over(Arc::new(own), place))
+    }
+
+    /// A store on a connection of the crate `redis`, which is the program's own: to a cluster, or by a sentinel, for example.
+    pub fn with(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+        Self::over(Arc::new(Given(connection)), "the given connection".to_owned())
+    }
+
+    fn over(link: Arc<dyn Link>, place: String) -> Self {
+        Self { link, prefix: "ottla".to_owned(), place, timeout: Duration::from_secs(5), retention: None }
     }
 
     /// The first part of the keys. The default is `ottla`.
@@ -118,7 +162,7 @@ impl<C> RedisStore<C> {
         self
     }
 
-    /// The longest time of one call. The default is 5 s.
+    /// The longest time of one call, connecting included. The default is 5 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = bounded(timeout);
         self
@@ -167,9 +211,7 @@ impl<C> RedisStore<C> {
             _ => Lookup::Found(stored),
         })
     }
-}
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
     /// Reads the place of the system that this replaces: its cursor `{app}_kafka_offset_{group}_{topic}` and its marker of a reset
     /// `RESET_…`, each one number for the whole topic. Read it once, and pass it to [`Queue::adopt`](crate::queue::Queue::adopt). Nothing is
     /// changed.
@@ -183,7 +225,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
         let reset = format!("RESET_{cursor}");
         let mut pipeline = ::redis::pipe();
         pipeline.cmd("GET").arg(&cursor).cmd("GET").arg(&reset);
-        let found = self.run(&mut pipeline, &[cursor.clone(), reset.clone()]).await?;
+        let found = self.run(&mut pipeline, &[cursor.clone(), reset.clone()], true).await?;
         let read = |key: &str, value: &Value| match value {
             Value::Nil => Ok(None),
             value => {
@@ -196,24 +238,25 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
     }
 
     /// Runs a command for each key, in one round trip.
-    async fn run(&self, pipeline: &mut ::redis::Pipeline, keys: &[String]) -> Result<Vec<Value>, Error> {
+    async fn run(
+        &self,
+        pipeline: &mut ::redis::Pipeline,
+        keys: &[String],
+        reads_only: bool,
+    ) -> Result<Vec<Value>, Error> {
         pipeline.ignore_errors();
-        let mut connection = self.connection.clone();
-        let until: Instant = clock::now() + self.timeout;
-        let call = pipeline.query_async::<Vec<::redis::RedisResult<Value>>>(&mut connection);
         let key = keys.first().map_or("", |key| key);
-        let answers = match tokio::time::timeout_at(until.into(), call).await {
-            Err(_) => {
-                let what = format!("no answer within {:?}", self.timeout);
-                return Err(self.failed(key, &what, "check that Redis can be reached and is not overloaded"));
-            }
-            Ok(Err(error)) => {
-                let remedy = "check that Redis runs there, that the network is right, and the user's name and password";
-                return Err(self.failed(key, "the command failed", remedy).caused_by(Cause(error.to_string())));
-            }
-            Ok(Ok(answers)) if answers.len() == keys.len() => answers,
-            Ok(Ok(_)) => {
+        let answers = match self.link.run(pipeline, Call::new(self.timeout, reads_only)).await {
+            Ok(answers) if answers.len() == keys.len() => answers,
+            Ok(_) => {
                 return Err(self.failed(key, "there are fewer answers than commands", "check the proxy before Redis"));
+            }
+            Err(failure) => {
+                let error = self.failed(key, &failure.what, failure.remedy);
+                return Err(match failure.cause {
+                    Some(cause) => error.caused_by(cause),
+                    None => error,
+                });
             }
         };
         let value = |(key, answer): (&String, ::redis::RedisResult<Value>)| {
@@ -235,7 +278,7 @@ pub struct LegacyCursor {
     pub reset: Option<u64>,
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> OffsetStore for RedisStore<C> {
+impl OffsetStore for RedisStore {
     fn load<'a>(&'a self, group: &'a str, partitions: Vec<TopicPartition>) -> StoreFuture<'a, Vec<Lookup>> {
         Box::pin(async move {
             if partitions.is_empty() {
@@ -246,7 +289,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> OffsetStore for RedisSto
             for key in &keys {
                 pipeline.cmd("EVAL").arg(LOAD).arg(1).arg(key);
             }
-            let found = self.run(&mut pipeline, &keys).await?;
+            let found = self.run(&mut pipeline, &keys, true).await?;
             let lookup = |(key, value): (&String, &Value)| match value {
                 Value::Array(fields) => self.lookup(key, fields),
                 _ => Err(self.rubbish(key)),
@@ -272,7 +315,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> OffsetStore for RedisSto
                 let command = pipeline.cmd("EVAL").arg(CHANGE).arg(1).arg(key).arg(expected).arg(offset);
                 command.arg(LeaderEpoch::to_wire(epoch)).arg(&change.metadata);
             }
-            let found = self.run(&mut pipeline, &keys).await?;
+            let found = self.run(&mut pipeline, &keys, false).await?;
             let outcome = |(key, value): (&String, &Value)| match value {
                 Value::Array(fields) => match &fields[..] {
                     [version] => {
@@ -288,23 +331,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> OffsetStore for RedisSto
     }
 }
 
-impl<C> fmt::Debug for RedisStore<C> {
+impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").field("place", &self.place).field("prefix", &self.prefix).finish_non_exhaustive()
     }
 }
-
-/// The text of an error of Redis.
-#[derive(Debug)]
-struct Cause(String);
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Cause {}
 
 fn text(value: &Value) -> Option<&str> {
     match value {
