@@ -1,6 +1,7 @@
 //! The harness that the suites share.
 
 pub mod history;
+#[cfg(feature = "suites")]
 pub mod pki;
 pub mod proxy;
 pub mod rig;

@@ -135,10 +135,11 @@ impl Garden {
 
     /// Builds the simulator and runs it; returns whether all seeds kept the promises, and its output.
     fn simulate(&self, flag: Option<&str>) -> (bool, String) {
-        let built = self.run(&["build", "--quiet", "-p", "protocol-tests", "--bin", "sim"]);
+        let simulator = ["--quiet", "-p", "protocol-tests", "--no-default-features", "--bin", "sim"];
+        let built = self.run(&[&["build"], &simulator[..]].concat());
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        let simulator = ["run", "--quiet", "-p", "protocol-tests", "--bin", "sim", "--", "--seeds", SEEDS];
-        let ran = self.run(&simulator.into_iter().chain(flag).collect::<Vec<_>>());
+        let seeds: Vec<&str> = ["--", "--seeds", SEEDS].into_iter().chain(flag).collect();
+        let ran = self.run(&[&["run"], &simulator[..], &seeds].concat());
         let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         (ran.status.success(), said)
     }
