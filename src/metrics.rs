@@ -108,6 +108,10 @@ pub struct ConnectionCounters {
     pub disconnects: u64,
     /// Requests whose deadline passed before their response arrived, whether or not they had been written.
     pub timeouts: u64,
+    /// Responses by which the broker throttled the client, because it exceeds a quota (KIP-219).
+    pub throttles: u64,
+    /// The sum of their throttle times in milliseconds, each of at most 5 minutes. Nothing is sent on the connection meanwhile.
+    pub throttled_ms: u64,
     /// Gauge: requests written whose response has not arrived.
     pub in_flight: u64,
     /// The time from writing a request to its response.
@@ -118,7 +122,7 @@ impl ConnectionCounters {
     /// Adds the counters of a connection that has ended.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self { requests, responses, sent_bytes, received_bytes, connects, .. } = other;
-        let Self { connect_failures, reauthentications, disconnects, timeouts, in_flight, latency, .. } = other;
+        let Self { connect_failures, reauthentications, disconnects, timeouts, throttles, throttled_ms, .. } = other;
         self.requests += requests;
         self.responses += responses;
         self.sent_bytes += sent_bytes;
@@ -128,8 +132,10 @@ impl ConnectionCounters {
         self.reauthentications += reauthentications;
         self.disconnects += disconnects;
         self.timeouts += timeouts;
-        self.in_flight += in_flight;
-        self.latency.add(latency);
+        self.throttles += throttles;
+        self.throttled_ms += throttled_ms;
+        self.in_flight += other.in_flight;
+        self.latency.add(&other.latency);
     }
 }
 
@@ -349,6 +355,8 @@ mod tests {
             connect_failures: 6,
             disconnects: 7,
             timeouts: 8,
+            throttles: 12,
+            throttled_ms: 13,
             in_flight: 9,
             latency,
         };
@@ -360,7 +368,7 @@ mod tests {
         };
         let doubled: Vec<u64> = numbers(&one).into_iter().map(|number| number * 2).collect();
         // The longest of two that are equal is as long as each.
-        let expected: Vec<u64> = doubled.iter().enumerate().map(|(at, n)| if at == 12 { 9 } else { *n }).collect();
+        let expected: Vec<u64> = doubled.iter().enumerate().map(|(at, n)| if at == 14 { 9 } else { *n }).collect();
         assert_eq!(numbers(&sum), expected);
     }
 }

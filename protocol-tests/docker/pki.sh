@@ -1,8 +1,12 @@
 #!/bin/bash
 # Makes the keys and certificates of the secured broker in a folder, all PEM: pki.sh DIR. Needs openssl 3.
 # NAME.pem is a private key with its chain, as a keystore of a broker or of a client; NAME.crt and NAME.key are its parts.
+# Keys that this script has made before are kept, because brokers that run use them.
 set -eu
+made=$(sha256sum <"$0")
 mkdir -p "$1"; cd "$1"
+[ "$(cat made 2>/dev/null)" != "$made" ] || exit 0
+# The folder itself stays: a container may have it mounted.
 rm -rf ./*
 day() { date -u -d "$1" +%Y%m%d%H%M%SZ; }
 
@@ -52,6 +56,7 @@ leaf() {
   leaf othersigned other othersigned "$here" "1 hour ago" "10 years"
   leaf client ca client "" "1 hour ago" "10 years"
   leaf client-ec ca client-ec "" "1 hour ago" "10 years" ec -pkeyopt ec_paramgen_curve:P-256
+  leaf guest ca guest "" "1 hour ago" "10 years"
   leaf client-expired ca client "" "2 years ago" "1 year ago"
   leaf stranger other stranger "" "1 hour ago" "10 years"
   openssl pkcs8 -topk8 -v2 aes-256-cbc -in client.key -out client-encrypted.key -passout pass:client-secret
@@ -66,5 +71,6 @@ leaf() {
   printf '{"keys":[{"kty":"RSA","kid":"ottla","use":"sig","alg":"RS256","n":"%s","e":"AQAB"}]}\n' "$n" >jwks.json
   rm -f ./*.csr ./*.ext ./*.cnf ./*.index* ./????????????????????????????????????????.pem
 } >make.log 2>&1 || { tail -n 5 make.log >&2; exit 1; }
+echo "$made" >made
 # Containers may run as somebody else.
 chmod a+r ./*

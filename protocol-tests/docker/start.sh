@@ -28,6 +28,7 @@ if [ -n "${PKI:-}" ]; then
   for mechanism in 256 512; do
     scram+=(--add-scram "SCRAM-SHA-$mechanism=[name=admin,password=admin-secret]")
     scram+=(--add-scram "SCRAM-SHA-$mechanism=[name=alice,iterations=8192,password=alice-secret]")
+    scram+=(--add-scram "SCRAM-SHA-$mechanism=[name=guest,password=guest-secret]")
   done
   # Without it no URL of keys is read, not even of a file.
   export KAFKA_OPTS="-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=file://$PKI/jwks.json"

@@ -1,5 +1,7 @@
 //! Real brokers, started by `protocol-tests/rig`, and the other clients that verify ours.
 
+pub mod secure;
+
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
@@ -77,8 +79,16 @@ fn cache() -> PathBuf {
 
 /// Every record of a topic as librdkafka's `kcat` reads it: partition, offset and value.
 pub fn kcat_records(port: u16, topic: &str) -> Vec<(i32, i64, String)> {
+    kcat_records_by(&address(port), &[], topic)
+}
+
+/// As [`kcat_records`], with properties of librdkafka.
+pub fn kcat_records_by(broker: &str, properties: &[(&str, String)], topic: &str) -> Vec<(i32, i64, String)> {
     let mut kcat = Command::new("kcat");
-    kcat.args(["-b", &address(port), "-C", "-t", topic, "-e", "-q", "-f", "%p %o %s\n"]);
+    kcat.args(["-b", broker, "-C", "-t", topic, "-e", "-q", "-f", "%p %o %s\n"]);
+    for (name, value) in properties {
+        kcat.args(["-X", &format!("{name}={value}")]);
+    }
     let text = String::from_utf8(output(&mut kcat)).expect("text");
     let record = |line: &str| {
         let mut words = line.splitn(3, ' ');

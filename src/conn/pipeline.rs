@@ -277,7 +277,13 @@ impl<R> Pipeline<R> {
     /// A broker does not read from a connection that it throttles either, so this time counts for no deadline, neither of requests
     /// that wait nor of those that were written before.
     pub fn mute(&mut self, now: Instant, throttle: Duration) {
-        let until = now + throttle.min(THROTTLE_MAX);
+        if throttle.is_zero() {
+            return;
+        }
+        let throttle = throttle.min(THROTTLE_MAX);
+        self.counters.throttles += 1;
+        self.counters.throttled_ms += u64::try_from(throttle.as_millis()).expect("five minutes fit");
+        let until = now + throttle;
         let longer = until.saturating_duration_since(now + self.muted_for(now));
         if longer.is_zero() {
             return;

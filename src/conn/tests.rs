@@ -388,6 +388,8 @@ fn throttle_mutes_the_connection_and_extends_deadlines() {
     assert!(pipeline.poll_write(now).is_some() && pipeline.poll_write(now).is_some());
     assert!(pipeline.handle_frame(now, throttled(0, 5_000)).is_ok());
     assert_eq!(pipeline.muted_for(now + second), 4 * second);
+    let counters = pipeline.take_counters();
+    assert_eq!((counters.throttles, counters.throttled_ms), (1, 5_000));
     assert!(pipeline.poll_write(now + 4 * second).is_none(), "the third waits");
     assert!(pipeline.poll_end(now + 5 * second).is_none(), "the second is not overdue: the broker did not read it");
     assert!(pipeline.handle_timeout(now + 5 * second).is_empty());

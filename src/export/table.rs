@@ -146,6 +146,12 @@ const TABLE: &[Instrument] = &[
         "Connections that were set up and lost",
     ),
     counter("ottla_connection_timeouts_total", Connections(|c| c.timeouts), "Requests whose deadline passed"),
+    counter("ottla_connection_throttles_total", Connections(|c| c.throttles), "Responses that throttled the client"),
+    counter(
+        "ottla_connection_throttled_milliseconds_total",
+        Connections(|c| c.throttled_ms),
+        "The sum of their throttle times in milliseconds",
+    ),
     gauge("ottla_connection_in_flight", Count, Connections(|c| c.in_flight), "Requests without a response yet"),
     row(
         "ottla_connection_request_duration_seconds",

@@ -22,7 +22,7 @@ pub struct Frame {
     pub connection: u64,
     /// The direction.
     pub direction: Direction,
-    /// The API key; −1 for a response to no request.
+    /// The API key; −1 for a response to no request, and for a record of TLS.
     pub api_key: i16,
     /// The version.
     pub version: i16,

@@ -1,6 +1,8 @@
 //! A TCP proxy that knows Kafka's frames: it can hold, drop, delay, swap, truncate or cut at one request or response of one
 //! API, and slow down, stall, refuse or cut all connections.
 //!
+//! Of connections with TLS it knows the records, which belong to no API: faults of any API hit them.
+//!
 //! A [`Proxy`] stands before one broker. Clients reach it by [`Through`], a connector that dials the proxy instead of the broker,
 //! so that brokers advertise their own addresses.
 //!
@@ -181,6 +183,7 @@ type Dialling<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + S
 
 impl Connector for Through {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Dialling<'a> {
+        let host = if host == "localhost" { "127.0.0.1" } else { host };
         let address = self.0.get(&(host.to_owned(), port)).copied();
         Box::pin(async move {
             let none = || io::Error::new(io::ErrorKind::NotFound, format!("no proxy leads to {host}:{port}"));

@@ -21,6 +21,9 @@ use super::frames::Correlations;
 /// The limit of a frame's size.
 const FRAME_BYTES_MAX: usize = 256 << 20;
 
+/// The bytes before the body of a record of TLS: its type, its version and its size.
+const TLS_HEAD_BYTES: usize = 5;
+
 /// The bytes that are written at once where their rate is limited.
 const RATION: usize = 4 * 1024;
 
@@ -81,22 +84,29 @@ impl Pump<'_> {
         }
     }
 
-    /// A whole frame, with its length.
+    /// A whole frame, with its length, or a whole record of TLS.
     async fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut head = [0; 4];
         self.from.read_exact(&mut head).await?;
-        let length = usize::try_from(i32::from_be_bytes(head)).ok().filter(|length| *length <= FRAME_BYTES_MAX);
-        let length = length.ok_or(io::ErrorKind::InvalidData)?;
         let mut frame = head.to_vec();
+        let length = if is_tls(&head) {
+            frame.push(self.from.read_u8().await?);
+            usize::from(u16::from_be_bytes([frame[3], frame[4]]))
+        } else {
+            let length = usize::try_from(i32::from_be_bytes(head)).ok().filter(|length| *length <= FRAME_BYTES_MAX);
+            length.ok_or(io::ErrorKind::InvalidData)?
+        };
         let body = (&mut self.from).take(u64::try_from(length).expect("a length fits")).read_to_end(&mut frame).await?;
         if body < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(frame) }
     }
 
     /// Logs a frame, and returns its fault.
     fn fault(&self, frame: &[u8]) -> Option<Fault> {
-        let mut correlations = self.correlations.lock().unwrap_or_else(PoisonError::into_inner);
-        let head = correlations.head(self.direction, &frame[4..]);
-        drop(correlations);
+        let head = if is_tls(frame) {
+            None
+        } else {
+            self.correlations.lock().unwrap_or_else(PoisonError::into_inner).head(self.direction, &frame[4..])
+        };
         let (api_key, version, correlation) = head.unwrap_or((-1, -1, -1));
         let mut state = self.shared.state();
         let fault = state.faults.take(self.direction, api_key);
@@ -107,7 +117,7 @@ impl Pump<'_> {
             api_key,
             version,
             correlation,
-            length: frame.len() - 4,
+            length: frame.len() - if is_tls(frame) { TLS_HEAD_BYTES } else { 4 },
             fault: fault.as_ref().map(|fault| format!("{fault:?}")),
         });
         fault
@@ -131,4 +141,9 @@ impl Pump<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether these bytes begin a record of TLS. A frame that began so would be larger than [`FRAME_BYTES_MAX`].
+fn is_tls(head: &[u8]) -> bool {
+    matches!(head, [0x14..=0x17, 3, ..])
 }

@@ -1,5 +1,6 @@
 //! A cluster of three under load, by producers, by consumers, and by members of groups of both protocols. Its nodes are killed and paused, and connections to them are cut, slowed and tampered with, all
-//! drawn from one seed. The judge of histories decides whether a promise was broken.
+//! drawn from one seed. The judge of histories decides whether a promise was broken. The secured cluster, whose sessions end every 2 s,
+//! takes the same load and the same faults; it runs only where it was started by hand (`rig up securetrio`).
 //!
 //! `OTTLA_CHAOS_SECONDS` sets the duration (20 if not set), `OTTLA_CHAOS_SEED` the seed. A failed run leaves its history, one JSON
 //! line for each event, and the frames that passed the proxies, and prints their path. With `OTTLA_CHAOS_KEEP=1` every run does.
@@ -10,6 +11,7 @@ mod faults;
 mod load;
 mod members;
 mod nodes;
+mod site;
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -17,10 +19,11 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ottla::Client;
-use ottla::admin::NewTopic;
 use ottla::types::TopicPartition;
 use protocol_tests::history::Anomaly;
 use protocol_tests::history::Body;
@@ -32,9 +35,13 @@ use protocol_tests::history::Seen;
 use protocol_tests::history::Summary;
 use protocol_tests::history::check;
 use protocol_tests::proxy::Proxy;
+use protocol_tests::proxy::Through;
 use protocol_tests::rig;
+use protocol_tests::rig::secure;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use self::site::Site;
 
 const PARTITIONS: i32 = 6;
 
@@ -44,58 +51,84 @@ const REASONS_MAX: usize = 20;
 /// The lateness that a decision may have beyond the measured lateness of the machine.
 const SLACK: Duration = Duration::from_secs(2);
 
+/// All parts of a run share this.
+#[derive(Clone, Debug)]
+struct Run {
+    site: Site,
+    recorder: Recorder,
+    topic: String,
+    /// Leads through the proxies.
+    through: Through,
+    seed: u64,
+    stopped: watch::Receiver<bool>,
+    /// The sessions that producers renewed.
+    renewed: Arc<AtomicU64>,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_paused_and_cut_off_nodes_break_no_promise() {
-    if !rig::TRIO.iter().all(|port| rig::is_up(*port)) || !nodes::are_containers() {
-        return;
+    let site = Site::plain();
+    if rig::TRIO.iter().all(|port| rig::is_up(*port)) && nodes::are_containers(&site) {
+        disturb(site).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secured_cluster_breaks_no_promise_under_the_same_faults() {
+    if secure::is_trio_up() {
+        let site = Site::secured();
+        assert!(nodes::are_containers(&site), "its nodes run in no containers");
+        disturb(site).await;
+    }
+}
+
+async fn disturb(site: Site) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seconds = number("OTTLA_CHAOS_SECONDS").unwrap_or(20);
     let seed = number("OTTLA_CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("chaos: {seconds} s with OTTLA_CHAOS_SEED={seed}");
 
-    let _healed = nodes::Healed;
-    let client = Client::connect(rig::TRIO.map(rig::address)).await.expect("a cluster");
-    let topic = topic(&client).await;
-    let mut proxies = Vec::new();
-    for port in rig::TRIO {
-        proxies.push(Proxy::start(rig::address(port).parse().expect("an address")).await.expect("a port"));
-    }
-    let recorder = Recorder::new();
+    let _healed = nodes::Healed(site.clone());
+    let client = site.connect().await;
+    let topic = secure::topic(&client, "chaos", PARTITIONS).await;
+    let proxies = site.proxies().await;
+    let through = Through::proxies(&proxies);
     let (stop, stopped) = watch::channel(false);
+    let run = Run { site, recorder: Recorder::new(), topic, through, seed, stopped, renewed: Arc::default() };
     let mut load = JoinSet::new();
-    load::start(&mut load, &recorder, &topic, &proxies, seed, &stopped);
-    let members = members::start(&recorder, &topic, &proxies, seed, &stopped);
+    load::start(&mut load, &run);
+    let members = members::start(&run);
 
-    let lag = tokio::spawn(lag(recorder.clone(), stopped));
+    let lag = tokio::spawn(lag(run.recorder.clone(), run.stopped.clone()));
     let until = Duration::from_secs(seconds);
     let (kills, pauses) = if std::env::var_os("OTTLA_CHAOS_KILLS").is_some() {
-        (faults::kill_leaders(&recorder, &client, &topic, seed, until).await, 0)
+        (faults::kill_leaders(&run, &client, until).await, 0)
     } else {
-        faults::strike(&recorder, &client, &topic, &proxies, seed, until).await
+        faults::strike(&run, &client, &proxies, until).await
     };
     proxies.iter().for_each(Proxy::calm);
-    nodes::settle(&client, &topic).await;
+    nodes::settle(&client, &run.topic).await;
     stop.send_replace(true);
     while let Some(ended) = load.join_next().await {
         ended.expect("the load itself does not fail");
     }
     let joined = tokio::task::spawn_blocking(|| members.into_iter().for_each(|member| member.join().expect("it ends")));
     joined.await.expect("members do not fail");
-    members::drain(&recorder, &client, &topic).await;
-    load::read_as_group(&recorder, &topic).await;
-    read_all(&recorder, &topic).await;
-    read_all_by_kcat(&recorder, &topic);
+    members::drain(&run, &client).await;
+    load::read_as_group(&run).await;
+    read_all(&run).await;
+    read_all_by_kcat(&run);
 
     let lag = lag.await.expect("it only sleeps");
-    let history = recorder.take();
+    let history = run.recorder.take();
     let anomalies = check(&history, SLACK + lag);
     let summary = Summary::of(history.events().iter());
     println!("chaos: {kills} kills, {pauses} pauses, {} anomalies: {summary}", anomalies.len());
     println!("chaos: of the producers with {:?}: {}", load::PATIENCE, patient(&history));
     println!("chaos: {} members lived", members::lives(&history));
     println!("chaos: the machine woke tasks up to {lag:.1?} late; {}", reasons(&history));
-    client.admin().delete_topics([topic.as_str()]).await.expect("a controller");
+    println!("chaos: producers renewed {} sessions", run.renewed.load(Ordering::Relaxed));
+    client.admin().delete_topics([run.topic.as_str()]).await.expect("a controller");
     if std::env::var_os("OTTLA_CHAOS_KEEP").is_some() || !anomalies.is_empty() {
         keep(seed, &history, &proxies, &anomalies);
     }
@@ -118,22 +151,13 @@ async fn lag(recorder: Recorder, stopped: watch::Receiver<bool>) -> Duration {
     worst
 }
 
-async fn topic(client: &Client) -> String {
-    let topic = rig::fresh("chaos");
-    let made = client.admin().create_topics([NewTopic::new(topic.as_str()).partitions(PARTITIONS)]).await;
-    for (_, outcome) in made.expect("a controller") {
-        outcome.expect("a topic");
-    }
-    topic
-}
-
 fn partitions(topic: &str) -> impl Iterator<Item = TopicPartition> {
     (0..PARTITIONS).map(move |index| TopicPartition::new(topic, index))
 }
 
 /// Reads everything from the beginning by a client that took no part.
-async fn read_all(recorder: &Recorder, topic: &str) {
-    let client = Client::connect(rig::TRIO.map(rig::address)).await.expect("a cluster");
+async fn read_all(Run { site, recorder, topic, .. }: &Run) {
+    let client = site.connect().await;
     let process = recorder.open(Role::Consumer { group: None });
     let mut consumer = load::from_the_beginning(&client, topic).until_end().build().expect("a consumer");
     for partition in partitions(topic) {
@@ -151,18 +175,18 @@ async fn read_all(recorder: &Recorder, topic: &str) {
 }
 
 /// Reads everything by librdkafka, which shares no mistake with us.
-fn read_all_by_kcat(recorder: &Recorder, topic: &str) {
+fn read_all_by_kcat(Run { site, recorder, topic, .. }: &Run) {
     let process = recorder.open(Role::Consumer { group: None });
     let mut ends: BTreeMap<i32, i64> = (0..PARTITIONS).map(|index| (index, 0)).collect();
     let mut records = Vec::new();
-    for (index, offset, text) in rig::kcat_records(rig::TRIO[0], topic) {
+    for (index, offset, text) in site.records_by_kcat(topic) {
         ends.insert(index, offset + 1);
-        let partition = TopicPartition::new(topic, index);
+        let partition = TopicPartition::new(topic.as_str(), index);
         records.push(Seen { partition, offset, value: load::value_of(text.as_bytes()) });
     }
     recorder.push(process, Body::Polled { records, moved: Vec::new(), error: None });
     for (index, to) in ends {
-        recorder.push(process, Body::ReadToEnd { partition: TopicPartition::new(topic, index), from: 0, to });
+        recorder.push(process, Body::ReadToEnd { partition: TopicPartition::new(topic.as_str(), index), from: 0, to });
     }
 }
 

@@ -13,28 +13,22 @@ use protocol_tests::proxy::Proxy;
 use protocol_tests::proxy::Weather;
 
 use super::PARTITIONS;
+use super::Run;
 use super::nodes;
 
 /// The process that faults are recorded for.
 const NEMESIS: u32 = u32::MAX;
 
 /// Kills leaders and leaves their connections alone, until `until`. Returns the number of kills.
-pub(super) async fn kill_leaders(recorder: &Recorder, client: &Client, topic: &str, seed: u64, until: Duration) -> u32 {
-    Nodes::new(recorder, client, topic, seed).kill_leaders(until).await
+pub(super) async fn kill_leaders(run: &Run, client: &Client, until: Duration) -> u32 {
+    Nodes::new(run, client).kill_leaders(until).await
 }
 
 /// Injects faults into nodes and connections until `until`. Returns the numbers of kills and of pauses.
-pub(super) async fn strike(
-    recorder: &Recorder,
-    client: &Client,
-    topic: &str,
-    proxies: &[Proxy],
-    seed: u64,
-    until: Duration,
-) -> (u32, u32) {
-    let nodes = Nodes::new(recorder, client, topic, seed);
-    let links = Links { recorder, proxies, rng: Rng::with_seed(seed.wrapping_add(1)) };
-    let (counts, ()) = tokio::join!(nodes.run(until), links.run(until));
+pub(super) async fn strike(run: &Run, client: &Client, proxies: &[Proxy], until: Duration) -> (u32, u32) {
+    let nodes = Nodes::new(run, client);
+    let links = Links { run, proxies, rng: Rng::with_seed(run.seed.wrapping_add(1)) };
+    let (counts, ()) = tokio::join!(nodes.strike(until), links.strike(until));
     counts
 }
 
@@ -47,21 +41,20 @@ async fn wait(rng: &mut Rng, millis: std::ops::Range<u64>) {
 }
 
 struct Nodes<'a> {
-    recorder: &'a Recorder,
+    run: &'a Run,
     client: &'a Client,
-    topic: &'a str,
     rng: Rng,
     kills: u32,
     pauses: u32,
 }
 
 impl<'a> Nodes<'a> {
-    fn new(recorder: &'a Recorder, client: &'a Client, topic: &'a str, seed: u64) -> Self {
-        Self { recorder, client, topic, rng: Rng::with_seed(seed), kills: 0, pauses: 0 }
+    fn new(run: &'a Run, client: &'a Client) -> Self {
+        Self { run, client, rng: Rng::with_seed(run.seed), kills: 0, pauses: 0 }
     }
 
     async fn kill_leaders(mut self, until: Duration) -> u32 {
-        while self.recorder.now() < until {
+        while self.run.recorder.now() < until {
             wait(&mut self.rng, 500..2_500).await;
             let (leader, _) = self.leader().await;
             self.kill(leader).await;
@@ -71,9 +64,9 @@ impl<'a> Nodes<'a> {
     }
 
     /// Disturbs one node at a time: without two of three nothing could be written, which would test little.
-    async fn run(mut self, until: Duration) -> (u32, u32) {
+    async fn strike(mut self, until: Duration) -> (u32, u32) {
         let mut turn = 0;
-        while self.recorder.now() < until {
+        while self.run.recorder.now() < until {
             wait(&mut self.rng, 500..2_500).await;
             let (leader, any) = self.leader().await;
             // Followers are disturbed too, now and then.
@@ -94,32 +87,32 @@ impl<'a> Nodes<'a> {
     async fn leader(&mut self) -> (i32, i32) {
         let partition = self.rng.i32(0..PARTITIONS);
         let any = self.rng.i32(1..=3);
-        (nodes::leader(self.client, self.topic, partition).await.unwrap_or(any), any)
+        (nodes::leader(self.client, &self.run.topic, partition).await.unwrap_or(any), any)
     }
 
     async fn wait_for_replicas(&self) {
-        if !nodes::in_sync(self.client, self.topic, Duration::from_secs(30)).await {
-            note(self.recorder, "replicas are not in sync after 30 s".into());
+        if !nodes::in_sync(self.client, &self.run.topic, Duration::from_secs(30)).await {
+            note(&self.run.recorder, "replicas are not in sync after 30 s".into());
         }
     }
 
     async fn kill(&mut self, node: i32) {
-        note(self.recorder, format!("kill {node}"));
-        nodes::kill(node).await;
+        note(&self.run.recorder, format!("kill {node}"));
+        nodes::kill(&self.run.site, node).await;
         self.kills += 1;
         let down = if self.rng.u8(..4) == 0 { 7_000..9_000 } else { 200..3_000 };
         wait(&mut self.rng, down).await;
-        nodes::start(node).await;
-        note(self.recorder, format!("start {node}"));
+        nodes::start(&self.run.site, node).await;
+        note(&self.run.recorder, format!("start {node}"));
     }
 
     async fn pause(&mut self, node: i32, millis: std::ops::Range<u64>) {
-        note(self.recorder, format!("pause {node}"));
-        nodes::pause(node).await;
+        note(&self.run.recorder, format!("pause {node}"));
+        nodes::pause(&self.run.site, node).await;
         self.pauses += 1;
         wait(&mut self.rng, millis).await;
-        nodes::unpause(node).await;
-        note(self.recorder, format!("unpause {node}"));
+        nodes::unpause(&self.run.site, node).await;
+        note(&self.run.recorder, format!("unpause {node}"));
     }
 }
 
@@ -128,14 +121,14 @@ impl<'a> Nodes<'a> {
 const APIS: [i16; 15] = [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 18, 22, 23, 68];
 
 struct Links<'a> {
-    recorder: &'a Recorder,
+    run: &'a Run,
     proxies: &'a [Proxy],
     rng: Rng,
 }
 
 impl Links<'_> {
-    async fn run(mut self, until: Duration) {
-        while self.recorder.now() < until {
+    async fn strike(mut self, until: Duration) {
+        while self.run.recorder.now() < until {
             wait(&mut self.rng, 200..1_500).await;
             let proxy = self.rng.choice(self.proxies).expect("there are three");
             match self.rng.u8(..12) {
@@ -163,7 +156,7 @@ impl Links<'_> {
     }
 
     fn note(&self, proxy: &Proxy, what: &str) {
-        note(self.recorder, format!("{what} to {}", proxy.broker().port()));
+        note(&self.run.recorder, format!("{what} to {}", proxy.broker().port()));
     }
 
     async fn weather(&mut self, proxy: &Proxy, weather: Weather, millis: std::ops::Range<u64>) {
@@ -175,7 +168,7 @@ impl Links<'_> {
     }
 
     fn tamper(&mut self, proxy: &Proxy) {
-        let api = self.rng.choice(APIS).expect("some");
+        let api = self.rng.choice(APIS).filter(|_| self.run.site.shows_requests());
         let direction = if self.rng.bool() { Direction::Request } else { Direction::Response };
         let fault = match self.rng.u8(..6) {
             0 => Fault::Cut,
@@ -184,7 +177,8 @@ impl Links<'_> {
             3 => Fault::Truncate,
             _ => Fault::Delay(Duration::from_millis(self.rng.u64(50..5_000))),
         };
-        self.note(proxy, &format!("{fault:?} a {direction:?} of API {api}"));
-        proxy.inject(direction, Some(api), fault, self.rng.u32(1..4));
+        let of = api.map_or_else(|| "any API".to_owned(), |api| format!("API {api}"));
+        self.note(proxy, &format!("{fault:?} a {direction:?} of {of}"));
+        proxy.inject(direction, api, fault, self.rng.u32(1..4));
     }
 }

@@ -1,6 +1,8 @@
 //! Producers and consumers that record their actions. They live for a while, end in different ways, and are replaced.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -19,14 +21,14 @@ use protocol_tests::history::CommitOutcome;
 use protocol_tests::history::Recorder;
 use protocol_tests::history::Role;
 use protocol_tests::history::Value;
-use protocol_tests::proxy::Proxy;
 use protocol_tests::proxy::Through;
-use protocol_tests::rig;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::PARTITIONS;
+use super::Run;
 use super::partitions;
+use super::site::Site;
 
 /// The behaviour of a producer.
 #[derive(Clone, Debug)]
@@ -52,15 +54,8 @@ fn guarantee() -> Guarantee {
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts three producers and three consumers.
-pub(super) fn start(
-    tasks: &mut JoinSet<()>,
-    recorder: &Recorder,
-    topic: &str,
-    proxies: &[Proxy],
-    seed: u64,
-    stopped: &watch::Receiver<bool>,
-) {
-    let through = Through::proxies(proxies);
+pub(super) fn start(tasks: &mut JoinSet<()>, run: &Run) {
+    let through = &run.through;
     let seconds = Duration::from_secs;
     let patient = Writing {
         through: None,
@@ -81,11 +76,11 @@ pub(super) fn start(
         ..far.clone()
     };
     for (writing, number) in [patient, far, hasty].into_iter().zip(0..) {
-        let world = World::new(recorder, topic, seed.wrapping_add(10 + number), stopped);
+        let world = World::new(run, 10 + number);
         tasks.spawn(world.write(writing));
     }
     for (reading, number) in [Reading::Group, Reading::Seeking, Reading::Tail].into_iter().zip(0..) {
-        let world = World::new(recorder, topic, seed.wrapping_add(20 + number), stopped);
+        let world = World::new(run, 20 + number);
         let through = (reading != Reading::Tail).then(|| through.clone());
         tasks.spawn(world.read(reading, through));
     }
@@ -93,16 +88,18 @@ pub(super) fn start(
 
 /// The context of every task of the load.
 struct World {
+    site: Site,
     recorder: Recorder,
     topic: String,
     rng: Rng,
     stopped: watch::Receiver<bool>,
+    renewed: Arc<AtomicU64>,
 }
 
 impl World {
-    fn new(recorder: &Recorder, topic: &str, seed: u64, stopped: &watch::Receiver<bool>) -> Self {
-        let (recorder, stopped) = (recorder.clone(), stopped.clone());
-        Self { recorder, topic: topic.to_owned(), rng: Rng::with_seed(seed), stopped }
+    fn new(run: &Run, number: u64) -> Self {
+        let Run { site, recorder, topic, seed, stopped, renewed, .. } = run.clone();
+        Self { site, recorder, topic, rng: Rng::with_seed(seed.wrapping_add(number)), stopped, renewed }
     }
 
     fn is_over(&self) -> bool {
@@ -112,8 +109,7 @@ impl World {
     /// Connects, however long that takes.
     async fn connect(&self, through: Option<&Through>, request_timeout: Duration) -> Option<Client> {
         while !self.is_over() {
-            let builder = Client::builder(rig::TRIO.map(rig::address)).expect("addresses");
-            let builder = builder.request_timeout(request_timeout).client_id("chaos");
+            let builder = self.site.builder().request_timeout(request_timeout).client_id("chaos");
             let builder = match through {
                 Some(through) => builder.connector(through.clone()),
                 None => builder,
@@ -205,6 +201,7 @@ impl World {
                 drop(producer);
             }
         }
+        self.renewed.fetch_add(renewals(&client), Ordering::Relaxed);
         drop(client);
         // The judge finds deliveries that are undecided by now.
         let all = async { while deliveries.join_next().await.is_some() {} };
@@ -232,6 +229,13 @@ impl World {
             }
         }
     }
+}
+
+/// The sessions that a client has renewed.
+fn renewals(client: &Client) -> u64 {
+    let metrics = client.metrics();
+    let live = metrics.connections.iter().map(|connection| connection.counters.reauthentications);
+    live.sum::<u64>() + metrics.retired.reauthentications
 }
 
 async fn decide(recorder: Recorder, process: u32, value: Value, delivery: Delivery) {
@@ -272,8 +276,8 @@ pub(super) fn from_the_beginning(client: &Client, topic: &str) -> ConsumerBuilde
 }
 
 /// Reads the rest for the group, so that a missed record is noticed.
-pub(super) async fn read_as_group(recorder: &Recorder, topic: &str) {
-    let client = Client::connect(rig::TRIO.map(rig::address)).await.expect("a cluster");
+pub(super) async fn read_as_group(Run { site, recorder, topic, .. }: &Run) {
+    let client = site.connect().await;
     let process = recorder.open(Role::Consumer { group: Some(group(topic)) });
     let mut consumer = Reading::Group.consumer(&client, topic).until_end().build().expect("a consumer");
     while let Some(records) = consumer.poll().await.expect("all faults are over") {

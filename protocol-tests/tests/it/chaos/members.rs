@@ -22,13 +22,13 @@ use protocol_tests::history::Change;
 use protocol_tests::history::CommitOutcome;
 use protocol_tests::history::Recorder;
 use protocol_tests::history::Role;
-use protocol_tests::proxy::Proxy;
 use protocol_tests::proxy::Through;
-use protocol_tests::rig;
 use tokio::sync::watch;
 
 use super::PARTITIONS;
+use super::Run;
 use super::load::value_of;
+use super::site::Site;
 
 /// The groups: by KIP-848, and by the classic protocol, where all partitions are revoked in a rebalance or only those that move.
 pub(super) const GROUPS: [(&str, GroupProtocol, Option<&str>); 3] = [
@@ -43,24 +43,19 @@ const SESSION: Duration = Duration::from_secs(10);
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Starts the members, each in a thread and runtime of its own. A member that dies takes its connections with it.
-pub(super) fn start(
-    recorder: &Recorder,
-    topic: &str,
-    proxies: &[Proxy],
-    seed: u64,
-    stopped: &watch::Receiver<bool>,
-) -> Vec<JoinHandle<()>> {
+pub(super) fn start(run: &Run) -> Vec<JoinHandle<()>> {
     let mut threads = Vec::new();
     for (group, number) in GROUPS.into_iter().zip(0..) {
         for slot in 0..SLOTS {
             let mut seat = Seat {
-                recorder: recorder.clone(),
-                topic: topic.to_owned(),
+                site: run.site.clone(),
+                recorder: run.recorder.clone(),
+                topic: run.topic.clone(),
                 group,
-                rng: Rng::with_seed(seed.wrapping_add(100 + 10 * number + slot)),
-                stopped: stopped.clone(),
+                rng: Rng::with_seed(run.seed.wrapping_add(100 + 10 * number + slot)),
+                stopped: run.stopped.clone(),
                 // One of two goes through connections that are cut and tampered with.
-                through: (slot == 0).then(|| Through::proxies(proxies)),
+                through: (slot == 0).then(|| run.through.clone()),
             };
             threads.push(std::thread::spawn(move || seat.fill()));
         }
@@ -79,6 +74,7 @@ enum Fate {
 
 /// A place in a group, which is filled with one member after the other.
 struct Seat {
+    site: Site,
     recorder: Recorder,
     topic: String,
     group: (&'static str, GroupProtocol, Option<&'static str>),
@@ -128,8 +124,7 @@ impl Seat {
 
     async fn connect(&self) -> Option<Client> {
         while !*self.stopped.borrow() {
-            let builder = Client::builder(rig::TRIO.map(rig::address)).expect("addresses");
-            let builder = builder.request_timeout(Duration::from_secs(5)).client_id("chaos-member");
+            let builder = self.site.builder().request_timeout(Duration::from_secs(5)).client_id("chaos-member");
             let builder = match &self.through {
                 Some(through) => builder.connector(through.clone()),
                 None => builder,
@@ -238,10 +233,10 @@ impl RebalanceListener for Notes {
 }
 
 /// Reads the rest by one member of each group, so that a record that no member returned is noticed.
-pub(super) async fn drain(recorder: &Recorder, client: &Client, topic: &str) {
+pub(super) async fn drain(Run { recorder, topic, .. }: &Run, client: &Client) {
     let mut draining = tokio::task::JoinSet::new();
     for group in GROUPS {
-        let (recorder, client, topic) = (recorder.clone(), client.clone(), topic.to_owned());
+        let (recorder, client, topic) = (recorder.clone(), client.clone(), topic.clone());
         draining.spawn(async move { drain_one(&recorder, &client, &topic, group).await });
     }
     while let Some(drained) = draining.join_next().await {

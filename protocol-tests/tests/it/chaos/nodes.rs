@@ -4,19 +4,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use ottla::Client;
-use protocol_tests::rig;
+
+use super::site::Site;
+
+/// The nodes of a cluster.
+const NODES: usize = 3;
 
 /// Whether the cluster runs in containers. Brokers that were started from jars are neither killed nor paused.
-pub(super) fn are_containers() -> bool {
-    let there = docker(&["inspect", &container(1)]);
+pub(super) fn are_containers(site: &Site) -> bool {
+    let there = docker(&["inspect", &site.container(1)]);
     if !there {
         eprintln!("NOT RUN: the cluster of three does not run in containers");
     }
     there
-}
-
-fn container(node: i32) -> String {
-    format!("ottla_trio{node}_1")
 }
 
 fn docker(arguments: &[&str]) -> bool {
@@ -24,23 +24,23 @@ fn docker(arguments: &[&str]) -> bool {
 }
 
 /// Runs a docker command on a node without blocking the load.
-pub(super) async fn command(what: &'static [&'static str], node: i32) {
+async fn command(site: &Site, what: &'static [&'static str], node: i32) {
+    let container = site.container(node);
     let run = move || {
-        let container = container(node);
         let arguments: Vec<&str> = what.iter().copied().chain([container.as_str()]).collect();
         assert!(docker(&arguments), "docker {arguments:?} failed");
     };
     tokio::task::spawn_blocking(run).await.expect("docker runs the command");
 }
 
-pub(super) async fn kill(node: i32) {
-    command(&["kill", "-s", "KILL"], node).await;
+pub(super) async fn kill(site: &Site, node: i32) {
+    command(site, &["kill", "-s", "KILL"], node).await;
 }
 
 /// Starts a node and waits until it accepts connections: by then the controller has noticed its absence.
-pub(super) async fn start(node: i32) {
-    command(&["start"], node).await;
-    let port = rig::TRIO[usize::try_from(node - 1).expect("nodes are counted from one")];
+pub(super) async fn start(site: &Site, node: i32) {
+    command(site, &["start"], node).await;
+    let port = site.port(node);
     let listens = async {
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -49,23 +49,23 @@ pub(super) async fn start(node: i32) {
     tokio::time::timeout(Duration::from_secs(120), listens).await.expect("a node that was started comes up");
 }
 
-pub(super) async fn pause(node: i32) {
-    command(&["pause"], node).await;
+pub(super) async fn pause(site: &Site, node: i32) {
+    command(site, &["pause"], node).await;
 }
 
-pub(super) async fn unpause(node: i32) {
-    command(&["unpause"], node).await;
+pub(super) async fn unpause(site: &Site, node: i32) {
+    command(site, &["unpause"], node).await;
 }
 
 /// Restores every node when the test ends, however it ends.
-pub(super) struct Healed;
+pub(super) struct Healed(pub(super) Site);
 
 impl Drop for Healed {
     fn drop(&mut self) {
         for node in 1..=3 {
             // Both fail if the node is healthy.
-            docker(&["unpause", &container(node)]);
-            docker(&["start", &container(node)]);
+            docker(&["unpause", &self.0.container(node)]);
+            docker(&["start", &self.0.container(node)]);
         }
     }
 }
@@ -83,7 +83,7 @@ pub(super) async fn in_sync(client: &Client, topic: &str, patience: Duration) ->
         loop {
             if let Ok(described) = client.admin().describe_topics([topic]).await {
                 let partitions: Vec<_> = described.iter().flat_map(|topic| &topic.partitions).collect();
-                let whole = partitions.iter().all(|partition| partition.isr.len() == rig::TRIO.len());
+                let whole = partitions.iter().all(|partition| partition.isr.len() == NODES);
                 if whole && !partitions.is_empty() {
                     return;
                 }

@@ -3,9 +3,11 @@
 mod certificates;
 mod files;
 mod peers;
+mod quota;
 mod records;
 mod redis;
 mod rig;
+mod rights;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

@@ -2,7 +2,6 @@
 
 use ottla::Client;
 use ottla::Record;
-use ottla::admin::NewTopic;
 use ottla::client::Tcp;
 use ottla::config::Properties;
 use ottla::consumer::Start;
@@ -13,19 +12,9 @@ use ottla::tls::TlsBuilder;
 use ottla::tls::TlsVersion;
 use ottla::tls::Verify;
 use protocol_tests::rig;
+use protocol_tests::rig::secure;
 
 use super::Counting;
-
-// The listeners, as docker/secure.sh numbers them.
-const TLS: u16 = rig::SECURE;
-const MTLS: u16 = rig::SECURE + 1;
-const WRONG_HOST: u16 = rig::SECURE + 2;
-const EXPIRED: u16 = rig::SECURE + 3;
-const SELF_SIGNED: u16 = rig::SECURE + 4;
-const OTHER_CA: u16 = rig::SECURE + 5;
-const TLS_12: u16 = rig::SECURE + 6;
-const TLS_13: u16 = rig::SECURE + 7;
-const FUTURE: u16 = rig::SECURE + 8;
 
 fn file(name: &str) -> Pem {
     Pem::file(rig::pki(name))
@@ -41,28 +30,28 @@ fn showing(identity: &str) -> TlsBuilder {
 
 #[tokio::test]
 async fn each_listener_of_the_broker_connects_as_it_should() {
-    if !rig::is_up(rig::SECURE_PLAIN) {
+    if !secure::is_node_up() {
         return;
     }
     let own = || trusting("ca.pem");
     let rows = [
-        ("TLS", TLS, own()),
-        ("TLS 1.2 at a listener with both", TLS, own().versions([TlsVersion::V1_2])),
-        ("a client certificate that nobody asked for", TLS, showing("client.pem")),
-        ("client certificate, RSA", MTLS, showing("client.pem")),
-        ("client certificate, EC", MTLS, showing("client-ec.pem")),
-        ("client certificate over TLS 1.2", MTLS, showing("client.pem").versions([TlsVersion::V1_2])),
-        ("wrong host, not checked", WRONG_HOST, own().verify(Verify::CaOnly)),
-        ("expired, not checked", EXPIRED, own().verify(Verify::DangerouslyNone)),
-        ("self-signed, given", SELF_SIGNED, trusting("selfsigned.crt")),
-        ("the other CA, given", OTHER_CA, trusting("other.pem")),
-        ("both CAs", OTHER_CA, own().ca(file("other.pem"))),
-        ("TLS 1.2 alone", TLS_12, own()),
-        ("TLS 1.3 alone", TLS_13, own()),
+        ("TLS", secure::TLS, own()),
+        ("TLS 1.2 at a listener with both", secure::TLS, own().versions([TlsVersion::V1_2])),
+        ("a client certificate that nobody asked for", secure::TLS, showing("client.pem")),
+        ("client certificate, RSA", secure::MTLS, showing("client.pem")),
+        ("client certificate, EC", secure::MTLS, showing("client-ec.pem")),
+        ("client certificate over TLS 1.2", secure::MTLS, showing("client.pem").versions([TlsVersion::V1_2])),
+        ("wrong host, not checked", secure::WRONG_HOST, own().verify(Verify::CaOnly)),
+        ("expired, not checked", secure::EXPIRED, own().verify(Verify::DangerouslyNone)),
+        ("self-signed, given", secure::SELF_SIGNED, trusting("selfsigned.crt")),
+        ("the other CA, given", secure::OTHER_CA, trusting("other.pem")),
+        ("both CAs", secure::OTHER_CA, own().ca(file("other.pem"))),
+        ("TLS 1.2 alone", secure::TLS_12, own()),
+        ("TLS 1.3 alone", secure::TLS_13, own()),
     ];
-    for (row, port, tls) in rows {
+    for (row, listener, tls) in rows {
         let tls = tls.build().unwrap_or_else(|error| panic!("{row}: {error:#}"));
-        let client = Client::builder([format!("localhost:{port}")]).expect("an address").tls(tls).connect().await;
+        let client = secure::builder(listener).tls(tls).connect().await;
         let client = client.unwrap_or_else(|error| panic!("{row}: {error:#}"));
         // Metadata names the broker again, for a second connection.
         client.admin().describe_cluster().await.unwrap_or_else(|error| panic!("{row}: {error:#}"));
@@ -71,38 +60,43 @@ async fn each_listener_of_the_broker_connects_as_it_should() {
 
 #[tokio::test]
 async fn each_wrong_certificate_of_the_broker_is_refused_at_once() {
-    if !rig::is_up(rig::SECURE_PLAIN) {
+    if !secure::is_node_up() {
         return;
     }
     let own = || trusting("ca.pem");
     let rows = [
-        ("no CA of its", TLS, trusting("other.pem"), "is signed by \"ottla ca\", which leads to no trusted CA"),
-        ("wrong host", WRONG_HOST, own(), "the certificate of localhost is for other hosts, broker.elsewhere.example"),
-        ("expired", EXPIRED, own(), "the certificate of localhost expired on 20"),
-        ("self-signed", SELF_SIGNED, own(), "is self-signed, and is none of the trusted ones"),
-        ("other CA", OTHER_CA, own(), "is signed by \"ottla other\", which leads to no trusted CA"),
-        ("not valid yet", FUTURE, own(), "is valid only from 20"),
-        ("no client certificate", MTLS, own(), "wants a certificate of the client, which has none"),
-        ("a stranger", MTLS, showing("stranger.pem"), "the broker refused the client's certificate"),
+        ("no CA of its", secure::TLS, trusting("other.pem"), "is signed by \"ottla ca\", which leads to no trusted CA"),
+        (
+            "wrong host",
+            secure::WRONG_HOST,
+            own(),
+            "the certificate of localhost is for other hosts, broker.elsewhere.example",
+        ),
+        ("expired", secure::EXPIRED, own(), "the certificate of localhost expired on 20"),
+        ("self-signed", secure::SELF_SIGNED, own(), "is self-signed, and is none of the trusted ones"),
+        ("other CA", secure::OTHER_CA, own(), "is signed by \"ottla other\", which leads to no trusted CA"),
+        ("not valid yet", secure::FUTURE, own(), "is valid only from 20"),
+        ("no client certificate", secure::MTLS, own(), "wants a certificate of the client, which has none"),
+        ("a stranger", secure::MTLS, showing("stranger.pem"), "the broker refused the client's certificate"),
         (
             "an expired client certificate",
-            MTLS,
+            secure::MTLS,
             showing("client-expired.pem"),
             "the broker refused the client's certificate",
         ),
         (
             "no client certificate, TLS 1.2",
-            MTLS,
+            secure::MTLS,
             own().versions([TlsVersion::V1_2]),
             "wants a certificate of the client",
         ),
-        ("TLS 1.3 where 1.2 is spoken", TLS_12, own().versions([TlsVersion::V1_3]), "no version of TLS"),
-        ("TLS 1.2 where 1.3 is spoken", TLS_13, own().versions([TlsVersion::V1_2]), "no version of TLS"),
+        ("TLS 1.3 where 1.2 is spoken", secure::TLS_12, own().versions([TlsVersion::V1_3]), "no version of TLS"),
+        ("TLS 1.2 where 1.3 is spoken", secure::TLS_13, own().versions([TlsVersion::V1_2]), "no version of TLS"),
     ];
-    for (row, port, tls, reason) in rows {
+    for (row, listener, tls, reason) in rows {
         let tls = tls.build().unwrap_or_else(|error| panic!("{row}: {error:#}"));
         let connector = Counting::over(Tcp);
-        let builder = Client::builder([format!("localhost:{port}")]).expect("an address").connector(connector.clone());
+        let builder = secure::builder(listener).connector(connector.clone());
         let error = builder.tls(tls).connect().await.expect_err(row);
         assert_eq!(error.kind(), Kind::Tls, "{row}: {error:#}");
         assert!(format!("{error:#}").contains(reason), "{row}: {error:#}");
@@ -112,24 +106,24 @@ async fn each_wrong_certificate_of_the_broker_is_refused_at_once() {
 
 #[tokio::test]
 async fn plain_client_at_a_listener_with_tls_fails_at_once() {
-    if !rig::is_up(rig::SECURE_PLAIN) {
+    if !secure::is_node_up() {
         return;
     }
     let connector = Counting::over(Tcp);
-    let builder = Client::builder([format!("localhost:{TLS}")]).expect("an address").connector(connector.clone());
-    let error = builder.connect().await.expect_err("the listener speaks TLS");
+    let error =
+        secure::builder(secure::TLS).connector(connector.clone()).connect().await.expect_err("the listener speaks TLS");
     assert_eq!((error.kind(), connector.dials()), (Kind::Protocol, 1), "{error:#}");
     assert!(format!("{error:#}").contains("it responds in TLS; set security.protocol"), "{error:#}");
 }
 
 #[tokio::test]
 async fn records_pass_by_the_properties_of_java_and_librdkafka() {
-    if !rig::is_up(rig::SECURE_PLAIN) {
+    if !secure::is_node_up() {
         return;
     }
     let path = |name: &str| rig::pki(name).display().to_string();
     let java = [
-        ("bootstrap.servers", format!("localhost:{MTLS}")),
+        ("bootstrap.servers", format!("localhost:{}", secure::NODE + secure::MTLS)),
         ("security.protocol", "SSL".to_owned()),
         ("ssl.truststore.type", "PEM".to_owned()),
         ("ssl.truststore.location", path("ca.pem")),
@@ -138,16 +132,14 @@ async fn records_pass_by_the_properties_of_java_and_librdkafka() {
     ];
     let text = |name: &str| std::fs::read_to_string(rig::pki(name)).expect("the rig has made it").replace('\n', " ");
     let librdkafka = [
-        ("metadata.broker.list", format!("localhost:{MTLS}")),
+        ("metadata.broker.list", format!("localhost:{}", secure::NODE + secure::MTLS)),
         ("security.protocol", "ssl".to_owned()),
         ("ssl.ca.pem", text("ca.pem")),
         ("ssl.certificate.location", path("client.crt")),
         ("ssl.key.pem", text("client.key")),
     ];
-    let topic = rig::fresh("tls");
     let writer = by_properties(&java).await;
-    let made = writer.admin().create_topics([NewTopic::new(topic.as_str()).partitions(1)]).await;
-    made.expect("a controller").into_iter().for_each(|(_, outcome)| outcome.expect("a topic"));
+    let topic = secure::topic(&writer, "tls", 1).await;
     let producer = writer.producer().build().expect("a producer");
     let value = "x".repeat(1_000);
     let mut deliveries = Vec::new();
@@ -181,9 +173,12 @@ async fn by_properties(pairs: &[(&str, String)]) -> Client {
 
 /// The number of records that librdkafka reads over TLS.
 fn by_kcat(topic: &str) -> usize {
-    let mut kcat = std::process::Command::new("kcat");
-    kcat.args(["-b", &format!("localhost:{TLS}"), "-X", "security.protocol=ssl"]);
-    kcat.args(["-X", &format!("ssl.ca.location={}", rig::pki("ca.pem").display())]);
-    kcat.args(["-C", "-t", topic, "-e", "-q", "-f", "%o\n"]);
-    String::from_utf8_lossy(&rig::output(&mut kcat)).lines().count()
+    let path = |name: &str| rig::pki(name).display().to_string();
+    let properties = [
+        ("security.protocol", "ssl".to_owned()),
+        ("ssl.ca.location", path("ca.pem")),
+        ("ssl.certificate.location", path("client.crt")),
+        ("ssl.key.location", path("client.key")),
+    ];
+    rig::kcat_records_by(&format!("localhost:{}", secure::NODE + secure::MTLS), &properties, topic).len()
 }
