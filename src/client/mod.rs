@@ -34,6 +34,7 @@ mod leaders;
 mod listing;
 mod metrics;
 mod misses;
+mod oauth;
 mod refresher;
 mod retry;
 mod routing;

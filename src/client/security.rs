@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::oauth;
 use crate::config::Properties;
 use crate::config::jaas;
 use crate::config::jaas::Login;
@@ -31,8 +32,8 @@ pub(super) fn sasl(properties: &Properties) -> Result<Option<Sasl>, Error> {
             let (user, password) = credentials.of(Module::Plain)?;
             Sasl::mechanism(Plain::new(user, password))
         }
-        "OAUTHBEARER" => match credentials.login {
-            Some(login) => credentials.tokens(login)?,
+        "OAUTHBEARER" => match credentials.bearer()? {
+            Some(bearer) => Sasl::mechanism(bearer.refresh(credentials.refresh())),
             // The source of tokens is the program's.
             None => return Ok(None),
         },
@@ -100,12 +101,22 @@ impl Credentials<'_> {
         Err(Error::config(text))
     }
 
-    /// Unsecured tokens, as Java's login module makes them: real ones come from a source in the program.
-    fn tokens(&self, login: &Login) -> Result<Sasl, Error> {
-        self.check(login, Module::OAuthBearer)?;
+    /// The source of tokens: an endpoint or a file, or else unsecured tokens.
+    fn bearer(&self) -> Result<Option<OAuthBearer>, Error> {
+        self.login.map_or(Ok(()), |login| self.check(login, Module::OAuthBearer))?;
+        match (oauth::mechanism(self.properties, self.login)?, self.login) {
+            (Some(bearer), _) => Ok(Some(bearer)),
+            (None, Some(login)) => Self::unsecured(login).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Unsecured tokens, as Java's login module makes them.
+    fn unsecured(login: &Login) -> Result<OAuthBearer, Error> {
         let Some(subject) = login.option("unsecuredLoginStringClaim_sub") else {
-            let text = "sasl.jaas.config has no unsecuredLoginStringClaim_sub; for real tokens call ClientBuilder::sasl with \
-                        Sasl::oauth_bearer, because no HTTP client is built in";
+            let text = "OAUTHBEARER has no source of tokens: set sasl.oauthbearer.token.endpoint.url (feature `sasl-oauth`), call \
+                        ClientBuilder::sasl with Sasl::oauth_bearer, or for tests give sasl.jaas.config the option \
+                        unsecuredLoginStringClaim_sub";
             return Err(Error::config(text));
         };
         let lifetime = match login.option("unsecuredLoginLifetimeSeconds").map(str::parse) {
@@ -113,8 +124,7 @@ impl Credentials<'_> {
             Some(Ok(seconds)) => Duration::from_secs(seconds),
             Some(Err(_)) => return Err(Error::config("unsecuredLoginLifetimeSeconds is not a number of seconds")),
         };
-        let source = Unsecured { subject: subject.to_owned(), lifetime };
-        Ok(Sasl::mechanism(OAuthBearer::new(source).refresh(self.refresh())))
+        Ok(OAuthBearer::new(Unsecured { subject: subject.to_owned(), lifetime }))
     }
 
     fn refresh(&self) -> Refresh {
@@ -198,7 +208,10 @@ mod tests {
                 &[("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", &*scram), ("sasl.password", "hunter2")],
                 "leave one of them out",
             ),
-            (&[("sasl.mechanism", "OAUTHBEARER"), ("sasl.jaas.config", &*bearer)], "Sasl::oauth_bearer"),
+            (
+                &[("sasl.mechanism", "OAUTHBEARER"), ("sasl.jaas.config", &*bearer)],
+                "sasl.oauthbearer.token.endpoint.url",
+            ),
         ] {
             let error = sasl(&properties(pairs)).expect_err(what).to_string();
             assert!(error.contains(what) && !error.contains("hunter2"), "{error}");

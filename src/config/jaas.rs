@@ -21,6 +21,12 @@ pub(crate) struct Login {
 }
 
 impl Login {
+    /// Every option with its value, in the order of the text.
+    #[cfg(feature = "sasl-oauth")]
+    pub(crate) fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The value of an option.
     pub(crate) fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())

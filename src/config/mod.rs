@@ -210,6 +210,12 @@ fn check_build(key: &Key, value: &str) -> Result<(), Error> {
         let text = "needs TLS, which this build lacks: turn on the feature `tls` of ottla";
         return Err(Error::config(format!("security.protocol = {value} {text}")));
     }
+    let of_endpoint = ["https.", "sasl.oauthbearer.", "sasl.login.connect.", "sasl.login.read.", "sasl.login.retry."];
+    if of_endpoint.iter().any(|beginning| key.name.starts_with(beginning)) && !cfg!(feature = "sasl-oauth") {
+        let text = "needs an HTTP client, which this build lacks: turn on the feature `sasl-oauth` of ottla, or fetch tokens in a \
+                    sasl::TokenSource";
+        return Err(Error::config(format!("{} {text}", key.name)));
+    }
     Ok(())
 }
 
@@ -224,8 +230,8 @@ mod tests {
     #[test]
     fn refused_setting_names_the_reason_and_hides_its_value() {
         let mut properties = Properties::new();
-        let error = properties.set("sasl.oauthbearer.client.secret", "hunter2").expect_err("refused").to_string();
-        assert!(error.contains("sasl.oauthbearer.client.secret") && error.contains("TokenSource"), "{error}");
+        let error = properties.set("sasl.oauthbearer.config", "hunter2").expect_err("refused").to_string();
+        assert!(error.contains("sasl.oauthbearer.config") && error.contains("unsecured_tokens"), "{error}");
         assert!(!error.contains("hunter2"));
         properties.set("max.poll.records", "500").expect("accepted");
         assert_eq!(properties.get("max.poll.records"), None);
@@ -326,7 +332,9 @@ mod tests {
             ("client", include_str!("../client/mod.rs")),
             ("consumer", include_str!("../consumer/config.rs")),
             ("producer", include_str!("../producer/builder.rs")),
+            ("assertion", include_str!("../sasl/oauth/assertion.rs")),
             ("tls", include_str!("../tls/builder.rs")),
+            ("token endpoint", include_str!("../sasl/oauth/endpoint.rs")),
         ];
         for (name, of, method) in METHODS {
             let source = builders.iter().find(|(builder, _)| builder == of).expect(of).1;

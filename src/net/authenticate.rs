@@ -28,6 +28,9 @@ use crate::wire::message as m;
 /// Brings a request to the broker, and its response back.
 pub(super) trait Carrier {
     fn call(&mut self, request: Request) -> impl Future<Output = Result<Response, Error>> + Send;
+
+    /// Notes that a mechanism is at work, or no longer.
+    fn awaits(&mut self, _mechanism: Option<&Sasl>) {}
 }
 
 /// A session that ends.
@@ -73,7 +76,7 @@ pub(super) async fn authenticate(
     let request = m::SaslHandshakeRequest { mechanism: sasl.name().to_owned() };
     let response = carrier.call(request.into()).await.map_err(in_api)?;
     accepted(sasl, &m::SaslHandshakeRequest::response(response)?).map_err(in_api)?;
-    let mut exchange = in_time(sasl, sasl.start(host)).await?;
+    let mut exchange = in_time(carrier, sasl, sasl.start(host)).await?;
     let in_api = |error: Error| error.in_api(Api::SaslAuthenticate.name());
     converse(carrier, sasl, &mut *exchange).await.map_err(in_api)
 }
@@ -87,7 +90,7 @@ async fn converse(
     let mut challenge = Secret::from(Vec::new());
     let mut session = None;
     for _ in 0..STEPS_MAX {
-        let step = in_time(sasl, exchange.step(challenge.expose())).await?;
+        let step = in_time(carrier, sasl, exchange.step(challenge.expose())).await?;
         let Step::Respond(message) = step else { return Ok(session) };
         let begun = clock::now();
         let message = m::SecretBytes(message.expose().to_vec().into());
@@ -104,9 +107,15 @@ async fn converse(
 }
 
 /// Awaits a mechanism, which may ask the network for a token or a ticket, for a bounded time.
-async fn in_time<T>(sasl: &Sasl, future: impl Future<Output = Result<T, BoxError>>) -> Result<T, Error> {
-    let silent = |_| Err("the mechanism did not answer in time".into());
+async fn in_time<T>(
+    carrier: &mut impl Carrier,
+    sasl: &Sasl,
+    future: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, Error> {
+    let silent = |_| Err(format!("{} did not answer within {} s", sasl.place(), STEP_MAX.as_secs()).into());
+    carrier.awaits(Some(sasl));
     let outcome = tokio::time::timeout(STEP_MAX, future).await.unwrap_or_else(silent);
+    carrier.awaits(None);
     outcome.map_err(|error| of_mechanism(sasl, error))
 }
 

@@ -33,6 +33,7 @@ use super::clock;
 use super::dial::Stream;
 use super::establish::Agreed;
 use super::establish::Established;
+use super::establish::Progress;
 use super::establish::establish;
 use super::link::End;
 use super::link::Link;
@@ -82,6 +83,7 @@ pub fn spawn(settings: Arc<Settings>, address: HostPort, meter: Meter, observer:
         peer: peer.clone(),
         meter: meter.clone(),
         wait: Wait::Pause,
+        progress: Progress::default(),
         failure: None,
     };
     let health = Arc::new(AtomicBool::new(true));
@@ -150,13 +152,15 @@ impl Task {
     async fn establish(&mut self) -> Option<Result<Established, Error>> {
         let doubled = self.settings.setup_timeout.saturating_mul(1 << self.backoff.failures().min(10));
         let timeout = doubled.min(self.settings.setup_timeout_max).mul_f64(0.8 + 0.4 * self.rng.f64());
-        let establishing = establish(&self.settings, &self.address, &self.meter);
+        let progress = self.queue.progress.clone();
+        let establishing = establish(&self.settings, &self.address, &self.meter, &progress);
         let established = self.queue.meanwhile(Wait::SetUp, tokio::time::timeout(timeout, establishing)).await?;
         let silent = |_| {
-            let text = format!(
-                "no Kafka broker responded within {} ms: check that the port is a Kafka listener",
-                timeout.as_millis()
-            );
+            let within = format!("within {} ms", timeout.as_millis());
+            let text = match progress.awaited() {
+                Some(place) => format!("{place} did not answer {within}"),
+                None => format!("no Kafka broker responded {within}: check that the port is a Kafka listener"),
+            };
             Err(Error::new(Kind::Connect, text))
         };
         Some(established.unwrap_or_else(silent).map_err(|error| error.at_broker(self.peer.as_str())))
@@ -265,6 +269,8 @@ struct Queue {
     peer: String,
     meter: Meter,
     wait: Wait,
+    /// The state of the set-up of the connection.
+    progress: Progress,
     /// Why the last attempt to connect failed, if it did.
     failure: Option<Error>,
 }
@@ -279,7 +285,7 @@ enum Wait {
 }
 
 impl Wait {
-    /// The message of a request that waited in vain.
+    /// The message of a request that waited for the broker in vain.
     fn expired(self) -> &'static str {
         match self {
             Self::Pause => "no connection could be established by the deadline",
@@ -332,7 +338,7 @@ impl Queue {
             let Some(outgoing) = self.waiting.pop_front() else { return };
             if outgoing.due() <= now {
                 self.meter.count(|counters| counters.timeouts += 1);
-                let error = Error::new(Kind::Timeout, self.wait.expired()).at_broker(self.peer.as_str());
+                let error = Error::new(Kind::Timeout, self.expired()).at_broker(self.peer.as_str());
                 outgoing.refuse(match &self.failure {
                     Some(failure) => error.caused_by(failure.clone()),
                     None => error,
@@ -340,6 +346,14 @@ impl Queue {
             } else {
                 self.waiting.push_back(outgoing);
             }
+        }
+    }
+
+    /// The message of a request that waited in vain.
+    fn expired(&self) -> String {
+        match (self.wait, self.progress.awaited()) {
+            (Wait::SetUp, Some(place)) => format!("{place} did not answer by the deadline"),
+            (wait, _) => wait.expired().to_owned(),
         }
     }
 

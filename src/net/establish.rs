@@ -5,6 +5,9 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +27,7 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::metrics::ConnectionCounters;
+use crate::sasl::Sasl;
 use crate::wire::Api;
 use crate::wire::Call;
 use crate::wire::FrameReader;
@@ -43,8 +47,29 @@ pub(super) struct Established {
     pub(super) session: Option<Session>,
 }
 
+/// The mechanism that the set-up of a connection waits for, for the error of a set-up that takes too long.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Mutex<Option<String>>>);
+
+impl Progress {
+    /// The place that a mechanism waits for. `None` while an answer of the broker is due.
+    pub(super) fn awaited(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, awaited: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = awaited;
+    }
+}
+
 /// Dials and sets up a connection.
-pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &Meter) -> Result<Established, Error> {
+pub(super) async fn establish(
+    settings: &Settings,
+    address: &HostPort,
+    meter: &Meter,
+    progress: &Progress,
+) -> Result<Established, Error> {
+    progress.set(None);
     let stream = settings.connector.connect(&address.host, address.port).await.map_err(unreachable)?;
     #[cfg(feature = "tls")]
     let stream = match &settings.secure {
@@ -56,7 +81,7 @@ pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &M
     let session = match &settings.sasl {
         Some(sasl) => {
             check_versions(&versions)?;
-            let mut carrier = Versioned { setup: &mut setup, versions: &versions };
+            let mut carrier = Versioned { setup: &mut setup, versions: &versions, progress };
             authenticate(&mut carrier, sasl, &address.host).await?
         }
         None => None,
@@ -68,9 +93,14 @@ pub(super) async fn establish(settings: &Settings, address: &HostPort, meter: &M
 struct Versioned<'a, 'b> {
     setup: &'a mut Setup<'b>,
     versions: &'a Versions,
+    progress: &'a Progress,
 }
 
 impl Carrier for Versioned<'_, '_> {
+    fn awaits(&mut self, mechanism: Option<&Sasl>) {
+        self.progress.set(mechanism.map(Sasl::place));
+    }
+
     async fn call(&mut self, request: Request) -> Result<Response, Error> {
         let version = self.versions.pick(request.api(), request.version_max()).unwrap_or(0);
         self.setup.exchange(request, version).await

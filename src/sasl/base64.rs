@@ -35,7 +35,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     (encode(&bytes) == text).then_some(bytes)
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "sasl-oauth"))]
 /// Decodes URL-safe text without padding; `None` unless it is what [`encode_url`] gives.
 pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
     let bytes = values(text, URL)?;

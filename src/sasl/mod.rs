@@ -19,7 +19,7 @@
 //! | PLAIN | [`Sasl::plain`] | yes, or [`Sasl::allow_plaintext_credentials`] |
 //! | SCRAM-SHA-256, SCRAM-SHA-512 (feature `scram`) | `Sasl::scram_sha_256`, `Sasl::scram_sha_512` | no |
 //! | a delegation token (feature `scram`) | `Sasl::delegation_token` | no |
-//! | OAUTHBEARER | [`Sasl::oauth_bearer`], with a [`TokenSource`] of yours | yes, or [`Sasl::allow_plaintext_credentials`] |
+//! | OAUTHBEARER | [`Sasl::oauth_bearer`], with a [`TokenSource`] of yours, or with `TokenEndpoint` or `TokenFile` (feature `sasl-oauth`) | yes, or [`Sasl::allow_plaintext_credentials`] |
 //! | any other, GSSAPI for example | [`Sasl::mechanism`], an implementation of [`Mechanism`] | as it says |
 //!
 //! # Errors
@@ -49,10 +49,22 @@ mod plain;
 #[cfg(feature = "scram")]
 pub(crate) mod scram;
 
+#[cfg(feature = "sasl-oauth")]
+pub use self::oauth::Assertion;
+#[cfg(feature = "sasl-oauth")]
+pub use self::oauth::AssertionAlgorithm;
 pub use self::oauth::Fetching;
 pub use self::oauth::OAuthBearer;
 pub use self::oauth::Refresh;
+#[cfg(feature = "sasl-oauth")]
+pub use self::oauth::SignedAssertion;
 pub use self::oauth::Token;
+#[cfg(feature = "sasl-oauth")]
+pub use self::oauth::TokenEndpoint;
+#[cfg(feature = "sasl-oauth")]
+pub use self::oauth::TokenEndpointBuilder;
+#[cfg(feature = "sasl-oauth")]
+pub use self::oauth::TokenFile;
 pub use self::oauth::TokenSource;
 pub(crate) use self::oauth::Unsecured;
 pub use self::oauth::from_fn;
@@ -185,6 +197,11 @@ pub trait Mechanism: fmt::Debug + Send + Sync {
         Ok(())
     }
 
+    /// The place that it asks for a token or a ticket, for the error if no answer comes in time. The default is none.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Begins an authentication at the broker `host`, its name as it was dialled.
     ///
     /// The time that it takes counts as part of setting the connection up. The future may be dropped at any point.
@@ -298,6 +315,11 @@ impl Sasl {
             )));
         }
         Ok(())
+    }
+
+    /// Names the place that a client waits for while the mechanism is at work, for errors.
+    pub(crate) fn place(&self) -> String {
+        self.mechanism.place().unwrap_or_else(|| format!("the mechanism {}", self.name()))
     }
 
     pub(crate) fn start<'a>(&'a self, host: &'a str) -> Starting<'a> {

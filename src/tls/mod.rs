@@ -60,6 +60,8 @@ mod verify;
 use self::builder::Material;
 pub use self::builder::TlsBuilder;
 pub use self::builder::TlsVersion;
+#[cfg(feature = "sasl-oauth")]
+pub(crate) use self::certificate::element as der_element;
 pub(crate) use self::name::server_name;
 pub use self::pem::Pem;
 pub(crate) use self::refusal::Peer;

@@ -41,7 +41,7 @@ enum Source {
 const BYTES_MAX: u64 = 16 << 20;
 
 /// The content of a file or a text. It is erased when it is dropped, as it may be a key.
-pub(super) type Content = Zeroizing<Vec<u8>>;
+pub(crate) type Content = Zeroizing<Vec<u8>>;
 
 /// A section of a PEM text, in DER form.
 type Section = (SectionKind, Content);
@@ -64,7 +64,7 @@ impl Pem {
     }
 
     /// Names it in an error: by its file, or by its role.
-    pub(super) fn place(&self, role: &str) -> String {
+    pub(crate) fn place(&self, role: &str) -> String {
         match &self.0 {
             Source::File(path) => format!("{} ({role})", path.display()),
             Source::Text(_) => format!("the text of the {role}"),
@@ -80,7 +80,7 @@ impl Pem {
     }
 
     /// Reads it. Blocks the thread.
-    pub(super) fn read(&self, role: &str) -> Result<Content, Error> {
+    pub(crate) fn read(&self, role: &str) -> Result<Content, Error> {
         let bytes = match &self.0 {
             Source::File(path) => read_path(path).map_err(|error| {
                 let text = format!("could not read {}: check the path and its permissions", self.place(role));
@@ -117,7 +117,7 @@ impl Pem {
     }
 
     /// The one private key in what was read.
-    pub(super) fn key(&self, role: &str, bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    pub(crate) fn key(&self, role: &str, bytes: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
         if let Some(der) = as_der(bytes) {
             if let Some(format) = foreign(der) {
                 return Err(self.refused(role, format));

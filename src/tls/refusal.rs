@@ -18,6 +18,8 @@ pub(crate) enum Peer {
     Broker,
     #[cfg(feature = "redis")]
     Redis,
+    #[cfg(feature = "sasl-oauth")]
+    TokenEndpoint,
 }
 
 impl Peer {
@@ -26,6 +28,8 @@ impl Peer {
             Self::Broker => "the broker",
             #[cfg(feature = "redis")]
             Self::Redis => "Redis",
+            #[cfg(feature = "sasl-oauth")]
+            Self::TokenEndpoint => "the token endpoint",
         }
     }
 
@@ -35,6 +39,8 @@ impl Peer {
             Self::Broker => "a listener with TLS (SSL or SASL_SSL)",
             #[cfg(feature = "redis")]
             Self::Redis => "one with TLS (`tls-port` in redis.conf), or write redis:// for one without",
+            #[cfg(feature = "sasl-oauth")]
+            Self::TokenEndpoint => "one of https",
         }
     }
 
@@ -46,6 +52,8 @@ impl Peer {
             }
             #[cfg(feature = "redis")]
             Self::Redis => "its port has no TLS (write redis://), or is none of Redis",
+            #[cfg(feature = "sasl-oauth")]
+            Self::TokenEndpoint => "its port is none of https",
         }
     }
 
@@ -55,6 +63,8 @@ impl Peer {
             Self::Broker => "connect by one of these names, make brokers advertise them",
             #[cfg(feature = "redis")]
             Self::Redis => "connect by one of these names",
+            #[cfg(feature = "sasl-oauth")]
+            Self::TokenEndpoint => "use one of these names in its URL",
         }
     }
 
@@ -64,6 +74,8 @@ impl Peer {
             Self::Broker => "set one by Tls::builder().identity or ssl.keystore.location",
             #[cfg(feature = "redis")]
             Self::Redis => "set one by Tls::builder().identity",
+            #[cfg(feature = "sasl-oauth")]
+            Self::TokenEndpoint => "set one by Tls::builder().identity and TokenEndpointBuilder::tls",
         }
     }
 }

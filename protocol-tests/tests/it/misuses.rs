@@ -58,7 +58,7 @@ a word that a property does not take
 encryption
     security.protocol = "tls": give plaintext, ssl, sasl_plaintext or sasl_ssl
 a password
-    sasl.oauthbearer.client.secret cannot be set: no HTTP client is built in: fetch tokens in a `sasl::TokenSource`, and call `ClientBuilder::sasl`
+    sasl.oauthbearer.config cannot be set: unsecured tokens are for tests: give `sasl.jaas.config` the option `unsecuredLoginStringClaim_sub`, or call `Sasl::unsecured_tokens`
 connecting outside a tokio runtime
     there is no tokio runtime here: call it within one, or pass one by ClientBuilder::runtime
 a buffer below the largest request
@@ -193,7 +193,7 @@ fn configuration(table: &mut Table) {
     table.note("a value with a unit", properties(&[("linger.ms", "20ms")]));
     table.note("a word that a property does not take", properties(&[("compression.type", "brotli")]));
     table.note("encryption", properties(&[("security.protocol", "tls")]));
-    table.note("a password", properties(&[("sasl.oauthbearer.client.secret", "hunter2")]));
+    table.note("a password", properties(&[("sasl.oauthbearer.config", "hunter2")]));
     let outside = std::thread::spawn(|| {
         let mut connecting = pin!(Client::connect(["localhost:9092"]));
         match connecting.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

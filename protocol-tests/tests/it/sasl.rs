@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tokens end by the clock of the wall, and real brokers take real time")]
 
 mod canary;
+mod endpoint;
+mod oauth;
 mod rig;
 
 use std::sync::Arc;

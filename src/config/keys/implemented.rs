@@ -13,6 +13,13 @@ const GZIP_LEVELS: &[&str] = &["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"
 const RESETS: &[&str] = &["earliest", "latest", "none", "smallest", "largest", "error", "beginning", "end"];
 const PARTITIONERS: &[&str] = &["murmur2", "murmur2_random", "round_robin", "consistent_random", "fnv1a_random"];
 
+/// The built-in handlers of the common login modules, by the ends of their names.
+const LOGIN_HANDLERS: &[&str] = &["OAuthBearerLoginCallbackHandler", "IAMOAuthBearerLoginCallbackHandler"];
+const CLIENT_HANDLERS: &[&str] =
+    &["OAuthBearerSaslClientCallbackHandler", "IAMClientCallbackHandler", "IAMOAuthBearerLoginCallbackHandler"];
+const RETRIEVERS: &[&str] =
+    &["DefaultJwtRetriever", "ClientCredentialsJwtRetriever", "JwtBearerJwtRetriever", "FileJwtRetriever"];
+
 #[rustfmt::skip]
 pub(super) const KEYS: &[Key] = &[
     key("acks", &["request.required.acks"], Kind::OneOf(&["all", "-1", "0", "1"]), "The acknowledgements that a producer waits for."),
@@ -48,6 +55,8 @@ pub(super) const KEYS: &[Key] = &[
     key("group.protocol", &[], Kind::OneOf(&["classic", "consumer", "auto"]), "The protocol of a member of a group: `consumer` is that of KIP-848, with which `partition.assignment.strategy`, `session.timeout.ms` and `heartbeat.interval.ms` are refused. `auto`, which Java does not have, takes it where the brokers have it and the group has no classic members."),
     key("group.remote.assignor", &[], Kind::Text, "The assignor that the coordinator uses, with `group.protocol` consumer."),
     key("heartbeat.interval.ms", &[], Kind::Millis, "Time between the heartbeats of a member of a group, with `group.protocol` classic."),
+    key("https.ca.location", &[], Kind::Text, "The PEM file of the CAs that are trusted for the token endpoint; `probe` stands for those of the system, which are the default."),
+    key("https.ca.pem", &[], Kind::Text, "The CAs that are trusted for the token endpoint, as PEM text."),
     key("internal.leave.group.on.close", &[], Kind::OneOf(&["true", "false"]), "Whether a consumer that is closed leaves its group. A static member stays in any case."),
     key("isolation.level", &[], Kind::OneOf(&["read_uncommitted", "read_committed"]), "`read_committed` skips records of open and aborted transactions."),
     key("linger.ms", &["queue.buffering.max.ms"], Kind::Millis, "The longest time that a record waits for others to fill its batch."),
@@ -71,12 +80,40 @@ pub(super) const KEYS: &[Key] = &[
     key("retries", &["message.send.max.retries"], Kind::From(1, 2_147_483_647), "Retries end with `delivery.timeout.ms`, not by their number."),
     key("retry.backoff.max.ms", &[], Kind::Millis, "The longest pause before a retry."),
     key("retry.backoff.ms", &[], Kind::Millis, "The first pause before a retry."),
+    key("sasl.client.callback.handler.class", &[], Kind::Class(CLIENT_HANDLERS), "A class of Java's that is built in. The mechanism decides."),
     key("sasl.jaas.config", &[], Kind::Jaas, "One login module with its options: `PlainLoginModule` or `ScramLoginModule` with `username` and `password` (`tokenauth` for a delegation token), or `OAuthBearerLoginModule` with `unsecuredLoginStringClaim_sub`."),
+    key("sasl.login.callback.handler.class", &[], Kind::Class(LOGIN_HANDLERS), "A class of Java's that is built in: tokens come from `sasl.oauthbearer.token.endpoint.url`."),
+    key("sasl.login.connect.timeout.ms", &[], Kind::Millis, "How long a connection to the token endpoint may take."),
+    key("sasl.login.read.timeout.ms", &[], Kind::Millis, "How long an answer of the token endpoint may take, to its last byte."),
     key("sasl.login.refresh.buffer.seconds", &[], Kind::From(0, 3_600), "How long before its end a token is replaced at the latest."),
     key("sasl.login.refresh.min.period.seconds", &[], Kind::From(0, 900), "How long a token is kept at least."),
     key("sasl.login.refresh.window.factor", &[], Kind::Share(0.5, 1.0), "The share of its life after which a token is replaced."),
     key("sasl.login.refresh.window.jitter", &[], Kind::Share(0.0, 0.25), "Up to this share of its life a token is replaced later, at random."),
+    key("sasl.login.retry.backoff.max.ms", &[], Kind::Millis, "How long requests to the token endpoint are repeated."),
+    key("sasl.login.retry.backoff.ms", &[], Kind::Millis, "The pause after the first request to the token endpoint that fails. It doubles with each."),
     key("sasl.mechanism", &["sasl.mechanisms"], Kind::Mechanism, "The mechanism, and no other whatever brokers offer. SCRAM needs the feature `scram`."),
+    key("sasl.oauthbearer.assertion.algorithm", &[], Kind::OneOf(&["RS256", "ES256"]), "How assertions are signed."),
+    key("sasl.oauthbearer.assertion.claim.aud", &[], Kind::Text, "The claim `aud` of assertions."),
+    key("sasl.oauthbearer.assertion.claim.exp.seconds", &[], Kind::From(0, 86_400), "How long an assertion is valid."),
+    key("sasl.oauthbearer.assertion.claim.iss", &[], Kind::Text, "The claim `iss` of assertions. With it client credentials are proved by an assertion, as Java's client does."),
+    key("sasl.oauthbearer.assertion.claim.jti.include", &[], Kind::OneOf(&["true", "false"]), "`true` gives each assertion a random `jti`."),
+    key("sasl.oauthbearer.assertion.claim.nbf.seconds", &[], Kind::From(0, 3_600), "How long before its making an assertion is valid."),
+    key("sasl.oauthbearer.assertion.claim.sub", &[], Kind::Text, "The claim `sub` of assertions."),
+    key("sasl.oauthbearer.assertion.file", &[], Kind::Text, "A file with an assertion that something else makes."),
+    key("sasl.oauthbearer.assertion.private.key.file", &[], Kind::Text, "The PEM file of the key that signs assertions, not encrypted."),
+    key("sasl.oauthbearer.assertion.private.key.pem", &[], Kind::Secret, "The key that signs assertions, as PEM text."),
+    key("sasl.oauthbearer.assertion.template.file", &["sasl.oauthbearer.assertion.jwt.template.file"], Kind::Text, "A JSON file of further headers and claims of assertions."),
+    key("sasl.oauthbearer.client.credentials.client.id", &["sasl.oauthbearer.client.id"], Kind::Text, "The id of the client at the token endpoint."),
+    key("sasl.oauthbearer.client.credentials.client.secret", &["sasl.oauthbearer.client.secret"], Kind::Secret, "The secret of the client at the token endpoint."),
+    key("sasl.oauthbearer.extensions", &[], Kind::Text, "Extensions that are sent with each token, `NAME=VALUE` with commas between them."),
+    key("sasl.oauthbearer.grant.type", &[], Kind::OneOf(&["client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"]), "How tokens are asked for, unless `sasl.oauthbearer.jwt.retriever.class` says it."),
+    key("sasl.oauthbearer.header.urlencode", &[], Kind::OneOf(&["false", "true"]), "`true` encodes the client's id and secret, as RFC 6749 demands and few servers expect."),
+    key("sasl.oauthbearer.jwt.retriever.class", &[], Kind::Class(RETRIEVERS), "How tokens are asked for. `DefaultJwtRetriever` reads a file if the URL is one."),
+    key("sasl.oauthbearer.metadata.authentication.type", &[], Kind::OneOf(&["none"]), "for the metadata of a cloud implement `sasl::TokenSource`, and call `ClientBuilder::sasl`"),
+    key("sasl.oauthbearer.method", &[], Kind::OneOf(&["default", "oidc"]), "`oidc` says that tokens come from `sasl.oauthbearer.token.endpoint.url`, which says it by itself."),
+    key("sasl.oauthbearer.scope", &[], Kind::Text, "The scopes that are asked for."),
+    key("sasl.oauthbearer.sub.claim.name", &[], Kind::Text, "A claim that every token must have."),
+    key("sasl.oauthbearer.token.endpoint.url", &[], Kind::Text, "Where tokens come from: an URL of https, or `file:///PATH` (feature `sasl-oauth`)."),
     key("sasl.password", &[], Kind::Secret, "The password of PLAIN and SCRAM."),
     key("sasl.username", &[], Kind::Text, "The user of PLAIN and SCRAM."),
     key("security.protocol", &[], Kind::OneOf(&["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]), "Whether connections are encrypted (`ssl`, `sasl_ssl`; feature `tls`) and authenticated (`sasl_plaintext`, `sasl_ssl`)."),

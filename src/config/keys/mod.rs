@@ -80,6 +80,8 @@ pub struct Defaults {
 pub(super) enum Kind {
     /// A number of bytes.
     Bytes,
+    /// One of Java's classes, by the end of its name.
+    Class(&'static [&'static str]),
     /// A number from the first to the second.
     From(i64, i64),
     /// Milliseconds, in fractions if need be.
@@ -177,6 +179,15 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
             let fits = whole().filter(|bytes| (0..=i64::from(u32::MAX)).contains(bytes));
             Ok(fits.ok_or_else(|| wrong("a number of bytes up to 4294967295"))?.to_string())
         }
+        Kind::Class(classes) => {
+            let last = value.rsplit('.').next().unwrap_or_default();
+            let known = classes.iter().find(|class| **class == last);
+            let remedy =
+                "for a class of your own implement sasl::TokenSource or sasl::Mechanism, and call ClientBuilder::sasl";
+            let wrong =
+                || Error::config(format!("{name} is no class that is built in: give {}; {remedy}", either(classes)));
+            Ok((*known.ok_or_else(wrong)?).to_owned())
+        }
         Kind::From(low, high) => {
             let fits = whole().filter(|number| (low..=high).contains(number));
             Ok(fits.ok_or_else(|| wrong(&format!("a number from {low} to {high}")))?.to_string())
@@ -244,6 +255,7 @@ impl Kind {
     fn describe(self) -> String {
         match self {
             Self::Bytes => "bytes".to_owned(),
+            Self::Class(classes) => classes.join(", "),
             Self::From(low, high) => format!("{low} to {high}"),
             Self::Millis => "ms".to_owned(),
             Self::MillisOrNever => "ms, -1 is never".to_owned(),

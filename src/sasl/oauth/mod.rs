@@ -25,8 +25,34 @@ use crate::error::Kind;
 use crate::net::clock;
 use crate::types::bounded;
 
+#[cfg(feature = "sasl-oauth")]
+mod assertion;
+#[cfg(feature = "sasl-oauth")]
+mod endpoint;
+#[cfg(feature = "sasl-oauth")]
+mod file;
+#[cfg(feature = "sasl-oauth")]
+pub(crate) mod grant;
+#[cfg(feature = "sasl-oauth")]
+mod http;
+#[cfg(feature = "sasl-oauth")]
+mod jwt;
 pub(crate) mod token;
+#[cfg(feature = "sasl-oauth")]
+mod url;
 
+#[cfg(feature = "sasl-oauth")]
+pub use self::assertion::Assertion;
+#[cfg(feature = "sasl-oauth")]
+pub use self::assertion::AssertionAlgorithm;
+#[cfg(feature = "sasl-oauth")]
+pub use self::assertion::SignedAssertion;
+#[cfg(feature = "sasl-oauth")]
+pub use self::endpoint::TokenEndpoint;
+#[cfg(feature = "sasl-oauth")]
+pub use self::endpoint::TokenEndpointBuilder;
+#[cfg(feature = "sasl-oauth")]
+pub use self::file::TokenFile;
 pub use self::token::Refresh;
 pub use self::token::Token;
 
@@ -41,6 +67,11 @@ pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Token, BoxError>> + S
 pub trait TokenSource: fmt::Debug + Send + Sync {
     /// Fetches a new token. The future may be dropped at any point.
     fn token(&self) -> Fetching<'_>;
+
+    /// The place that tokens come from, for the error if none comes in time. The default is none.
+    fn place(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A source that calls a function for each token.
@@ -234,6 +265,10 @@ const RETRY: Duration = Duration::from_secs(10);
 impl Mechanism for OAuthBearer {
     fn name(&self) -> &'static str {
         "OAUTHBEARER"
+    }
+
+    fn place(&self) -> Option<String> {
+        self.source.place()
     }
 
     fn start<'a>(&'a self, _host: &'a str) -> Starting<'a> {

@@ -58,6 +58,15 @@ impl Token {
         self.expires
     }
 
+    /// Whether it is opaque, or a JWT with this claim.
+    #[cfg(feature = "sasl-oauth")]
+    pub(super) fn has_claim(&self, name: &str) -> bool {
+        let claims = self.value.expose_text().and_then(super::jwt::claims);
+        claims.is_none_or(|claims| {
+            claims.get(name).is_some_and(|value| value.as_str().is_none_or(|text| !text.is_empty()))
+        })
+    }
+
     /// Whether it can be sent (`OAuthBearerClientInitialResponse`).
     pub(super) fn check(&self) -> Result<(), Error> {
         let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_~+/.".contains(byte);

@@ -17,9 +17,13 @@ use ottla::sasl::OAuthBearer;
 use ottla::sasl::Plain;
 use ottla::sasl::Sasl;
 use ottla::sasl::Scram;
+use ottla::sasl::SignedAssertion;
 use ottla::sasl::Token;
+use ottla::sasl::TokenEndpoint;
 use ottla::sasl::from_fn;
+use ottla::tls::Tls;
 use ottla::types::ScramMechanism;
+use protocol_tests::pki::Authority;
 use tracing::Event;
 use tracing::Metadata;
 use tracing::Subscriber;
@@ -30,6 +34,10 @@ use tracing::span::Id;
 use tracing::span::Record as Values;
 
 use super::builder;
+use super::endpoint::Act;
+use super::endpoint::Endpoint;
+use super::endpoint::field;
+use super::endpoint::grant;
 use super::serve;
 use super::users;
 use super::write_one;
@@ -148,6 +156,47 @@ async fn secrets_are_in_no_event_and_no_error_of_any_authentication() {
     assert_hidden(&seen);
 }
 
+#[tokio::test(start_paused = true)]
+async fn secrets_are_in_no_event_and_no_error_of_a_token_endpoint() {
+    let seen = Seen::default();
+    let listening = tracing::subscriber::set_default(seen.clone());
+    let authority = Authority::new("idp-ca");
+    let identity = authority.sign(&["idp.example"]);
+    // It sends back all that it is sent.
+    let acts: [fn(&str) -> Act; 6] = [
+        |request| Act::Answer(400, serde_json::json!({"error": request, "error_description": request}).to_string()),
+        |request| Act::Answer(500, request.to_owned()),
+        |request| Act::Answer(200, request.to_owned()),
+        |_| Act::Answer(200, format!(r#"{{"access_token":"{CANARY}","expires_in":0}}"#)),
+        |_| Act::Answer(200, format!(r#"{{"access_token":"{CANARY} x","expires_in":60}}"#)),
+        |_| grant(CANARY),
+    ];
+    for act in acts {
+        let endpoint = Endpoint::new(Some(&identity), move |_, request| act(request));
+        let builders = || {
+            let url = format!("https://idp.example/token?key={CANARY}");
+            let key = SignedAssertion::new(include_str!("test-rsa.key")).issuer("me");
+            [TokenEndpoint::client_credentials(&url, "me", CANARY), TokenEndpoint::jwt_bearer(&url, key)]
+        };
+        for builder in builders() {
+            seen.note(format_args!("{builder:?}"));
+            let tls = Tls::builder().ca(authority.pem()).build().expect("a CA");
+            let source = builder.tls(tls).connector(endpoint.clone()).build().expect("complete");
+            seen.note(format_args!("{source:?}"));
+            let server = serve(SaslUsers::new().unsecured_tokens());
+            let error = super::connect(&server, Sasl::oauth_bearer(source)).await.expect_err("no such token");
+            seen.note(format_args!("{error:#} {error:?}"));
+        }
+        let assertions =
+            endpoint.requests().iter().filter_map(|request| field(request, "assertion")).collect::<Vec<_>>();
+        assert!(!assertions.is_empty());
+        let text = seen.0.lock().expect("nobody panicked").clone();
+        assert!(assertions.iter().all(|assertion| !text.contains(assertion)), "an assertion is shown");
+    }
+    drop(listening);
+    assert_hidden(&seen);
+}
+
 #[test]
 fn secrets_are_in_no_debug_of_a_public_type_and_no_error_of_a_setting() {
     let seen = Seen::default();
@@ -160,13 +209,22 @@ fn secrets_are_in_no_debug_of_a_public_type_and_no_error_of_a_setting() {
     seen.note(format_args!("{:?}", SaslUsers::new().plain("alice", CANARY).scram("alice", CANARY)));
     seen.note(format_args!("{:?}", ScramChange::password("alice", ScramMechanism::Sha256, CANARY)));
     let mut properties = Properties::new();
-    for name in
-        ["sasl.password", "sasl.jaas.config", "ssl.key.password", "sasl.mechanism", "sasl.oauthbearer.client.secret"]
-    {
+    for name in [
+        "sasl.password",
+        "sasl.jaas.config",
+        "ssl.key.password",
+        "sasl.mechanism",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.assertion.private.key.pem",
+        "sasl.oauthbearer.token.endpoint.url",
+        "sasl.oauthbearer.jwt.retriever.class",
+    ] {
         if let Err(error) = properties.set(name, CANARY) {
             seen.note(format_args!("{error:#} {error:?}"));
         }
     }
+    // Nothing of an URL is secret but what somebody wrote there by mistake.
+    properties.set("sasl.oauthbearer.token.endpoint.url", "https://idp.example").expect("a text");
     seen.note(format_args!("{properties:?} {}", properties.explain()));
     for dsn in [
         format!("kafka://alice:{CANARY}@localhost:1/t"),

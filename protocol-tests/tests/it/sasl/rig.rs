@@ -9,14 +9,17 @@ use ottla::Client;
 use ottla::Record;
 use ottla::admin::ScramChange;
 use ottla::client::ClientBuilder;
+use ottla::config::Config;
 use ottla::consumer::Start;
 use ottla::error::Code;
 use ottla::error::Kind;
 use ottla::mock::key;
+use ottla::sasl::AssertionAlgorithm;
 use ottla::sasl::Sasl;
 use ottla::sasl::Token;
 use ottla::sasl::from_fn;
 use ottla::types::ScramMechanism;
+use protocol_tests::pki::Authority;
 use protocol_tests::proxy::Direction;
 use protocol_tests::proxy::Frame;
 use protocol_tests::proxy::Proxy;
@@ -24,6 +27,12 @@ use protocol_tests::proxy::Through;
 use protocol_tests::rig;
 use protocol_tests::rig::secure;
 
+use super::endpoint::Act;
+use super::endpoint::Endpoint;
+use super::endpoint::field;
+use super::endpoint::grant;
+use super::endpoint::issued;
+use super::oauth::verified;
 use super::sum;
 use super::text_of;
 
@@ -66,6 +75,72 @@ async fn mechanisms_lead_to_records_at_a_real_broker() {
         let builder = if listener == secure::CLEAR { builder } else { builder.tls(secure::tls()) };
         round_trip(&builder.connect().await.expect(&name), &topic, &name).await;
     }
+}
+
+/// The properties of a client that logs in at the listener for signed tokens, by this endpoint.
+fn signed_by(authority: &Authority, port: u16, rest: &[(&str, &str)]) -> Config {
+    let (servers, url) =
+        (format!("localhost:{}", secure::NODE + secure::OAUTH_SIGNED), format!("https://localhost:{port}/token"));
+    let ca = rig::pki("ca.pem");
+    let common = [
+        ("bootstrap.servers", servers.as_str()),
+        ("security.protocol", "SASL_SSL"),
+        ("ssl.truststore.type", "PEM"),
+        ("ssl.truststore.location", ca.to_str().expect("text")),
+        ("sasl.mechanism", "OAUTHBEARER"),
+        ("sasl.jaas.config", "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;"),
+        ("sasl.oauthbearer.token.endpoint.url", url.as_str()),
+        ("https.ca.pem", authority.pem()),
+    ];
+    Config::from_properties(common.iter().chain(rest).copied()).expect("each is valid")
+}
+
+/// A token endpoint on a port, whose tokens the broker verifies: by client credentials, and by an assertion that the endpoint verifies.
+#[tokio::test]
+async fn tokens_of_an_endpoint_are_accepted_by_a_real_broker() {
+    if !secure::is_node_up() {
+        return;
+    }
+    let jwt_key = std::fs::read_to_string(rig::pki("jwt.key")).expect("a key");
+    let authority = Authority::new("idp-ca");
+    let client_key = include_str!("test-rsa.key");
+    let endpoint = Endpoint::new(Some(&authority.sign(&["localhost"])), move |_, request| {
+        let is_known = match field(request, "assertion") {
+            // It panics unless the signature is good.
+            Some(assertion) => verified(&assertion, client_key, AssertionAlgorithm::Rs256).1["iss"] == "me",
+            None => request.contains("authorization: Basic bWU6aHVudGVyMg==\r\n"),
+        };
+        if is_known { grant(&issued(&jwt_key, "alice")) } else { Act::Answer(401, String::new()) }
+    });
+    let port = endpoint.on_a_port().await;
+    let topic = secure::topic(&secure::admin().await, "signed", 1).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let key_file = folder.path().join("client.key");
+    std::fs::write(&key_file, client_key).expect("written");
+    let package = "org.apache.kafka.common.security.oauthbearer";
+    let (retriever, key_file) = (format!("{package}.JwtBearerJwtRetriever"), key_file.to_str().expect("text"));
+    for (name, rest) in [
+        ("secret", &[("sasl.oauthbearer.client.id", "me"), ("sasl.oauthbearer.client.secret", "hunter2")][..]),
+        (
+            "assertion",
+            &[
+                ("sasl.oauthbearer.jwt.retriever.class", retriever.as_str()),
+                ("sasl.oauthbearer.assertion.private.key.file", key_file),
+                ("sasl.oauthbearer.assertion.claim.iss", "me"),
+            ],
+        ),
+    ] {
+        let config = signed_by(&authority, port, rest);
+        let client = secure::builder(secure::OAUTH_SIGNED).properties(config.properties());
+        round_trip(&client.connect().await.expect(name), &topic, name).await;
+    }
+    assert_eq!(endpoint.requests().len(), 2);
+    let wrong = [("sasl.oauthbearer.client.id", "me"), ("sasl.oauthbearer.client.secret", "hunter3")];
+    let config = signed_by(&authority, port, &wrong);
+    let client = secure::builder(secure::OAUTH_SIGNED).properties(config.properties());
+    let error = client.connect().await.expect_err("a wrong secret");
+    assert_eq!(error.kind(), Kind::Authentication, "{error:#}");
+    assert!(error.to_string().contains("status 401") && !format!("{error:#}").contains("hunter3"), "{error:#}");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ fn list_of_properties_has_every_name_once() {
     assert_eq!((&linger["default"], &linger["takes"], &linger["effect"]), (&"5".into(), &"ms".into(), &"yes".into()));
     assert_eq!(row("queue.buffering.max.ms")["meaning"], "alias of linger.ms");
     assert_eq!(row("batch.size")["default_of_java"], "16384");
-    assert_eq!(row("sasl.oauthbearer.client.secret")["effect"], "refused");
+    assert_eq!(row("sasl.oauthbearer.config")["effect"], "refused");
     assert_eq!(row("max.poll.records")["effect"], "no effect");
 
     let text = run(&["consume", "-t", "t", "-X", "list"], "");
@@ -60,8 +60,8 @@ fn dump_has_the_values_in_effect_and_no_secret() {
     let unset = done.lines().into_iter().find(|line| line.contains("group.id")).expect("all are there");
     assert_eq!(unset, r#"{"property":"group.id","value":null,"set":false,"origin":null}"#);
 
-    let done = run(&["-X", "sasl.oauthbearer.client.secret=hunter2", "-X", "dump"], "");
-    done.failed(2, &["sasl.oauthbearer.client.secret"]);
+    let done = run(&["-X", "sasl.oauthbearer.config=hunter2", "-X", "dump"], "");
+    done.failed(2, &["sasl.oauthbearer.config"]);
     assert!(!done.err.contains("hunter2"), "{done:?}");
     assert_eq!(dump(&["-X", "sasl.password=hunter2"])["sasl.password"], "[redacted]");
     assert_eq!(run(&[], "").status, Some(2), "without a command there is nothing to do");
