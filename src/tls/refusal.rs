@@ -182,6 +182,8 @@ fn alerted(alert: AlertDescription, peer: Peer, has_identity: bool) -> (Kind, St
         }
         A::ProtocolVersion | A::InsufficientSecurity | A::HandshakeFailure => (Kind::Tls, nothing_in_common(peer)),
         A::UnrecognisedName => (Kind::Tls, format!("{name} has no certificate for this name: connect by another")),
+        // As `DecryptError`, on the way to the other end.
+        A::BadRecordMac => (Kind::Connect, "the TLS connection was damaged".to_owned()),
         // A failure of the other end's own, which may pass.
         A::InternalError | A::UserCanceled | A::CloseNotify => {
             (Kind::Connect, format!("{name} ended the TLS handshake ({alert:?})"))
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_the_remedy_and_only_trouble_of_the_broker_is_retried() {
+    fn refusals_name_the_remedy_and_only_damage_and_failures_are_retried() {
         let alert = |alert, has_identity| {
             let error = io::Error::other(TlsError::AlertReceived(alert));
             explain(&error, Peer::Broker, "h", has_identity).expect("an error of TLS")
@@ -212,7 +214,9 @@ mod tests {
         assert!(lacks.kind() == Kind::Tls && lacks.to_string().contains("ssl.keystore.location"), "{lacks}");
         let refused = alert(AlertDescription::UnknownCA, true);
         assert!(refused.to_string().contains("refused the client's certificate"), "{refused}");
-        assert_eq!(alert(AlertDescription::InternalError, true).kind(), Kind::Connect);
+        for passing in [AlertDescription::InternalError, AlertDescription::BadRecordMac] {
+            assert_eq!(alert(passing, true).kind(), Kind::Connect, "{passing:?}");
+        }
         assert!(explain(&io::ErrorKind::ConnectionReset.into(), Peer::Broker, "h", true).is_none());
     }
 }

@@ -6,6 +6,7 @@ mod canary;
 mod endpoint;
 mod oauth;
 mod rig;
+mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

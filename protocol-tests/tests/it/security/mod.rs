@@ -2,6 +2,7 @@
 
 mod certificates;
 mod files;
+mod interop;
 mod peers;
 mod quota;
 mod records;

@@ -1,0 +1,98 @@
+//! A mechanism of the user's that does not answer: each of its steps has a time limit.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ottla::Record;
+use ottla::error::Kind;
+use ottla::mock::SaslAnswer;
+use ottla::mock::SaslUsers;
+use ottla::mock::Server;
+use ottla::sasl::Exchange;
+use ottla::sasl::Mechanism;
+use ottla::sasl::Sasl;
+use ottla::sasl::Starting;
+use ottla::sasl::Step;
+use ottla::sasl::Stepping;
+
+use super::builder;
+use super::connect;
+use super::serve;
+use super::write_one;
+
+/// Asks somebody for a ticket, who is silent while `is_silent`.
+#[derive(Clone, Debug, Default)]
+struct Ticket {
+    is_silent: Arc<AtomicBool>,
+    is_sent: bool,
+}
+
+impl Mechanism for Ticket {
+    fn name(&self) -> &'static str {
+        "X-TICKET"
+    }
+
+    fn start<'a>(&'a self, _: &'a str) -> Starting<'a> {
+        Box::pin(async move { Ok(Box::new(self.clone()) as Box<dyn Exchange>) })
+    }
+}
+
+impl Exchange for Ticket {
+    fn step<'a>(&'a mut self, _: &'a [u8]) -> Stepping<'a> {
+        Box::pin(async move {
+            if self.is_silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            let is_sent = std::mem::replace(&mut self.is_sent, true);
+            Ok(if is_sent { Step::Done } else { Step::Respond(b"ticket".to_vec().into()) })
+        })
+    }
+}
+
+fn server(lifetime: Duration) -> Server {
+    let accept = |_: usize, _: &[u8]| SaslAnswer::Accept { user: "alice".into(), message: Vec::new() };
+    serve(SaslUsers::new().mechanism("X-TICKET", accept).session_lifetime(lifetime))
+}
+
+#[tokio::test(start_paused = true)]
+async fn step_that_takes_too_long_is_named_and_tried_again() {
+    let server = server(Duration::from_secs(60));
+    let ticket = Ticket::default();
+    ticket.is_silent.store(true, Ordering::Relaxed);
+    let sasl = Sasl::mechanism(ticket.clone());
+    // The limit of the set-up is longer than that of a step, which is 30 s.
+    let limit = Duration::from_secs(45);
+    let begun = tokio::time::Instant::now();
+    let error = builder(&server, sasl.clone()).setup_timeout(limit, limit).connect().await.expect_err("no ticket");
+    assert_eq!(error.kind(), Kind::Connect, "{error:#}");
+    assert!(format!("{error:#}").contains("the mechanism did not answer in time"), "{error:#}");
+    assert!(begun.elapsed() <= 2 * limit, "{:?}", begun.elapsed());
+    ticket.is_silent.store(false, Ordering::Relaxed);
+    connect(&server, sasl).await.expect("let in");
+}
+
+/// The connection is given up, and what waits for it is sent on the next one.
+#[tokio::test(start_paused = true)]
+async fn renewal_that_takes_too_long_delays_records_and_loses_none() {
+    let server = server(Duration::from_secs(600));
+    let ticket = Ticket::default();
+    let client = connect(&server, Sasl::mechanism(ticket.clone())).await.expect("let in");
+    write_one(&client).await.expect("acknowledged");
+    tokio::time::sleep(Duration::from_secs(590)).await;
+    ticket.is_silent.store(true, Ordering::Relaxed);
+    let producer = client.producer().delivery_timeout(Duration::from_secs(100)).build().expect("a producer");
+    let mut sending = Box::pin(producer.send(Record::to("t").value("late")));
+    let waiting = tokio::time::timeout(Duration::from_secs(25), &mut sending).await;
+    assert!(waiting.is_err(), "it waits for the session to be renewed");
+    // A step that has begun stays silent.
+    ticket.is_silent.store(false, Ordering::Relaxed);
+    let sent = tokio::time::timeout(Duration::from_secs(25), sending).await;
+    sent.expect("a step takes 30 s at most").expect("acknowledged");
+    let late = server.with(|cluster| {
+        let records = (0..2).flat_map(|partition| cluster.log("t", partition));
+        records.filter(|record| record.value.as_deref() == Some(&b"late"[..])).count()
+    });
+    assert_eq!(late, 1);
+}
