@@ -25,6 +25,7 @@ mod delimiters;
 mod groups;
 mod inputs;
 mod java;
+mod live;
 mod operating;
 mod options;
 mod peers;

@@ -110,3 +110,36 @@ async fn next_event(events: &mut mpsc::UnboundedReceiver<Event>) -> Event {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Run by the test below, on a terminal.
+    #[test]
+    #[ignore = "it panics on purpose"]
+    fn view_that_panics() {
+        let mut view = View::new(Duration::from_secs(1), None, false);
+        let mut screen = Screen::open().unwrap_or_else(|_| panic!("no terminal"));
+        screen.draw(&mut view).unwrap_or_else(|_| panic!("not drawn"));
+        panic!("on purpose");
+    }
+
+    #[test]
+    fn panic_gives_the_terminal_back_before_its_message() {
+        let test = std::env::current_exe().expect("this test");
+        let test = format!("{} --exact lag::screen::tests::view_that_panics --ignored --nocapture", test.display());
+        let shell = format!("stty rows 20 cols 80; echo MODE=$(stty -g); {test}; echo MODE=$(stty -g)");
+        let mut script = Command::new("script");
+        script.args(["-qec", &shell, "/dev/null"]).env("TERM", "xterm").env("SHELL", "/bin/sh");
+        let done = script.stdin(std::process::Stdio::null()).output().expect("script, of util-linux");
+        let text = String::from_utf8_lossy(&done.stdout);
+        let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("no {part:?} in {text:?}"));
+        assert!(at("\u{1b}[?1049h") < at("Checking"), "the view was drawn: {text:?}");
+        assert!(at("\u{1b}[?1049l") < at("on purpose"), "the message is on the first screen: {text:?}");
+        let modes: Vec<&str> = text.split("MODE=").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+        assert!(modes.len() == 2 && modes[0] == modes[1], "raw mode is off: {text:?}");
+    }
+}
