@@ -45,6 +45,14 @@ pub mod record {
     pub use crate::record::*;
 }
 
+pub mod sasl {
+    #[cfg(feature = "sasl-oauth")]
+    pub use crate::sasl::oauth::grant::Answer;
+    #[cfg(feature = "sasl-oauth")]
+    pub use crate::sasl::oauth::grant::Form;
+    pub use crate::sasl::oauth::token::reason;
+}
+
 #[cfg(feature = "scram")]
 pub mod scram {
     pub use crate::sasl::scram::client::*;

@@ -6,6 +6,7 @@
 
 pub mod group;
 pub mod peer;
+pub mod sasl;
 pub mod second;
 pub mod settings;
 pub mod shape;
@@ -40,7 +41,7 @@ use ottla::partitioner::hash::crc32;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets except those that need C.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 21] = [
     ("batch", batch),
     ("config", settings::config),
     ("connection", peer::connection),
@@ -53,10 +54,14 @@ pub const TARGETS: [Target; 17] = [
     ("frames", frames),
     ("group", group::group),
     ("hand", hand),
+    ("jaas", sasl::jaas),
     ("legacy", legacy),
+    ("oauth", sasl::oauth),
     ("payload", payload),
+    ("pem", sasl::pem),
     ("producer", peer::producer),
     ("response", response),
+    ("scram", sasl::scram),
     ("wrapped", wrapped),
 ];
 

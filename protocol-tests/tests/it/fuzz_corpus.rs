@@ -125,7 +125,19 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         ("decompress_zstd", "window", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x88, 1, 0, 0]),
         ("decompress_zstd", "run", &[0x28, 0xb5, 0x2f, 0xfd, 0, 0x50, 0xfb, 0xff, 0x0f, 0x41]),
     ];
-    let settings: [(&str, &str, &[u8]); 6] = [
+    let settings: [(&str, &str, &[u8]); 18] = [
+        ("jaas", "plain", b"org.apache.kafka.common.security.plain.PlainLoginModule required username=\"a\" password='hunter2';"),
+        ("jaas", "misquoted", b"ScramLoginModule required password=\"a\"hunter2; // \\101"),
+        ("oauth", "token", b"\x00\xc8{\"access_token\":\"e30.eyJleHAiOjE4MDAwMDAwMDB9.c2ln\",\"token_type\":\"Bearer\",\"expires_in\":\"60\"}"),
+        ("oauth", "refusal", b"\x01\x91{\"error\":\"invalid_client\",\"error_description\":\"hunter2\\n\"}"),
+        ("oauth", "redirect", b"\x01\x2ehttps://evil.example/?hunter2"),
+        ("pem", "certificate", b"-----BEGIN CERTIFICATE-----\nMIIBszCCAVmgAwIBAgIB\n-----END CERTIFICATE-----\n"),
+        ("pem", "key", b"-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIA==\\n-----END PRIVATE KEY-----hunter2"),
+        ("pem", "der", b"\x30\x82\x01\x00\x02\x01\x03\x30\x84\xff\xff\xff\xff"),
+        ("scram", "exchange", b"r=nonce3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096\nv=rmF9pqV8S7suAoZWja4dJRkFsKQ="),
+        ("scram", "extensions", b"r=noncex,s=QQ==,i=4096,x=1\nv=AAAA,m=1"),
+        ("scram", "costly", b"r=noncex,s=QQ==,i=2147483647"),
+        ("scram", "refusal", b"r=noncex,s=QQ==,i=8192\ne=invalid-proof"),
         (
             "config",
             "producer",

@@ -16,7 +16,7 @@ use crate::sasl::base64;
 use crate::secret::Secret;
 
 /// A request to a token endpoint.
-pub(super) struct Form {
+pub struct Form {
     /// The value of the header `Authorization`.
     pub(super) authorization: Option<Secret>,
     pub(super) body: Secret,
@@ -30,7 +30,7 @@ const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-
 
 impl Form {
     /// Client credentials: id and secret go into the header (RFC 6749, 2.3.1), as they are or encoded as that section demands.
-    pub(super) fn of_client(id: &str, secret: &Secret, is_encoded: bool, scope: Option<&str>) -> Self {
+    pub fn of_client(id: &str, secret: &Secret, is_encoded: bool, scope: Option<&str>) -> Self {
         let secret_text = secret.expose_text().unwrap_or_default();
         let pair = Zeroizing::new(if is_encoded {
             format!("{}:{}", encode(id), encode(secret_text))
@@ -109,16 +109,16 @@ fn encode(text: &str) -> String {
 }
 
 /// The answer of a token endpoint.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub struct Answer {
+    pub status: u16,
     /// The header `Location`.
-    pub(super) location: Option<String>,
-    pub(super) body: Zeroizing<Vec<u8>>,
+    pub location: Option<String>,
+    pub body: Zeroizing<Vec<u8>>,
 }
 
 impl Answer {
     /// The token in it. `place` is the endpoint; `now` the time since 1970. An error of [`Kind::Connect`] may pass.
-    pub(super) fn token(&self, form: &Form, place: &str, now: Duration) -> Result<Token, Error> {
+    pub fn token(&self, form: &Form, place: &str, now: Duration) -> Result<Token, Error> {
         match self.status {
             200 | 201 => granted(&self.body, now).map_err(|what| Error::authentication(format!("{place} {what}"))),
             300..=399 => Err(self.redirected(form, place)),

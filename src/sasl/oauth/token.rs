@@ -106,7 +106,7 @@ impl Token {
 const REASON_MAX: usize = 400;
 
 /// The reason in a server's answer to a token that it refuses: its JSON in one line, cut to a bounded length.
-pub(crate) fn reason(answer: &[u8]) -> String {
+pub fn reason(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(&answer[..answer.len().min(4 * REASON_MAX)]);
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().take(REASON_MAX).map(visible).collect()
