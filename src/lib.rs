@@ -80,6 +80,7 @@
 //! | `metrics` | no | `ottla::export`: counters through the facade crate `metrics` |
 //! | `opentelemetry` | no | `ottla::spans`, and metrics, by the names of OpenTelemetry's messaging conventions |
 //! | `scram` | no | SASL by SCRAM, and hashed passwords of SCRAM users for the admin |
+//! | `aws-msk-iam` | no | SASL for Amazon MSK by the keys of AWS |
 //! | `sasl-oauth` | no | tokens for OAUTHBEARER from a token endpoint over https, or from a file; brings `tls` |
 //! | `tls` | no | `ottla::tls`: TLS without a C compiler; needs Rust 1.89 |
 //! | `rustls-023` | no | configurations of rustls 0.23 for TLS |

@@ -8,6 +8,10 @@ use crate::config::jaas;
 use crate::config::jaas::Login;
 use crate::config::jaas::Module;
 use crate::error::Error;
+#[cfg(feature = "aws-msk-iam")]
+use crate::sasl::AwsEnvironment;
+#[cfg(feature = "aws-msk-iam")]
+use crate::sasl::MskIam;
 use crate::sasl::OAuthBearer;
 use crate::sasl::Plain;
 use crate::sasl::Refresh;
@@ -21,7 +25,7 @@ pub(super) fn sasl(properties: &Properties) -> Result<Option<Sasl>, Error> {
     let Some(name) = properties.get("sasl.mechanism") else {
         return match properties.sasl_name() {
             Some(name) => Err(Error::config(format!(
-                "{name} is set and sasl.mechanism is not: set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
+                "{name} is set and sasl.mechanism is not: set it to PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or AWS_MSK_IAM"
             ))),
             None => Ok(None),
         };
@@ -37,6 +41,7 @@ pub(super) fn sasl(properties: &Properties) -> Result<Option<Sasl>, Error> {
             // The source of tokens is the program's.
             None => return Ok(None),
         },
+        "AWS_MSK_IAM" => credentials.iam()?,
         _ => credentials.scram()?,
     };
     // The name of the protocol says that nothing is encrypted.
@@ -104,6 +109,9 @@ impl Credentials<'_> {
     /// The source of tokens: an endpoint or a file, or else unsecured tokens.
     fn bearer(&self) -> Result<Option<OAuthBearer>, Error> {
         self.login.map_or(Ok(()), |login| self.check(login, Module::OAuthBearer))?;
+        if self.properties.get("sasl.login.callback.handler.class") == Some("IAMOAuthBearerLoginCallbackHandler") {
+            return self.iam_tokens().map(Some);
+        }
         match (oauth::mechanism(self.properties, self.login)?, self.login) {
             (Some(bearer), _) => Ok(Some(bearer)),
             (None, Some(login)) => Self::unsecured(login).map(Some),
@@ -125,6 +133,48 @@ impl Credentials<'_> {
             Some(Err(_)) => return Err(Error::config("unsecuredLoginLifetimeSeconds is not a number of seconds")),
         };
         Ok(OAuthBearer::new(Unsecured { subject: subject.to_owned(), lifetime }))
+    }
+
+    /// The keys of AWS in the environment, which Java's classes for Amazon MSK look at first.
+    #[cfg(feature = "aws-msk-iam")]
+    fn iam(&self) -> Result<Sasl, Error> {
+        self.login.map_or(Ok(()), |login| self.check(login, Module::Iam))?;
+        self.check_aws_options()?;
+        Ok(Sasl::mechanism(MskIam::new(AwsEnvironment)))
+    }
+
+    #[cfg(feature = "aws-msk-iam")]
+    fn iam_tokens(&self) -> Result<OAuthBearer, Error> {
+        self.check_aws_options()?;
+        Ok(OAuthBearer::new(MskIam::new(AwsEnvironment).tokens()))
+    }
+
+    /// Refuses options that choose other keys than those of the environment.
+    #[cfg(feature = "aws-msk-iam")]
+    fn check_aws_options(&self) -> Result<(), Error> {
+        let chooses =
+            |name: &str| name.starts_with("awsRole") || ["awsProfileName", "awsMskRegionProvider"].contains(&name);
+        match self.login.into_iter().flat_map(Login::options).find(|(name, _)| chooses(name)) {
+            Some((name, _)) => Err(Error::config(format!(
+                "the option {name} of sasl.jaas.config is not supported: give keys by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
+                 implement sasl::AwsCredentialSource and pass a sasl::MskIam to ClientBuilder::sasl"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(not(feature = "aws-msk-iam"))]
+    fn iam(&self) -> Result<Sasl, Error> {
+        let text =
+            format!("sasl.mechanism = {} needs the feature `aws-msk-iam` of ottla, which this build lacks", self.name);
+        Err(Error::config(text))
+    }
+
+    #[cfg(not(feature = "aws-msk-iam"))]
+    fn iam_tokens(&self) -> Result<OAuthBearer, Error> {
+        let text =
+            format!("{} for Amazon MSK needs the feature `aws-msk-iam` of ottla, which this build lacks", self.name);
+        Err(Error::config(text))
     }
 
     fn refresh(&self) -> Refresh {
@@ -183,6 +233,35 @@ mod tests {
         assert_eq!(sasl.to_string(), "user id by SCRAM-SHA-512");
         assert!(format!("{sasl:?}").contains("token: true"), "{sasl:?}");
         assert!(sasl.check(false).is_ok());
+    }
+
+    #[cfg(feature = "aws-msk-iam")]
+    #[test]
+    fn classes_of_amazon_lead_to_the_keys_of_the_environment() {
+        let iam = "software.amazon.msk.auth.iam.IAMLoginModule required";
+        let bare = format!("{iam};");
+        let mechanism = ("sasl.mechanism", "AWS_MSK_IAM");
+        let handler = ("sasl.client.callback.handler.class", "software.amazon.msk.auth.iam.IAMClientCallbackHandler");
+        let found = sasl(&properties(&[mechanism, ("sasl.jaas.config", &bare), handler])).expect("a mechanism");
+        let found = found.expect("it is named");
+        assert_eq!(found.name(), "AWS_MSK_IAM");
+        assert!(found.check(false).is_err() && found.check(true).is_ok());
+        let bearer = jaas("oauthbearer.OAuthBearerLoginModule", "");
+        let handler = "software.amazon.msk.auth.iam.IAMOAuthBearerLoginCallbackHandler";
+        let pairs = [
+            ("sasl.mechanism", "OAUTHBEARER"),
+            ("sasl.jaas.config", &*bearer),
+            ("sasl.login.callback.handler.class", handler),
+        ];
+        assert!(format!("{:?}", sasl(&properties(&pairs)).expect("tokens")).contains("MskIamTokens"));
+        for option in ["awsProfileName", "awsRoleArn", "awsRoleAccessKeyId", "awsMskRegionProvider"] {
+            let text = format!("{iam} awsDebugCreds=\"true\" {option}=\"hunter2\";");
+            let error = sasl(&properties(&[mechanism, ("sasl.jaas.config", &text)])).expect_err(option).to_string();
+            assert!(
+                error.contains(option) && error.contains("AwsCredentialSource") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

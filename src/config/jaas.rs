@@ -9,6 +9,8 @@ use crate::error::Error;
 /// A login module of Kafka's clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Module {
+    /// Of Amazon's library for MSK.
+    Iam,
     OAuthBearer,
     Plain,
     Scram,
@@ -22,7 +24,7 @@ pub(crate) struct Login {
 
 impl Login {
     /// Every option with its value, in the order of the text.
-    #[cfg(feature = "sasl-oauth")]
+    #[cfg(any(feature = "aws-msk-iam", feature = "sasl-oauth"))]
     pub(crate) fn options(&self) -> impl Iterator<Item = (&str, &str)> {
         self.options.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -78,13 +80,16 @@ pub(crate) fn parse(text: &str) -> Result<Login, Error> {
 /// The module of a class. Some programs relocate Kafka's classes, so that only the end of the name is theirs.
 fn module(class: &str) -> Result<Module, Error> {
     match class.rsplit('.').next().unwrap_or_default() {
+        "IAMLoginModule" => Ok(Module::Iam),
         "OAuthBearerLoginModule" => Ok(Module::OAuthBearer),
         "PlainLoginModule" => Ok(Module::Plain),
         "ScramLoginModule" => Ok(Module::Scram),
         "Krb5LoginModule" => Err(Error::config(
             "sasl.jaas.config names Kerberos, which is not built in: implement ottla::sasl::Mechanism for it and call ClientBuilder::sasl",
         )),
-        _ => Err(wrong("names none of the modules PlainLoginModule, ScramLoginModule and OAuthBearerLoginModule")),
+        _ => Err(wrong(
+            "names none of the modules PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule and IAMLoginModule",
+        )),
     }
 }
 

@@ -37,7 +37,7 @@ pub mod offsets {}
 pub mod operating {}
 
 // Its programs need the features.
-#[cfg_attr(any(not(doctest), all(feature = "tls", feature = "mock", feature = "sasl-oauth")), doc = include_str!("../../docs/guide/security.md"))]
+#[cfg_attr(any(not(doctest), all(feature = "tls", feature = "mock", feature = "sasl-oauth", feature = "aws-msk-iam")), doc = include_str!("../../docs/guide/security.md"))]
 pub mod security {}
 
 // Its programs need the feature.

@@ -1,9 +1,11 @@
 //! Base64 (RFC 4648): the plain alphabet with padding, as SCRAM has it, and the URL-safe one without, as tokens have it.
 
+#[cfg(any(test, feature = "sasl-oauth", feature = "scram"))]
 const PLAIN: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 /// Encodes with padding.
+#[cfg(any(test, feature = "sasl-oauth", feature = "scram"))]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = letters(bytes, PLAIN);
     text.extend(std::iter::repeat_n('=', text.len().next_multiple_of(4) - text.len()));
@@ -29,19 +31,21 @@ fn letters(bytes: &[u8], alphabet: &[u8; 64]) -> String {
 }
 
 /// Decodes text with padding; `None` unless it is what [`encode`] gives.
+#[cfg(any(test, feature = "scram"))]
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let unpadded = text.trim_end_matches('=');
     let bytes = values(unpadded, PLAIN)?;
     (encode(&bytes) == text).then_some(bytes)
 }
 
-#[cfg(any(test, feature = "sasl-oauth"))]
 /// Decodes URL-safe text without padding; `None` unless it is what [`encode_url`] gives.
+#[cfg(any(test, feature = "sasl-oauth"))]
 pub(crate) fn decode_url(text: &str) -> Option<Vec<u8>> {
     let bytes = values(text, URL)?;
     (encode_url(&bytes) == text).then_some(bytes)
 }
 
+#[cfg(any(test, feature = "sasl-oauth", feature = "scram"))]
 fn values(text: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for group in text.as_bytes().chunks(4) {

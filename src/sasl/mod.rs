@@ -20,6 +20,7 @@
 //! | SCRAM-SHA-256, SCRAM-SHA-512 (feature `scram`) | `Sasl::scram_sha_256`, `Sasl::scram_sha_512` | no |
 //! | a delegation token (feature `scram`) | `Sasl::delegation_token` | no |
 //! | OAUTHBEARER | [`Sasl::oauth_bearer`], with a [`TokenSource`] of yours, or with `TokenEndpoint` or `TokenFile` (feature `sasl-oauth`) | yes, or [`Sasl::allow_plaintext_credentials`] |
+//! | AWS_MSK_IAM, for Amazon MSK (feature `aws-msk-iam`) | [`Sasl::mechanism`], `MskIam` | yes, or [`Sasl::allow_plaintext_credentials`] |
 //! | any other, GSSAPI for example | [`Sasl::mechanism`], an implementation of [`Mechanism`] | as it says |
 //!
 //! # Errors
@@ -44,11 +45,25 @@ use crate::error::Error;
 use crate::secret::Secret;
 
 pub(crate) mod base64;
+#[cfg(feature = "aws-msk-iam")]
+pub(crate) mod msk;
 pub(crate) mod oauth;
 mod plain;
 #[cfg(feature = "scram")]
 pub(crate) mod scram;
 
+#[cfg(feature = "aws-msk-iam")]
+pub use self::msk::AwsCredentialSource;
+#[cfg(feature = "aws-msk-iam")]
+pub use self::msk::AwsCredentials;
+#[cfg(feature = "aws-msk-iam")]
+pub use self::msk::AwsEnvironment;
+#[cfg(feature = "aws-msk-iam")]
+pub use self::msk::FetchingCredentials;
+#[cfg(feature = "aws-msk-iam")]
+pub use self::msk::MskIam;
+#[cfg(feature = "aws-msk-iam")]
+pub use self::msk::MskIamTokens;
 #[cfg(feature = "sasl-oauth")]
 pub use self::oauth::Assertion;
 #[cfg(feature = "sasl-oauth")]

@@ -4,6 +4,7 @@
 
 mod canary;
 mod endpoint;
+mod msk;
 mod oauth;
 mod rig;
 mod steps;

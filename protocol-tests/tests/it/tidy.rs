@@ -16,6 +16,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("config", 3),
     ("record", 3),
     ("sasl", 3),
+    ("sasl::msk", 8),
+    ("sasl::msk::sigv4", 3),
     ("sasl::oauth", 8),
     ("sasl::oauth::assertion", 5),
     ("sasl::oauth::grant", 3),

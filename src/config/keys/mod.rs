@@ -231,7 +231,7 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
 }
 
 /// The built-in mechanisms of SASL.
-const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
+const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"];
 
 /// The beginning of a reset policy that names an age (KIP-1106).
 pub(crate) const BY_DURATION: &str = "by_duration:";

@@ -13,6 +13,8 @@ use ottla::config::Config;
 use ottla::config::Properties;
 use ottla::mock::SaslAnswer;
 use ottla::mock::SaslUsers;
+use ottla::sasl::AwsCredentials;
+use ottla::sasl::MskIam;
 use ottla::sasl::OAuthBearer;
 use ottla::sasl::Plain;
 use ottla::sasl::Sasl;
@@ -115,6 +117,7 @@ async fn secrets_are_in_no_event_and_no_error_of_any_authentication() {
     let seen = Seen::default();
     let listening = tracing::subscriber::set_default(seen.clone());
     let token = || from_fn(|| async { Ok(Token::new(CANARY, SystemTime::now() + Duration::from_secs(60))) });
+    let keys = || MskIam::new(AwsCredentials::new("id", CANARY).session_token(CANARY)).region("eu-west-1");
     let all = || {
         [
             Sasl::plain("alice", CANARY),
@@ -122,15 +125,20 @@ async fn secrets_are_in_no_event_and_no_error_of_any_authentication() {
             Sasl::scram_sha_512("alice", CANARY),
             Sasl::delegation_token("alice", CANARY),
             Sasl::oauth_bearer(token()),
+            Sasl::mechanism(keys()),
+            Sasl::oauth_bearer(keys().tokens()),
         ]
     };
     let known = SaslUsers::new().plain("alice", CANARY).scram("alice", CANARY).session_lifetime(Duration::from_secs(5));
     let noise = |_: usize, message: &[u8]| SaslAnswer::Challenge(message.to_vec());
     let echo = SaslUsers::new().mechanism("PLAIN", noise).mechanism("SCRAM-SHA-256", noise);
-    let echo = echo.mechanism("SCRAM-SHA-512", noise).mechanism("OAUTHBEARER", |round, _| match round {
-        0 => SaslAnswer::Challenge(b"{\"status\":\"invalid_token\"}".to_vec()),
-        _ => SaslAnswer::Refuse("no".into()),
-    });
+    let echo =
+        echo.mechanism("AWS_MSK_IAM", noise).mechanism("SCRAM-SHA-512", noise).mechanism("OAUTHBEARER", |round, _| {
+            match round {
+                0 => SaslAnswer::Challenge(b"{\"status\":\"invalid_token\"}".to_vec()),
+                _ => SaslAnswer::Refuse("no".into()),
+            }
+        });
     for users in [known, users().unsecured_tokens(), echo, SaslUsers::new().unsecured_tokens()] {
         let server = serve(users);
         for sasl in all() {
