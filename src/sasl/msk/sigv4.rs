@@ -30,7 +30,7 @@ impl Scope<'_> {
     pub(super) fn sign(&self, secret: &[u8], canonical: &str) -> String {
         let digest = hex(&Sha256::digest(canonical.as_bytes()));
         let text = format!("AWS4-HMAC-SHA256\n{}\n{}\n{digest}", self.date, self.name());
-        hex(&*keyed(&self.key(secret), text.as_bytes()))
+        hex(&keyed(&self.key(secret), text.as_bytes()))
     }
 
     /// The key of this scope, made from the secret key.

@@ -25,13 +25,10 @@ fn keys() -> MskIam {
 }
 
 fn accepted(is_good: bool) -> SaslAnswer {
-    match is_good {
-        true => SaslAnswer::Accept {
-            user: "arn".to_owned(),
-            message: br#"{"version":"2020_10_22","request-id":"7"}"#.to_vec(),
-        },
-        false => SaslAnswer::Refuse("Access denied".to_owned()),
+    if !is_good {
+        return SaslAnswer::Refuse("Access denied".to_owned());
     }
+    SaslAnswer::Accept { user: "arn".to_owned(), message: br#"{"version":"2020_10_22","request-id":"7"}"#.to_vec() }
 }
 
 /// A cluster that wants both forms of a signed request, whose sessions end.
