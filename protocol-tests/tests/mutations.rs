@@ -1,7 +1,8 @@
 //! Bugs that are planted in the real source one at a time, in two copies side by side; the simulator must find each within 500 seeds:
 //! `cargo test -p protocol-tests --test mutations -- --ignored --nocapture`, some minutes.
 //!
-//! Each file in `mutations` has a line that describes the bug (where it begins with `With groups:`, every seed has a group), the file, the lines to replace and their replacement. One that no
+//! Each file in `mutations` has a line that describes the bug (where it begins with `With groups:`, every
+//! seed has a group; with `With authentication:`, all brokers demand it), the file, the lines to replace and their replacement. One that no
 //! longer fits the source fails both tests, also the quick one. `OTTLA_PLANT=NAME` plants one.
 
 use std::fs;
@@ -15,11 +16,12 @@ use std::sync::atomic::Ordering::SeqCst;
 
 const SEEDS: &str = "0..500";
 const GROUPS: &str = "--groups";
+const AUTH: &str = "--auth";
 
 struct Mutation {
     name: String,
     what: String,
-    /// The flag of the simulator for seeds that all have a group.
+    /// The flag of the simulator for seeds that all have a group, or authentication.
     flag: Option<&'static str>,
     changes: Vec<Change>,
 }
@@ -48,7 +50,8 @@ fn read(file: &Path) -> Mutation {
     let text = fs::read_to_string(file).expect("a readable file");
     let (what, rest) = text.split_once('\n').expect("what is wrong");
     let blocks = rest.split(">>>>>>>\n").filter(|block| !block.is_empty());
-    let flag = what.starts_with("With groups:").then_some(GROUPS);
+    let flags = [("With groups:", GROUPS), ("With authentication:", AUTH)];
+    let flag = flags.into_iter().find(|(begin, _)| what.starts_with(begin)).map(|(_, flag)| flag);
     Mutation { what: what.to_owned(), flag, changes: blocks.map(|block| change(&name, block)).collect(), name }
 }
 
@@ -168,10 +171,12 @@ fn every_planted_bug_is_found() {
     mutations.retain(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name));
     let next = AtomicUsize::new(0);
     let missed = Mutex::new(Vec::new());
-    let work = |number: usize, flag: Option<&str>| {
+    let work = |number: usize, flags: &[Option<&str>]| {
         let garden = Garden::new(number);
-        let (clean, said) = garden.simulate(flag);
-        assert!(clean, "without a planted bug: {said}");
+        for flag in flags {
+            let (clean, said) = garden.simulate(*flag);
+            assert!(clean, "without a planted bug: {said}");
+        }
         while let Some(mutation) = mutations.get(next.fetch_add(1, SeqCst)) {
             if !garden.finds(mutation) {
                 missed.lock().expect("nobody panicked").push(format!("{}: {}", mutation.name, mutation.what));
@@ -180,8 +185,8 @@ fn every_planted_bug_is_found() {
     };
     // A build that differs by a line uses one core.
     std::thread::scope(|scope| {
-        scope.spawn(|| work(0, None));
-        scope.spawn(|| work(1, Some(GROUPS)));
+        scope.spawn(|| work(0, &[None, Some(AUTH)]));
+        scope.spawn(|| work(1, &[Some(GROUPS)]));
     });
     let missed = missed.into_inner().expect("nobody panicked");
     assert!(missed.is_empty(), "{missed:#?}");

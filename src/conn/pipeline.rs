@@ -21,7 +21,8 @@
 //!
 //! The session of an authenticated connection may end (KIP-368). From some time before that on, the next request is not written but
 //! asks for another authentication ([`Write::Renew`]), and waits with all that come after it. The requests of the authentication go
-//! ahead of them, behind those in flight, whose responses arrive first. Deadlines hold meanwhile.
+//! ahead of them, behind those in flight, whose responses arrive first. Deadlines hold meanwhile. A broker refuses renewals that follow
+//! each other too closely, and accepts one after the session has ended: after a very short session, requests wait for their renewal.
 //!
 //! A Produce request is never abandoned: its deadline ends the connection. Its bytes are part of the producer's buffer, which
 //! takes them back when the request fails, and an ended connection is what guarantees that no copy of them waits to be written.
@@ -33,6 +34,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::login::Due;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
@@ -74,8 +76,8 @@ pub struct Pipeline<R> {
 /// A session that ends.
 #[derive(Debug)]
 enum Renewal<R> {
-    /// Requests are written until then.
-    Due(Instant),
+    /// Requests are written until it is due.
+    Due(Due),
     /// Requests wait for the end of another authentication, which may have a request of its own to send.
     Parked(Option<(Request, R)>),
 }
@@ -146,8 +148,8 @@ impl<R> Pipeline<R> {
     }
 
     /// Notes when the session that has just begun is to be renewed; `None` is never. Requests that were parked go on.
-    pub fn renew_at(&mut self, at: Option<Instant>) {
-        self.renewal = at.map(Renewal::Due);
+    pub fn renew_at(&mut self, due: Option<Due>) {
+        self.renewal = due.map(Renewal::Due);
     }
 
     /// Takes a request of an authentication, while the others are parked.
@@ -214,7 +216,8 @@ impl<R> Pipeline<R> {
     fn poll_renewal(&mut self, now: Instant) -> ControlFlow<Option<Write<R>>> {
         match &mut self.renewal {
             None => ControlFlow::Continue(()),
-            Some(Renewal::Due(at)) if *at > now || self.waiting.is_empty() => ControlFlow::Continue(()),
+            Some(Renewal::Due(due)) if due.from > now || self.waiting.is_empty() => ControlFlow::Continue(()),
+            Some(Renewal::Due(due)) if due.handshake > now => ControlFlow::Break(None),
             Some(Renewal::Due(_)) => {
                 self.renewal = Some(Renewal::Parked(None));
                 ControlFlow::Break(Some(Write::Renew))
@@ -360,7 +363,14 @@ impl<R> Pipeline<R> {
         let waiting = self.waiting.iter().map(|waiting| waiting.deadline).min();
         let in_flight = self.in_flight.iter().map(InFlight::timeout).min();
         let muted = self.muted_until.filter(|_| !self.waiting.is_empty());
-        [waiting, in_flight, muted].into_iter().flatten().min()
+        [waiting, in_flight, muted, self.handshake()].into_iter().flatten().min()
+    }
+
+    /// When the session may be renewed for the requests that wait.
+    fn handshake(&self) -> Option<Instant> {
+        let Some(Renewal::Due(Due { handshake, .. })) = self.renewal else { return None };
+        let handshake = self.muted_until.map_or(handshake, |until| until.max(handshake));
+        (!self.waiting.is_empty()).then_some(handshake)
     }
 
     /// Ends the connection because it was lost. See [`Self::close`].

@@ -20,7 +20,7 @@ fn pipeline() -> Pipeline<u32> {
 ///
 /// `ask N by S` and `produce N by S` submit request N with a deadline S seconds after the start, `at S` lets the clock reach S,
 /// `respond ID` lets the response with that correlation id arrive, `mute S` is a throttle time of S seconds, `cut` and
-/// `cut unsent N` lose the connection.
+/// `cut unsent N` lose the connection. `renew from S at T` parks requests S seconds after the start, for a handshake at T.
 fn check(script: &str, expected: &str) {
     let start = Instant::now();
     let mut bench = Bench { start, now: start, pipeline: pipeline(), overdue: false, log: Vec::new() };
@@ -63,7 +63,8 @@ impl Bench {
                 }
                 self.now = until;
             }
-            ["renew", "at", s] => self.pipeline.renew_at(Some(self.start + number(s) * SECOND)),
+            ["renew", "at", s] => self.renew(number(s), number(s)),
+            ["renew", "from", s, "at", later] => self.renew(number(s), number(later)),
             ["renewed"] => self.pipeline.renew_at(None),
             ["ahead", n] => {
                 self.pipeline.submit_ahead(Request::ApiVersions(ApiVersionsRequest), number(n));
@@ -82,6 +83,11 @@ impl Bench {
             _ => panic!("{words:?} is not a step"),
         }
         self.write();
+    }
+
+    fn renew(&mut self, from: u32, handshake: u32) {
+        let due = Due { from: self.start + from * SECOND, handshake: self.start + handshake * SECOND };
+        self.pipeline.renew_at(Some(due));
     }
 
     fn seconds(&self) -> u64 {
@@ -176,6 +182,31 @@ fn session_is_renewed_only_when_something_is_to_be_sent() {
          write #1073741824
          at 50 fail 10 Connect Maybe
          at 50 fail 2 Connect No",
+    );
+}
+
+#[test]
+fn requests_wait_for_a_renewal_that_would_come_too_soon() {
+    check(
+        "renew from 5 at 9 | ask 1 by 60 | at 6 | ask 2 by 60 | ask 3 by 8 | respond 0 | at 20 | ahead 10 | respond 1073741824 | renewed",
+        "write #0
+         answered 1
+         at 8 fail 3 Timeout No
+         at 9 renew
+         write #1073741824
+         answered 10
+         write #1",
+    );
+}
+
+#[test]
+fn throttle_delays_a_renewal() {
+    check(
+        "renew from 5 at 9 | at 6 | ask 1 by 60 | mute 20 | at 30 | ahead 10 | respond 1073741824 | renewed",
+        "at 26 renew
+         write #1073741824
+         answered 10
+         write #0",
     );
 }
 

@@ -236,9 +236,10 @@ impl Choosing {
 
     fn failed(&mut self, now: Instant, error: Error) {
         match error.code() {
-            Some(code) => self.refused(now, code),
-            None if error.is_retriable() || error.kind() == Kind::Protocol => self.pause(now),
-            None => self.standing.failure = Some(error),
+            // A broker that refuses the connection has a code, too, and words of its own.
+            Some(code) if !error.is_rejection() => self.refused(now, code),
+            _ if error.is_retriable() || error.kind() == Kind::Protocol => self.pause(now),
+            _ => self.standing.failure = Some(error),
         }
     }
 

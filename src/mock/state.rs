@@ -240,7 +240,8 @@ impl State {
 
     /// Whether a connection may send a request of this API now.
     pub(super) fn admits(&mut self, now: Instant, connection: u64, api_key: i16) -> bool {
-        self.settings.sasl.is_none() || self.sasl.admits(now, connection, api_key)
+        let Some(users) = &self.settings.sasl else { return true };
+        self.sasl.admits(now, users.apart(), connection, api_key)
     }
 
     /// Creates a topic; the leaders of its partitions go round the live brokers.

@@ -6,10 +6,9 @@ use std::future::Future;
 use std::time::Duration;
 use std::time::Instant;
 
-use fastrand::Rng;
-
 use super::clock;
-use crate::error::Code;
+use crate::conn::login;
+use crate::conn::login::Session;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::sasl::BoxError;
@@ -17,7 +16,6 @@ use crate::sasl::Exchange;
 use crate::sasl::Sasl;
 use crate::sasl::Step;
 use crate::secret::Secret;
-use crate::types::bounded;
 use crate::wire::Api;
 use crate::wire::Call;
 use crate::wire::Request;
@@ -33,29 +31,10 @@ pub(super) trait Carrier {
     fn awaits(&mut self, _mechanism: Option<&Sasl>) {}
 }
 
-/// A session that ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Session {
-    /// When it began at the earliest: the broker counts from the last message that it took.
-    begun: Instant,
-    pub(super) lifetime: Duration,
-}
-
-impl Session {
-    /// When to authenticate again: after 85 to 95 % of the lifetime, as Java's client does, so that many connections do not at once.
-    pub(super) fn renew_at(self, rng: &mut Rng) -> Instant {
-        self.begun + bounded(self.lifetime).mul_f64(0.85 + 0.1 * rng.f64())
-    }
-}
-
 /// More messages than any mechanism needs: a broker that goes on must come to an end.
 const STEPS_MAX: usize = 16;
 /// How long a mechanism may take for one step. The set-up of a connection has a time limit of its own.
 const STEP_MAX: Duration = Duration::from_secs(30);
-/// The longest text of a broker that is put into an error, in characters.
-const WORDS_MAX: usize = 400;
-/// The most mechanisms of a broker that an error names.
-const NAMES_MAX: usize = 16;
 
 /// Whether the broker has the requests that authentication takes.
 pub(super) fn check_versions(versions: &Versions) -> Result<(), Error> {
@@ -75,10 +54,11 @@ pub(super) async fn authenticate(
     let in_api = |error: Error| error.in_api(Api::SaslHandshake.name());
     let request = m::SaslHandshakeRequest { mechanism: sasl.name().to_owned() };
     let response = carrier.call(request.into()).await.map_err(in_api)?;
-    accepted(sasl, &m::SaslHandshakeRequest::response(response)?).map_err(in_api)?;
+    login::accepted(sasl, &m::SaslHandshakeRequest::response(response)?).map_err(in_api)?;
+    let accepted = clock::now();
     let mut exchange = in_time(carrier, sasl, sasl.start(host)).await?;
     let in_api = |error: Error| error.in_api(Api::SaslAuthenticate.name());
-    converse(carrier, sasl, &mut *exchange).await.map_err(in_api)
+    converse(carrier, sasl, &mut *exchange, accepted).await.map_err(in_api)
 }
 
 /// Carries messages to and fro until the exchange is done.
@@ -86,22 +66,19 @@ async fn converse(
     carrier: &mut impl Carrier,
     sasl: &Sasl,
     exchange: &mut dyn Exchange,
+    accepted: Instant,
 ) -> Result<Option<Session>, Error> {
     let mut challenge = Secret::from(Vec::new());
     let mut session = None;
     for _ in 0..STEPS_MAX {
         let step = in_time(carrier, sasl, exchange.step(challenge.expose())).await?;
         let Step::Respond(message) = step else { return Ok(session) };
-        let begun = clock::now();
+        let sent = clock::now();
         let message = m::SecretBytes(message.expose().to_vec().into());
         let response = carrier.call(m::SaslAuthenticateRequest { message }.into()).await?;
         let response = m::SaslAuthenticateRequest::response(response)?;
-        if let Some(code) = response.error {
-            return Err(refused(sasl, code, response.error_message.as_deref(), exchange.reason()));
-        }
+        session = login::answered(sasl, &response, [accepted, sent], exchange.reason())?;
         challenge = Secret::from(&*response.message.0);
-        let millis = u64::try_from(response.session_lifetime_ms).ok().filter(|millis| *millis > 0);
-        session = millis.map(|millis| Session { begun, lifetime: Duration::from_millis(millis) });
     }
     Err(Error::authentication(format!("could not authenticate {sasl}: the broker does not come to an end")))
 }
@@ -117,31 +94,6 @@ async fn in_time<T>(
     let outcome = tokio::time::timeout(STEP_MAX, future).await.unwrap_or_else(silent);
     carrier.awaits(None);
     outcome.map_err(|error| of_mechanism(sasl, error))
-}
-
-/// Whether the broker enables the mechanism. Its list is only shown: it decides nothing.
-fn accepted(sasl: &Sasl, response: &m::SaslHandshakeResponse) -> Result<(), Error> {
-    let name = sasl.name();
-    let text = match response.error {
-        None => return Ok(()),
-        Some(Code::UnsupportedSaslMechanism) => {
-            let names: Vec<String> = response.mechanisms.iter().flatten().take(NAMES_MAX).map(words).collect();
-            format!("the broker does not enable {name} here, only {}: use one of these", names.join(", "))
-        }
-        Some(Code::IllegalSaslState) => {
-            "this listener of the broker does not use SASL: connect to another one, or without SASL".to_owned()
-        }
-        Some(_) => format!("the broker refused to begin {name}"),
-    };
-    Err(response.error.into_iter().fold(Error::authentication(text), Error::with_code))
-}
-
-/// The error of a broker that does not believe the client, in its own words.
-fn refused(sasl: &Sasl, code: Code, message: Option<&str>, reason: Option<&str>) -> Error {
-    let said: Vec<String> =
-        [message, reason].into_iter().flatten().map(words).filter(|text| !text.is_empty()).collect();
-    let said = if said.is_empty() { "the broker gave no reason".to_owned() } else { said.join("; ") };
-    Error::authentication(format!("could not authenticate {sasl}: {said}")).with_code(code)
 }
 
 /// The error of a mechanism.
@@ -166,10 +118,4 @@ impl std::error::Error for Cause {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source()
     }
-}
-
-/// A text of the broker's in one line, and not too long.
-fn words(text: &str) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(WORDS_MAX).map(visible).collect::<String>().trim().to_owned()
 }

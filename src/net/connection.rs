@@ -221,7 +221,7 @@ impl Task {
             pipeline.submit(request, deadline, reply);
         }
         pipeline.mute(clock::now(), throttle);
-        pipeline.renew_at(session.map(|session| session.renew_at(&mut self.rng)));
+        pipeline.renew_at(session.map(|session| session.renewal(&mut self.rng, Duration::ZERO)));
         let shared = (self.peer.clone(), Arc::clone(&self.health), self.meter.clone());
         let mut link = Link::new(stream, pipeline, (&self.settings, &self.address.host), shared);
         let end = link.run(&mut self.queue.receiver).await;

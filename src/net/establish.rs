@@ -16,13 +16,13 @@ use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 
 use super::authenticate::Carrier;
-use super::authenticate::Session;
 use super::authenticate::authenticate;
 use super::authenticate::check_versions;
 use super::dial::Stream;
 use super::meter::Meter;
 use super::settings::Settings;
 use crate::config::HostPort;
+use crate::conn::login::Session;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;

@@ -28,6 +28,7 @@ use super::outgoing::Outgoing;
 use super::outgoing::Reply;
 use super::renewal::Renewal;
 use super::settings::Settings;
+use crate::conn::login::RENEWALS_APART;
 use crate::conn::pipeline::Pipeline;
 use crate::conn::pipeline::Write;
 use crate::error::Error;
@@ -163,7 +164,7 @@ impl Link {
                 None => self.closing = Some(now + CLOSING),
             }
         }
-        self.poll_renewal(now, cx)?;
+        self.poll_renewal(cx)?;
         self.poll_write(now, cx)?;
         self.poll_closing(now)?;
         self.poll_timer(now, cx)?;
@@ -257,7 +258,7 @@ impl Link {
                     Some(Write::Refused(reply, error)) => reply.send(Err(error.at_broker(self.peer.as_str()))),
                     Some(Write::Renew) => {
                         self.renewal = Some(Renewal::start(Arc::clone(&self.settings), self.host.clone()));
-                        self.poll_renewal(now, cx)?;
+                        self.poll_renewal(cx)?;
                     }
                     None => break,
                 }
@@ -282,7 +283,7 @@ impl Link {
     }
 
     /// Goes on with another authentication, if one has begun. If it fails, the connection ends.
-    fn poll_renewal(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+    fn poll_renewal(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(renewal) = &mut self.renewal else { return Ok(()) };
         let Poll::Ready(outcome) = renewal.poll(cx, &mut self.pipeline) else { return Ok(()) };
         self.renewal = None;
@@ -292,8 +293,7 @@ impl Link {
                 let lifetime_ms = session.map(|session| session.lifetime.as_millis());
                 tracing::debug!(target: TARGET, broker, lifetime_ms, "authenticated again");
                 let mut rng = Rng::with_seed(clock::seed());
-                // The time of the request that the broker takes next is not later than now.
-                self.pipeline.renew_at(session.map(|session| session.renew_at(&mut rng).max(now)));
+                self.pipeline.renew_at(session.map(|session| session.renewal(&mut rng, RENEWALS_APART)));
                 self.meter.count(|counters| counters.reauthentications += 1);
                 Ok(())
             }

@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
 use super::authenticate::Carrier;
-use super::authenticate::Session;
 use super::authenticate::authenticate;
 use super::outgoing::Reply;
 use super::settings::Settings;
+use crate::conn::login::Session;
 use crate::conn::pipeline::Pipeline;
 use crate::error::Error;
 use crate::error::Kind;

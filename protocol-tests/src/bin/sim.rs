@@ -1,5 +1,5 @@
 //! Runs the simulator: `--seed N [--trace]` runs one seed, or the smaller setting that a failure printed; `--seeds A..B` many. With
-//! `--groups`, every seed has a group.
+//! `--groups`, every seed has a group; with `--auth`, brokers demand authentication in every seed.
 //!
 //! Exit status 0 when every promise held, 1 when one was broken, 2 for usage.
 
@@ -14,8 +14,9 @@ use protocol_tests::sim::Setting;
 use protocol_tests::sim::run;
 use protocol_tests::sim::shrink;
 
-const USAGE: &str = "usage: sim --seed N [--records R --writers W --readers R --members M --faults LIST --odds LIST] [--groups] [--trace]
-       sim --seeds A..B [--threads N] [--groups] [--keep-going]";
+const USAGE: &str = "usage: sim --seed N [--records R --writers W --readers R --members M --logins L --session MS --faults LIST --odds LIST]
+           [--groups] [--auth] [--trace]
+       sim --seeds A..B [--threads N] [--groups] [--auth] [--keep-going]";
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -25,7 +26,12 @@ fn main() -> ExitCode {
         words.len() != before
     };
     let (loud, keep_going, groups) = (flag("--trace"), flag("--keep-going"), flag("--groups"));
-    let draw = if groups { Setting::draw_with_group } else { Setting::draw };
+    let draw = match (groups, flag("--auth")) {
+        (false, false) => Setting::draw,
+        (true, false) => Setting::draw_with_group,
+        (false, true) => |seed| Setting::draw(seed).with_logins(),
+        (true, true) => |seed| Setting::draw_with_group(seed).with_logins(),
+    };
     let done = match words.first().map(String::as_str) {
         Some("--seed") => parse(&words, draw).map(|setting| one(&setting, loud)),
         Some("--seeds") => many(&words, draw, keep_going),

@@ -6,6 +6,7 @@ use ottla::mock;
 
 use super::Context;
 use super::event::Event;
+use super::login::Users;
 use super::setting::Fault;
 use super::setting::Odd;
 
@@ -29,10 +30,13 @@ const STRIKES: &[Fault] = &[
     Fault::IdleClose,
     Fault::Lag,
     Fault::LeaderMove,
+    Fault::LoginFault,
     Fault::LostReply,
     Fault::PartitionCount,
+    Fault::PasswordChange,
     Fault::Recreate,
     Fault::Refuse,
+    Fault::RenewalRefusal,
     Fault::Retention,
     Fault::Swallow,
     Fault::Throttle,
@@ -64,6 +68,9 @@ const CODES_OF_GROUPS: &[(Api, &[i16])] = &[
     (Api::OffsetCommit, &[14, 15, 16, 22, 25, 27]),
     (Api::ConsumerGroupHeartbeat, &[14, 15, 16, 25, 110]),
 ];
+
+/// As [`CODES`], for requests of an authentication.
+const CODES_OF_LOGINS: &[(Api, &[i16])] = &[(Api::SaslHandshake, &[33, 34, -1]), (Api::SaslAuthenticate, &[58])];
 
 /// Error codes that a broker may answer after a request has taken effect: [`mock::Fault::ErrorAfter`] names the places in
 /// Kafka that do.
@@ -98,6 +105,7 @@ impl Context {
             | Fault::FollowerReads
             | Fault::HoldReplication
             | Fault::Lag
+            | Fault::PasswordChange
             | Fault::Refuse
             | Fault::Throttle => {
                 self.begin(fault, broker, place);
@@ -131,6 +139,12 @@ impl Context {
             Fault::Expiry => return self.expire(place),
             Fault::IdleClose => return self.close_idle(broker),
             Fault::LeaderMove => return self.mock.is_up(broker) && self.mock.move_leader(&name, place.1, broker),
+            Fault::LoginFault => self.fail_login(broker, lasts),
+            Fault::RenewalRefusal => {
+                let times = self.rng.u32(1..3);
+                let mut users = self.door.users();
+                *if self.rng.bool() { &mut users.refusals } else { &mut users.impostors } += times;
+            }
             Fault::LostReply | Fault::Swallow => {
                 let (api, _) = self.some_codes();
                 let fault = if fault == Fault::Swallow { mock::Fault::Swallowed } else { mock::Fault::Lost };
@@ -177,6 +191,7 @@ impl Context {
             }
             Fault::HoldReplication => drop(self.mock.hold_replication(&self.topics[place.0], place.1, true)),
             Fault::Lag => self.mock.set_stale(broker, true),
+            Fault::PasswordChange => self.door.users().is_changed = true,
             Fault::Refuse => drop(self.net.refusing.insert(broker)),
             Fault::Throttle => {
                 let throttle_ms = self.rng.i32(1..50);
@@ -209,6 +224,7 @@ impl Context {
             Fault::FollowerReads => self.catch_up(),
             Fault::HoldReplication => self.release(),
             Fault::Lag => self.mock.set_stale(broker, false),
+            Fault::PasswordChange => self.door.users().is_changed = false,
             Fault::Refuse => drop(self.net.refusing.remove(&broker)),
             Fault::Throttle => self.mock.set_throttle_ms(0),
             _ => {}
@@ -324,6 +340,21 @@ impl Context {
         self.mock.inject(api.key(), mock::Fault::ErrorAfter(error(code)), times);
     }
 
+    /// A request of an authentication goes wrong.
+    fn fail_login(&mut self, broker: i32, lasts: u64) {
+        let (api, codes) = *self.rng.choice(CODES_OF_LOGINS).expect("some");
+        let fault = match self.rng.u8(..6) {
+            0 => mock::Fault::CloseAfter,
+            1 => mock::Fault::CloseBefore,
+            2 => mock::Fault::Delay(std::time::Duration::from_micros(lasts)),
+            3 => mock::Fault::Lost,
+            4 => mock::Fault::Swallowed,
+            _ => mock::Fault::Error(error(*self.rng.choice(codes).expect("some"))),
+        };
+        self.trace.say(self.now, || format!("* {} at {broker}: {fault:?}", api.name()));
+        self.mock.inject_at(broker, api.key(), fault, 1);
+    }
+
     fn retain(&mut self, place: (usize, i32)) -> bool {
         let name = self.topics[place.0].clone();
         let Some((start, end)) = self.mock.offsets(&name, place.1).filter(|(start, end)| start < end) else {
@@ -364,6 +395,7 @@ impl Context {
         self.release();
         self.catch_up();
         self.mock.clear_faults();
+        *self.door.users() = Users::default();
         self.mock.set_throttle_ms(0);
         for broker in self.mock.brokers() {
             self.mock.set_up(broker);

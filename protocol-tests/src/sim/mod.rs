@@ -18,7 +18,9 @@ mod cover;
 mod event;
 mod faults;
 mod foreign;
+mod gate;
 mod ghost;
+mod login;
 mod net;
 mod owners;
 mod peer;
@@ -50,8 +52,10 @@ pub use self::shrink::shrink;
 use self::cover::with_group;
 use self::event::Event;
 use self::event::Queue;
+use self::gate::Gate;
 use self::ghost::Ghost;
 use self::ghost::Place;
+use self::login::Door;
 use self::net::Net;
 use self::peer::Peer;
 use self::reader::Reader;
@@ -127,6 +131,9 @@ struct Context {
     team: Team,
     /// Clients that are not scheduled, and until when.
     stalled: BTreeMap<usize, u64>,
+    /// The credentials of clients and brokers, where these demand authentication.
+    door: Door,
+    gate: Gate,
 }
 
 impl Context {
@@ -218,6 +225,10 @@ impl World {
         if setting.members > 0 {
             builder = with_group(builder, &setting, &mut rng);
         }
+        let door = Door::default();
+        if setting.logins > 0 {
+            builder = builder.sasl(door.of_brokers(&setting));
+        }
         let (writers, readers, members) = (setting.writers, setting.readers, setting.members);
         let ctx = Context {
             now: 0,
@@ -236,6 +247,8 @@ impl World {
             wall_ms: 0,
             team: Team::draw(&setting),
             stalled: BTreeMap::new(),
+            door,
+            gate: Gate::default(),
             setting,
         };
         let mut world = Self { clients: Vec::new(), steps: 0, ctx };

@@ -15,8 +15,11 @@ use ottla::mock;
 
 use super::Context;
 use super::event::Event;
+use super::gate::Order;
+use super::login::Login;
+use super::peer::Entering;
 use super::peer::Lane;
-use super::peer::Tag;
+use super::peer::Whose;
 use super::setting::Fault;
 
 /// The state of a connection at its client.
@@ -24,7 +27,9 @@ use super::setting::Fault;
 pub(super) enum Phase {
     /// Versions are being agreed on, by an ApiVersions request of this version.
     Agreeing(i16),
-    Up(Box<Pipeline<Tag>>),
+    /// The client authenticates.
+    Entering(Box<Entering>),
+    Up(Box<Pipeline<Whose>>),
 }
 
 /// A client's end of a connection.
@@ -37,6 +42,10 @@ pub(super) struct Link {
     pub(super) frames: FrameReader,
     pub(super) arrived: BytesMut,
     pub(super) timer: Option<u64>,
+    /// The order of its requests.
+    pub(super) order: Order,
+    /// Another authentication, beside the requests in flight.
+    pub(super) renewal: Option<Login>,
     /// The broker throttles the client until then (KIP-219).
     pub(super) quiet_until: u64,
     /// The additional latency of this connection, in microseconds.
@@ -117,6 +126,8 @@ impl Context {
             frames: FrameReader::new(FRAME_MAX),
             arrived: BytesMut::new(),
             timer: None,
+            order: Order::default(),
+            renewal: None,
             quiet_until: 0,
             drag,
             up_at: 0,
@@ -138,12 +149,18 @@ impl Context {
         }
         self.net.writes += usize::from(api_of(&frame) == Api::Produce.key());
         self.ghost.asked(now, client);
+        if self.setting.logins > 0
+            && let Err(what) = self.gate.writes(now, number, api_of(&frame), id_of(&frame))
+        {
+            self.ghost.fail(|| format!("client {client}: {what}"));
+        }
         self.at(at, Event::Frame { link: number, frame });
     }
 
     /// The client closes a connection. Frames that it sent before still arrive.
     pub(super) fn let_go(&mut self, number: u64) -> Option<Link> {
         let link = self.net.links.remove(&number)?;
+        self.gate.let_go(number);
         let wait = self.latency();
         self.at(link.up_at.max(self.now + wait), Event::Fin { link: number });
         Some(link)
@@ -152,6 +169,7 @@ impl Context {
     /// The broker closes a connection.
     pub(super) fn sever(&mut self, number: u64) {
         self.mock.disconnect(number);
+        self.gate.closed(number);
         let wait = self.latency();
         let Some(served) = self.net.served.remove(&number) else { return };
         self.at(served.down_at.max(self.now + wait), Event::Closed { link: number });
@@ -229,6 +247,7 @@ impl Context {
 
     /// Lets the ghost observe the brokers.
     pub(super) fn observe(&mut self) {
+        self.watch_gate();
         self.ghost.observe(&self.mock, &self.topics, self.setting.partitions);
         let of_group = self.ghost.owners.first;
         let alone =
@@ -265,7 +284,10 @@ impl Context {
     fn outcome(&mut self, number: u64, outcome: mock::Outcome) {
         match outcome {
             mock::Outcome::Close => self.sever(number),
-            mock::Outcome::Reply(reply) => self.answer(number, reply),
+            mock::Outcome::Reply(reply) => {
+                self.watch_answer(number, &reply);
+                self.answer(number, reply);
+            }
             mock::Outcome::Silent | mock::Outcome::Wait => {}
         }
     }
@@ -317,8 +339,13 @@ impl Context {
     pub(super) fn fin(&mut self, number: u64) {
         if self.net.served.remove(&number).is_some() {
             self.mock.disconnect(number);
+            self.gate.closed(number);
         }
     }
+}
+
+fn id_of(frame: &Bytes) -> i32 {
+    frame.get(8..12).map_or(-1, |id| i32::from_be_bytes([id[0], id[1], id[2], id[3]]))
 }
 
 fn api_of(frame: &Bytes) -> i16 {

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use ottla::consumer::GroupMetadata;
 use ottla::error::Code;
 use ottla::error::Error;
+use ottla::error::Kind;
 
 use super::ghost::Ghost;
 use super::ghost::Place;
@@ -173,7 +174,8 @@ impl Ghost {
             Code::UnknownServerError,
             Code::UnreleasedInstanceId,
         ];
-        let is_allowed = error.code().is_some_and(|code| may.contains(&code)) && !self.is_healthy();
+        let is_refused = error.kind() == Kind::Authentication || error.code().is_some_and(|code| may.contains(&code));
+        let is_allowed = is_refused && !self.is_healthy();
         if !is_allowed {
             self.fail(|| format!("member {reader} failed at {now}: {error}"));
         }

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use fastrand::Rng;
 use ottla::error::Code;
 use ottla::error::Error;
+use ottla::error::Kind;
 use ottla::internals::conn::backoff::Backoff;
+use ottla::internals::conn::login::Session;
 use ottla::internals::conn::pipeline::Pipeline;
 use ottla::internals::conn::pipeline::Write;
 use ottla::internals::metadata::Cache;
@@ -25,6 +27,9 @@ use ottla::types::TopicName;
 
 use super::Context;
 use super::event::Event;
+use super::login::Login;
+use super::login::Next;
+use super::login::SET_UP_US;
 use super::net::Link;
 use super::net::Phase;
 use super::setting::Odd;
@@ -71,6 +76,28 @@ pub(super) enum Tag {
     Operation(u64),
 }
 
+/// The receiver of a response on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// The authentication that goes on.
+    Login,
+    /// A request, by its number on the connection.
+    Request(u64, Tag),
+}
+
+/// A connection whose client authenticates before anything else.
+#[derive(Debug)]
+pub(super) struct Entering {
+    versions: Versions,
+    login: Login,
+    /// The API, the version and the id of the request whose response is due.
+    asked: (Api, i16, i32),
+    deadline: u64,
+}
+
+/// The ids of requests that set a connection up.
+const SET_UP_FIRST: i32 = 0x4000_0000;
+
 /// The broker that a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -85,6 +112,8 @@ struct Slot {
     waiting: Vec<(Request, Instant, Tag)>,
     not_before: u64,
     backoff: Backoff,
+    /// Why the broker refused this client, and until when requests fail for that.
+    rejection: Option<(Error, u64)>,
 }
 
 /// The common part of all clients.
@@ -173,12 +202,17 @@ impl Peer {
             waiting: Vec::new(),
             not_before: 0,
             backoff: Backoff::new(RECONNECT.0, RECONNECT.1),
+            rejection: None,
         });
         if let Some(number) = slot.link
-            && let Some(Link { phase: Phase::Up(pipeline), .. }) = ctx.net.links.get_mut(&number)
+            && let Some(Link { phase: Phase::Up(pipeline), order, .. }) = ctx.net.links.get_mut(&number)
         {
-            pipeline.submit(request, deadline, tag);
+            pipeline.submit(request, deadline, Whose::Request(order.submit(), tag));
             return self.write(ctx, number);
+        }
+        if let Some((error, _)) = slot.rejection.as_ref().filter(|(_, until)| ctx.now < *until) {
+            ctx.trace.count("refused without an attempt");
+            return self.answers.extend(refuse(vec![(request, deadline, tag)], Some(error)));
         }
         slot.waiting.push((request, deadline, tag));
         if slot.link.is_none() && !slot.dialling {
@@ -210,21 +244,28 @@ impl Peer {
                 slot.link = Some(number);
                 agree(ctx, number, Api::ApiVersions.versions().1);
             }
-            None => self.lost(ctx, broker, lane),
+            None => self.lost(ctx, broker, lane, None),
         }
     }
 
-    /// Fails the requests that waited for a connection, which is lost or was not made.
-    fn lost(&mut self, ctx: &mut Context, broker: i32, lane: Lane) {
+    /// Fails the requests that waited for a connection, which is lost or was not made. One that the broker refused is not tried again
+    /// for a while, and fails all requests meanwhile (`Task::failed`).
+    fn lost(&mut self, ctx: &mut Context, broker: i32, lane: Lane, error: Option<&Error>) {
         let Some(slot) = self.slots.get_mut(&(broker, lane)) else { return };
         slot.link = None;
-        let pause = slot.backoff.next(&mut self.rng);
-        slot.not_before = ctx.now + micros(pause);
-        let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1, Duration::ZERO);
-        for (request, deadline, tag) in slot.waiting.drain(..) {
-            nowhere.submit(request, deadline, tag);
+        let rejection = error.filter(|error| error.kind() == Kind::Authentication);
+        if let Some(error) = rejection {
+            ctx.trace.count("client refused");
+            ctx.trace.say(ctx.now, || format!("client {} is refused by {broker}: {error}", self.client));
+            if ctx.ghost.is_healthy() {
+                ctx.ghost.fail(|| format!("client {} is refused in a healed world: {error}", self.client));
+            }
+            slot.rejection = Some((error.clone(), ctx.now + micros(RECONNECT.1)));
+        } else {
+            let pause = slot.backoff.next(&mut self.rng);
+            slot.not_before = ctx.now + micros(pause);
         }
-        self.answers.extend(nowhere.lost().into_iter().map(|(tag, error)| (tag, Err(error))));
+        self.answers.extend(refuse(slot.waiting.drain(..), rejection));
     }
 
     /// Writes the requests that may be written.
@@ -235,13 +276,24 @@ impl Peer {
             match pipeline.poll_write(now) {
                 Some(Write::Frame(parts, written)) => {
                     ctx.transmit(number, gather(parts));
-                    if let Some(tag) = written {
+                    if let Some(whose) = written {
                         ctx.trace.count("sent for no answer");
-                        self.answers.push_back((tag, Ok(Response::Produce(m::ProduceResponse::default()))));
+                        self.sent(ctx, number, whose);
                     }
                 }
-                Some(Write::Renew) => unreachable!("sessions in the simulator do not end"),
-                Some(Write::Refused(tag, error)) => self.answers.push_back((tag, Err(error))),
+                Some(Write::Renew) => {
+                    let (login, request) = Login::begin(ctx, true);
+                    let Some(Link { phase: Phase::Up(pipeline), renewal, .. }) = ctx.net.links.get_mut(&number) else {
+                        return;
+                    };
+                    *renewal = Some(login);
+                    pipeline.submit_ahead(request, Whose::Login);
+                }
+                Some(Write::Refused(whose, error)) => {
+                    if self.result(ctx, number, whose, Err(error)).is_none() {
+                        return;
+                    }
+                }
                 None => break,
             }
         }
@@ -272,11 +324,25 @@ impl Peer {
     /// A connection's deadline.
     pub(super) fn link_timer(&mut self, ctx: &mut Context, number: u64) {
         let now = ctx.instant();
-        let Some(Link { phase: Phase::Up(pipeline), timer, .. }) = ctx.net.links.get_mut(&number) else { return };
+        let Some(Link { phase, timer, .. }) = ctx.net.links.get_mut(&number) else { return };
         *timer = None;
+        let pipeline = match phase {
+            Phase::Up(pipeline) => pipeline,
+            Phase::Entering(entering) if entering.deadline <= ctx.now => {
+                ctx.trace.count("set-up timed out");
+                return self.end(ctx, number, None);
+            }
+            Phase::Agreeing(_) | Phase::Entering(_) => return,
+        };
         let expired = pipeline.handle_timeout(now);
         let end = pipeline.poll_end(now);
-        self.answers.extend(expired.into_iter().map(|(tag, error)| (tag, Err(error))));
+        // The end of an authentication ends the connection, and fails what is left.
+        let (of_login, expired): (Vec<_>, Vec<_>) = expired.into_iter().partition(|(whose, _)| *whose == Whose::Login);
+        for (whose, error) in expired.into_iter().chain(of_login) {
+            if self.result(ctx, number, whose, Err(error)).is_none() {
+                return;
+            }
+        }
         if let Some(error) = end {
             ctx.trace.count("request timed out");
             return self.end(ctx, number, Some(&error));
@@ -302,17 +368,20 @@ impl Peer {
                     let version = *version;
                     self.agreed(ctx, number, (broker, lane), version, frame);
                 }
+                Phase::Entering(_) => self.entering(ctx, number, (broker, lane), frame),
                 Phase::Up(pipeline) => match pipeline.handle_frame(now, frame) {
-                    Ok(Some((tag, response))) => {
+                    Ok(Some((whose, response))) => {
                         let throttle_ms = u64::try_from(response.throttle_time_ms()).unwrap_or(0);
                         link.quiet_until = link.quiet_until.max(ctx.now + throttle_ms * 1_000);
-                        self.answers.push_back((tag, Ok(response)));
+                        if self.result(ctx, number, whose, Ok(response)).is_none() {
+                            return;
+                        }
                     }
                     Ok(None) => ctx.trace.count("abandoned response arrived"),
-                    Err((tag, error)) => {
+                    Err((whose, error)) => {
                         ctx.trace.count("answer that did not fit");
-                        if let Some(tag) = tag {
-                            self.answers.push_back((tag, Err(error.clone())));
+                        if let Some(whose @ Whose::Request(..)) = whose {
+                            let _ = self.result(ctx, number, whose, Err(error.clone()));
                         }
                         return self.end(ctx, number, Some(&error));
                     }
@@ -339,15 +408,105 @@ impl Peer {
             return agree(ctx, number, next);
         }
         let versions = Versions::agree(&response);
+        if ctx.setting.logins == 0 {
+            return self.up(ctx, number, at, versions, None);
+        }
+        let (login, request) = Login::begin(ctx, false);
+        let entering = Entering {
+            versions,
+            login,
+            asked: (request.api(), 0, SET_UP_FIRST),
+            deadline: ctx.now + SET_UP_US,
+        };
+        ctx.at(entering.deadline, Event::LinkTimer { link: number });
+        enter(ctx, number, entering, &request);
+    }
+
+    /// A response to the authentication of a new connection.
+    fn entering(&mut self, ctx: &mut Context, number: u64, at: (i32, Lane), frame: Bytes) {
+        let Some(Link { phase, .. }) = ctx.net.links.get_mut(&number) else { return };
+        let Phase::Entering(mut entering) = std::mem::replace(phase, Phase::Agreeing(0)) else { return };
+        let (api, version, id) = entering.asked;
+        if frame[..4] != id.to_be_bytes() {
+            return self.end(ctx, number, None);
+        }
+        let Ok(response) = Response::decode(api, version, frame) else { return self.end(ctx, number, None) };
+        ctx.ghost.gained(self.client, 1);
+        match entering.login.take(ctx, number, &response) {
+            Ok(Next::Ask(request)) => enter(ctx, number, *entering, &request),
+            Ok(Next::Done(session)) => self.up(ctx, number, at, entering.versions, session),
+            Err(error) => self.end(ctx, number, Some(&error)),
+        }
+    }
+
+    /// Requests may be sent.
+    fn up(
+        &mut self,
+        ctx: &mut Context,
+        number: u64,
+        at: (i32, Lane),
+        versions: Versions,
+        session: Option<Session>,
+    ) {
         let mut pipeline = Pipeline::new("sim".into(), versions, self.in_flight_max, self.request_timeout);
         let Some(slot) = self.slots.get_mut(&at) else { return };
+        let Some(link) = ctx.net.links.get_mut(&number) else { return };
         slot.backoff.reset();
+        slot.rejection = None;
         for (request, deadline, tag) in slot.waiting.drain(..) {
-            pipeline.submit(request, deadline, tag);
+            pipeline.submit(request, deadline, Whose::Request(link.order.submit(), tag));
         }
-        if let Some(link) = ctx.net.links.get_mut(&number) {
-            link.phase = Phase::Up(Box::new(pipeline));
+        pipeline.renew_at(session.map(|session| session.renewal(&mut self.rng, Duration::ZERO)));
+        link.phase = Phase::Up(Box::new(pipeline));
+    }
+
+    /// The result of a request. Returns nothing if the connection has ended with it.
+    fn result(
+        &mut self,
+        ctx: &mut Context,
+        number: u64,
+        whose: Whose,
+        answer: Result<Response, Error>,
+    ) -> Option<()> {
+        let link = ctx.net.links.get_mut(&number)?;
+        let Whose::Request(of_link, tag) = whose else { return self.renewing(ctx, number, answer) };
+        let kept = if answer.is_ok() { link.order.respond(of_link) } else { link.order.fail(of_link) };
+        note(ctx, number, kept);
+        self.answers.push_back((tag, answer));
+        Some(())
+    }
+
+    /// A request that has no response was sent. Responses to earlier ones may still come.
+    fn sent(&mut self, ctx: &mut Context, number: u64, whose: Whose) {
+        let Some(link) = ctx.net.links.get_mut(&number) else { return };
+        let Whose::Request(of_link, tag) = whose else { return };
+        let kept = link.order.fail(of_link);
+        note(ctx, number, kept);
+        self.answers.push_back((tag, Ok(Response::Produce(m::ProduceResponse::default()))));
+    }
+
+    /// The result of a request of another authentication. If it fails, the connection ends (`Link::poll_renewal`).
+    fn renewing(&mut self, ctx: &mut Context, number: u64, answer: Result<Response, Error>) -> Option<()> {
+        let mut login = ctx.net.links.get_mut(&number)?.renewal.take()?;
+        ctx.ghost.gained(self.client, i64::from(answer.is_ok()));
+        let next = answer.and_then(|response| login.take(ctx, number, &response));
+        let apart = ctx.setting.renewals_apart();
+        let Some(Link { phase: Phase::Up(pipeline), renewal, .. }) = ctx.net.links.get_mut(&number) else { return None };
+        match next {
+            Ok(Next::Ask(request)) => {
+                *renewal = Some(login);
+                pipeline.submit_ahead(request, Whose::Login);
+            }
+            Ok(Next::Done(session)) => {
+                pipeline.renew_at(session.map(|session| session.renewal(&mut self.rng, apart)));
+            }
+            Err(error) => {
+                ctx.trace.count("renewal failed");
+                self.end(ctx, number, Some(&error));
+                return None;
+            }
         }
+        Some(())
     }
 
     /// The connection is lost, or the client gives it up.
@@ -359,9 +518,15 @@ impl Peer {
                 Some(error) => pipeline.close(error),
                 None => pipeline.lost(),
             };
-            self.answers.extend(answers.into_iter().map(|(tag, error)| (tag, Err(error))));
+            let mut order = link.order;
+            for (whose, error) in answers {
+                let Whose::Request(of_link, tag) = whose else { continue };
+                note(ctx, number, order.fail(of_link));
+                self.answers.push_back((tag, Err(error)));
+            }
+            note(ctx, number, order.end());
         }
-        self.lost(ctx, link.broker, link.lane);
+        self.lost(ctx, link.broker, link.lane, error);
     }
 
     /// Closes every connection; the responses are not needed.
@@ -432,6 +597,40 @@ impl Peer {
 fn agree(ctx: &mut Context, number: u64, version: i16) {
     let parts = Request::ApiVersions(m::ApiVersionsRequest).encode(version, 0, "sim").expect("it has no content");
     ctx.transmit(number, gather(parts));
+}
+
+/// Sends the next request of an authentication that sets a connection up.
+fn enter(ctx: &mut Context, number: u64, mut entering: Entering, request: &Request) {
+    let (api, id) = (request.api(), entering.asked.2 + 1);
+    let version = entering.versions.pick(api, request.version_max()).unwrap_or(0);
+    let parts = request.encode(version, id, "sim").expect("it is small");
+    entering.asked = (api, version, id);
+    if let Some(link) = ctx.net.links.get_mut(&number) {
+        link.phase = Phase::Entering(Box::new(entering));
+    }
+    ctx.transmit(number, gather(parts));
+}
+
+/// Fails requests that have no connection.
+fn refuse(
+    waiting: impl IntoIterator<Item = (Request, Instant, Tag)>,
+    rejection: Option<&Error>,
+) -> Vec<(Tag, Result<Response, Error>)> {
+    let mut nowhere = Pipeline::new(String::new(), Versions::default(), 1, Duration::ZERO);
+    for (request, deadline, tag) in waiting {
+        nowhere.submit(request, deadline, tag);
+    }
+    let failed = match rejection {
+        Some(error) => nowhere.close(error),
+        None => nowhere.lost(),
+    };
+    failed.into_iter().map(|(tag, error)| (tag, Err(error))).collect()
+}
+
+fn note(ctx: &mut Context, link: u64, kept: Result<(), String>) {
+    if let Err(what) = kept {
+        ctx.ghost.fail(|| format!("on link {link}: {what}"));
+    }
 }
 
 /// Sets a connection's timer.

@@ -1,6 +1,7 @@
 //! The setting that a seed stands for: sizes, faults, and the configuration of the clients. It can be made smaller.
 
 use std::fmt;
+use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -103,6 +104,12 @@ kinds! {
         PartitionCount = "partition-count",
         /// The coordinator takes a member for dead, or begins a rebalance.
         Eviction = "eviction",
+        /// The password of the clients' user is another one for a while.
+        PasswordChange = "password-change",
+        /// A broker refuses to authenticate a connection again.
+        RenewalRefusal = "renewal-refusal",
+        /// A request of an authentication, or its response, is lost, late or an error.
+        LoginFault = "login-fault",
     }
 }
 
@@ -184,6 +191,13 @@ impl Fault {
 
     /// Drawn where there is a group.
     const OF_GROUPS: &[Self] = &[Self::Eviction];
+
+    /// Drawn where brokers demand authentication.
+    const OF_LOGINS: &[Self] = &[Self::PasswordChange, Self::RenewalRefusal, Self::LoginFault];
+
+    fn is_later(self) -> bool {
+        [Self::LATER, Self::OF_GROUPS, Self::OF_LOGINS].iter().any(|kinds| kinds.contains(&self))
+    }
 }
 
 impl Odd {
@@ -263,6 +277,10 @@ pub struct Setting {
     pub records: u64,
     /// How long faults may strike, in milliseconds.
     pub fault_ms: u64,
+    /// The number of messages of a client by which it authenticates; 0 if brokers demand no authentication.
+    pub logins: usize,
+    /// How long an authentication holds, in milliseconds; 0 if it holds forever.
+    pub session_ms: u64,
     faults: u64,
     odds: u64,
 }
@@ -272,8 +290,7 @@ impl Setting {
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rate = *rng.choice(&[0, 20, 40, 40, 60, 90]).expect("some");
-        let is_early = |kind: &&Fault| !Fault::LATER.contains(kind) && !Fault::OF_GROUPS.contains(kind);
-        let early = Fault::ALL.iter().filter(is_early);
+        let early = Fault::ALL.iter().filter(|kind| !kind.is_later());
         let faults = early.filter(|_| rng.u32(..100) < rate).map(|kind| kind.bit()).sum();
         let odd = *rng.choice(&[0, 10, 20, 40]).expect("some");
         let early = Odd::ALL.iter().filter(|kind| !kind.is_later());
@@ -288,6 +305,8 @@ impl Setting {
             members: 0,
             records: rng.u64(5..=90),
             fault_ms: rng.u64(50..3_000),
+            logins: 0,
+            session_ms: 0,
             faults,
             odds,
         };
@@ -325,7 +344,9 @@ impl Setting {
         if setting.has(Fault::CrashWithLoss) || setting.has(Fault::HoldReplication) {
             setting = setting.without(Fault::Compaction);
         }
-        if rng.u8(..4) == 0 { setting.with_group(&mut rng) } else { setting }
+        let setting = if rng.u8(..4) == 0 { setting.with_group(&mut rng) } else { setting };
+        // By numbers of its own, so that everything else about an old seed is unchanged.
+        if Rng::with_seed(seed ^ 0x6a7e).u8(..4) == 0 { setting.with_logins() } else { setting }
     }
 
     /// Draws the setting of a seed with a group, and without readers that assign partitions themselves.
@@ -335,6 +356,28 @@ impl Setting {
             return setting;
         }
         setting.with_group(&mut Rng::with_seed(seed ^ 0x6005))
+    }
+
+    /// The same setting, where brokers demand authentication.
+    #[must_use]
+    pub fn with_logins(mut self) -> Self {
+        if self.logins > 0 {
+            return self;
+        }
+        let mut rng = Rng::with_seed(self.seed ^ 0x10c5);
+        self.logins = *rng.choice(&[1, 1, 2, 3, 4]).expect("some");
+        self.session_ms = match rng.u8(..6) {
+            0 => 0,
+            1..4 => rng.u64(30..200),
+            _ => rng.u64(200..2_000),
+        };
+        let rate = *rng.choice(&[0, 40, 70]).expect("some");
+        for fault in Fault::OF_LOGINS {
+            if self.faults != 0 && rng.u32(..100) < rate {
+                self.faults |= fault.bit();
+            }
+        }
+        self
     }
 
     fn with_group(mut self, rng: &mut Rng) -> Self {
@@ -355,11 +398,23 @@ impl Setting {
     }
 
     /// The same setting as each older version of the simulator had it, without faults and oddities that came later.
-    pub fn as_before(&self) -> [Self; 3] {
-        let alone = self.without_group();
+    pub fn as_before(&self) -> [Self; 4] {
+        let open = self.without_logins();
+        let alone = open.without_group();
         let newest = Odd::NEWEST.iter().fold(alone.clone(), |setting, odd| setting.without_odd(*odd));
         let oldest = Fault::LATER.iter().fold(newest.clone(), |setting, fault| setting.without(*fault));
-        [Odd::LAST.iter().fold(oldest, |setting, odd| setting.without_odd(*odd)), newest, alone]
+        [Odd::LAST.iter().fold(oldest, |setting, odd| setting.without_odd(*odd)), newest, alone, open]
+    }
+
+    /// The same setting without authentication.
+    pub fn without_logins(&self) -> Self {
+        let setting = Self { logins: 0, session_ms: 0, ..self.clone() };
+        Fault::OF_LOGINS.iter().fold(setting, |setting, fault| setting.without(*fault))
+    }
+
+    /// How soon a connection may authenticate again after it last began to: as with sessions of members, all times are short.
+    pub(super) fn renewals_apart(&self) -> Duration {
+        Duration::from_millis([0, 5, 30][usize::try_from(self.seed % 3).expect("small")])
     }
 
     /// The same setting without a group.
@@ -432,6 +487,8 @@ impl Setting {
                 "--records" => setting.records = number()?,
                 "--writers" => setting.writers = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--readers" => setting.readers = usize::try_from(number()?).map_err(|error| error.to_string())?,
+                "--logins" => setting.logins = usize::try_from(number()?).map_err(|error| error.to_string())?,
+                "--session" => setting.session_ms = number()?,
                 "--members" => setting.members = usize::try_from(number()?).map_err(|error| error.to_string())?,
                 "--faults" => setting.faults = bits(value, Fault::ALL, Fault::name)?,
                 "--odds" => setting.odds = bits(value, Odd::ALL, Odd::name)?,
@@ -456,12 +513,14 @@ impl fmt::Display for Setting {
         let list = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(",") };
         write!(
             f,
-            "--seed {} --records {} --writers {} --readers {} --members {} --faults {} --odds {}",
+            "--seed {} --records {} --writers {} --readers {} --members {} --logins {} --session {} --faults {} --odds {}",
             self.seed,
             self.records,
             self.writers,
             self.readers,
             self.members,
+            self.logins,
+            self.session_ms,
             list(self.faults().map(Fault::name).collect()),
             list(self.odds().map(Odd::name).collect()),
         )
@@ -475,7 +534,7 @@ mod tests {
     #[test]
     fn a_setting_is_read_as_it_is_written() {
         for seed in 0..100 {
-            let setting = if seed % 2 == 0 { Setting::draw(seed) } else { Setting::draw_with_group(seed) };
+            let setting = if seed % 2 == 0 { Setting::draw(seed) } else { Setting::draw_with_group(seed).with_logins() };
             let smaller = Setting { records: 1, ..setting.clone() }.without(Fault::Clog).without_odd(Odd::Seeks);
             for one in [setting, smaller] {
                 let words: Vec<String> = one.to_string().split(' ').map(str::to_owned).collect();

@@ -29,6 +29,11 @@ fn candidates(setting: &Setting) -> Vec<Setting> {
     };
     all.push(with(&|smaller| smaller.readers = 0));
     all.push(setting.without_group());
+    all.push(setting.without_logins());
+    all.push(with(&|smaller| smaller.session_ms = 0));
+    if setting.logins > 1 {
+        all.push(with(&|smaller| smaller.logins = 1));
+    }
     if setting.members > 1 {
         all.push(with(&|smaller| smaller.members -= 1));
     }

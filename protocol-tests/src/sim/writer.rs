@@ -9,6 +9,7 @@ use fastrand::Rng;
 use ottla::codec::Compression;
 use ottla::error::Code;
 use ottla::error::Error;
+use ottla::error::Kind;
 use ottla::internals::producer::Action;
 use ottla::internals::producer::BatchId;
 use ottla::internals::producer::Entry;
@@ -280,6 +281,7 @@ impl Writer {
             (Tag::Core(request), Err(error)) => {
                 ctx.trace.say(ctx.now, || format!("producer {} has no answer to {request}: {error}", self.number));
                 ctx.ghost.landed(self.number, request, |_, _| false);
+                self.refused(ctx, &error);
                 self.core.handle_response(ctx.instant(), request, &Err(error));
             }
             (Tag::Identity, answer) => self.identified(ctx, answer),
@@ -294,10 +296,20 @@ impl Writer {
                 error: None, identity: Some(identity), ..
             })) => Ok(identity),
             Ok(_) => Err(disconnected(ctx)),
-            Err(error) => Err(error),
+            Err(error) => {
+                self.refused(ctx, &error);
+                Err(error)
+            }
         };
         ctx.trace.count(if identity.is_ok() { "identity" } else { "no identity" });
         self.core.handle_identity(ctx.instant(), identity);
+    }
+
+    /// Brokers that refuse the client's credentials fail the records that it has accepted.
+    fn refused(&self, ctx: &mut Context, error: &Error) {
+        if error.kind() == Kind::Authentication {
+            ctx.ghost.doomed((self.number, self.life));
+        }
     }
 
     fn act(&mut self, ctx: &mut Context, peer: &mut Peer, action: Action<u64>) {

@@ -10,6 +10,7 @@ mod rig;
 mod steps;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -292,6 +293,22 @@ async fn sessions_are_renewed_under_load_and_nothing_is_lost_or_reordered() {
     assert_eq!(sum(&client, |counters| counters.disconnects), 0);
 }
 
+/// A broker refuses a renewal less than a second after it last began one, whatever the lifetime is (`KafkaChannel`).
+#[tokio::test(start_paused = true)]
+async fn sessions_that_are_too_short_are_renewed_once_a_second() {
+    let server = serve(users().session_lifetime(Duration::from_millis(400)));
+    let client = connect(&server, Sasl::plain("alice", "plain-secret")).await.expect("let in");
+    let producer = client.producer().build().expect("a producer");
+    for number in 0..200_u32 {
+        let receipt = producer.send(Record::to("t").partition(0).value(&number.to_string())).await;
+        assert_eq!(receipt.expect("acknowledged").offset, Some(i64::from(number)));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let renewals = sum(&client, |counters| counters.reauthentications);
+    assert!((8..=60).contains(&renewals), "{renewals}");
+    assert_eq!(sum(&client, |counters| counters.disconnects), 0);
+}
+
 fn text_of(value: Option<&[u8]>) -> String {
     String::from_utf8(value.expect("a value").to_vec()).expect("text")
 }
@@ -336,6 +353,26 @@ async fn refused_renewal_ends_the_connection_with_its_reason() {
     let text = format!("{error:#}");
     assert!(text.contains("alice is locked") && !text.contains("hunter2"), "{text}");
     assert_eq!(error.is_written(), Some(Written::No), "it waited: {text}");
+}
+
+/// The coordinator refuses the connection that a member has for itself. The code of that is no answer of a coordinator.
+#[tokio::test(start_paused = true)]
+async fn member_that_is_refused_says_so_in_the_brokers_words() {
+    let is_locked = Arc::new(AtomicBool::new(false));
+    let at_broker = Arc::clone(&is_locked);
+    let users = SaslUsers::new().mechanism("PLAIN", move |_, _| match at_broker.load(Ordering::Relaxed) {
+        false => SaslAnswer::Accept { user: "alice".into(), message: Vec::new() },
+        true => SaslAnswer::Refuse("alice is locked".into()),
+    });
+    let server = Server::in_memory(Cluster::builder().topic("t", 1).sasl(users).build());
+    let client = connect(&server, Sasl::plain("alice", "hunter2")).await.expect("let in");
+    client.admin().list_groups(GroupFilter::default()).await.expect("a connection for what does not wait");
+    is_locked.store(true, Ordering::Relaxed);
+    let mut consumer = client.consumer().group("g").subscribe(["t"]).build().expect("a consumer");
+    let error = consumer.poll().await.expect_err("locked");
+    let text = format!("{error:#}");
+    assert_eq!(error.kind(), Kind::Authentication, "{text}");
+    assert!(text.contains("alice is locked"), "{text}");
 }
 
 /// A broker ends a session whose client comes too late, as after a process was stopped: the client connects again.

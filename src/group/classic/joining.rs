@@ -177,20 +177,21 @@ impl Classic {
     /// The request was not answered: the coordinator was not found or not reached, or did not respond in time.
     fn attempt_failed(&mut self, now: Instant, doing: &str, error: Error) {
         match error.code() {
-            Some(code) => self.refused(now, code, doing),
+            // A broker that refuses the connection has a code, too, and words of its own.
+            Some(code) if !error.is_rejection() => self.refused(now, code, doing),
             // A response that cannot be read ends its connection, not the membership.
-            None if error.kind() == Kind::Protocol => {
+            _ if error.kind() == Kind::Protocol => {
                 if self.standing.identity.generation == NO_GENERATION && self.standing.errors.is_empty() {
                     self.standing.errors.push_back(error);
                 }
                 self.pause(now);
             }
-            None if error.is_retriable() => {
+            _ if error.is_retriable() => {
                 let (group, error) = (&self.standing.identity.group, error.chain());
                 tracing::debug!(target: "ottla::group", group, doing, %error, "request retried");
                 self.pause(now);
             }
-            None => self.fail(error),
+            _ => self.fail(error),
         }
     }
 

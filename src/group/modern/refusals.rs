@@ -20,23 +20,24 @@ impl Modern {
     /// a coordinator can say that the member is out.
     pub(super) fn attempt_failed(&mut self, now: Instant, error: Error) {
         match error.code() {
-            Some(code) => self.refused(now, code, None),
+            // A broker that refuses the connection has a code, too, and words of its own.
+            Some(code) if !error.is_rejection() => self.refused(now, code, None),
             // A response that cannot be read ends its connection, not the membership.
-            None if error.kind() == Kind::Protocol => {
+            _ if error.kind() == Kind::Protocol => {
                 if !self.is_joined() && self.standing.errors.is_empty() {
                     self.standing.errors.push_back(error);
                 }
                 self.pause(now);
             }
-            None if error.is_retriable() => {
+            _ if error.is_retriable() => {
                 let (group, error) = (&self.settings.group, error.chain());
                 tracing::debug!(target: "ottla::group", group, %error, "heartbeat retried");
                 self.pause(now);
             }
-            None if error.kind() == Kind::Unsupported => {
+            _ if error.kind() == Kind::Unsupported => {
                 self.fail(self.standing.error(Kind::Unsupported, USE_CLASSIC).caused_by(error));
             }
-            None => self.fail(error),
+            _ => self.fail(error),
         }
     }
 

@@ -18,12 +18,15 @@ pub(super) fn handshake(state: &mut State, call: &Call, ask: SaslHandshakeReques
         return SaslHandshakeResponse::default().with_error_code(ResponseError::IllegalSaslState.code());
     };
     let names: Vec<StrBytes> = users.mechanisms().into_iter().map(StrBytes::from_string).collect();
+    if state.sasl.is_too_soon(call.now, users.apart(), call.connection) {
+        return SaslHandshakeResponse::default().with_error_code(ResponseError::IllegalSaslState.code());
+    }
     let known = names.contains(&ask.mechanism);
     let outcome = call.refused().and(if known { Ok(()) } else { Err(ResponseError::UnsupportedSaslMechanism) });
     let response = SaslHandshakeResponse::default().with_mechanisms(names);
     match outcome {
         Ok(()) => {
-            state.sasl.begin(call.connection, &ask.mechanism);
+            state.sasl.begin(call.now, call.connection, &ask.mechanism);
             response
         }
         Err(error) => {

@@ -40,7 +40,7 @@ mod token;
 ///     _ => SaslAnswer::Refuse("who is there?".into()),
 /// });
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct SaslUsers {
     plain: BTreeMap<String, String>,
     #[cfg(feature = "scram")]
@@ -48,6 +48,24 @@ pub struct SaslUsers {
     tokens: bool,
     own: BTreeMap<String, Own>,
     lifetime: Option<Duration>,
+    apart: Duration,
+}
+
+/// `KafkaChannel.MIN_REAUTH_INTERVAL_ONE_SECOND_NANOS`.
+const RENEWALS_APART: Duration = Duration::from_secs(1);
+
+impl Default for SaslUsers {
+    fn default() -> Self {
+        Self {
+            plain: BTreeMap::new(),
+            #[cfg(feature = "scram")]
+            scram: scram::Users::default(),
+            tokens: false,
+            own: BTreeMap::new(),
+            lifetime: None,
+            apart: RENEWALS_APART,
+        }
+    }
 }
 
 type Own = Arc<dyn Fn(usize, &[u8]) -> SaslAnswer + Send + Sync>;
@@ -129,8 +147,19 @@ impl SaslUsers {
         self
     }
 
+    /// How soon a connection may authenticate again after it last began to; 1 s by default, which Kafka has fixed. One that begins
+    /// sooner is refused with `ILLEGAL_SASL_STATE` (34) while its session holds, and closed when it has ended.
+    pub fn renewals_apart(mut self, apart: Duration) -> Self {
+        self.apart = apart;
+        self
+    }
+
     pub(super) fn lifetime(&self) -> Option<Duration> {
         self.lifetime
+    }
+
+    pub(super) fn apart(&self) -> Duration {
+        self.apart
     }
 
     /// The names of the mechanisms that somebody can use.
@@ -203,6 +232,8 @@ struct Connection {
     session: Option<(String, Option<Instant>)>,
     exchange: Option<Exchange>,
     failed: bool,
+    /// When it last began to authenticate again.
+    renewed: Option<Instant>,
 }
 
 /// How far the authentication of each connection is.
@@ -214,23 +245,36 @@ impl Stages {
         self.0.remove(&connection);
     }
 
-    /// Whether a connection may send a request of this API: a broker closes it otherwise.
-    pub(super) fn admits(&mut self, now: Instant, connection: u64, api_key: i16) -> bool {
-        let Connection { session, exchange, failed } = self.0.entry(connection).or_default();
+    /// Whether a connection may send a request of this API: a broker closes it otherwise. Renewals are `apart`.
+    pub(super) fn admits(&mut self, now: Instant, apart: Duration, connection: u64, api_key: i16) -> bool {
+        let is_too_soon = self.is_too_soon(now, apart, connection);
+        let Connection { session, exchange, failed, .. } = self.0.entry(connection).or_default();
         match (session, exchange) {
             _ if *failed => false,
             (_, Some(_)) => api_key == key::SASL_AUTHENTICATE,
             (Some((_, until)), None) => {
-                api_key == key::SASL_HANDSHAKE
-                    || until.is_none_or(|until| now < until) && api_key != key::SASL_AUTHENTICATE
+                let holds = until.is_none_or(|until| now < until);
+                match api_key {
+                    key::SASL_AUTHENTICATE => false,
+                    key::SASL_HANDSHAKE => holds || !is_too_soon,
+                    _ => holds,
+                }
             }
             (None, None) => matches!(api_key, key::API_VERSIONS | key::SASL_HANDSHAKE),
         }
     }
 
-    pub(super) fn begin(&mut self, connection: u64, mechanism: &str) {
+    /// Whether a connection has begun to authenticate again less than `apart` ago (`KafkaChannel.maybeBeginServerReauthentication`).
+    pub(super) fn is_too_soon(&self, now: Instant, apart: Duration, connection: u64) -> bool {
+        let renewed = self.0.get(&connection).and_then(|known| known.renewed);
+        renewed.is_some_and(|renewed| now < renewed + apart)
+    }
+
+    pub(super) fn begin(&mut self, now: Instant, connection: u64, mechanism: &str) {
         let exchange = Exchange { mechanism: mechanism.to_owned(), ..Exchange::default() };
-        self.0.entry(connection).or_default().exchange = Some(exchange);
+        let known = self.0.entry(connection).or_default();
+        known.exchange = Some(exchange);
+        known.renewed = known.session.as_ref().map(|_| now);
     }
 
     pub(super) fn fail(&mut self, connection: u64) {

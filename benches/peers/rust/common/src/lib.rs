@@ -1,6 +1,7 @@
 //! The parts that all Rust peers share: arguments, values, the meter and the line that is printed.
 //!
-//! `peer produce|consume BROKER TOPIC RECORDS SIZE PARTITIONS equal|defaults [MODE]`
+//! `peer produce|consume BROKER TOPIC RECORDS SIZE PARTITIONS equal|defaults [MODE]`. With `PEER_CA=FILE` in the environment, over TLS
+//! to a broker whose certificate this CA has signed: a peer needs its feature `secure` for that.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -47,6 +48,8 @@ pub struct Args {
     pub equal: bool,
     /// One of several APIs of the same client.
     pub mode: String,
+    /// The file of the CA where the connection is one over TLS.
+    pub ca: Option<String>,
 }
 
 impl Args {
@@ -69,13 +72,27 @@ impl Args {
             partitions: partitions.parse()?,
             equal: settings == "equal",
             mode: mode.first().cloned().unwrap_or_default(),
+            ca: std::env::var("PEER_CA").ok().filter(|ca| !ca.is_empty()),
         })
+    }
+
+    /// Refuses TLS where the peer was built without it, so that no plaintext run passes for another.
+    pub fn no_tls(&self) -> Outcome {
+        if self.ca.is_some() { Err("PEER_CA needs a peer with the feature `secure`".into()) } else { Ok(()) }
     }
 }
 
 /// Values that differ, at most 16 MB of them, so that they do not all stay in the innermost cache.
 pub fn values(size: usize) -> Vec<Vec<u8>> {
     drawn::values((16_000_000 / size.max(1)).clamp(1, 65_536), size)
+}
+
+/// The wall-clock and CPU seconds since the meter was made.
+pub struct Spent {
+    pub wall: f64,
+    pub user: f64,
+    pub system: f64,
+    pub max_rss_mb: f64,
 }
 
 /// The clock and the process's CPU time, from its making on.
@@ -89,23 +106,30 @@ impl Meter {
         Ok(Self { started: Instant::now(), before: getrusage(UsageWho::RUSAGE_SELF)? })
     }
 
-    /// Prints the line. `done` records were acknowledged or read, in `bytes` of values.
-    pub fn report(&self, name: &str, version: &str, args: &Args, done: u64, bytes: u64) -> Outcome {
+    pub fn spent(&self) -> Outcome<Spent> {
         let wall = self.started.elapsed().as_secs_f64();
         let now = getrusage(UsageWho::RUSAGE_SELF)?;
         let seconds = |micros: i64| micros as f64 / 1e6;
-        let user = seconds(now.user_time().num_microseconds() - self.before.user_time().num_microseconds());
-        let system = seconds(now.system_time().num_microseconds() - self.before.system_time().num_microseconds());
+        Ok(Spent {
+            wall,
+            user: seconds(now.user_time().num_microseconds() - self.before.user_time().num_microseconds()),
+            system: seconds(now.system_time().num_microseconds() - self.before.system_time().num_microseconds()),
+            max_rss_mb: now.max_rss() as f64 / 1024.0,
+        })
+    }
+
+    /// Prints the line. `done` records were acknowledged or read, in `bytes` of values.
+    pub fn report(&self, name: &str, version: &str, args: &Args, done: u64, bytes: u64) -> Outcome {
+        let Spent { wall, user, system, max_rss_mb } = self.spent()?;
         if done != args.records || bytes != args.records * args.size as u64 {
             return Err(format!("{done} records of {bytes} bytes, not {} of {}", args.records, args.size).into());
         }
         println!(
             "{{\"client\":\"{name}\",\"version\":\"{version}\",\"records\":{},\"size\":{},\"wall_s\":{wall:.3},\"user_s\":{user:.3},\
-             \"sys_s\":{system:.3},\"cpu_s_per_million\":{:.4},\"max_rss_mb\":{:.1},\"acked\":{done}}}",
+             \"sys_s\":{system:.3},\"cpu_s_per_million\":{:.4},\"max_rss_mb\":{max_rss_mb:.1},\"acked\":{done}}}",
             args.records,
             args.size,
             (user + system) * 1e6 / done as f64,
-            now.max_rss() as f64 / 1024.0,
         );
         Ok(())
     }

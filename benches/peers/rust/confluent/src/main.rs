@@ -22,6 +22,7 @@ const VERSION: &str = "1.0.0";
 
 fn main() -> Outcome {
     let args = Args::read()?;
+    args.no_tls()?;
     common::block_on(async { if args.produce { produce(&args).await } else { consume(&args).await } })
 }
 

@@ -17,6 +17,7 @@ const VERSION: &str = "0.28.1";
 
 fn main() -> Outcome {
     let args = Args::read()?;
+    args.no_tls()?;
     common::block_on(async { if args.produce { produce(&args).await } else { consume(&args).await } })
 }
 

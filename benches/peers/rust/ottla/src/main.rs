@@ -16,8 +16,22 @@ fn main() -> Outcome {
     common::block_on(async { if args.produce { produce(&args).await } else { consume(&args).await } })
 }
 
+async fn connect(args: &Args) -> Outcome<Client> {
+    #[cfg(feature = "secure")]
+    if let Some(ca) = &args.ca {
+        use ottla::tls::Pem;
+        use ottla::tls::Tls;
+
+        let tls = Tls::builder().ca(Pem::file(ca)).build()?;
+        return Ok(Client::builder([&args.broker])?.tls(tls).connect().await?);
+    }
+    #[cfg(not(feature = "secure"))]
+    args.no_tls()?;
+    Ok(Client::connect([&args.broker]).await?)
+}
+
 async fn produce(args: &Args) -> Outcome {
-    let client = Client::connect([&args.broker]).await?;
+    let client = connect(args).await?;
     let mut builder = client.producer();
     if args.equal {
         builder = builder.batch_bytes(common::BATCH_BYTES).linger(common::LINGER).buffer_bytes(common::BUFFER_BYTES);
@@ -40,7 +54,7 @@ async fn send(producer: &Producer, args: &Args, values: &[Vec<u8>], count: u64) 
 
 async fn consume(args: &Args) -> Outcome {
     let meter = Meter::start()?;
-    let client = Client::connect([&args.broker]).await?;
+    let client = connect(args).await?;
     let mut consumer = client.consumer().assign([args.topic.as_str()]).start(Start::Earliest).until_end().build()?;
     let (mut read, mut bytes) = (0, 0);
     while let Some(records) = consumer.poll().await? {

@@ -28,6 +28,8 @@ use rdkafka::types::RDKafkaErrorCode;
 
 fn main() -> Outcome {
     let args = Args::read()?;
+    #[cfg(not(feature = "secure"))]
+    args.no_tls()?;
     let futures = args.mode == "future";
     match (args.produce, futures) {
         (true, false) => produce_base(&args),
@@ -42,9 +44,18 @@ fn report(meter: &Meter, args: &Args, done: u64, bytes: u64) -> Outcome {
     meter.report(&format!("rdkafka-{}", args.mode), &version, args, done, bytes)
 }
 
-fn producer_config(args: &Args) -> ClientConfig {
+fn config(args: &Args) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", &args.broker).set("acks", "all").set("enable.idempotence", "true");
+    config.set("bootstrap.servers", &args.broker);
+    if let Some(ca) = &args.ca {
+        config.set("security.protocol", "ssl").set("ssl.ca.location", ca);
+    }
+    config
+}
+
+fn producer_config(args: &Args) -> ClientConfig {
+    let mut config = config(args);
+    config.set("acks", "all").set("enable.idempotence", "true");
     if args.equal {
         config
             .set("batch.size", common::BATCH_BYTES.to_string())
@@ -133,9 +144,8 @@ async fn send_future(producer: &FutureProducer, args: &Args, values: &[Vec<u8>],
 }
 
 fn consumer_config(args: &Args) -> ClientConfig {
-    let mut config = ClientConfig::new();
+    let mut config = config(args);
     config
-        .set("bootstrap.servers", &args.broker)
         .set("group.id", "peers-unused")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false");
