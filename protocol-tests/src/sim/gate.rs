@@ -161,9 +161,7 @@ impl Post {
     /// A broker takes a request. Returns whether it may process it; an error is a fault of the client.
     fn takes(&mut self, at: u64, api: i16, apart: u64) -> Result<bool, String> {
         match (kind(api), self.stage) {
-            (Kind::Versions, Stage::Outside) | (Kind::Message, Stage::Asking) | (Kind::Handshake, Stage::Outside) => {
-                Ok(true)
-            }
+            (Kind::Versions | Kind::Handshake, Stage::Outside) | (Kind::Message, Stage::Asking) => Ok(true),
             (Kind::Handshake, Stage::Inside(_)) => {
                 if let Some(before) = self.renewed.filter(|before| at < before + apart) {
                     return Err(format!("a renewal began at {before}, and another one at {at}"));

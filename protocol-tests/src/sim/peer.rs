@@ -412,12 +412,8 @@ impl Peer {
             return self.up(ctx, number, at, versions, None);
         }
         let (login, request) = Login::begin(ctx, false);
-        let entering = Entering {
-            versions,
-            login,
-            asked: (request.api(), 0, SET_UP_FIRST),
-            deadline: ctx.now + SET_UP_US,
-        };
+        let entering =
+            Entering { versions, login, asked: (request.api(), 0, SET_UP_FIRST), deadline: ctx.now + SET_UP_US };
         ctx.at(entering.deadline, Event::LinkTimer { link: number });
         enter(ctx, number, entering, &request);
     }
@@ -440,14 +436,7 @@ impl Peer {
     }
 
     /// Requests may be sent.
-    fn up(
-        &mut self,
-        ctx: &mut Context,
-        number: u64,
-        at: (i32, Lane),
-        versions: Versions,
-        session: Option<Session>,
-    ) {
+    fn up(&mut self, ctx: &mut Context, number: u64, at: (i32, Lane), versions: Versions, session: Option<Session>) {
         let mut pipeline = Pipeline::new("sim".into(), versions, self.in_flight_max, self.request_timeout);
         let Some(slot) = self.slots.get_mut(&at) else { return };
         let Some(link) = ctx.net.links.get_mut(&number) else { return };
@@ -461,13 +450,7 @@ impl Peer {
     }
 
     /// The result of a request. Returns nothing if the connection has ended with it.
-    fn result(
-        &mut self,
-        ctx: &mut Context,
-        number: u64,
-        whose: Whose,
-        answer: Result<Response, Error>,
-    ) -> Option<()> {
+    fn result(&mut self, ctx: &mut Context, number: u64, whose: Whose, answer: Result<Response, Error>) -> Option<()> {
         let link = ctx.net.links.get_mut(&number)?;
         let Whose::Request(of_link, tag) = whose else { return self.renewing(ctx, number, answer) };
         let kept = if answer.is_ok() { link.order.respond(of_link) } else { link.order.fail(of_link) };
@@ -491,7 +474,9 @@ impl Peer {
         ctx.ghost.gained(self.client, i64::from(answer.is_ok()));
         let next = answer.and_then(|response| login.take(ctx, number, &response));
         let apart = ctx.setting.renewals_apart();
-        let Some(Link { phase: Phase::Up(pipeline), renewal, .. }) = ctx.net.links.get_mut(&number) else { return None };
+        let Some(Link { phase: Phase::Up(pipeline), renewal, .. }) = ctx.net.links.get_mut(&number) else {
+            return None;
+        };
         match next {
             Ok(Next::Ask(request)) => {
                 *renewal = Some(login);

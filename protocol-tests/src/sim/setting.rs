@@ -534,7 +534,8 @@ mod tests {
     #[test]
     fn a_setting_is_read_as_it_is_written() {
         for seed in 0..100 {
-            let setting = if seed % 2 == 0 { Setting::draw(seed) } else { Setting::draw_with_group(seed).with_logins() };
+            let setting =
+                if seed % 2 == 0 { Setting::draw(seed) } else { Setting::draw_with_group(seed).with_logins() };
             let smaller = Setting { records: 1, ..setting.clone() }.without(Fault::Clog).without_odd(Odd::Seeks);
             for one in [setting, smaller] {
                 let words: Vec<String> = one.to_string().split(' ').map(str::to_owned).collect();

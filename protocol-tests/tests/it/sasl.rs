@@ -19,6 +19,7 @@ use std::time::SystemTime;
 use ottla::Client;
 use ottla::Error;
 use ottla::Record;
+use ottla::admin::GroupFilter;
 use ottla::client::ClientBuilder;
 use ottla::consumer::Start;
 use ottla::error::Code;

@@ -71,12 +71,17 @@ impl Classic {
     pub fn handle_heartbeat(&mut self, now: Instant, tag: u64, response: Result<HeartbeatResponse, Error>) {
         let Some((_, generation)) = self.heartbeats.in_flight.take_if(|(awaited, _)| *awaited == tag) else { return };
         self.heartbeats.due = Some(now + self.settings.heartbeat_interval);
-        match response.map_or_else(|error| Err(error.code()), |response| Ok(response.error)) {
+        match response.map(|response| response.error) {
             _ if generation != self.standing.identity.generation => {}
             Ok(None) => self.standing.counters.heartbeats += 1,
-            Ok(Some(code)) | Err(Some(code)) => self.heartbeat_refused(now, code),
-            // The coordinator is sought again. Reading goes on: only a coordinator can say that the session has ended.
-            Err(None) => self.heartbeats.due = Some(now + self.settings.retry_backoff),
+            Ok(Some(code)) => self.heartbeat_refused(now, code),
+            // Credentials and certificates that are refused stay wrong, and the broker's words say why.
+            Err(error) if error.is_rejection() => self.fail(error),
+            Err(error) => match error.code() {
+                Some(code) => self.heartbeat_refused(now, code),
+                // The coordinator is sought again. Reading goes on: only a coordinator can say that the session has ended.
+                None => self.heartbeats.due = Some(now + self.settings.retry_backoff),
+            },
         }
         self.plan(now);
     }

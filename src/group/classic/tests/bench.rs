@@ -132,6 +132,9 @@ impl Bench {
             [what, "refused", code] => self.refused(what, code, ""),
             [what, "refused", code, member] => self.refused(what, code, member),
             [what, "lost"] => self.failed(what, Error::new(Kind::Connect, "the connection was lost")),
+            [what, "rejected"] => {
+                self.failed(what, Error::authentication("alice is locked").with_code(Code::SaslAuthenticationFailed));
+            }
             [what, "garbled"] => self.failed(what, Error::protocol("response 5 arrived where 4 was due")),
             ["done"] => {
                 self.member.handle_step_done(self.now);

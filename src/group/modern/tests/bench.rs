@@ -99,6 +99,12 @@ impl Bench {
                 self.answer(what, Ok(response));
             }
             [what, "lost"] => self.answer(what, Err(Error::new(Kind::Connect, "the connection was lost"))),
+            [what, "rejected"] => {
+                self.answer(
+                    what,
+                    Err(Error::authentication("alice is locked").with_code(Code::SaslAuthenticationFailed)),
+                );
+            }
             [what, "garbled"] => self.answer(what, Err(Error::new(Kind::Protocol, "it cannot be read"))),
             [what, "unsupported"] => self.answer(what, Err(Error::new(Kind::Unsupported, "too old"))),
             ["done"] => self.member.handle_step_done(self.now),

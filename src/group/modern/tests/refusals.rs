@@ -20,6 +20,21 @@ const JOINED: &str = "follow a
                       beat e7 at 5000
                       ";
 
+/// The code of a broker that refuses the connection is no answer of a coordinator, and the broker's words say more.
+#[test]
+fn member_whose_connection_is_refused_fails_in_the_brokers_words() {
+    for script in ["subscribe a\nbeat rejected".to_owned(), format!("{STABLE}beat rejected\ndone")] {
+        let mut bench = Bench::new(settings());
+        script.lines().for_each(|line| bench.run(line.trim()));
+        let error = bench.member.standing_mut().poll_error().expect("it failed");
+        assert_eq!(
+            (error.kind(), error.to_string().contains("alice is locked")),
+            (Kind::Authentication, true),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn fenced_member_loses_everything_and_joins_again_at_once() {
     for code in [25, 110] {
