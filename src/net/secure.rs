@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use tokio::io::BufReader;
 use tokio_rustls::TlsConnector;
 
 use super::dial::Stream;
@@ -30,6 +31,9 @@ struct Current {
     stale: bool,
 }
 
+/// Bytes read from the stream at once: rustls asks for 4 KiB at a time, each by a system call of its own.
+const READ_AHEAD: usize = 64 * 1024;
+
 impl Secure {
     /// For connections to such peers.
     pub(crate) fn new(tls: Tls, peer: Peer) -> Self {
@@ -42,6 +46,7 @@ impl Secure {
         let name = tls::server_name(&address.host)?;
         let loaded = self.loaded().await;
         let connector = TlsConnector::from(loaded.config);
+        let stream = BufReader::with_capacity(READ_AHEAD, stream);
         let stream = connector.connect(name, stream).await.map_err(|error| {
             let explained = tls::explain(&error, self.peer, &address.host, loaded.has_identity);
             explained.unwrap_or_else(|| self.ended(error))

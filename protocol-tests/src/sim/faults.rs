@@ -123,10 +123,7 @@ impl Context {
                 self.ghost.coordinator_moves();
                 self.mock.move_coordinator(0, &super::reader::group(reader), broker);
             }
-            Fault::Corrupt => {
-                let on = mock::On::api(Api::Fetch.key()).partition(&name, place.1);
-                self.mock.play(on.then(mock::Fault::CorruptRecords).times(self.rng.u32(1..20)));
-            }
+            Fault::Corrupt => self.corrupt(&name, place.1),
             Fault::CrashWithLoss => return self.lose_tail(place, lasts),
             Fault::Delay => {
                 let (api, _) = self.some_codes();
@@ -140,11 +137,7 @@ impl Context {
             Fault::IdleClose => return self.close_idle(broker),
             Fault::LeaderMove => return self.mock.is_up(broker) && self.mock.move_leader(&name, place.1, broker),
             Fault::LoginFault => self.fail_login(broker, lasts),
-            Fault::RenewalRefusal => {
-                let times = self.rng.u32(1..3);
-                let mut users = self.door.users();
-                *if self.rng.bool() { &mut users.refusals } else { &mut users.impostors } += times;
-            }
+            Fault::RenewalRefusal => self.refuse_renewals(),
             Fault::LostReply | Fault::Swallow => {
                 let (api, _) = self.some_codes();
                 let fault = if fault == Fault::Swallow { mock::Fault::Swallowed } else { mock::Fault::Lost };
@@ -338,6 +331,19 @@ impl Context {
         let times = self.rng.u32(1..8);
         self.trace.say(self.now, || format!("* {} done and answered with {code} {times} times", api.name()));
         self.mock.inject(api.key(), mock::Fault::ErrorAfter(error(code)), times);
+    }
+
+    /// Fetches of a partition bring damaged records.
+    fn corrupt(&mut self, name: &str, partition: i32) {
+        let on = mock::On::api(Api::Fetch.key()).partition(name, partition);
+        self.mock.play(on.then(mock::Fault::CorruptRecords).times(self.rng.u32(1..20)));
+    }
+
+    /// The next renewals are refused, or find that the user is another one.
+    fn refuse_renewals(&mut self) {
+        let times = self.rng.u32(1..3);
+        let mut users = self.door.users();
+        *if self.rng.bool() { &mut users.refusals } else { &mut users.impostors } += times;
     }
 
     /// A request of an authentication goes wrong.

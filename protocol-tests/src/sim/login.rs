@@ -1,6 +1,6 @@
 //! Authentication: a client's part of it, which stands for `net::authenticate`, and the users that the brokers know.
 //!
-//! What a response means and when a session is renewed is decided by `conn::login`, what is written by the pipeline: both are the client's own.
+//! `conn::login` decides what a response means and when a session is renewed, the pipeline what is written: both are the client's own.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ use ottla::sasl::Sasl;
 use super::Context;
 use super::setting::Setting;
 
-/// The name that brokers and clients have for the mechanism. What it says is the simulator's own.
+/// The name that brokers and clients have for the mechanism. Its messages are the simulator's own.
 const MECHANISM: &str = "PLAIN";
 /// How long a connection may take to be set up, in microseconds (`socket.connection.setup.timeout.ms`).
 pub(super) const SET_UP_US: u64 = 400_000;
@@ -36,7 +36,7 @@ pub(super) struct Login {
     sent_at: Instant,
 }
 
-/// What follows a response.
+/// The step that follows a response.
 pub(super) enum Next {
     Ask(Request),
     /// The client is authenticated.
@@ -113,7 +113,7 @@ impl Door {
         self.users.lock().expect("no thread panics with it")
     }
 
-    /// What the brokers know: a mechanism of several messages, and the lifetime of a session.
+    /// The users that the brokers know, by a mechanism of several messages, and the lifetime of their sessions.
     pub(super) fn of_brokers(&self, setting: &Setting) -> SaslUsers {
         let (rounds, users) = (setting.logins, Arc::clone(&self.users));
         let known = SaslUsers::new().renewals_apart(setting.renewals_apart());

@@ -199,36 +199,8 @@ impl World {
         #[allow(clippy::disallowed_methods)]
         let base = Instant::now();
         let topics: Vec<String> = (0..setting.topics).map(|topic| format!("t{topic}")).collect();
-        let mut builder = mock::Cluster::builder().brokers(setting.brokers).auto_create(false).seed(rng.u64(..));
-        for name in &topics {
-            let count =
-                if setting.has(Fault::PartitionCount) { rng.i32(1..=setting.partitions) } else { setting.partitions };
-            builder = builder.topic(name, count);
-        }
-        if setting.has(Fault::FollowerReads) {
-            builder = builder.follower_reads();
-        }
-        if setting.has_odd(Odd::UnknownGroups) {
-            builder = builder.unknown_groups();
-        }
-        if setting.has_odd(Odd::FewSessions) {
-            builder = builder.fetch_sessions(rng.usize(..3));
-        }
-        if setting.has_odd(Odd::OldVersions) {
-            for api in
-                [Api::Produce, Api::Fetch, Api::Metadata, Api::OffsetFetch, Api::OffsetCommit, Api::FindCoordinator]
-            {
-                let (low, high) = api.versions();
-                builder = builder.versions(api.key(), low, rng.i16(low..=high));
-            }
-        }
-        if setting.members > 0 {
-            builder = with_group(builder, &setting, &mut rng);
-        }
         let door = Door::default();
-        if setting.logins > 0 {
-            builder = builder.sasl(door.of_brokers(&setting));
-        }
+        let builder = brokers(&setting, &topics, &door, &mut rng);
         let (writers, readers, members) = (setting.writers, setting.readers, setting.members);
         let ctx = Context {
             now: 0,
@@ -474,4 +446,37 @@ impl World {
             self.imbalance().map(|counts| format!("members of the same subscription own {counts:?} partitions"));
         self.clients.iter().filter_map(describe).chain(unowned).chain(uneven).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// The brokers of a setting.
+fn brokers(setting: &Setting, topics: &[String], door: &Door, rng: &mut Rng) -> mock::Builder {
+    let mut builder = mock::Cluster::builder().brokers(setting.brokers).auto_create(false).seed(rng.u64(..));
+    for name in topics {
+        let count =
+            if setting.has(Fault::PartitionCount) { rng.i32(1..=setting.partitions) } else { setting.partitions };
+        builder = builder.topic(name, count);
+    }
+    if setting.has(Fault::FollowerReads) {
+        builder = builder.follower_reads();
+    }
+    if setting.has_odd(Odd::UnknownGroups) {
+        builder = builder.unknown_groups();
+    }
+    if setting.has_odd(Odd::FewSessions) {
+        builder = builder.fetch_sessions(rng.usize(..3));
+    }
+    if setting.has_odd(Odd::OldVersions) {
+        for api in [Api::Produce, Api::Fetch, Api::Metadata, Api::OffsetFetch, Api::OffsetCommit, Api::FindCoordinator]
+        {
+            let (low, high) = api.versions();
+            builder = builder.versions(api.key(), low, rng.i16(low..=high));
+        }
+    }
+    if setting.members > 0 {
+        builder = with_group(builder, setting, rng);
+    }
+    if setting.logins > 0 {
+        builder = builder.sasl(door.of_brokers(setting));
+    }
+    builder
 }

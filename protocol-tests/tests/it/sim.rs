@@ -146,17 +146,18 @@ const OF_GROUPS: &[&str] = &[
 fn seeds_that_failed_once_pass() {
     for line in KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (seed, _) = line.split_once(' ').expect("a seed, and what it taught");
-        if let Some(seed) = seed.strip_prefix('g') {
-            let setting = Setting::draw_with_group(seed.parse().expect("a seed"));
-            for setting in [setting.without_logins(), setting] {
-                if let Err(broken) = run(&setting, false) {
-                    panic!("sim {setting}: {broken}");
-                }
+        let mut settings = match seed.strip_prefix('g') {
+            Some(seed) => {
+                let setting = Setting::draw_with_group(seed.parse().expect("a seed"));
+                vec![setting.without_logins(), setting]
             }
-            continue;
-        }
-        let setting = Setting::draw(seed.parse().expect("a seed"));
-        for setting in setting.as_before().into_iter().chain([setting]) {
+            None => {
+                let setting = Setting::draw(seed.parse().expect("a seed"));
+                setting.as_before().into_iter().chain([setting]).collect()
+            }
+        };
+        settings.dedup();
+        for setting in settings {
             if let Err(broken) = run(&setting, false) {
                 panic!("sim {setting}: {broken}");
             }
