@@ -414,7 +414,7 @@ impl Setting {
 
     /// How soon a connection may authenticate again after it last began to: as with sessions of members, all times are short.
     pub(super) fn renewals_apart(&self) -> Duration {
-        Duration::from_millis([0, 5, 30][usize::try_from(self.seed % 3).expect("small")])
+        Duration::from_millis([0, 30, 100][usize::try_from(self.seed % 3).expect("small")])
     }
 
     /// The same setting without a group.
