@@ -361,9 +361,12 @@ async fn refused_renewal_ends_the_connection_with_its_reason() {
 async fn member_that_is_refused_says_so_in_the_brokers_words() {
     let is_locked = Arc::new(AtomicBool::new(false));
     let at_broker = Arc::clone(&is_locked);
-    let users = SaslUsers::new().mechanism("PLAIN", move |_, _| match at_broker.load(Ordering::Relaxed) {
-        false => SaslAnswer::Accept { user: "alice".into(), message: Vec::new() },
-        true => SaslAnswer::Refuse("alice is locked".into()),
+    let users = SaslUsers::new().mechanism("PLAIN", move |_, _| {
+        if at_broker.load(Ordering::Relaxed) {
+            SaslAnswer::Refuse("alice is locked".into())
+        } else {
+            SaslAnswer::Accept { user: "alice".into(), message: Vec::new() }
+        }
     });
     let server = Server::in_memory(Cluster::builder().topic("t", 1).sasl(users).build());
     let client = connect(&server, Sasl::plain("alice", "hunter2")).await.expect("let in");

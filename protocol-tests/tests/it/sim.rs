@@ -146,15 +146,12 @@ const OF_GROUPS: &[&str] = &[
 fn seeds_that_failed_once_pass() {
     for line in KEPT.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let (seed, _) = line.split_once(' ').expect("a seed, and what it taught");
-        let mut settings = match seed.strip_prefix('g') {
-            Some(seed) => {
-                let setting = Setting::draw_with_group(seed.parse().expect("a seed"));
-                vec![setting.without_logins(), setting]
-            }
-            None => {
-                let setting = Setting::draw(seed.parse().expect("a seed"));
-                setting.as_before().into_iter().chain([setting]).collect()
-            }
+        let mut settings: Vec<Setting> = if let Some(seed) = seed.strip_prefix('g') {
+            let setting = Setting::draw_with_group(seed.parse().expect("a seed"));
+            vec![setting.without_logins(), setting]
+        } else {
+            let setting = Setting::draw(seed.parse().expect("a seed"));
+            setting.as_before().into_iter().chain([setting]).collect()
         };
         settings.dedup();
         for setting in settings {
