@@ -82,7 +82,7 @@
 //! | `scram` | no | SASL by SCRAM, and hashed passwords of SCRAM users for the admin |
 //! | `aws-msk-iam` | no | SASL for Amazon MSK by the keys of AWS |
 //! | `sasl-oauth` | no | tokens for OAUTHBEARER from a token endpoint over https, or from a file; brings `tls` |
-//! | `tls` | no | `ottla::tls`: TLS without a C compiler; needs Rust 1.89 |
+//! | `tls` | no | `ottla::tls`: TLS without a C compiler |
 //! | `rustls-023` | no | configurations of rustls 0.23 for TLS |
 //! | `tls-ring`, `tls-aws-lc` | no | other cryptography for TLS, where the processor or a rule demands it; both need a C compiler |
 //! | `webpki-roots` | no | Mozilla's list of CAs, for containers without one |
