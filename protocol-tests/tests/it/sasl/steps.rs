@@ -73,7 +73,7 @@ async fn step_that_takes_too_long_is_named_and_tried_again() {
     connect(&server, sasl).await.expect("let in");
 }
 
-/// The connection is given up, and what waits for it is sent on the next one.
+/// The connection is given up, by the limit of the step or the deadline of a request, and records are sent on the next one.
 #[tokio::test(start_paused = true)]
 async fn renewal_that_takes_too_long_delays_records_and_loses_none() {
     let server = server(Duration::from_secs(600));
@@ -89,7 +89,7 @@ async fn renewal_that_takes_too_long_delays_records_and_loses_none() {
     // A step that has begun stays silent.
     ticket.is_silent.store(false, Ordering::Relaxed);
     let sent = tokio::time::timeout(Duration::from_secs(25), sending).await;
-    sent.expect("a step takes 30 s at most").expect("acknowledged");
+    sent.expect("both are 30 s").expect("acknowledged");
     let late = server.with(|cluster| {
         let records = (0..2).flat_map(|partition| cluster.log("t", partition));
         records.filter(|record| record.value.as_deref() == Some(&b"late"[..])).count()
