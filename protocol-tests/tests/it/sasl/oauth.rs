@@ -279,12 +279,13 @@ async fn assertion_of_a_file_proves_the_client() {
     let world = World::new();
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("assertion");
-    fs::write(&path, format!("\n{}c2ln\n", unsecured("me", now()))).expect("written");
+    let assertion = format!("{}c2ln", unsecured("me", now()));
+    fs::write(&path, format!("\n{assertion}\n")).expect("written");
     let endpoint = world.endpoint(|_, _| grant("t0k3n"));
     let builder = TokenEndpoint::client_assertion(URL, Assertion::file(&path)).client_id("me");
     connect(&cluster("t0k3n"), Sasl::oauth_bearer(world.over(&endpoint, builder))).await.expect("let in");
     let request = &endpoint.requests()[0];
-    assert_eq!(field(request, "client_assertion"), Some(format!("{}c2ln", unsecured("me", now()))));
+    assert_eq!(field(request, "client_assertion"), Some(assertion));
     assert_eq!(field(request, "client_id").as_deref(), Some("me"));
     fs::write(&path, "hunter2").expect("written");
     let error = TokenEndpoint::client_assertion(URL, Assertion::file(&path)).build().expect_err("no assertion");

@@ -123,13 +123,12 @@ impl RedisStore {
     /// host in the address. Files of the `tls` are read again for each connection.
     ///
     /// ```no_run
-    /// # async fn run() -> Result<(), ottla::Error> {
     /// use ottla::consumer::store::RedisStore;
     /// use ottla::tls::{Pem, Tls};
     ///
     /// let tls = Tls::builder().ca(Pem::file("redis-ca.pem")).build()?;
     /// let store = RedisStore::connect_tls("rediss://worker:secret@redis.example:6380/0", tls)?;
-    /// # Ok(()) }
+    /// # Ok::<(), ottla::Error>(())
     /// ```
     ///
     /// # Errors
