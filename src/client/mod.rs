@@ -34,6 +34,7 @@ mod leaders;
 mod listing;
 mod metrics;
 mod misses;
+#[cfg(feature = "sasl-oauth")]
 mod oauth;
 mod refresher;
 mod retry;

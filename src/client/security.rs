@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::oauth;
 use crate::config::Properties;
 use crate::config::jaas;
 use crate::config::jaas::Login;
@@ -112,11 +111,11 @@ impl Credentials<'_> {
         if self.properties.get("sasl.login.callback.handler.class") == Some("IAMOAuthBearerLoginCallbackHandler") {
             return self.iam_tokens().map(Some);
         }
-        match (oauth::mechanism(self.properties, self.login)?, self.login) {
-            (Some(bearer), _) => Ok(Some(bearer)),
-            (None, Some(login)) => Self::unsecured(login).map(Some),
-            (None, None) => Ok(None),
+        #[cfg(feature = "sasl-oauth")]
+        if let Some(bearer) = super::oauth::mechanism(self.properties, self.login)? {
+            return Ok(Some(bearer));
         }
+        self.login.map(Self::unsecured).transpose()
     }
 
     /// Unsecured tokens, as Java's login module makes them.
