@@ -76,7 +76,14 @@ pub(super) async fn establish(
         Some(secure) => secure.handshake(address, stream).await?,
         None => stream,
     };
-    let mut setup = Setup { stream, settings, address, meter, correlation: CORRELATION_FIRST };
+    let mut setup = Setup {
+        stream,
+        settings,
+        #[cfg(feature = "tls")]
+        address,
+        meter,
+        correlation: CORRELATION_FIRST,
+    };
     let (versions, throttle) = agree(&mut setup).await?;
     let session = match &settings.sasl {
         Some(sasl) => {
@@ -136,6 +143,7 @@ const CORRELATION_FIRST: i32 = 0x4000_0000;
 struct Setup<'a> {
     stream: Box<dyn Stream>,
     settings: &'a Settings,
+    #[cfg(feature = "tls")]
     address: &'a HostPort,
     meter: &'a Meter,
     correlation: i32,

@@ -11,9 +11,11 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+#[cfg(feature = "queue")]
 use super::rest::Portion;
 use super::rest::Rest;
 use super::token::AckToken;
+#[cfg(feature = "queue")]
 use crate::consumer::core::Reset;
 use crate::consumer::core::acks::Dropped;
 use crate::consumer::core::acks::Ledger;
@@ -23,6 +25,7 @@ use crate::consumer::streams::Queue;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::net::runtime::Runtime;
+#[cfg(feature = "queue")]
 use crate::reading::OwnedRecord;
 use crate::reading::Position;
 use crate::types::TopicPartition;
