@@ -238,7 +238,7 @@ impl TokenEndpointBuilder {
     ///
     /// # Errors
     ///
-    /// [`Kind::Config`](crate::error::Kind::Config) with the remedy: the URL is none, or not of https; id or secret are empty; a key or
+    /// [`Kind::Config`] with the remedy: the URL is none, or not of https; id or secret are empty; a key or
     /// a file cannot be used; there is no trusted CA.
     pub fn build(mut self) -> Result<TokenEndpoint, Error> {
         let url = Url::parse(&self.url)?;

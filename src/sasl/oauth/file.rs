@@ -27,7 +27,7 @@ use crate::secret::Secret;
 /// # Errors
 ///
 /// A file that cannot be read is temporary: the client connects again later. One that has no token, or a token that has expired, is
-/// [`Kind::Authentication`](crate::error::Kind::Authentication).
+/// [`Kind::Authentication`].
 ///
 /// ```
 /// use ottla::sasl::{Sasl, TokenFile};
