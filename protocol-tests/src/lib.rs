@@ -4,5 +4,6 @@ pub mod history;
 #[cfg(feature = "suites")]
 pub mod pki;
 pub mod proxy;
+#[cfg(feature = "suites")]
 pub mod rig;
 pub mod sim;
