@@ -47,9 +47,9 @@ pub mod record {
 
 pub mod sasl {
     #[cfg(feature = "sasl-oauth")]
-    pub use crate::sasl::oauth::grant::Answer;
+    pub use crate::sasl::oauth::sources::grant::Answer;
     #[cfg(feature = "sasl-oauth")]
-    pub use crate::sasl::oauth::grant::Form;
+    pub use crate::sasl::oauth::sources::grant::Form;
     pub use crate::sasl::oauth::token::reason;
 }
 

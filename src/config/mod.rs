@@ -332,9 +332,9 @@ mod tests {
             ("client", include_str!("../client/mod.rs")),
             ("consumer", include_str!("../consumer/config.rs")),
             ("producer", include_str!("../producer/builder.rs")),
-            ("assertion", include_str!("../sasl/oauth/assertion.rs")),
+            ("assertion", include_str!("../sasl/oauth/sources/assertion.rs")),
             ("tls", include_str!("../tls/builder.rs")),
-            ("token endpoint", include_str!("../sasl/oauth/endpoint.rs")),
+            ("token endpoint", include_str!("../sasl/oauth/sources/builder.rs")),
         ];
         for (name, of, method) in METHODS {
             let source = builders.iter().find(|(builder, _)| builder == of).expect(of).1;

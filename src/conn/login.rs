@@ -10,6 +10,7 @@ use fastrand::Rng;
 
 use crate::error::Code;
 use crate::error::Error;
+use crate::error::one_line;
 use crate::sasl::Sasl;
 use crate::types::bounded;
 use crate::wire::message::SaslAuthenticateResponse;
@@ -95,10 +96,9 @@ fn refused(sasl: &Sasl, code: Code, message: Option<&str>, reason: Option<&str>)
     Error::authentication(format!("could not authenticate {sasl}: {said}")).with_code(code)
 }
 
-/// A text of the broker's in one line, and not too long.
+/// A text of the broker for an error.
 fn words(text: impl AsRef<str>) -> String {
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    text.as_ref().chars().take(WORDS_MAX).map(visible).collect::<String>().trim().to_owned()
+    one_line(text.as_ref(), WORDS_MAX)
 }
 
 #[cfg(test)]

@@ -416,6 +416,12 @@ impl From<Error> for io::Error {
     }
 }
 
+/// A text from elsewhere as an error shows it: in one line, with at most so many characters.
+pub(crate) fn one_line(text: &str, chars_max: usize) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().take(chars_max).map(visible).collect::<String>().trim().to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

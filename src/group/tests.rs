@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::error::Code;
+use crate::error::Error;
+use crate::error::Kind;
 use crate::types::TopicPartition;
 
 pub(super) fn key(text: &str) -> TopicPartition {
@@ -21,4 +23,17 @@ pub(super) fn keys(partitions: &BTreeSet<TopicPartition>) -> String {
 
 pub(super) fn code_of(text: &str) -> Code {
     Code::from_wire(text.parse().expect("a code")).expect("an error")
+}
+
+/// The code of a broker that refuses the connection is no answer of a coordinator, and the broker's words say more.
+#[track_caller]
+pub(super) fn check_rejection(error: Option<&Error>) {
+    let error = error.expect("the member failed");
+    assert_eq!(error.kind(), Kind::Authentication);
+    assert!(error.to_string().contains("alice is locked"), "{error}");
+}
+
+/// The error of a connection that a broker refuses.
+pub(super) fn rejection() -> Error {
+    Error::authentication("alice is locked").with_code(Code::SaslAuthenticationFailed)
 }

@@ -56,6 +56,11 @@ pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// The time since 1970, by the wall clock.
+pub fn since_epoch() -> Duration {
+    Duration::from_millis(u64::try_from(Clock::new().unix_ms).unwrap_or(0))
+}
+
 /// A seed for a random generator, from the randomness that the standard library has for each process.
 pub fn seed() -> u64 {
     std::collections::hash_map::RandomState::new().build_hasher().finish()

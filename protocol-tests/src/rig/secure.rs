@@ -143,6 +143,18 @@ pub async fn delete_user(admin: &Client, user: &str) {
     }
 }
 
+/// Every record of a topic, as librdkafka reads it from a listener that takes certificates. Debian's cannot log in by SCRAM.
+pub fn records_by_kcat(address: &str, topic: &str) -> Vec<(i32, i64, String)> {
+    let path = |name: &str| pki(name).display().to_string();
+    let properties = [
+        ("security.protocol", "ssl".to_owned()),
+        ("ssl.ca.location", path("ca.pem")),
+        ("ssl.certificate.location", path("client.crt")),
+        ("ssl.key.location", path("client.key")),
+    ];
+    super::kcat_records_by(address, &properties, topic)
+}
+
 /// Repeats an attempt until it succeeds: brokers learn of changes a moment after the controller. It has 20 s.
 pub async fn eventually<T, E: Display, F: Future<Output = Result<T, E>>>(mut attempt: impl FnMut() -> F) -> T {
     let last = tokio::sync::watch::Sender::new(String::new());

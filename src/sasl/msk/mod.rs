@@ -170,10 +170,6 @@ fn region_of(host: &str) -> Option<&str> {
     is_region.then_some(region)
 }
 
-fn now() -> Duration {
-    Duration::from_millis(u64::try_from(clock::Clock::new().now().unix_ms).unwrap_or(0))
-}
-
 impl Mechanism for MskIam {
     fn name(&self) -> &'static str {
         "AWS_MSK_IAM"
@@ -192,7 +188,7 @@ impl Mechanism for MskIam {
                 Error::authentication(format!("the host {host:?} names no AWS region: {remedy}"))
             })?;
             let keys = self.keys().await?;
-            let date = sigv4::amz_date(now().as_secs());
+            let date = sigv4::amz_date(clock::since_epoch().as_secs());
             let message = Signed::new(&keys, &region, host, &date).message(host);
             Ok(Box::new(Showing { message: Some(message) }) as Box<dyn Exchange>)
         })
@@ -219,7 +215,7 @@ impl TokenSource for MskIamTokens {
                 Error::authentication("tokens for Amazon MSK need a region: call MskIam::region, or set AWS_REGION")
             })?;
             let keys = self.0.keys().await?;
-            let (host, now) = (format!("kafka.{region}.amazonaws.com"), now());
+            let (host, now) = (format!("kafka.{region}.amazonaws.com"), clock::since_epoch());
             let signed = Signed::new(&keys, &region, &host, &sigv4::amz_date(now.as_secs()));
             Ok(Token::new(signed.token(&host), SystemTime::UNIX_EPOCH + now + LIFETIME))
         })

@@ -26,33 +26,9 @@ use crate::net::clock;
 use crate::types::bounded;
 
 #[cfg(feature = "sasl-oauth")]
-mod assertion;
-#[cfg(feature = "sasl-oauth")]
-mod endpoint;
-#[cfg(feature = "sasl-oauth")]
-mod file;
-#[cfg(feature = "sasl-oauth")]
-pub(crate) mod grant;
-#[cfg(feature = "sasl-oauth")]
-mod http;
-#[cfg(feature = "sasl-oauth")]
-mod jwt;
+pub(crate) mod sources;
 pub(crate) mod token;
-#[cfg(feature = "sasl-oauth")]
-mod url;
 
-#[cfg(feature = "sasl-oauth")]
-pub use self::assertion::Assertion;
-#[cfg(feature = "sasl-oauth")]
-pub use self::assertion::AssertionAlgorithm;
-#[cfg(feature = "sasl-oauth")]
-pub use self::assertion::SignedAssertion;
-#[cfg(feature = "sasl-oauth")]
-pub use self::endpoint::TokenEndpoint;
-#[cfg(feature = "sasl-oauth")]
-pub use self::endpoint::TokenEndpointBuilder;
-#[cfg(feature = "sasl-oauth")]
-pub use self::file::TokenFile;
 pub use self::token::Refresh;
 pub use self::token::Token;
 
@@ -124,13 +100,9 @@ pub(crate) struct Unsecured {
 
 impl TokenSource for Unsecured {
     fn token(&self) -> Fetching<'_> {
-        let now = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(unix_ms());
+        let now = std::time::SystemTime::UNIX_EPOCH + clock::since_epoch();
         Box::pin(ready(Ok(Token::unsecured(&self.subject, now, self.lifetime))))
     }
-}
-
-fn unix_ms() -> u64 {
-    u64::try_from(clock::Clock::new().now().unix_ms).unwrap_or(0)
 }
 
 /// The mechanism OAUTHBEARER. Most programs use [`Sasl::oauth_bearer`](super::Sasl::oauth_bearer).
@@ -232,9 +204,8 @@ impl OAuthBearer {
     async fn fetch(&self) -> Result<Token, BoxError> {
         let token = self.source.token().await?;
         token.check()?;
-        let now = unix_ms();
         let expires = token.expires().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let life = bounded(expires.saturating_sub(Duration::from_millis(now)));
+        let life = bounded(expires.saturating_sub(clock::since_epoch()));
         if life.is_zero() {
             return Err(Error::new(Kind::Connect, "the token source returned a token that has expired").into());
         }

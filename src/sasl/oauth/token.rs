@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use crate::error::Error;
+use crate::error::one_line;
 use crate::sasl::base64;
 use crate::secret::Secret;
 
@@ -58,13 +59,15 @@ impl Token {
         self.expires
     }
 
-    /// Whether it is opaque, or a JWT with this claim.
+    /// Adds several extensions.
     #[cfg(feature = "sasl-oauth")]
-    pub(super) fn has_claim(&self, name: &str) -> bool {
-        let claims = self.value.expose_text().and_then(super::jwt::claims);
-        claims.is_none_or(|claims| {
-            claims.get(name).is_some_and(|value| value.as_str().is_none_or(|text| !text.is_empty()))
-        })
+    pub(super) fn extended(self, extensions: &[(String, String)]) -> Self {
+        extensions.iter().fold(self, |token, (name, value)| token.extension(name, value))
+    }
+
+    #[cfg(feature = "sasl-oauth")]
+    pub(super) fn value(&self) -> &Secret {
+        &self.value
     }
 
     /// Whether it can be sent (`OAuthBearerClientInitialResponse`).
@@ -108,8 +111,7 @@ const REASON_MAX: usize = 400;
 /// The reason in a server's answer to a token that it refuses: its JSON in one line, cut to a bounded length.
 pub fn reason(answer: &[u8]) -> String {
     let text = String::from_utf8_lossy(&answer[..answer.len().min(4 * REASON_MAX)]);
-    let visible = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().take(REASON_MAX).map(visible).collect()
+    one_line(&text, REASON_MAX)
 }
 
 /// When a token is replaced (`sasl.login.refresh.*`), with the defaults of Java's client.

@@ -72,13 +72,6 @@ impl Site {
         if self.security.is_none() {
             return rig::kcat_records(self.ports[0], topic);
         }
-        let path = |name: &str| rig::pki(name).display().to_string();
-        let properties = [
-            ("security.protocol", "ssl".to_owned()),
-            ("ssl.ca.location", path("ca.pem")),
-            ("ssl.certificate.location", path("client.crt")),
-            ("ssl.key.location", path("client.key")),
-        ];
-        rig::kcat_records_by(&secure::trio(secure::MTLS)[0], &properties, topic)
+        secure::records_by_kcat(&secure::trio(secure::MTLS)[0], topic)
     }
 }

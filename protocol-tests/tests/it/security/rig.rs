@@ -173,12 +173,5 @@ async fn by_properties(pairs: &[(&str, String)]) -> Client {
 
 /// The number of records that librdkafka reads over TLS.
 fn by_kcat(topic: &str) -> usize {
-    let path = |name: &str| rig::pki(name).display().to_string();
-    let properties = [
-        ("security.protocol", "ssl".to_owned()),
-        ("ssl.ca.location", path("ca.pem")),
-        ("ssl.certificate.location", path("client.crt")),
-        ("ssl.key.location", path("client.key")),
-    ];
-    rig::kcat_records_by(&format!("localhost:{}", secure::NODE + secure::MTLS), &properties, topic).len()
+    secure::records_by_kcat(&format!("localhost:{}", secure::NODE + secure::MTLS), topic).len()
 }

@@ -17,6 +17,7 @@ use crate::group::assignor::Range;
 use crate::group::tests::code_of;
 use crate::group::tests::key;
 use crate::group::tests::keys;
+use crate::group::tests::rejection;
 use crate::metadata::Cache;
 use crate::wire::consumer_protocol::Assignment;
 use crate::wire::consumer_protocol::Subscription;
@@ -133,7 +134,7 @@ impl Bench {
             [what, "refused", code, member] => self.refused(what, code, member),
             [what, "lost"] => self.failed(what, Error::new(Kind::Connect, "the connection was lost")),
             [what, "rejected"] => {
-                self.failed(what, Error::authentication("alice is locked").with_code(Code::SaslAuthenticationFailed));
+                self.failed(what, rejection());
             }
             [what, "garbled"] => self.failed(what, Error::protocol("response 5 arrived where 4 was due")),
             ["done"] => {

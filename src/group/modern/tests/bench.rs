@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::group::tests::code_of;
 use crate::group::tests::keys;
+use crate::group::tests::rejection;
 use crate::metadata::Cache;
 use crate::wire::message as m;
 
@@ -100,10 +101,7 @@ impl Bench {
             }
             [what, "lost"] => self.answer(what, Err(Error::new(Kind::Connect, "the connection was lost"))),
             [what, "rejected"] => {
-                self.answer(
-                    what,
-                    Err(Error::authentication("alice is locked").with_code(Code::SaslAuthenticationFailed)),
-                );
+                self.answer(what, Err(rejection()));
             }
             [what, "garbled"] => self.answer(what, Err(Error::new(Kind::Protocol, "it cannot be read"))),
             [what, "unsupported"] => self.answer(what, Err(Error::new(Kind::Unsupported, "too old"))),

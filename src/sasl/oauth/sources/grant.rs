@@ -9,9 +9,10 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::jwt;
-use super::token::Token;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::error::one_line;
+use crate::sasl::Token;
 use crate::sasl::base64;
 use crate::secret::Secret;
 
@@ -68,14 +69,13 @@ impl Form {
         self
     }
 
-    /// A text of the server's in one line, of a bounded length, without what was sent to it in confidence.
+    /// A text of the server for an error: one line of a bounded length, in which secrets of the request are replaced.
     pub(super) fn shown(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in self.secrets.iter().filter_map(Secret::expose_text).filter(|secret| !secret.is_empty()) {
             text = text.replace(secret, "[redacted]");
         }
-        let visible = |c: char| if c.is_control() { ' ' } else { c };
-        text.chars().take(SHOWN_MAX).map(visible).collect::<String>().trim().to_owned()
+        one_line(&text, SHOWN_MAX)
     }
 }
 

@@ -10,13 +10,13 @@ use std::time::SystemTime;
 
 use zeroize::Zeroizing;
 
-use super::Fetching;
-use super::TokenSource;
 use super::jwt;
-use super::token::Token;
-use super::unix_ms;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::net::clock;
+use crate::sasl::Fetching;
+use crate::sasl::Token;
+use crate::sasl::TokenSource;
 use crate::secret::Secret;
 
 /// Reads a token from a file (`sasl.oauthbearer.token.endpoint.url=file:///…`, Java's `FileJwtRetriever`; feature `sasl-oauth`).
@@ -61,9 +61,9 @@ impl TokenSource for TokenFile {
             // Files may lie on a network.
             let reading = tokio::task::spawn_blocking(move || read(&path, "token"));
             let text = reading.await.map_err(|_| Error::new(Kind::Connect, "the runtime ends"))??;
-            let token = token(&text, Duration::from_millis(unix_ms()))
+            let token = token(&text, clock::since_epoch())
                 .map_err(|what| Error::authentication(format!("{} {what}", self.path.display())))?;
-            Ok(self.extensions.iter().fold(token, |token, (name, value)| token.extension(name, value)))
+            Ok(token.extended(&self.extensions))
         })
     }
 
@@ -83,17 +83,17 @@ fn token(text: &Secret, now: Duration) -> Result<Token, &'static str> {
 }
 
 /// Longer than any token and any template.
-const BYTES_MAX: u64 = 64 << 10;
+const BYTES_MAX: usize = 64 << 10;
 
 /// Reads a text from a file, without the blanks around it. Blocks the thread.
 pub(super) fn read(path: &Path, what: &str) -> Result<Secret, Error> {
     let wrong = |text: String| Error::new(Kind::Connect, format!("{} ({what}) {text}", path.display()));
-    let mut bytes = Zeroizing::new(Vec::with_capacity(65_537));
-    let reading = File::open(path).and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
+    let reading = File::open(path).and_then(|file| file.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes));
     let unreadable =
         |error: io::Error| wrong("could not be read: check the path and its permissions".to_owned()).caused_by(error);
     reading.map_err(unreadable)?;
-    if bytes.len() as u64 > BYTES_MAX {
+    if bytes.len() > BYTES_MAX {
         return Err(wrong("is larger than 64 KiB".to_owned()));
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| wrong("is no text".to_owned()))?.trim();
