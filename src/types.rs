@@ -19,6 +19,15 @@ pub(crate) fn bounded(duration: Duration) -> Duration {
     duration.min(LONGEST)
 }
 
+/// Collects into a map or a set, one item after the other.
+///
+/// `collect` sorts the items before it builds a map, and each type has a compiled copy of that.
+pub(crate) fn inserted<T, C: Default + Extend<T>>(items: impl IntoIterator<Item = T>) -> C {
+    let mut all = C::default();
+    all.extend(items);
+    all
+}
+
 /// A time in milliseconds since 1970, from a number or from a [`SystemTime`].
 ///
 /// ```

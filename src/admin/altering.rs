@@ -1,6 +1,7 @@
 //! Changes single entries of configurations (KIP-339).
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Admin;
@@ -11,6 +12,7 @@ use crate::client::Target;
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Written;
+use crate::types::inserted;
 use crate::wire::message as m;
 
 /// Changes of one resource's configuration. Entries that are not named stay as they are.
@@ -173,7 +175,7 @@ fn request(changes: &Changes, validate_only: bool) -> m::IncrementalAlterConfigs
 
 /// The outcome of each resource of a request. Results for other resources are ignored, and so is a second result for a resource.
 fn outcomes(changes: Changes, response: Result<m::IncrementalAlterConfigsResponse, Error>) -> Altered {
-    let mut found: BTreeMap<(i8, String), m::AlterConfigsResult> = BTreeMap::new();
+    let mut found: HashMap<(i8, String), m::AlterConfigsResult> = HashMap::new();
     let results = response.map_err(too_old).map(|response| {
         for result in response.results {
             found.entry((result.kind, result.name.to_string())).or_insert(result);
@@ -192,7 +194,7 @@ fn outcomes(changes: Changes, response: Result<m::IncrementalAlterConfigsRespons
         let outcome = outcome.map_err(|error| resource.named(error));
         (resource, outcome)
     };
-    changes.into_keys().map(outcome).collect()
+    inserted(changes.into_keys().map(outcome))
 }
 
 /// Names the release that is needed.

@@ -9,6 +9,7 @@ use super::refused;
 use crate::error::Error;
 use crate::types::TopicName;
 use crate::wire::message as m;
+use std::collections::HashMap;
 
 /// A resource that has a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -320,7 +321,7 @@ fn outcomes(
     resources: BTreeSet<ConfigResource>,
     response: Result<m::DescribeConfigsResponse, Error>,
 ) -> Vec<(ConfigResource, Described)> {
-    let mut found: BTreeMap<(i8, String), m::ConfigResult> = BTreeMap::new();
+    let mut found: HashMap<(i8, String), m::ConfigResult> = HashMap::new();
     let results = response.map(|response| {
         for result in response.results {
             found.entry((result.kind, result.name.to_string())).or_insert(result);

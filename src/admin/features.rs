@@ -133,11 +133,10 @@ impl Admin {
 
 /// The outcome of each update: that of the whole response, unless the feature has one of its own.
 fn updated(updates: &[&FeatureUpdate], response: m::UpdateFeaturesResponse) -> Vec<Result<(), Error>> {
-    let results: BTreeMap<&str, &m::UpdatedFeature> =
-        response.results.iter().map(|result| (&*result.feature, result)).collect();
+    let results = &response.results;
     let outcome = |update: &&FeatureUpdate| {
         let failed = format!("could not change feature {}", update.feature);
-        match (response.error, results.get(&*update.feature)) {
+        match (response.error, results.iter().find(|result| *result.feature == *update.feature)) {
             (Some(code), _) => Err(refused(code, &failed, response.error_message.as_deref())),
             (None, Some(result)) => accepted(result.error, &failed, result.error_message.as_deref()),
             (None, None) if results.is_empty() => Ok(()),

@@ -10,6 +10,7 @@ use crate::metadata::ByTopic;
 use crate::types::LeaderEpoch;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::message as m;
 
 /// An offset of a partition to look up.
@@ -89,7 +90,7 @@ impl Admin {
         deadline: Instant,
     ) -> Each<TopicPartition, ListedOffset> {
         let mut outcomes: Vec<Option<Result<ListedOffset, Error>>> = vec![None; requested.len()];
-        let classes: BTreeSet<i64> = requested.iter().map(|(_, spec)| spec.class()).collect();
+        let classes: BTreeSet<i64> = inserted(requested.iter().map(|(_, spec)| spec.class()));
         for class in classes {
             let of_class = |at: &usize| requested[*at].1.class() == class;
             let places: Vec<usize> = (0..requested.len()).filter(of_class).collect();

@@ -13,6 +13,7 @@ use super::refused;
 use crate::error::Error;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::message as m;
 
 /// A change of the brokers that have a partition's replicas.
@@ -51,7 +52,7 @@ impl Reassignment {
     fn check(&self) -> Result<(), Error> {
         check_name(&self.partition.topic)?;
         let Some(replicas) = &self.replicas else { return Ok(()) };
-        let distinct: BTreeSet<&i32> = replicas.iter().collect();
+        let distinct: BTreeSet<i32> = inserted(replicas.iter().copied());
         if replicas.is_empty() || distinct.len() < replicas.len() {
             let text = "name at least one broker for the replicas, and each once";
             return Err(Error::config(text).in_partition(&self.partition.topic, self.partition.partition));

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use tokio::task::JoinSet;
@@ -25,6 +26,7 @@ use crate::metadata::ByTopic;
 use crate::metadata::by_leader;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::Call;
 
 /// The outcome of each item of a request.
@@ -195,7 +197,7 @@ impl Admin {
         deadline: Instant,
         decided: &mut Decided<TopicPartition, T>,
     ) {
-        let topics: BTreeSet<&TopicName> = keys.clone().map(|key| &key.topic).collect();
+        let topics: BTreeSet<&TopicName> = inserted(keys.clone().map(|key| &key.topic));
         for topic in topics {
             let keys = keys.clone().filter(|key| key.topic == *topic);
             if let Err(error) = check_name(topic) {
@@ -343,7 +345,7 @@ fn in_order<K: Clone + Ord, T: Clone>(items: Vec<K>, decided: &Decided<K, T>) ->
 /// Indexes of items, so that no round has a partition twice: a request names each partition once.
 fn rounds<P>(items: &[(TopicPartition, P)]) -> Vec<Vec<usize>> {
     let mut rounds: Vec<Vec<usize>> = Vec::new();
-    let mut times: BTreeMap<&TopicPartition, usize> = BTreeMap::new();
+    let mut times: HashMap<&TopicPartition, usize> = HashMap::new();
     for (at, (key, _)) in items.iter().enumerate() {
         let round = times.entry(key).or_default();
         if rounds.len() == *round {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -246,7 +247,7 @@ impl Admin {
 /// Indexes of the changes, so that no round has a user twice.
 fn rounds(changes: &[ScramChange]) -> Vec<Vec<usize>> {
     let mut rounds: Vec<Vec<usize>> = Vec::new();
-    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut times: HashMap<&str, usize> = HashMap::new();
     for (at, change) in changes.iter().enumerate() {
         let round = times.entry(&change.user).or_default();
         if rounds.len() == *round {

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::group::matching::Listed;
 use crate::types::TopicId;
 use crate::types::TopicName;
+use crate::types::inserted;
 use crate::wire::message::MetadataRequest;
 use crate::wire::message::MetadataResponse;
 
@@ -31,7 +32,7 @@ impl Cluster {
         let request = MetadataRequest { ids: ids.clone(), ..MetadataRequest::default() };
         let mut response = checked(self.call_any_once(&request, deadline).await?)?;
         response.topics.retain(|topic| topic.error.is_none() && ids.contains(&topic.id));
-        let names: BTreeSet<TopicName> = response.topics.iter().map(|topic| TopicName::from(&*topic.name)).collect();
+        let names: BTreeSet<TopicName> = inserted(response.topics.iter().map(|topic| TopicName::from(&*topic.name)));
         // They are forgotten again unless somebody holds them.
         self.track(&names.iter().cloned().collect::<Vec<_>>(), AutoCreate::Forbid);
         self.edit(|cache| {

@@ -1,6 +1,6 @@
 //! Topics and partitions that do not exist. A miss is remembered for a while, so that not every record for it waits for metadata.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -33,7 +33,7 @@ impl Recalled {
 
 /// The destinations that were found missing. One without a partition is a topic.
 #[derive(Debug, Default)]
-pub(super) struct Misses(Mutex<BTreeMap<(TopicName, Option<i32>), Miss>>);
+pub(super) struct Misses(Mutex<HashMap<(TopicName, Option<i32>), Miss>>);
 
 #[derive(Debug)]
 struct Miss {
@@ -46,7 +46,7 @@ struct Miss {
 const MISSES_MAX: usize = 1_000;
 
 impl Misses {
-    fn known(&self) -> MutexGuard<'_, BTreeMap<(TopicName, Option<i32>), Miss>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<(TopicName, Option<i32>), Miss>> {
         // The map is whole after every statement, so a panic elsewhere does not spoil it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use crate::config::HostPort;
 use crate::error::Error;
+use crate::types::inserted;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,7 +142,7 @@ impl Reach {
 
     /// Takes the brokers that metadata names.
     pub fn handle_brokers(&mut self, now: Instant, brokers: impl IntoIterator<Item = (i32, HostPort)>) {
-        let brokers: BTreeMap<i32, HostPort> = brokers.into_iter().collect();
+        let brokers: BTreeMap<i32, HostPort> = inserted(brokers);
         if self.brokers == brokers {
             return;
         }

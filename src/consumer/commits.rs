@@ -1,7 +1,7 @@
 //! Carries commits between their callers, the committer and the group's coordinator.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -87,7 +87,7 @@ pub(super) fn check(offsets: &[OffsetToCommit]) -> Result<(), Error> {
 #[derive(Debug)]
 pub(super) struct Commits {
     committer: Committer,
-    waiting: BTreeMap<Ticket, oneshot::Sender<Result<(), Error>>>,
+    waiting: HashMap<Ticket, oneshot::Sender<Result<(), Error>>>,
 }
 
 impl Commits {
@@ -96,7 +96,7 @@ impl Commits {
         let pauses = (settings.retry_backoff, settings.retry_backoff_max);
         let mut committer = Committer::new(GroupMetadata::none(group, None), pauses, clock::seed());
         committer.handle_metadata(cluster.snapshot());
-        Self { committer, waiting: BTreeMap::new() }
+        Self { committer, waiting: HashMap::new() }
     }
 
     /// Begins to commit positions. The driver must be woken afterwards.

@@ -1,6 +1,6 @@
 //! The last records of all assigned partitions together.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::Consumer;
 use super::Start;
@@ -26,7 +26,7 @@ impl Consumer {
     /// # Ok(()) }
     /// ```
     pub async fn seek_to_last(&mut self, records: u64) -> Result<(), Error> {
-        let starts: BTreeMap<TopicPartition, i64> = self.beginning_offsets().await?.into_iter().collect();
+        let starts: HashMap<TopicPartition, i64> = self.beginning_offsets().await?.into_iter().collect();
         let ends = self.end_offsets().await?;
         let length = |(key, end): &(TopicPartition, i64)| end.saturating_sub(*starts.get(key).unwrap_or(end));
         let lengths: Vec<u64> = ends.iter().map(|end| u64::try_from(length(end)).unwrap_or(0)).collect();

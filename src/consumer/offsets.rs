@@ -1,6 +1,6 @@
 //! Looks up offsets: those that a group has committed, and those where the logs of partitions begin and end.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::committing::Committed;
@@ -85,7 +85,7 @@ fn positions(
     partitions: &[TopicPartition],
     response: &m::OffsetFetchResponse,
 ) -> Result<Vec<(TopicPartition, Option<Committed>)>, Error> {
-    let mut found: BTreeMap<TopicPartition, &m::FetchedOffset> = BTreeMap::new();
+    let mut found: HashMap<TopicPartition, &m::FetchedOffset> = HashMap::new();
     let fetched = response.group(group).ok_or_else(|| Error::protocol("the coordinator did not mention the group"))?;
     // A group that was never used has committed nothing.
     if fetched.error == Some(Code::GroupIdNotFound) {
@@ -143,7 +143,7 @@ pub(crate) async fn list_offsets(
     deadline: Instant,
 ) -> Result<Vec<(TopicPartition, i64)>, Error> {
     let mut retry = cluster.retry(deadline).when(may_pass);
-    let mut found: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+    let mut found: HashMap<TopicPartition, i64> = HashMap::new();
     loop {
         let missing: Vec<&TopicPartition> = partitions.iter().filter(|key| !found.contains_key(*key)).collect();
         let mut problem = None;
@@ -196,7 +196,7 @@ fn list_request(
 fn note(
     topics: &ByTopic<(i32, ())>,
     response: &m::ListOffsetsResponse,
-    found: &mut BTreeMap<TopicPartition, i64>,
+    found: &mut HashMap<TopicPartition, i64>,
 ) -> Result<(), Error> {
     let mut problem = Ok(());
     let keys = topics.iter().flat_map(|(topic, partitions)| partitions.iter().map(move |(index, ())| (topic, *index)));

@@ -1,7 +1,7 @@
 //! The application's part of a rebalance: it commits, runs the hooks and changes the assignment while it polls.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(super) struct Settings {
 #[derive(Debug, Default)]
 pub(super) struct AutoCommit {
     due: Option<Instant>,
-    committed: BTreeMap<TopicPartition, Position>,
+    committed: HashMap<TopicPartition, Position>,
     /// The last commit that nobody waits for.
     last: Option<commits::Pending>,
 }

@@ -7,6 +7,7 @@ use crate::error::Code;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 /// The numbers of partitions that topics had when they were subscribed to.
 #[derive(Debug, Default)]
@@ -23,7 +24,7 @@ impl Arrivals {
     pub(crate) fn subscribe(&mut self, topics: &BTreeSet<TopicName>) {
         self.is_complete = false;
         self.counts.retain(|name, _| topics.contains(name));
-        self.open = topics.iter().filter(|name| !self.counts.contains_key(*name)).cloned().collect();
+        self.open = inserted(topics.iter().filter(|name| !self.counts.contains_key(*name)).cloned());
     }
 
     /// Notes the number of partitions of a topic, unless it has one already.

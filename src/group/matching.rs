@@ -16,6 +16,7 @@ use crate::error::Code;
 use crate::error::Error;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
+use crate::types::inserted;
 
 /// The settings of a subscription by a pattern.
 #[derive(Clone, Copy, Debug)]
@@ -132,13 +133,13 @@ impl Matching {
             !(topic.is_internal && self.settings.excludes_internal) && self.pattern.matches(&topic.name)
         };
         let found: BTreeMap<TopicName, usize> =
-            listing.iter().filter(matches).map(|topic| (topic.name.clone(), topic.partitions)).collect();
-        let mut topics: BTreeSet<TopicName> = found.keys().cloned().collect();
+            inserted(listing.iter().filter(matches).map(|topic| (topic.name.clone(), topic.partitions)));
+        let mut topics: BTreeSet<TopicName> = inserted(found.keys().cloned());
         let Some(before) = &self.topics else {
             self.topics = Some(topics.clone());
             return Some(Matched { topics, at_first: Some(found) });
         };
-        self.missing = before.difference(&topics).cloned().collect();
+        self.missing = inserted(before.difference(&topics).cloned());
         topics.extend(self.missing.iter().cloned());
         self.replace(topics)
     }
@@ -150,12 +151,12 @@ impl Matching {
             matches!(error, Some(Code::UnknownTopicOrPartition | Code::UnknownTopicId))
         };
         let topics = self.topics.as_ref()?;
-        let gone: BTreeSet<TopicName> = topics.iter().filter(is_gone).cloned().collect();
+        let gone: BTreeSet<TopicName> = inserted(topics.iter().filter(is_gone).cloned());
         if gone.iter().any(|name| !self.gone.contains(name) && !self.missing.contains(name)) {
             self.due = self.due.min(now);
         }
         let topics = topics.iter().filter(|name| !(gone.contains(*name) && self.missing.contains(*name)));
-        let topics = topics.cloned().collect();
+        let topics = inserted(topics.cloned());
         self.missing.retain(|name| !gone.contains(name));
         self.gone = gone;
         self.replace(topics)

@@ -30,6 +30,7 @@ use crate::error::Kind;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 /// The topics that a member subscribes to.
 #[derive(Clone, Debug)]
@@ -241,7 +242,7 @@ impl Member {
         let (count, pattern) = (topics.len(), pattern.map(tracing::field::display));
         tracing::info!(target: "ottla::group", group, pattern, count, "topics matched");
         let new = topics.difference(self.standing().subscription()).map(|topic| (topic.clone(), 0));
-        let counts = at_first.unwrap_or_else(|| new.collect());
+        let counts = at_first.unwrap_or_else(|| inserted(new));
         for (topic, partitions) in counts {
             self.arrivals.note(topic, partitions);
         }

@@ -4,8 +4,8 @@
 //! epoch. Such a report leaves the topic as it is. If brokers report nothing else for long, they are accepted: see
 //! [`CONTRADICTIONS_MAX`](super::doubts::CONTRADICTIONS_MAX).
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::doubts::Doubts;
@@ -19,6 +19,7 @@ use crate::error::Code;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
+use crate::types::inserted;
 use crate::wire::message::Leader;
 use crate::wire::message::MetadataResponse;
 use crate::wire::message::MetadataTopic;
@@ -28,7 +29,7 @@ use crate::wire::message::Node;
 #[derive(Debug, Default)]
 pub struct Cache {
     current: Arc<Snapshot>,
-    doubts: BTreeMap<TopicName, Doubts>,
+    doubts: HashMap<TopicName, Doubts>,
 }
 
 impl Cache {
@@ -37,7 +38,7 @@ impl Cache {
         Arc::clone(&self.current)
     }
 
-    fn edit(&mut self, change: impl FnOnce(&mut Snapshot, &mut BTreeMap<TopicName, Doubts>)) {
+    fn edit(&mut self, change: impl FnOnce(&mut Snapshot, &mut HashMap<TopicName, Doubts>)) {
         let snapshot = Arc::make_mut(&mut self.current);
         change(snapshot, &mut self.doubts);
         snapshot.generation += 1;
@@ -50,7 +51,7 @@ impl Cache {
             // A broker that is starting may know of no brokers; those that were known serve better.
             if !brokers.is_empty() {
                 // The last one collected stays, and of two that have the same id the first one counts.
-                snapshot.brokers = brokers.into_iter().rev().map(|broker| (broker.id, broker)).collect();
+                snapshot.brokers = inserted(brokers.into_iter().rev().map(|broker| (broker.id, broker)));
             }
             snapshot.controller = Some(response.controller).filter(|id| *id >= 0);
             let has_racks = snapshot.brokers.values().any(|broker| broker.rack.is_some());
@@ -64,7 +65,7 @@ impl Cache {
     /// Takes the response to a request about these topics. Other topics in it are ignored: a broker that mentions new ones each
     /// time would fill the memory. Of two results for one topic, the first counts.
     pub fn handle_response_for(&mut self, requested: &BTreeSet<TopicName>, mut response: MetadataResponse) {
-        let mut open: BTreeSet<&str> = requested.iter().map(|name| &**name).collect();
+        let mut open = requested.clone();
         response.topics.retain(|topic| open.remove(&*topic.name));
         self.handle_response(response);
     }
@@ -128,7 +129,7 @@ fn forget_id(snapshot: &mut Snapshot, topic: &Topic) {
     }
 }
 
-fn update(snapshot: &mut Snapshot, doubts: &mut BTreeMap<TopicName, Doubts>, reported: MetadataTopic, has_racks: bool) {
+fn update(snapshot: &mut Snapshot, doubts: &mut HashMap<TopicName, Doubts>, reported: MetadataTopic, has_racks: bool) {
     if reported.name.is_empty() {
         return;
     }

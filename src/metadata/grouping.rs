@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::snapshot::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 /// Items by topic, in the order in which topics first came.
 pub type ByTopic<T> = Vec<(TopicName, Vec<T>)>;
@@ -36,7 +37,7 @@ pub fn by_broker<T>(items: impl IntoIterator<Item = (i32, TopicName, T)>) -> BTr
     for (broker, topic, item) in items {
         brokers.entry(broker).or_default().push(topic, item);
     }
-    brokers.into_iter().map(|(broker, groups)| (broker, groups.topics)).collect()
+    inserted(brokers.into_iter().map(|(broker, groups)| (broker, groups.topics)))
 }
 
 /// Groups items by the broker that leads their partition, then by topic.

@@ -1,6 +1,6 @@
 //! Records whose topic or partition is not known: metadata is requested, and decides within a bounded time.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -18,7 +18,7 @@ use crate::net::clock;
 use crate::types::TopicName;
 
 /// The part of a record's destination that the metadata lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Missing {
     Partition(i32),
     Topic,
@@ -26,7 +26,7 @@ pub(super) enum Missing {
 
 /// Destinations that `try_enqueue` found missing. It cannot wait, so it remembers when it first requested metadata for each.
 #[derive(Debug, Default)]
-pub(super) struct Doubts(BTreeMap<(TopicName, Missing), Doubt>);
+pub(super) struct Doubts(HashMap<(TopicName, Missing), Doubt>);
 
 #[derive(Debug)]
 struct Doubt {

@@ -9,7 +9,8 @@ use super::buf::DecodeError;
 use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use crate::error::Code;
 
 api! {
@@ -62,7 +63,7 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-impl Wire for SecretBytes {
+impl Read for SecretBytes {
     type Value = Self;
 
     const CLASSIC: usize = Bytes::CLASSIC;
@@ -71,6 +72,10 @@ impl Wire for SecretBytes {
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         reader.bytes().map(Self)
     }
+}
+
+impl Write for SecretBytes {
+    type Value = Self;
 
     fn write(secret: &Self, out: &mut Chunks, _: i16) {
         out.put_bytes(Some(&[&secret.0]));

@@ -24,8 +24,6 @@ pub trait Call: Into<Request> {
     const FLEXIBLE_FROM: i16;
     /// Whether it is read-only.
     const READ_ONLY: bool;
-    /// Whether a response keeps every field.
-    const EXACT: bool;
 
     /// The highest version that can carry it.
     fn version_max(&self) -> i16 {
@@ -40,12 +38,6 @@ pub trait Call: Into<Request> {
     /// Writes its body.
     fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError>;
 
-    /// Reads the body of a request; `None` for one that is written by hand, which nothing here reads.
-    fn decode_request(version: i16, body: Bytes) -> Option<Result<Self, DecodeError>>;
-
-    /// Writes the body of a response, as a broker does.
-    fn encode_response(response: &Self::Response, version: i16, out: &mut Chunks);
-
     /// Reads the body of its response.
     fn decode(version: i16, body: Bytes) -> Result<Self::Response, DecodeError>;
 
@@ -56,6 +48,19 @@ pub trait Call: Into<Request> {
     ///
     /// A connection decodes each frame as the API of its request, so that the error stands for a defect of this client.
     fn response(response: Response) -> Result<Self::Response, Error>;
+}
+
+/// What a broker does with an API, for tests. Implemented by the macro `api!`.
+#[cfg(any(test, feature = "unstable-internals"))]
+pub(super) trait Serve: Call {
+    /// Whether a response keeps every field.
+    const EXACT: bool;
+
+    /// Reads the body of a request; `None` for one that is written by hand, which nothing here reads.
+    fn decode_request(version: i16, body: Bytes) -> Option<Result<Self, DecodeError>>;
+
+    /// Writes the body of a response.
+    fn encode_response(response: &Self::Response, version: i16, out: &mut Chunks);
 }
 
 pub(super) fn unexpected(api: Api) -> Error {

@@ -16,6 +16,11 @@ api! {
 messages! {
     ConsumerGroupHeartbeatRequest:
 
+    struct TopicIdPartitions {
+        id: TopicId,
+        partitions: Vec<i32>,
+    }
+
     /// `ConsumerGroupHeartbeatRequest.json`. Fields that are `None` or −1 did not change since the last heartbeat.
     request ConsumerGroupHeartbeatRequest {
         group: String,
@@ -29,11 +34,6 @@ messages! {
         regex: Option<String> [1..],
         assignor: Option<String>,
         owned: Option<Vec<TopicIdPartitions>>,
-    }
-
-    struct TopicIdPartitions {
-        id: TopicId,
-        partitions: Vec<i32>,
     }
 
     /// `ConsumerGroupHeartbeatResponse.json`.

@@ -32,6 +32,9 @@
 //!
 //! A `request` and a `response` are structs with `encode` and `decode`. `layout X for T` is an encoding of a type that is declared
 //! elsewhere. A `part` is a layout without tagged fields of its own: its fields are those of the message around it.
+//!
+//! A client writes requests and reads responses. The other direction, a broker's, is compiled only for tests. What follows a message
+//! has its direction; a struct before the first message has both.
 
 /// Declares an API: its number, its versions, its request and its response.
 macro_rules! api {
@@ -48,16 +51,15 @@ macro_rules! api {
             const VERSIONS: (i16, i16) = ($low, $high);
             const FLEXIBLE_FROM: i16 = $flexible;
             const READ_ONLY: bool = crate::wire::declare::api!(@read_only $access);
-            const EXACT: bool = <$response>::EXACT;
 
             $(fn version_max(&self) -> i16 {
                 if self.lacks_id() { $by_name } else { i16::MAX }
             })?
 
-            crate::wire::declare::api!(@request $request $($encoder)?);
-
-            fn encode_response(response: &$response, version: i16, out: &mut crate::wire::buf::Chunks) {
-                response.encode(version, out);
+            fn put(&self, version: i16, out: &mut crate::wire::buf::Chunks) -> Result<(), crate::wire::DecodeError> {
+                self.check(version)?;
+                crate::wire::declare::api!(@put self version out $($encoder)?);
+                Ok(())
             }
 
             fn decode(version: i16, body: bytes::Bytes) -> Result<$response, crate::wire::DecodeError> {
@@ -75,126 +77,146 @@ macro_rules! api {
                 }
             }
         }
+
+        #[cfg(any(test, feature = "unstable-internals"))]
+        impl crate::wire::call::Serve for $request {
+            const EXACT: bool = <$response>::EXACT;
+
+            fn decode_request(version: i16, body: bytes::Bytes) -> Option<Result<Self, crate::wire::DecodeError>> {
+                crate::wire::declare::api!(@decode_request version body $($encoder)?)
+            }
+
+            fn encode_response(response: &$response, version: i16, out: &mut crate::wire::buf::Chunks) {
+                response.encode(version, out);
+            }
+        }
     };
     (@read_only reads) => { true };
     (@read_only writes) => { false };
 
-    (@request $request:ident hand) => {
-        fn put(&self, version: i16, out: &mut crate::wire::buf::Chunks) -> Result<(), crate::wire::DecodeError> {
-            self.check(version)?;
-            out.set_flexible(version >= Self::FLEXIBLE_FROM);
-            <$request>::put(self, version, out);
-            Ok(())
-        }
-
-        fn decode_request(_: i16, _: bytes::Bytes) -> Option<Result<Self, crate::wire::DecodeError>> {
-            None
-        }
+    (@put $request:ident $version:ident $out:ident hand) => {
+        $out.set_flexible($version >= Self::FLEXIBLE_FROM);
+        Self::put($request, $version, $out);
     };
-    (@request $request:ident) => {
-        fn put(&self, version: i16, out: &mut crate::wire::buf::Chunks) -> Result<(), crate::wire::DecodeError> {
-            self.check(version)?;
-            self.encode(version, out);
-            Ok(())
-        }
+    (@put $request:ident $version:ident $out:ident) => { $request.encode($version, $out); };
 
-        fn decode_request(version: i16, body: bytes::Bytes) -> Option<Result<Self, crate::wire::DecodeError>> {
-            Some(<$request>::decode(version, body))
-        }
-    };
+    (@decode_request $version:ident $body:ident hand) => {{
+        let _ = ($version, $body);
+        None
+    }};
+    (@decode_request $version:ident $body:ident) => { Some(Self::decode($version, $body)) };
 }
 
 /// Declares the messages of an API, and the structs within them.
+///
+/// `@layout` normalises the fields and separates the tagged ones. Its first argument is what it passes on: the request, the attributes
+/// of the impls that read and write, whether it has tags, and the fields that a layout leaves out.
 macro_rules! messages {
-    ($request:ident: $($rest:tt)*) => { crate::wire::declare::messages!(@item $request $($rest)*); };
+    ($request:ident: $($rest:tt)*) => { crate::wire::declare::messages!(@item $request {[] []} $($rest)*); };
 
-    (@item $request:ident) => {};
-    (@item $request:ident $(#[$attr:meta])* request $name:ident { $($field:tt)* } $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct $request [$(#[$attr])*] $name {} $($field)*);
-        crate::wire::declare::messages!(@layout $request tags $name $name {} {} $($field)*);
-        crate::wire::declare::messages!(@body $request $name);
-        crate::wire::declare::messages!(@item $request $($rest)*);
+    (@item $request:ident $sides:tt) => {};
+    (@item $request:ident $sides:tt $(#[$attr:meta])* request $name:ident { $($field:tt)* } $($rest:tt)*) => {
+        crate::wire::declare::messages!(@message $request {[#[cfg(any(test, feature = "unstable-internals"))]] []}
+            [$(#[$attr])*] $name { $($field)* } $($rest)*);
     };
-    (@item $request:ident $(#[$attr:meta])* response $name:ident { $($field:tt)* } $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct $request [$(#[$attr])*] $name {} $($field)*);
-        crate::wire::declare::messages!(@layout $request tags $name $name {} {} $($field)*);
-        crate::wire::declare::messages!(@body $request $name);
-        const _: () = assert!(<$name as crate::wire::field::Wire>::BOUNDED, "an element takes too much memory");
-        crate::wire::declare::messages!(@item $request $($rest)*);
+    (@item $request:ident $sides:tt $(#[$attr:meta])* response $name:ident { $($field:tt)* } $($rest:tt)*) => {
+        const _: () = assert!(<$name as crate::wire::field::Read>::BOUNDED, "an element takes too much memory");
+        crate::wire::declare::messages!(@message $request {[] [#[cfg(any(test, feature = "unstable-internals"))]]}
+            [$(#[$attr])*] $name { $($field)* } $($rest)*);
     };
-    (@item $request:ident $(#[$attr:meta])* struct $name:ident { $($field:tt)* } $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct $request [$(#[$attr])*] $name {} $($field)*);
-        crate::wire::declare::messages!(@layout $request tags $name $name {} {} $($field)*);
-        crate::wire::declare::messages!(@item $request $($rest)*);
+    (@item $request:ident $sides:tt $(#[$attr:meta])* struct $name:ident { $($field:tt)* } $($rest:tt)*) => {
+        crate::wire::declare::messages!(@struct [$(#[$attr])*] $name {} $($field)*);
+        crate::wire::declare::messages!(@layout {$request $sides tags {}} $name $name {} {} {} $($field)*);
+        crate::wire::declare::messages!(@item $request $sides $($rest)*);
     };
-    (@item $request:ident $(#[$attr:meta])* layout $name:ident for $type:ident { $($field:tt)* } $($rest:tt)*) => {
+    (@item $request:ident $sides:tt $(#[$attr:meta])* layout $name:ident for $type:ident { $($field:tt)* } $($rest:tt)*) => {
         $(#[$attr])*
         #[derive(Debug)]
         pub struct $name;
-        crate::wire::declare::messages!(@layout $request tags $name $type {} {} $($field)*);
-        crate::wire::declare::messages!(@item $request $($rest)*);
+        crate::wire::declare::messages!(@layout {$request $sides tags {..Default::default()}} $name $type {} {} {} $($field)*);
+        crate::wire::declare::messages!(@item $request $sides $($rest)*);
     };
-    (@item $request:ident $(#[$attr:meta])* part $name:ident for $type:ident { $($field:tt)* } $($rest:tt)*) => {
+    (@item $request:ident $sides:tt $(#[$attr:meta])* part $name:ident for $type:ident { $($field:tt)* } $($rest:tt)*) => {
         $(#[$attr])*
         #[derive(Debug)]
         pub struct $name;
-        crate::wire::declare::messages!(@layout $request no_tags $name $type {} {} $($field)*);
-        crate::wire::declare::messages!(@item $request $($rest)*);
+        crate::wire::declare::messages!(@layout {$request $sides no_tags {..Default::default()}} $name $type {} {} {} $($field)*);
+        crate::wire::declare::messages!(@item $request $sides $($rest)*);
     };
 
-    // A body of its own.
-    (@body $request:ident $name:ident) => {
+    // A request or a response: a struct with a body of its own.
+    (@message $request:ident {[$($read:tt)*] [$($write:tt)*]} $attrs:tt $name:ident { $($field:tt)* } $($rest:tt)*) => {
+        crate::wire::declare::messages!(@struct $attrs $name {} $($field)*);
+        crate::wire::declare::messages!(@layout {$request {[$($read)*] [$($write)*]} tags {}} $name $name {} {} {} $($field)*);
+
         impl $name {
             /// Whether it keeps every field, so that it encodes to the bytes it was decoded from.
-            pub const EXACT: bool = <Self as crate::wire::field::Wire>::EXACT;
+            $($write)*
+            pub const EXACT: bool = <Self as crate::wire::field::Write>::EXACT;
 
+            $($write)*
             pub fn encode(&self, version: i16, out: &mut crate::wire::buf::Chunks) {
                 out.set_flexible(version >= <$request as crate::wire::Call>::FLEXIBLE_FROM);
-                <Self as crate::wire::field::Wire>::write(self, out, version);
+                <Self as crate::wire::field::Write>::write(self, out, version);
             }
 
+            $($read)*
             pub fn decode(version: i16, body: bytes::Bytes) -> Result<Self, crate::wire::DecodeError> {
                 let flexible = version >= <$request as crate::wire::Call>::FLEXIBLE_FROM;
                 let mut reader = crate::wire::buf::Reader::new(body, flexible);
-                <Self as crate::wire::field::Wire>::read(&mut reader, version)
+                <Self as crate::wire::field::Read>::read(&mut reader, version)
             }
         }
+
+        crate::wire::declare::messages!(@item $request {[$($read)*] [$($write)*]} $($rest)*);
     };
 
     // The struct: every field that is not skipped.
-    (@struct $request:ident [$($attr:tt)*] $name:ident { $($kept:tt)* }) => {
+    (@struct [$($attr:tt)*] $name:ident { $($kept:tt)* }) => {
         $($attr)*
         #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name { $($kept)* }
     };
-    (@struct $request:ident $attrs:tt $name:ident $kept:tt
+    (@struct $attrs:tt $name:ident $kept:tt
         $(#[$attr:meta])* _: $type:ty $(as $layout:ty)? $([$($when:tt)*])? $(= $default:expr)?, $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct $request $attrs $name $kept $($rest)*);
+        crate::wire::declare::messages!(@struct $attrs $name $kept $($rest)*);
     };
-    (@struct $request:ident $attrs:tt $name:ident { $($kept:tt)* }
+    (@struct $attrs:tt $name:ident { $($kept:tt)* }
         $(#[$attr:meta])* $field:ident: $type:ty $(as $layout:ty)? $([$($when:tt)*])? $(= $default:expr)?, $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct $request $attrs $name { $($kept)* $(#[$attr])* pub $field: $type, } $($rest)*);
+        crate::wire::declare::messages!(@struct $attrs $name { $($kept)* $(#[$attr])* pub $field: $type, } $($rest)*);
     };
 
     // The encoding: fields are normalised, then encoded in order.
-    (@layout $request:ident $tags:ident $name:ident $type:ident { $($kept:ident)* } { $($field:tt)* }
+    (@layout $how:tt $name:ident $type:ident { $($kept:ident)* } $fields:tt { $($tagged:tt)* }
+        $(#[$attr:meta])* _: $layout:ty [tag $tag:literal], $($rest:tt)*) => {
+        crate::wire::declare::messages!(@layout $how $name $type { $($kept)* } $fields
+            { $($tagged)* [_, $layout, $tag, ()] } $($rest)*);
+    };
+    (@layout $how:tt $name:ident $type:ident { $($kept:ident)* } $fields:tt { $($tagged:tt)* }
+        $(#[$attr:meta])* $field:ident: $layout:ty [tag $tag:literal] $(= $default:expr)?, $($rest:tt)*) => {
+        crate::wire::declare::messages!(@layout $how $name $type { $($kept)* $field } $fields
+            { $($tagged)* [$field, $layout, $tag, ($($default)?)] } $($rest)*);
+    };
+    (@layout $how:tt $name:ident $type:ident { $($kept:ident)* } { $($fields:tt)* } $tagged:tt
         $(#[$attr:meta])* _: $layout:ty $([$($when:tt)*])?, $($rest:tt)*) => {
-        crate::wire::declare::messages!(@layout $request $tags $name $type { $($kept)* }
-            { $($field)* [_, $layout, ($($($when)*)?), ()] } $($rest)*);
+        crate::wire::declare::messages!(@layout $how $name $type { $($kept)* }
+            { $($fields)* [_, $layout, ($($($when)*)?), ()] } $tagged $($rest)*);
     };
-    (@layout $request:ident $tags:ident $name:ident $type:ident { $($kept:ident)* } { $($fields:tt)* }
+    (@layout $how:tt $name:ident $type:ident { $($kept:ident)* } { $($fields:tt)* } $tagged:tt
         $(#[$attr:meta])* $field:ident: $own:ty as $layout:ty $([$($when:tt)*])? $(= $default:expr)?, $($rest:tt)*) => {
-        crate::wire::declare::messages!(@layout $request $tags $name $type { $($kept)* $field }
-            { $($fields)* [$field, $layout, ($($($when)*)?), ($($default)?)] } $($rest)*);
+        crate::wire::declare::messages!(@layout $how $name $type { $($kept)* $field }
+            { $($fields)* [$field, $layout, ($($($when)*)?), ($($default)?)] } $tagged $($rest)*);
     };
-    (@layout $request:ident $tags:ident $name:ident $type:ident { $($kept:ident)* } { $($fields:tt)* }
+    (@layout $how:tt $name:ident $type:ident { $($kept:ident)* } { $($fields:tt)* } $tagged:tt
         $(#[$attr:meta])* $field:ident: $own:ty $([$($when:tt)*])? $(= $default:expr)?, $($rest:tt)*) => {
-        crate::wire::declare::messages!(@layout $request $tags $name $type { $($kept)* $field }
-            { $($fields)* [$field, $own, ($($($when)*)?), ($($default)?)] } $($rest)*);
+        crate::wire::declare::messages!(@layout $how $name $type { $($kept)* $field }
+            { $($fields)* [$field, $own, ($($($when)*)?), ($($default)?)] } $tagged $($rest)*);
     };
-    (@layout $request:ident $tags:ident $name:ident $type:ident { $($kept:ident)* }
-        { $([$field:tt, $layout:ty, $when:tt, $default:tt])* }) => {
-        impl crate::wire::field::Wire for $name {
+    (@layout {$request:ident {[$($read:tt)*] [$($write:tt)*]} $tags:ident {$($others:tt)*}} $name:ident $type:ident
+        { $($kept:ident)* } { $([$field:tt, $layout:ty, $when:tt, $default:tt])* }
+        { $([$tagged:tt, $tagged_layout:ty, $tag:literal, $tagged_default:tt])* }) => {
+        $($read)*
+        impl crate::wire::field::Read for $name {
             type Value = $type;
 
             const CLASSIC: usize = {
@@ -226,38 +248,41 @@ macro_rules! messages {
                 }
                 fewest
             };
-            const EXACT: bool = true $(&& crate::wire::declare::field!(@exact $field $layout))*;
-            const BOUNDED: bool = true $(&& <$layout as crate::wire::field::Wire>::BOUNDED)*;
+            const BOUNDED: bool = true $(&& <$layout as crate::wire::field::Read>::BOUNDED)*
+                $(&& <$tagged_layout as crate::wire::field::Read>::BOUNDED)*;
 
             fn read(reader: &mut crate::wire::buf::Reader, version: i16) -> Result<$type, crate::wire::DecodeError> {
                 $(crate::wire::declare::field!(@read reader version $field, $layout, $when, $default);)*
-                crate::wire::declare::field!(@read_tags $tags reader |tag, field| {
-                    $(crate::wire::declare::field!(@read_tag tag field version $field, $layout, $when);)*
-                });
-                #[allow(clippy::needless_update, reason = "some layouts have every field")]
-                Ok($type { $($kept,)* ..Default::default() })
+                crate::wire::declare::field!(@read_tags $tags reader version
+                    $([$tagged, $tagged_layout, $tag, $tagged_default])*);
+                Ok($type { $($kept,)* $($others)* })
             }
+        }
+
+        $($write)*
+        impl crate::wire::field::Write for $name {
+            type Value = $type;
+
+            const EXACT: bool = true $(&& crate::wire::declare::field!(@exact $field $layout))*
+                $(&& crate::wire::declare::field!(@exact $tagged $tagged_layout))*;
 
             #[allow(unused_variables, reason = "some structs keep no field")]
             fn write(value: &$type, out: &mut crate::wire::buf::Chunks, version: i16) {
                 $(crate::wire::declare::field!(@write value out version $field, $layout, $when);)*
-                crate::wire::declare::field!(@write_tags $tags out tags {
-                    $(crate::wire::declare::field!(@write_tag value tags version $field, $layout, $when);)*
-                });
+                crate::wire::declare::field!(@write_tags $tags value out version $([$tagged, $tagged_layout, $tag])*);
             }
         }
     };
 }
 
-/// One field of a layout: `()` is in every version, `(tag 0)` is tagged, `(7..)` is in these versions.
+/// One field of a layout: `()` is in every version, `(7..)` is in these versions. Tagged fields come together.
 macro_rules! field {
-    (@len $version:ident $form:ident $layout:ty, ()) => { <$layout as crate::wire::field::Wire>::$form };
-    (@len $version:ident $form:ident $layout:ty, (tag $tag:literal)) => { 0 };
+    (@len $version:ident $form:ident $layout:ty, ()) => { <$layout as crate::wire::field::Read>::$form };
     (@len $version:ident $form:ident $layout:ty, ($($versions:tt)*)) => {
-        if matches!($version, $($versions)*) { <$layout as crate::wire::field::Wire>::$form } else { 0 }
+        if matches!($version, $($versions)*) { <$layout as crate::wire::field::Read>::$form } else { 0 }
     };
     (@exact _ $layout:ty) => { false };
-    (@exact $field:ident $layout:ty) => { <$layout as crate::wire::field::Wire>::EXACT };
+    (@exact $field:ident $layout:ty) => { <$layout as crate::wire::field::Write>::EXACT };
 
     (@tags_len tags) => { 1_usize };
     (@tags_len no_tags) => { 0_usize };
@@ -266,83 +291,80 @@ macro_rules! field {
     (@default ($default:expr)) => { $default };
 
     (@read $reader:ident $version:ident _, $layout:ty, (), $default:tt) => {
-        <$layout as crate::wire::field::Wire>::skip($reader, $version)?;
+        <$layout as crate::wire::field::Read>::skip($reader, $version)?;
     };
-    (@read $reader:ident $version:ident _, $layout:ty, (tag $tag:literal), $default:tt) => {};
     (@read $reader:ident $version:ident _, $layout:ty, ($($versions:tt)*), $default:tt) => {
         if matches!($version, $($versions)*) {
-            <$layout as crate::wire::field::Wire>::skip($reader, $version)?;
+            <$layout as crate::wire::field::Read>::skip($reader, $version)?;
         }
     };
     (@read $reader:ident $version:ident $field:ident, $layout:ty, (), $default:tt) => {
-        let $field = <$layout as crate::wire::field::Wire>::read($reader, $version)?;
-    };
-    (@read $reader:ident $version:ident $field:ident, $layout:ty, (tag $tag:literal), $default:tt) => {
-        let mut $field = crate::wire::declare::field!(@default $default);
+        let $field = <$layout as crate::wire::field::Read>::read($reader, $version)?;
     };
     (@read $reader:ident $version:ident $field:ident, $layout:ty, ($($versions:tt)*), $default:tt) => {
         let $field = if matches!($version, $($versions)*) {
-            <$layout as crate::wire::field::Wire>::read($reader, $version)?
+            <$layout as crate::wire::field::Read>::read($reader, $version)?
         } else {
             crate::wire::declare::field!(@default $default)
         };
     };
 
-    (@read_tags no_tags $reader:ident |$tag:ident, $field:ident| { $($read:tt)* }) => {};
-    (@read_tags tags $reader:ident |$tag:ident, $field:ident| { $($read:tt)* }) => {
-        #[allow(unused_variables, reason = "most structs have no tagged field")]
-        $reader.tags(|$tag, $field| {
-            $($read)*
+    (@read_tags no_tags $reader:ident $version:ident) => {};
+    (@read_tags tags $reader:ident $version:ident) => { $reader.skip_tags()? };
+    (@read_tags tags $reader:ident $version:ident $([$field:tt, $layout:ty, $tag:literal, $default:tt])+) => {
+        $(crate::wire::declare::field!(@absent $field, $default);)+
+        $reader.tags(|tag, field| {
+            match tag {
+                $($tag => crate::wire::declare::field!(@read_tag field $version $field, $layout),)+
+                _ => {}
+            }
             Ok(())
         })?
     };
-    (@read_tag $tag:ident $reader:ident $version:ident _, $layout:ty, (tag $number:literal)) => {
-        if $tag == $number {
-            <$layout as crate::wire::field::Wire>::skip($reader, $version)?;
-        }
+    (@absent _, $default:tt) => {};
+    (@absent $field:ident, $default:tt) => { let mut $field = crate::wire::declare::field!(@default $default); };
+    (@read_tag $reader:ident $version:ident _, $layout:ty) => {
+        <$layout as crate::wire::field::Read>::skip($reader, $version)?
     };
-    (@read_tag $tag:ident $reader:ident $version:ident $field:ident, $layout:ty, (tag $number:literal)) => {
-        if $tag == $number {
-            $field = <$layout as crate::wire::field::Wire>::read($reader, $version)?;
-        }
+    (@read_tag $reader:ident $version:ident $field:ident, $layout:ty) => {
+        $field = <$layout as crate::wire::field::Read>::read($reader, $version)?
     };
-    (@read_tag $tag:ident $reader:ident $version:ident $field:tt, $layout:ty, $when:tt) => {};
 
-    (@write $value:ident $out:ident $version:ident $field:tt, $layout:ty, (tag $tag:literal)) => {};
     (@write $value:ident $out:ident $version:ident _, $layout:ty, ()) => {
-        <$layout as crate::wire::field::Wire>::write(&Default::default(), $out, $version);
+        <$layout as crate::wire::field::Write>::write(&Default::default(), $out, $version);
     };
     (@write $value:ident $out:ident $version:ident _, $layout:ty, ($($versions:tt)*)) => {
         if matches!($version, $($versions)*) {
-            <$layout as crate::wire::field::Wire>::write(&Default::default(), $out, $version);
+            <$layout as crate::wire::field::Write>::write(&Default::default(), $out, $version);
         }
     };
     (@write $value:ident $out:ident $version:ident $field:ident, $layout:ty, ()) => {
-        <$layout as crate::wire::field::Wire>::write(&$value.$field, $out, $version);
+        <$layout as crate::wire::field::Write>::write(&$value.$field, $out, $version);
     };
     (@write $value:ident $out:ident $version:ident $field:ident, $layout:ty, ($($versions:tt)*)) => {
         if matches!($version, $($versions)*) {
-            <$layout as crate::wire::field::Wire>::write(&$value.$field, $out, $version);
+            <$layout as crate::wire::field::Write>::write(&$value.$field, $out, $version);
         }
     };
 
-    (@write_tags no_tags $out:ident $tags:ident { $($write:tt)* }) => {};
-    (@write_tags tags $out:ident $tags:ident { $($write:tt)* }) => {
-        #[allow(unused_mut, reason = "most structs have no tagged field")]
-        let mut $tags = Vec::new();
-        $($write)*
-        $out.put_tags(&$tags)
+    (@write_tags no_tags $value:ident $out:ident $version:ident) => {};
+    (@write_tags tags $value:ident $out:ident $version:ident) => { $out.put_no_tags() };
+    (@write_tags tags $value:ident $out:ident $version:ident $([$field:tt, $layout:ty, $tag:literal])+) => {
+        #[allow(unused_mut, reason = "a skipped field is not written")]
+        let mut tags = Vec::new();
+        $(crate::wire::declare::field!(@write_tag $value tags $version $field, $layout, $tag);)+
+        $out.put_tags(&tags)
     };
     // A tagged field that has its default is not written.
-    (@write_tag $value:ident $tags:ident $version:ident $field:ident, $layout:ty, (tag $number:literal)) => {
-        if $value.$field != <<$layout as crate::wire::field::Wire>::Value as Default>::default() {
+    (@write_tag $value:ident $tags:ident $version:ident _, $layout:ty, $tag:literal) => {};
+    (@write_tag $value:ident $tags:ident $version:ident $field:ident, $layout:ty, $tag:literal) => {
+        if $value.$field != <<$layout as crate::wire::field::Write>::Value as Default>::default() {
             let write = |out: &mut crate::wire::buf::Chunks| {
-                <$layout as crate::wire::field::Wire>::write(&$value.$field, out, $version);
+                <$layout as crate::wire::field::Write>::write(&$value.$field, out, $version);
             };
-            $tags.push(($number, crate::wire::buf::Chunks::field(write)));
+            $tags.push(($tag, crate::wire::buf::Chunks::field(write)));
         }
     };
-    (@write_tag $value:ident $tags:ident $version:ident $field:tt, $layout:ty, $when:tt) => {};
 }
 
 pub(super) use api;

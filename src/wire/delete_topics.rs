@@ -5,7 +5,8 @@ use super::buf::DecodeError;
 use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use crate::error::Code;
 use crate::types::TopicId;
 use crate::types::TopicName;
@@ -56,12 +57,11 @@ impl DeletedTopic {
     }
 }
 
-impl Wire for DeletedTopic {
+impl Read for DeletedTopic {
     type Value = Self;
 
     const CLASSIC: usize = 4;
     const COMPACT: usize = 4;
-    const EXACT: bool = false;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         let name = reader.nullable_str()?.unwrap_or_default();
@@ -72,6 +72,12 @@ impl Wire for DeletedTopic {
         let rest = (id != TopicId::ZERO || message.is_some()).then(|| Box::new((id, message)));
         Ok(Self { name, error, rest })
     }
+}
+
+impl Write for DeletedTopic {
+    type Value = Self;
+
+    const EXACT: bool = false;
 
     fn write(topic: &Self, out: &mut Chunks, version: i16) {
         out.put_string(&topic.name);

@@ -5,7 +5,8 @@ use super::buf::DecodeError;
 use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use crate::error::Code;
 
 api! {
@@ -84,7 +85,7 @@ impl ConfigSetting {
     }
 }
 
-impl Wire for ConfigSetting {
+impl Read for ConfigSetting {
     type Value = Self;
 
     const CLASSIC: usize = String::CLASSIC + String::CLASSIC;
@@ -97,6 +98,10 @@ impl Wire for ConfigSetting {
         let text = [&*name, value.as_deref().unwrap_or_default()].concat().into();
         Ok(Self { text, name_len, has_value: value.is_some() })
     }
+}
+
+impl Write for ConfigSetting {
+    type Value = Self;
 
     fn write(setting: &Self, out: &mut Chunks, _: i16) {
         out.put_string(setting.name());

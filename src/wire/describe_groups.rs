@@ -6,7 +6,8 @@ use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
 use super::field::Message;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use super::texts::Texts;
 use crate::error::Code;
 
@@ -77,7 +78,7 @@ impl DescribedMember {
     }
 }
 
-impl Wire for DescribedMember {
+impl Read for DescribedMember {
     type Value = Self;
 
     const CLASSIC: usize = 3 * String::CLASSIC + 2 * 4;
@@ -92,6 +93,10 @@ impl Wire for DescribedMember {
         reader.skip_tags()?;
         Ok(Self { texts, metadata, assignment })
     }
+}
+
+impl Write for DescribedMember {
+    type Value = Self;
 
     fn write(described: &Self, out: &mut Chunks, version: i16) {
         out.put_string(described.member());

@@ -5,7 +5,8 @@ use super::buf::DecodeError;
 use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use super::message::TopicIndexes;
 use super::thin::ThinList;
 use crate::error::Code;
@@ -58,7 +59,7 @@ pub struct LogDirSpace {
     pub usable: i64,
 }
 
-impl Wire for LogDirSpace {
+impl Read for LogDirSpace {
     type Value = Option<Box<Self>>;
 
     const CLASSIC: usize = 16;
@@ -67,6 +68,10 @@ impl Wire for LogDirSpace {
     fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
         Ok(Some(Box::new(Self { total: reader.i64()?, usable: reader.i64()? })))
     }
+}
+
+impl Write for LogDirSpace {
+    type Value = Option<Box<Self>>;
 
     fn write(space: &Self::Value, out: &mut Chunks, _: i16) {
         let (total, usable) = space.as_ref().map_or((-1, -1), |space| (space.total, space.usable));

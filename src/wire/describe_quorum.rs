@@ -17,6 +17,12 @@ api! {
 messages! {
     DescribeQuorumRequest:
 
+    /// `texts` are its name and its host. The port is unsigned.
+    struct QuorumListener {
+        texts: Texts as Strings<2, 0>,
+        port: i16,
+    }
+
     /// `DescribeQuorumRequest.json`.
     request DescribeQuorumRequest {
         topics: Vec<QuorumTopicFilter>,
@@ -69,11 +75,5 @@ messages! {
     struct QuorumNode {
         id: i32,
         listeners: Box<[QuorumListener]>,
-    }
-
-    /// `texts` are its name and its host. The port is unsigned.
-    struct QuorumListener {
-        texts: Texts as Strings<2, 0>,
-        port: i16,
     }
 }

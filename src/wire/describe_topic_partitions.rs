@@ -17,6 +17,12 @@ api! {
 messages! {
     DescribeTopicPartitionsRequest:
 
+    /// The first partition of the next page.
+    struct TopicCursor {
+        topic: TopicName,
+        partition: i32,
+    }
+
     /// `DescribeTopicPartitionsRequest.json`. Without topics it requests all of them.
     request DescribeTopicPartitionsRequest {
         topics: Vec<TopicByName>,
@@ -26,12 +32,6 @@ messages! {
 
     struct TopicByName {
         name: TopicName,
-    }
-
-    /// The first partition of the next page.
-    struct TopicCursor {
-        topic: TopicName,
-        partition: i32,
     }
 
     /// `DescribeTopicPartitionsResponse.json`.

@@ -14,8 +14,8 @@ use crate::types::ProducerIdentity;
 use crate::types::TopicId;
 use crate::types::TopicName;
 
-/// An encoding. Most types implement it for themselves. A type with several encodings has a type without values for each.
-pub(super) trait Wire {
+/// An encoding that is read. Most types implement it for themselves. A type with several encodings has a type without values for each.
+pub(super) trait Read {
     /// The type that is encoded.
     type Value;
 
@@ -27,8 +27,6 @@ pub(super) trait Wire {
     const MIN: usize = if Self::CLASSIC < Self::COMPACT { Self::CLASSIC } else { Self::COMPACT };
     /// Whether the elements of every array within take at most [`COST_MAX`] times their fewest bytes. Required of responses.
     const BOUNDED: bool = true;
-    /// Whether a value keeps every field, so that it encodes to the bytes it was decoded from.
-    const EXACT: bool = true;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError>;
 
@@ -41,6 +39,15 @@ pub(super) trait Wire {
     fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
         Self::read(reader, version).map(drop)
     }
+}
+
+/// An encoding that is written.
+pub(super) trait Write {
+    /// The type that is encoded.
+    type Value;
+
+    /// Whether a value keeps every field, so that it encodes to the bytes it was decoded from.
+    const EXACT: bool = true;
 
     fn write(value: &Self::Value, out: &mut Chunks, version: i16);
 }
@@ -48,7 +55,7 @@ pub(super) trait Wire {
 /// Types with a method in [`Reader`] and one in [`Chunks`].
 macro_rules! primitives {
     ($($type:ty: $classic:literal | $compact:literal, $read:ident, $skip:expr, $write:expr;)*) => {$(
-        impl Wire for $type {
+        impl Read for $type {
             type Value = Self;
 
             const CLASSIC: usize = $classic;
@@ -61,6 +68,10 @@ macro_rules! primitives {
             fn skip(reader: &mut Reader, _: i16) -> Result<(), DecodeError> {
                 $skip(reader).map(drop)
             }
+        }
+
+        impl Write for $type {
+            type Value = Self;
 
             fn write(value: &Self, out: &mut Chunks, _: i16) {
                 $write(out, value);
@@ -88,7 +99,7 @@ primitives! {
         |out: &mut Chunks, value: &Option<Box<str>>| out.put_nullable_string(value.as_deref());
 }
 
-impl Wire for i32 {
+impl Read for i32 {
     type Value = Self;
 
     const CLASSIC: usize = 4;
@@ -101,6 +112,10 @@ impl Wire for i32 {
     fn read_array(reader: &mut Reader, _: i16) -> Result<Vec<Self>, DecodeError> {
         reader.i32s()
     }
+}
+
+impl Write for i32 {
+    type Value = Self;
 
     fn write(value: &Self, out: &mut Chunks, _: i16) {
         out.put_i32(*value);
@@ -108,17 +123,22 @@ impl Wire for i32 {
 }
 
 /// An id and an epoch, negative if there is no identity.
-impl Wire for Option<ProducerIdentity> {
+impl Read for Option<ProducerIdentity> {
     type Value = Self;
 
     const CLASSIC: usize = 10;
     const COMPACT: usize = 10;
-    const EXACT: bool = false;
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         let identity = ProducerIdentity { id: reader.i64()?, epoch: reader.i16()? };
         Ok((identity.id >= 0 && identity.epoch >= 0).then_some(identity))
     }
+}
+
+impl Write for Option<ProducerIdentity> {
+    type Value = Self;
+
+    const EXACT: bool = false;
 
     fn write(value: &Self, out: &mut Chunks, _: i16) {
         let (id, epoch) = value.map_or((-1, -1), |identity| (identity.id, identity.epoch));
@@ -127,13 +147,12 @@ impl Wire for Option<ProducerIdentity> {
     }
 }
 
-impl<E: Wire> Wire for Vec<E> {
+impl<E: Read> Read for Vec<E> {
     type Value = Vec<E::Value>;
 
     const CLASSIC: usize = 4;
     const COMPACT: usize = 1;
     const BOUNDED: bool = bounded::<E>(E::MIN);
-    const EXACT: bool = E::EXACT;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
         E::read_array(reader, version)
@@ -142,19 +161,32 @@ impl<E: Wire> Wire for Vec<E> {
     fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
         reader.skip_array(E::MIN, |reader| E::skip(reader, version))
     }
+}
+
+impl<E: Write> Write for Vec<E> {
+    type Value = Vec<E::Value>;
+
+    const EXACT: bool = E::EXACT;
 
     fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
-        out.put_array(value, |out, element| E::write(element, out, version));
+        write_array::<E>(value, out, version);
     }
 }
 
-impl<E: Wire> Wire for Box<[E]> {
+/// Writes an array that is not null.
+pub(super) fn write_array<E: Write>(elements: &[E::Value], out: &mut Chunks, version: i16) {
+    out.put_count(Some(elements.len()));
+    for element in elements {
+        E::write(element, out, version);
+    }
+}
+
+impl<E: Read> Read for Box<[E]> {
     type Value = Box<[E::Value]>;
 
     const CLASSIC: usize = 4;
     const COMPACT: usize = 1;
     const BOUNDED: bool = bounded::<E>(E::MIN);
-    const EXACT: bool = E::EXACT;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
         E::read_array(reader, version).map(Vec::into_boxed_slice)
@@ -163,19 +195,24 @@ impl<E: Wire> Wire for Box<[E]> {
     fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
         <Vec<E>>::skip(reader, version)
     }
+}
+
+impl<E: Write> Write for Box<[E]> {
+    type Value = Box<[E::Value]>;
+
+    const EXACT: bool = E::EXACT;
 
     fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
-        out.put_array(value, |out, element| E::write(element, out, version));
+        write_array::<E>(value, out, version);
     }
 }
 
-impl<E: Wire> Wire for Option<Vec<E>> {
+impl<E: Read> Read for Option<Vec<E>> {
     type Value = Option<Vec<E::Value>>;
 
     const CLASSIC: usize = 4;
     const COMPACT: usize = 1;
     const BOUNDED: bool = bounded::<E>(E::MIN);
-    const EXACT: bool = E::EXACT;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
         reader.nullable_array(E::MIN, |reader| E::read(reader, version))
@@ -184,36 +221,47 @@ impl<E: Wire> Wire for Option<Vec<E>> {
     fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
         reader.skip_nullable_array(E::MIN, |reader| E::skip(reader, version))
     }
+}
+
+impl<E: Write> Write for Option<Vec<E>> {
+    type Value = Option<Vec<E::Value>>;
+
+    const EXACT: bool = E::EXACT;
 
     fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
-        out.put_count(value.as_ref().map(Vec::len));
-        for element in value.iter().flatten() {
-            E::write(element, out, version);
+        match value {
+            Some(elements) => write_array::<E>(elements, out, version),
+            None => out.put_count(None),
         }
     }
 }
 
 /// Whether no element takes more than [`COST_MAX`] times its fewest bytes.
-const fn bounded<E: Wire>(fewest: usize) -> bool {
+const fn bounded<E: Read>(fewest: usize) -> bool {
     size_of::<E::Value>() <= COST_MAX * fewest && E::BOUNDED
 }
 
 /// A struct whose fields need no names.
 macro_rules! tuples {
     ($(($($name:ident $at:tt),*))*) => {$(
-        impl<$($name: Wire),*> Wire for ($($name,)*) {
+        impl<$($name: Read),*> Read for ($($name,)*) {
             type Value = ($($name::Value,)*);
 
             const CLASSIC: usize = 0 $(+ $name::CLASSIC)*;
             const COMPACT: usize = 1 $(+ $name::COMPACT)*;
             const BOUNDED: bool = true $(&& $name::BOUNDED)*;
-            const EXACT: bool = true $(&& $name::EXACT)*;
 
             fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
                 let value = ($($name::read(reader, version)?,)*);
                 reader.skip_tags()?;
                 Ok(value)
             }
+        }
+
+        impl<$($name: Write),*> Write for ($($name,)*) {
+            type Value = ($($name::Value,)*);
+
+            const EXACT: bool = true $(&& $name::EXACT)*;
 
             fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
                 $($name::write(&value.$at, out, version);)*
@@ -229,17 +277,22 @@ tuples! { (A 0, B 1) (A 0, B 1, C 2) }
 #[derive(Debug)]
 pub(super) struct Nullable<E>(PhantomData<E>);
 
-impl<E: Wire> Wire for Nullable<E> {
+impl<E: Read> Read for Nullable<E> {
     type Value = Option<E::Value>;
 
     const CLASSIC: usize = 1;
     const COMPACT: usize = 1;
     const BOUNDED: bool = E::BOUNDED;
-    const EXACT: bool = E::EXACT;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
         if reader.i8()? < 0 { Ok(None) } else { E::read(reader, version).map(Some) }
     }
+}
+
+impl<E: Write> Write for Nullable<E> {
+    type Value = Option<E::Value>;
+
+    const EXACT: bool = E::EXACT;
 
     fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
         out.put_i8(if value.is_some() { 1 } else { -1 });
@@ -253,7 +306,7 @@ impl<E: Wire> Wire for Nullable<E> {
 #[derive(Debug)]
 pub(super) struct NoReplica;
 
-impl Wire for NoReplica {
+impl Read for NoReplica {
     type Value = ();
 
     const CLASSIC: usize = 4;
@@ -262,6 +315,10 @@ impl Wire for NoReplica {
     fn read(reader: &mut Reader, _: i16) -> Result<(), DecodeError> {
         reader.i32().map(drop)
     }
+}
+
+impl Write for NoReplica {
+    type Value = ();
 
     fn write((): &(), out: &mut Chunks, _: i16) {
         out.put_i32(-1);
@@ -272,16 +329,21 @@ impl Wire for NoReplica {
 #[derive(Debug)]
 pub(super) struct OrEmpty;
 
-impl Wire for OrEmpty {
+impl Read for OrEmpty {
     type Value = Box<str>;
 
     const CLASSIC: usize = 2;
     const COMPACT: usize = 1;
-    const EXACT: bool = false;
 
     fn read(reader: &mut Reader, _: i16) -> Result<Box<str>, DecodeError> {
         Ok(reader.nullable_str()?.unwrap_or_default())
     }
+}
+
+impl Write for OrEmpty {
+    type Value = Box<str>;
+
+    const EXACT: bool = false;
 
     fn write(value: &Box<str>, out: &mut Chunks, _: i16) {
         out.put_string(value);
@@ -292,7 +354,7 @@ impl Wire for OrEmpty {
 #[derive(Debug)]
 pub(super) struct NotNull;
 
-impl Wire for NotNull {
+impl Read for NotNull {
     type Value = Option<String>;
 
     const CLASSIC: usize = 2;
@@ -301,6 +363,10 @@ impl Wire for NotNull {
     fn read(reader: &mut Reader, _: i16) -> Result<Option<String>, DecodeError> {
         reader.string().map(Some)
     }
+}
+
+impl Write for NotNull {
+    type Value = Option<String>;
 
     fn write(value: &Option<String>, out: &mut Chunks, _: i16) {
         out.put_string(value.as_deref().unwrap_or_default());
@@ -311,16 +377,21 @@ impl Wire for NotNull {
 #[derive(Debug)]
 pub(super) struct Message;
 
-impl Wire for Message {
+impl Read for Message {
     type Value = Option<Box<Box<str>>>;
 
     const CLASSIC: usize = 2;
     const COMPACT: usize = 1;
-    const EXACT: bool = false;
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
         Ok(reader.nullable_str()?.filter(|text| !text.is_empty()).map(Box::new))
     }
+}
+
+impl Write for Message {
+    type Value = Option<Box<Box<str>>>;
+
+    const EXACT: bool = false;
 
     fn write(value: &Self::Value, out: &mut Chunks, _: i16) {
         out.put_nullable_string(value.as_ref().map(|text| &***text));
@@ -328,9 +399,9 @@ impl Wire for Message {
 }
 
 /// A topic of a response whose only content is its partitions.
-pub(super) trait Partitioned: Wire {
+pub(super) trait Partitioned: Read {
     /// The encoding of a partition.
-    type Partition: Wire;
+    type Partition: Read;
 
     fn has_partitions(topic: &Self::Value) -> bool;
 }
@@ -338,24 +409,29 @@ pub(super) trait Partitioned: Wire {
 /// Topics of a response, in a collection `C`. One without partitions carries no information and is left out: its three bytes in the
 /// frame would become a name, an id and a list.
 #[derive(Debug)]
-pub(super) struct Topics<T: Wire, C = Vec<<T as Wire>::Value>>(PhantomData<(T, C)>);
+pub(super) struct Topics<T, C = Vec<T>>(PhantomData<(T, C)>);
 
-impl<T: Partitioned, C: From<Vec<T::Value>> + AsRef<[T::Value]>> Wire for Topics<T, C> {
+impl<T: Partitioned, C: From<Vec<T::Value>>> Read for Topics<T, C> {
     type Value = C;
 
     const CLASSIC: usize = 4;
     const COMPACT: usize = 1;
     const BOUNDED: bool = bounded::<T>(T::MIN + T::Partition::MIN);
-    const EXACT: bool = false;
 
     fn read(reader: &mut Reader, version: i16) -> Result<C, DecodeError> {
         let kept = |topic| T::has_partitions(&topic).then_some(topic);
         let read = |reader: &mut Reader| T::read(reader, version).map(kept);
         reader.array_of_kept(T::MIN, T::MIN + T::Partition::MIN, read).map(C::from)
     }
+}
+
+impl<T: Write, C: AsRef<[T::Value]>> Write for Topics<T, C> {
+    type Value = C;
+
+    const EXACT: bool = false;
 
     fn write(value: &C, out: &mut Chunks, version: i16) {
-        out.put_array(value.as_ref(), |out, topic| T::write(topic, out, version));
+        write_array::<T>(value.as_ref(), out, version);
     }
 }
 
@@ -363,21 +439,26 @@ impl<T: Partitioned, C: From<Vec<T::Value>> + AsRef<[T::Value]>> Wire for Topics
 #[derive(Debug)]
 pub(super) struct OneOrSeveral<const SINCE: i16, Sole, E>(PhantomData<(Sole, E)>);
 
-impl<const SINCE: i16, E: Wire<Value: Default>, Sole: Wire<Value = E::Value>> Wire for OneOrSeveral<SINCE, Sole, E> {
+impl<const SINCE: i16, E: Read, Sole: Read<Value = E::Value>> Read for OneOrSeveral<SINCE, Sole, E> {
     type Value = Vec<E::Value>;
 
     const CLASSIC: usize = 1;
     const COMPACT: usize = 1;
     const BOUNDED: bool = <Vec<E>>::BOUNDED;
-    const EXACT: bool = Sole::EXACT && E::EXACT;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
-        if version < SINCE { Ok(vec![Sole::read(reader, version)?]) } else { <Vec<E>>::read(reader, version) }
+        if version < SINCE { Ok(vec![Sole::read(reader, version)?]) } else { E::read_array(reader, version) }
     }
+}
+
+impl<const SINCE: i16, E: Write<Value: Default>, Sole: Write<Value = E::Value>> Write for OneOrSeveral<SINCE, Sole, E> {
+    type Value = Vec<E::Value>;
+
+    const EXACT: bool = Sole::EXACT && E::EXACT;
 
     fn write(value: &Self::Value, out: &mut Chunks, version: i16) {
         if version >= SINCE {
-            <Vec<E>>::write(value, out, version);
+            write_array::<E>(value, out, version);
         } else {
             Sole::write(value.first().unwrap_or(&E::Value::default()), out, version);
         }
@@ -389,7 +470,7 @@ mod tests {
     use super::*;
     use crate::wire::message as m;
 
-    fn sizes<W: Wire>() -> (usize, usize) {
+    fn sizes<W: Read>() -> (usize, usize) {
         (W::CLASSIC, W::COMPACT)
     }
 
@@ -413,11 +494,11 @@ mod tests {
         assert_eq!(sizes::<(i16, i16, i16)>(), (6, 7));
     }
 
-    fn is_bounded<W: Wire>() -> bool {
+    fn is_bounded<W: Read>() -> bool {
         W::BOUNDED
     }
 
-    fn is_exact<W: Wire>() -> bool {
+    fn is_exact<W: Write>() -> bool {
         W::EXACT
     }
 

@@ -7,7 +7,8 @@ use super::buf::DecodeError;
 use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use crate::error::Code;
 
 api! {
@@ -104,7 +105,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("made of a str")
 }
 
-impl Wire for JoinedMember {
+impl Read for JoinedMember {
     type Value = Self;
 
     const CLASSIC: usize = String::CLASSIC + Bytes::CLASSIC;
@@ -117,6 +118,10 @@ impl Wire for JoinedMember {
         reader.skip_tags()?;
         Ok(Self::new(&id, instance.as_deref(), &metadata))
     }
+}
+
+impl Write for JoinedMember {
+    type Value = Self;
 
     fn write(member: &Self, out: &mut Chunks, version: i16) {
         out.put_string(member.id());

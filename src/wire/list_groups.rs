@@ -5,7 +5,8 @@ use super::buf::DecodeError;
 use super::buf::Reader;
 use super::declare::api;
 use super::declare::messages;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 use super::texts::Texts;
 use crate::error::Code;
 
@@ -61,7 +62,7 @@ impl ListedGroup {
     }
 }
 
-impl Wire for ListedGroup {
+impl Read for ListedGroup {
     type Value = Self;
 
     const CLASSIC: usize = String::CLASSIC + String::CLASSIC;
@@ -74,6 +75,10 @@ impl Wire for ListedGroup {
         reader.skip_tags()?;
         Ok(Self([Some(&*group), Some(&*protocol_type), state.as_deref(), kind.as_deref()].into_iter().collect()))
     }
+}
+
+impl Write for ListedGroup {
+    type Value = Self;
 
     fn write(listed: &Self, out: &mut Chunks, version: i16) {
         out.put_string(listed.group());

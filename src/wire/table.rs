@@ -91,13 +91,6 @@ macro_rules! apis {
                 }
             }
 
-            /// Reads the body of a request, as a broker does; `None` for one that is only written.
-            pub fn decode(api: Api, version: i16, body: Bytes) -> Option<Result<Self, DecodeError>> {
-                match api {
-                    $(Api::$api => Some(<$request as Call>::decode_request(version, body)?.map(Self::$api)),)*
-                }
-            }
-
             /// Writes its body.
             pub fn put(&self, version: i16, out: &mut Chunks) -> Result<(), DecodeError> {
                 match self {
@@ -107,27 +100,6 @@ macro_rules! apis {
         }
 
         impl Response {
-            /// Writes its body, as a broker does. Fields that are skipped when reading have their defaults.
-            pub fn put(&self, version: i16, out: &mut Chunks) {
-                match self {
-                    $(Self::$api(response) => $request::encode_response(response, version, out),)*
-                }
-            }
-
-            /// Whether responses of this API keep every field, so that they encode to the bytes they were decoded from.
-            pub fn is_exact(api: Api) -> bool {
-                match api {
-                    $(Api::$api => <$request as Call>::EXACT,)*
-                }
-            }
-
-            /// A response whose fields have their defaults.
-            pub fn empty(api: Api) -> Self {
-                match api {
-                    $(Api::$api => Self::$api(Default::default()),)*
-                }
-            }
-
             /// Reads its body.
             pub fn read(api: Api, version: i16, body: Bytes) -> Result<Self, DecodeError> {
                 Ok(match api {
@@ -139,6 +111,45 @@ macro_rules! apis {
             pub fn throttle_time_ms(&self) -> i32 {
                 match self {
                     $(Self::$api(response) => $request::throttle_time_ms(response),)*
+                }
+            }
+        }
+
+        /// As a broker does, for tests.
+        #[cfg(any(test, feature = "unstable-internals"))]
+        mod served {
+            use super::*;
+            use crate::wire::call::Serve;
+
+            impl Request {
+                /// Reads the body of a request; `None` for one that is only written.
+                pub fn decode(api: Api, version: i16, body: Bytes) -> Option<Result<Self, DecodeError>> {
+                    match api {
+                        $(Api::$api => Some(<$request as Serve>::decode_request(version, body)?.map(Self::$api)),)*
+                    }
+                }
+            }
+
+            impl Response {
+                /// Writes its body. Fields that are skipped when reading have their defaults.
+                pub fn put(&self, version: i16, out: &mut Chunks) {
+                    match self {
+                        $(Self::$api(response) => $request::encode_response(response, version, out),)*
+                    }
+                }
+
+                /// Whether responses of this API keep every field, so that they encode to the bytes they were decoded from.
+                pub fn is_exact(api: Api) -> bool {
+                    match api {
+                        $(Api::$api => <$request as Serve>::EXACT,)*
+                    }
+                }
+
+                /// A response whose fields have their defaults.
+                pub fn empty(api: Api) -> Self {
+                    match api {
+                        $(Api::$api => Self::$api(Default::default()),)*
+                    }
                 }
             }
         }

@@ -3,7 +3,8 @@
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::buf::Reader;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
 
 /// Strings, or nulls, in one allocation.
 ///
@@ -70,7 +71,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 }
 
 /// An array of strings that are not null.
-impl Wire for Texts {
+impl Read for Texts {
     type Value = Self;
 
     const CLASSIC: usize = 4;
@@ -84,6 +85,10 @@ impl Wire for Texts {
         })?;
         Ok(Self(bytes.into()))
     }
+}
+
+impl Write for Texts {
+    type Value = Self;
 
     fn write(texts: &Self, out: &mut Chunks, _: i16) {
         let texts: Vec<&str> = texts.iter().map(Option::unwrap_or_default).collect();
@@ -95,7 +100,7 @@ impl Wire for Texts {
 #[derive(Debug)]
 pub(super) struct Pairs;
 
-impl Wire for Pairs {
+impl Read for Pairs {
     type Value = Texts;
 
     const CLASSIC: usize = 4;
@@ -110,6 +115,10 @@ impl Wire for Pairs {
         })?;
         Ok(Texts(bytes.into()))
     }
+}
+
+impl Write for Pairs {
+    type Value = Texts;
 
     fn write(texts: &Texts, out: &mut Chunks, _: i16) {
         let texts: Vec<Option<&str>> = texts.iter().collect();
@@ -126,7 +135,7 @@ impl Wire for Pairs {
 #[derive(Debug)]
 pub(super) struct Strings<const COUNT: usize, const NULLABLE: u8>;
 
-impl<const COUNT: usize, const NULLABLE: u8> Wire for Strings<COUNT, NULLABLE> {
+impl<const COUNT: usize, const NULLABLE: u8> Read for Strings<COUNT, NULLABLE> {
     type Value = Texts;
 
     const CLASSIC: usize = COUNT * String::CLASSIC;
@@ -143,6 +152,10 @@ impl<const COUNT: usize, const NULLABLE: u8> Wire for Strings<COUNT, NULLABLE> {
         }
         Ok(Texts(bytes.into()))
     }
+}
+
+impl<const COUNT: usize, const NULLABLE: u8> Write for Strings<COUNT, NULLABLE> {
+    type Value = Texts;
 
     fn write(texts: &Texts, out: &mut Chunks, _: i16) {
         for index in 0..COUNT {

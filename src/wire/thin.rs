@@ -5,7 +5,9 @@ use std::ops::Deref;
 use super::buf::Chunks;
 use super::buf::DecodeError;
 use super::buf::Reader;
-use super::field::Wire;
+use super::field::Read;
+use super::field::Write;
+use super::field::write_array;
 
 /// A list that takes the memory of one pointer while it is empty.
 ///
@@ -48,13 +50,12 @@ impl<T> IntoIterator for ThinList<T> {
     }
 }
 
-impl<E: Wire<Value = E>> Wire for ThinList<E> {
+impl<E: Read<Value = E>> Read for ThinList<E> {
     type Value = Self;
 
     const CLASSIC: usize = 4;
     const COMPACT: usize = 1;
     const BOUNDED: bool = <Vec<E>>::BOUNDED;
-    const EXACT: bool = E::EXACT;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         E::read_array(reader, version).map(Self::from)
@@ -63,9 +64,15 @@ impl<E: Wire<Value = E>> Wire for ThinList<E> {
     fn skip(reader: &mut Reader, version: i16) -> Result<(), DecodeError> {
         <Vec<E>>::skip(reader, version)
     }
+}
+
+impl<E: Write<Value = E>> Write for ThinList<E> {
+    type Value = Self;
+
+    const EXACT: bool = E::EXACT;
 
     fn write(list: &Self, out: &mut Chunks, version: i16) {
-        out.put_array(list, |out, element| E::write(element, out, version));
+        write_array::<E>(list, out, version);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::future::IntoFuture;
@@ -25,6 +26,7 @@ use crate::error::Kind;
 use crate::net::clock;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 /// The lag to compute: of a group, and of which partitions.
 ///
@@ -173,7 +175,7 @@ fn distance(from: i64, to: i64) -> Option<u64> {
 }
 
 /// Where the log of a partition begins and ends.
-type Bounds = BTreeMap<TopicPartition, Result<(i64, i64), Error>>;
+type Bounds = HashMap<TopicPartition, Result<(i64, i64), Error>>;
 
 /// A request for the lag of groups, which is made when it is awaited. Created by [`Admin::group_lag`].
 #[must_use = "nothing is requested until it is awaited"]
@@ -247,7 +249,7 @@ impl Admin {
     }
 
     async fn group_lag_by(&self, queries: Vec<LagQuery>, deadline: Instant) -> Outcomes<GroupLag> {
-        let topics: BTreeSet<&TopicName> = queries.iter().flat_map(|query| &query.topics).collect();
+        let topics: BTreeSet<&TopicName> = inserted(queries.iter().flat_map(|query| &query.topics));
         // A silent coordinator leaves time to look up the logs for the groups of the others.
         let now = clock::now();
         let offsets_by = now + deadline.saturating_duration_since(now) / 3 * 2;
@@ -260,7 +262,7 @@ impl Admin {
             groups.push((group, offsets.map(|offsets| completed(query, offsets, &topics))));
         }
         let named = groups.iter().filter_map(|(_, offsets)| offsets.as_ref().ok()).flat_map(BTreeMap::keys);
-        let bounds = self.bounds(named.cloned().collect(), deadline).await;
+        let bounds = self.bounds(inserted(named.cloned()), deadline).await;
         let lag = |(query, (group, offsets)): (LagQuery, (String, Result<GroupOffsets, Error>))| {
             (group, offsets.map(|offsets| lag(offsets, &bounds, query.starts_at_end)))
         };
@@ -272,10 +274,10 @@ impl Admin {
         &self,
         topics: BTreeSet<&TopicName>,
         deadline: Instant,
-    ) -> BTreeMap<TopicName, Result<Vec<i32>, Error>> {
+    ) -> HashMap<TopicName, Result<Vec<i32>, Error>> {
         let missing = |topic: &TopicName| Error::protocol("the response lacks the topic").in_topic(topic);
         let initial = |topic: &TopicName| Err(check_name(topic).err().unwrap_or_else(|| missing(topic)));
-        let mut partitions: BTreeMap<TopicName, Result<Vec<i32>, Error>> =
+        let mut partitions: HashMap<TopicName, Result<Vec<i32>, Error>> =
             topics.iter().map(|topic| ((*topic).clone(), initial(topic))).collect();
         let valid: Vec<TopicName> = topics.into_iter().filter(|topic| check_name(topic).is_ok()).cloned().collect();
         if valid.is_empty() {
@@ -298,14 +300,14 @@ impl Admin {
 
     /// The start and the end of each log. Partitions of topics that do not exist get their errors.
     async fn bounds(&self, partitions: BTreeSet<TopicPartition>, deadline: Instant) -> Bounds {
-        let topics: BTreeSet<&TopicName> = partitions.iter().map(|key| &key.topic).collect();
+        let topics: BTreeSet<&TopicName> = inserted(partitions.iter().map(|key| &key.topic));
         let snapshot = self.cluster.snapshot();
         let is_unknown = |topic: &TopicName| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some());
-        let unknown: BTreeSet<&TopicName> = topics.into_iter().filter(|topic| is_unknown(topic)).collect();
+        let unknown: BTreeSet<&TopicName> = inserted(topics.into_iter().filter(|topic| is_unknown(topic)));
         // One request tells which exist, and one brings the leaders of all that do, before each of them is waited for.
-        let described = self.partitions_of(unknown, deadline).await;
+        let described = self.partitions_of(unknown.clone(), deadline).await;
         let exists = |topic: &TopicName| described.get(topic).is_none_or(Result::is_ok);
-        let existing: Vec<TopicName> = described.keys().filter(|topic| exists(topic)).cloned().collect();
+        let existing: Vec<TopicName> = unknown.into_iter().filter(|topic| exists(topic)).cloned().collect();
         let _held = self.cluster.hold(&existing, AutoCreate::Forbid);
         let (open, missing): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|key| exists(&key.topic));
         let missing = missing.into_iter().filter_map(|key| {
@@ -335,7 +337,7 @@ impl Admin {
 fn completed(
     query: &LagQuery,
     mut offsets: GroupOffsets,
-    topics: &BTreeMap<TopicName, Result<Vec<i32>, Error>>,
+    topics: &HashMap<TopicName, Result<Vec<i32>, Error>>,
 ) -> GroupOffsets {
     for topic in &query.topics {
         match topics.get(topic) {

@@ -16,6 +16,7 @@ use crate::client::Coordinated;
 use crate::error::Code;
 use crate::error::Error;
 use crate::error::Kind;
+use crate::types::inserted;
 
 mod committed;
 mod deleting;
@@ -95,7 +96,7 @@ impl Admin {
                 decided.extend(again.into_iter().map(|(group, error)| (group, Err(late(error)))));
                 return decided;
             }
-            open = again.into_keys().collect();
+            open = inserted(again.into_keys());
         }
     }
 

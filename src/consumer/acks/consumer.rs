@@ -23,6 +23,7 @@ use crate::reading::Position;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
 use crate::types::bounded;
+use crate::types::inserted;
 
 /// A consumer for workers that finish out of order. Made by [`build_acked`](super::super::ConsumerBuilder::build_acked).
 ///
@@ -303,6 +304,6 @@ impl UnackedRecords {
 
     /// The partitions that have records.
     pub fn partitions(&self) -> BTreeSet<TopicPartition> {
-        self.partitions.iter().map(|records| records.topic_partition()).collect()
+        inserted(self.partitions.iter().map(|records| records.topic_partition()))
     }
 }

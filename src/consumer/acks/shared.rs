@@ -29,6 +29,7 @@ use crate::net::runtime::Runtime;
 use crate::reading::OwnedRecord;
 use crate::reading::Position;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 /// How often a consumer that can read nothing because of dropped tokens says so.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
@@ -276,7 +277,7 @@ impl Acks {
         let gone = {
             let state = self.lock();
             let known = state.ledger.partitions().chain(state.queues.keys());
-            known.filter(|key| !partitions.contains(key)).cloned().collect()
+            inserted(known.filter(|key| !partitions.contains(key)).cloned())
         };
         self.end(&gone, Refusal::Revoked);
     }

@@ -1,6 +1,6 @@
 //! Takes what brokers say about positions.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::ConsumerCore;
@@ -62,7 +62,7 @@ impl ConsumerCore {
             let error = Error::broker(code, "could not read the committed offsets");
             return self.request_failed(now, Pending::Stored(lookups), &error);
         }
-        let mut found: BTreeMap<usize, &FetchedOffset> = BTreeMap::new();
+        let mut found: HashMap<usize, &FetchedOffset> = HashMap::new();
         for topic in group.iter().flat_map(|group| &group.topics) {
             let name = if topic.name.is_empty() {
                 self.snapshot.topic_by_id(topic.id).map(|topic| topic.name.clone()).unwrap_or_default()

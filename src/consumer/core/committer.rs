@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,7 @@ use crate::reading::Position;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::message::CommitPartition;
 use crate::wire::message::CommitTopic;
 use crate::wire::message::OffsetCommitRequest;
@@ -186,7 +189,7 @@ impl Committer {
         let ticket = self.number();
         let offsets = offsets.into_iter().map(Into::into);
         let offsets: BTreeMap<TopicPartition, (Position, String)> =
-            offsets.map(|offset| (offset.partition, (offset.position, offset.metadata))).collect();
+            inserted(offsets.map(|offset| (offset.partition, (offset.position, offset.metadata))));
         let left = offsets.len();
         let foreign = offsets.keys().find(|key| !self.may_commit(key)).cloned();
         self.commits.insert(ticket, Commit { left, deadline, problem: None });
@@ -302,7 +305,7 @@ impl Committer {
     /// The commits that have nothing in flight. The others end with their request, which has the earliest of their deadlines.
     fn waiting(&self) -> impl Iterator<Item = (Ticket, &Commit)> {
         let sent = self.in_flight.iter().flat_map(|(_, sent)| sent);
-        let in_flight: BTreeSet<Ticket> = sent.flat_map(|sent| &sent.wanted.tickets).copied().collect();
+        let in_flight: HashSet<Ticket> = sent.flat_map(|sent| &sent.wanted.tickets).copied().collect();
         self.commits
             .iter()
             .map(|(ticket, commit)| (*ticket, commit))
@@ -531,10 +534,10 @@ fn not_owned(key: &TopicPartition) -> Error {
 
 /// The code of each partition that was sent, by the first mention of it. A response names topics as its request did, by name or
 /// by id.
-fn codes(sent: &[Sent], response: &OffsetCommitResponse) -> BTreeMap<TopicPartition, Option<Code>> {
+fn codes(sent: &[Sent], response: &OffsetCommitResponse) -> HashMap<TopicPartition, Option<Code>> {
     let ids = sent.iter().map(|sent| (sent.topic_id, &sent.key.topic)).filter(|(id, _)| !id.is_zero());
-    let ids: BTreeMap<TopicId, &TopicName> = ids.collect();
-    let mut codes = BTreeMap::new();
+    let ids: HashMap<TopicId, &TopicName> = ids.collect();
+    let mut codes = HashMap::new();
     for topic in &response.topics {
         let name = if topic.name.is_empty() { ids.get(&topic.id).copied() } else { Some(&topic.name) };
         let Some(name) = name else { continue };

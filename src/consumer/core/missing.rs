@@ -1,6 +1,5 @@
 //! Waits for what the metadata does not have: topics, partitions, leaders and leader epochs. Asks for it, and reports what lasts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use super::retry::RetryState;
 use crate::error::Code;
 use crate::error::Error;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 impl ConsumerCore {
     /// Finds the topics that are not there, after metadata or the assignment changed.
@@ -26,7 +26,7 @@ impl ConsumerCore {
             }
             (topic, retry)
         });
-        self.missing = missing.collect::<BTreeMap<_, _>>();
+        self.missing = inserted(missing);
         self.request_missing(now);
     }
 

@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -93,7 +94,7 @@ pub struct ConsumerCore {
     slots: Slots,
     schedule: Schedule,
     nodes: BTreeMap<i32, Node>,
-    pending: BTreeMap<u64, Pending>,
+    pending: HashMap<u64, Pending>,
     tags: u64,
     generations: u64,
     errors: VecDeque<Error>,
@@ -120,7 +121,7 @@ impl ConsumerCore {
             slots: Slots::default(),
             schedule: Schedule::default(),
             nodes: BTreeMap::new(),
-            pending: BTreeMap::new(),
+            pending: HashMap::new(),
             tags: 0,
             generations: 0,
             errors: VecDeque::new(),

@@ -13,6 +13,7 @@ use super::retry::RetryState;
 use super::session::Entry;
 use super::session::Session;
 use crate::metadata::Snapshot;
+use crate::types::inserted;
 
 /// A broker that is fetched from.
 #[derive(Debug)]
@@ -131,6 +132,6 @@ impl Node {
     /// Partitions that are, or are about to be, fetched from it.
     pub(super) fn slots(&self) -> BTreeSet<usize> {
         let sent = self.connections.iter().flat_map(|connection| connection.session.slots());
-        sent.chain(self.changed.iter().copied()).collect()
+        inserted(sent.chain(self.changed.iter().copied()))
     }
 }

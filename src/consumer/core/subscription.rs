@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 
 /// The topics and partitions that the caller assigned.
 #[derive(Debug, Default)]
@@ -68,7 +69,7 @@ impl Subscription {
     }
 
     pub(super) fn topics(&self) -> BTreeSet<TopicName> {
-        self.whole.keys().chain(self.named.keys()).cloned().collect()
+        inserted(self.whole.keys().chain(self.named.keys()).cloned())
     }
 
     /// Whether every topic to be read whole has been found.
@@ -96,6 +97,6 @@ impl Subscription {
     /// Topics that are not there, or of which a broker said an error instead.
     pub(super) fn missing(&self, snapshot: &Snapshot) -> BTreeSet<TopicName> {
         let lacks = |name: &&TopicName| snapshot.topic(name).is_none_or(|topic| topic.error.is_some());
-        self.whole.keys().chain(self.named.keys()).filter(lacks).cloned().collect()
+        inserted(self.whole.keys().chain(self.named.keys()).filter(lacks).cloned())
     }
 }

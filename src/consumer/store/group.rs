@@ -1,6 +1,7 @@
 //! The offsets of one group in a store, for a consumer that assigns its partitions.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Change;
@@ -23,7 +24,7 @@ use crate::types::TopicPartition;
 pub struct StoredGroup {
     store: Arc<dyn OffsetStore>,
     group: String,
-    versions: BTreeMap<TopicPartition, Expected>,
+    versions: HashMap<TopicPartition, Expected>,
 }
 
 impl StoredGroup {
@@ -34,7 +35,7 @@ impl StoredGroup {
 
     /// As [`Self::new`], with a store that others use too.
     pub fn shared(store: Arc<dyn OffsetStore>, group: impl Into<String>) -> Self {
-        Self { store, group: group.into(), versions: BTreeMap::new() }
+        Self { store, group: group.into(), versions: HashMap::new() }
     }
 
     /// Moves assigned partitions to their stored offsets, and returns what the store has for each. Call it before the first poll, or

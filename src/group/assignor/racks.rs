@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 
 use super::layout::Layout;
+use crate::types::inserted;
 
 /// Racks as numbers.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Racks {
                     let next = numbers.len();
                     *numbers.entry(rack).or_insert(next)
                 });
-                of_partition.push(racks.collect::<BTreeSet<usize>>().into_iter().collect());
+                of_partition.push(inserted::<_, BTreeSet<usize>>(racks).into_iter().collect());
             }
         }
         Self { of_member, of_partition }
@@ -43,12 +44,12 @@ impl Racks {
         members: impl IntoIterator<Item = usize>,
         partitions: impl Iterator<Item = usize> + Clone,
     ) -> bool {
-        let of_members: BTreeSet<usize> = members.into_iter().filter_map(|member| self.of_member[member]).collect();
+        let of_members: BTreeSet<usize> = inserted(members.into_iter().filter_map(|member| self.of_member[member]));
         if of_members.is_empty() {
             return false;
         }
         let all: BTreeSet<usize> =
-            partitions.clone().flat_map(|partition| &self.of_partition[partition]).copied().collect();
+            inserted(partitions.clone().flat_map(|partition| &self.of_partition[partition]).copied());
         let mut partitions = partitions;
         !of_members.is_disjoint(&all) && partitions.any(|partition| self.of_partition[partition].len() < all.len())
     }

@@ -17,6 +17,7 @@ use crate::group::assignor;
 use crate::group::assignor::Assignor;
 use crate::group::assignor::LastAssignment;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::types::millis_i32;
 use crate::wire::consumer_protocol::Assignment;
 use crate::wire::consumer_protocol::TopicPartitions;
@@ -157,7 +158,7 @@ impl Classic {
         };
         self.backoff.reset();
         let partitions = TopicPartitions::flatten(&assignment.partitions);
-        let target: BTreeSet<TopicPartition> = partitions.iter().cloned().collect();
+        let target: BTreeSet<TopicPartition> = inserted(partitions.iter().cloned());
         if let Some(foreign) = target.iter().find(|key| !self.joined.contains(&key.topic)) {
             // The leader decided by an older subscription (`checkAssignmentMatchedSubscription`).
             let reason = format!("{} was assigned, which is not subscribed to", foreign.topic);

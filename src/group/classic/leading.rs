@@ -1,7 +1,7 @@
 //! The leader's part: it assigns the partitions of the topics that members have subscribed to, and watches these topics.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::group::assignor::RebalanceProtocol;
 use crate::metadata::Snapshot;
 use crate::metadata::Topic;
 use crate::types::TopicName;
+use crate::types::inserted;
 use crate::wire::consumer_protocol::Assignment;
 use crate::wire::consumer_protocol::Subscription;
 use crate::wire::consumer_protocol::TopicPartitions;
@@ -71,7 +72,7 @@ impl Leading {
 }
 
 /// The racks of brokers.
-type Racks = BTreeMap<i32, Arc<str>>;
+type Racks = HashMap<i32, Arc<str>>;
 
 fn racks_of(snapshot: &Snapshot) -> Racks {
     snapshot.brokers().filter_map(|broker| Some((broker.id, Arc::from(broker.rack.as_deref()?)))).collect()
@@ -92,8 +93,8 @@ impl Classic {
     /// Begins to lead a generation.
     pub(super) fn lead(&mut self, now: Instant, members: &[JoinedMember], skip_assignment: bool) {
         let members: Vec<assignor::Member> = members.iter().map(|member| self.subscribed(member)).collect();
-        let topics: BTreeSet<TopicName> = members.iter().flat_map(|member| &member.topics).cloned().collect();
-        let counts = topics.into_iter().map(|topic| (topic, None)).collect();
+        let topics = members.iter().flat_map(|member| &member.topics);
+        let counts = inserted(topics.map(|topic| (topic.clone(), None)));
         self.leading = Some(Leading { members, counts, racks: BTreeMap::new(), skip_assignment });
         self.follow();
         self.phase = Phase::Assigning { until: now + self.settings.request_timeout };
@@ -149,7 +150,7 @@ impl Classic {
     fn known_topics(&self, leading: &Leading) -> BTreeMap<TopicName, assignor::Topic> {
         let racks = racks_of(&self.snapshot);
         let known = leading.counts.iter().filter(|(_, count)| count.is_some());
-        known.filter_map(|(name, _)| Some((name.clone(), described(self.snapshot.topic(name)?, &racks)))).collect()
+        inserted(known.filter_map(|(name, _)| Some((name.clone(), described(self.snapshot.topic(name)?, &racks)))))
     }
 
     fn assignments(

@@ -35,6 +35,7 @@ use crate::error::Error;
 use crate::metadata::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::message::HeartbeatRequest;
 use crate::wire::message::JoinGroupRequest;
 use crate::wire::message::LeaveGroupRequest;
@@ -309,12 +310,12 @@ impl Classic {
         let step = match &self.phase {
             Phase::Preparing { revoke, why } => Step::Revoke { partitions: revoke.clone(), why: *why },
             Phase::Applying { target, is_revoked: false } => Step::Revoke {
-                partitions: self.standing.owned.difference(target).cloned().collect(),
+                partitions: inserted(self.standing.owned.difference(target).cloned()),
                 why: Revocation::Moved,
             },
             Phase::Applying { target, is_revoked: true } => Step::Assign {
                 partitions: target.clone(),
-                added: target.difference(&self.standing.owned).cloned().collect(),
+                added: inserted(target.difference(&self.standing.owned).cloned()),
             },
             Phase::Failed { .. } if !self.standing.owned.is_empty() => {
                 let partitions = self.standing.owned.clone();
@@ -403,7 +404,7 @@ impl Classic {
             (self.standing.owned.clone(), Revocation::Lost)
         } else if self.mode() == RebalanceProtocol::Cooperative {
             let is_foreign = |key: &&TopicPartition| !self.standing.subscription.contains(&key.topic);
-            (self.standing.owned.iter().filter(is_foreign).cloned().collect(), Revocation::Moved)
+            (inserted(self.standing.owned.iter().filter(is_foreign).cloned()), Revocation::Moved)
         } else {
             (self.standing.owned.clone(), Revocation::Moved)
         };
@@ -457,7 +458,7 @@ impl Classic {
         let revoke = match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Preparing { revoke, .. } if self.is_step_taken => revoke,
             Phase::Applying { target, is_revoked: false } if self.is_step_taken => {
-                self.standing.owned.difference(&target).cloned().collect()
+                inserted(self.standing.owned.difference(&target).cloned())
             }
             _ => BTreeSet::new(),
         };

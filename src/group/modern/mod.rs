@@ -23,8 +23,8 @@
 //! The application does the [`Step`]s while it polls, and heartbeats go on meanwhile. A member that is fenced gives everything up as
 //! lost and joins again, with the id that it had.
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,7 @@ use crate::metadata::Snapshot;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::message::ConsumerGroupHeartbeatRequest;
 
 mod heartbeat;
@@ -136,7 +137,7 @@ pub struct Modern {
     /// The application works on this step.
     taken: Option<Taken>,
     /// The names of assigned topics. The metadata may forget one before it is given up.
-    names: BTreeMap<TopicId, TopicName>,
+    names: HashMap<TopicId, TopicName>,
     /// Metadata is requested again at this time, where ids are not known.
     metadata_due: Option<Instant>,
     heartbeats: Heartbeats,
@@ -163,7 +164,7 @@ impl Modern {
             current: None,
             applying: None,
             taken: None,
-            names: BTreeMap::new(),
+            names: HashMap::new(),
             metadata_due: None,
             heartbeats: Heartbeats::default(),
             numbers: 0,
@@ -323,11 +324,11 @@ impl Modern {
             return Some(Step::Revoke { partitions: self.standing.owned.clone(), why: Revocation::Lost });
         }
         let partitions = &self.applying.as_ref()?.partitions;
-        let revoked: BTreeSet<TopicPartition> = self.standing.owned.difference(partitions).cloned().collect();
+        let revoked: BTreeSet<TopicPartition> = inserted(self.standing.owned.difference(partitions).cloned());
         Some(if revoked.is_empty() {
             Step::Assign {
                 partitions: partitions.clone(),
-                added: partitions.difference(&self.standing.owned).cloned().collect(),
+                added: inserted(partitions.difference(&self.standing.owned).cloned()),
             }
         } else {
             Step::Revoke { partitions: revoked, why: Revocation::Moved }
@@ -366,7 +367,7 @@ impl Modern {
     fn follow(&mut self) {
         let topics = match self.regex {
             None => self.standing.subscription.clone(),
-            Some(_) => self.names.values().cloned().collect(),
+            Some(_) => inserted(self.names.values().cloned()),
         };
         self.actions.push_back(Action::Follow { topics });
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Action;
@@ -11,6 +12,7 @@ use crate::error::Kind;
 use crate::types::TopicId;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
+use crate::types::inserted;
 use crate::wire::message::TopicIdPartitions;
 
 /// Partitions by the ids of their topics.
@@ -82,7 +84,7 @@ impl Modern {
             let topic = names[id].clone();
             partitions.iter().map(move |at| TopicPartition { topic: topic.clone(), partition: *at }).collect::<Vec<_>>()
         };
-        let partitions: BTreeSet<TopicPartition> = topics.iter().flat_map(by_name).collect();
+        let partitions: BTreeSet<TopicPartition> = inserted(topics.iter().flat_map(by_name));
         let unknown: Vec<TopicId> = target.topics.keys().filter(|id| !names.contains_key(id)).copied().collect();
         let has_changed = self.names != names;
         self.names = names;
@@ -108,14 +110,14 @@ impl Modern {
     }
 
     /// The part of an assignment whose topics are known, with their names.
-    fn resolve(&self, topics: &Topics) -> (Topics, BTreeMap<TopicId, TopicName>) {
+    fn resolve(&self, topics: &Topics) -> (Topics, HashMap<TopicId, TopicName>) {
         let name_of = |id: TopicId| {
             let known = self.snapshot.topic_by_id(id).map(|topic| topic.name.clone());
             known.or_else(|| self.names.get(&id).cloned())
         };
-        let names: BTreeMap<_, _> = topics.keys().filter_map(|id| Some((*id, name_of(*id)?))).collect();
+        let names: HashMap<_, _> = topics.keys().filter_map(|id| Some((*id, name_of(*id)?))).collect();
         let known = topics.iter().filter(|(id, _)| names.contains_key(*id));
-        (known.map(|(id, partitions)| (*id, partitions.clone())).collect(), names)
+        (inserted(known.map(|(id, partitions)| (*id, partitions.clone()))), names)
     }
 
     fn ask_for_metadata(&mut self, now: Instant, unknown: Vec<TopicId>) {

@@ -133,6 +133,11 @@ impl Reader {
         Ok(Some(count))
     }
 
+    /// The element count of an array that is not null.
+    fn count(&mut self, min_len: usize) -> Result<usize, DecodeError> {
+        self.nullable_count(min_len)?.ok_or(DecodeError::Negative(-1))
+    }
+
     /// Reads `count` elements. At least `min_len` bytes stay reserved for each of them until it is read.
     fn each(
         &mut self,
@@ -154,23 +159,36 @@ impl Reader {
         min_len: usize,
         read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        self.nullable_array(min_len, read)?.ok_or(DecodeError::Negative(-1))
+        let count = self.count(min_len)?;
+        self.elements(count, min_len, read)
     }
 
     /// An array that may be null.
     pub fn nullable_array<T>(
         &mut self,
         min_len: usize,
-        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+        read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let Some(count) = self.nullable_count(min_len)? else { return Ok(None) };
+        match self.nullable_count(min_len)? {
+            Some(count) => self.elements(count, min_len, read).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn elements<T>(
+        &mut self,
+        count: usize,
+        min_len: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
         // The exact capacity: doubling would take up to three times as much for a frame full of the smallest elements.
         let mut elements = Vec::with_capacity(count);
-        self.each(count, min_len, |reader| {
-            elements.push(read(reader)?);
-            Ok(())
-        })?;
-        Ok(Some(elements))
+        self.promised += count * min_len;
+        for _ in 0..count {
+            self.promised -= min_len;
+            elements.push(read(self)?);
+        }
+        Ok(elements)
     }
 
     /// An array from which `read` drops elements by returning `None`. Elements that it keeps have at least `kept_len` bytes.
@@ -180,7 +198,7 @@ impl Reader {
         kept_len: usize,
         mut read: impl FnMut(&mut Self) -> Result<Option<T>, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let count = self.nullable_count(min_len)?.ok_or(DecodeError::Negative(-1))?;
+        let count = self.count(min_len)?;
         let mut elements = Vec::with_capacity(count.min(self.free() / kept_len));
         self.each(count, min_len, |reader| {
             elements.extend(read(reader)?);
@@ -195,7 +213,7 @@ impl Reader {
         min_len: usize,
         skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        let count = self.nullable_count(min_len)?.ok_or(DecodeError::Negative(-1))?;
+        let count = self.count(min_len)?;
         self.each(count, min_len, skip)
     }
 
@@ -211,7 +229,7 @@ impl Reader {
 
     /// An array of numbers.
     pub fn i32s(&mut self) -> Result<Vec<i32>, DecodeError> {
-        let count = self.nullable_count(4)?.ok_or(DecodeError::Negative(-1))?;
+        let count = self.count(4)?;
         let (numbers, _) = self.rest[..count * 4].as_chunks();
         let numbers = numbers.iter().map(|bytes| i32::from_be_bytes(*bytes)).collect();
         self.rest.advance(count * 4);

@@ -9,6 +9,7 @@
 //! so has every token: a token of an ended window is refused, with the reason. It knows no fetching, no group and no clock.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::reading::Position;
@@ -80,8 +81,8 @@ struct Ended {
 pub struct Ledger {
     epochs: u64,
     current: BTreeMap<TopicPartition, u64>,
-    windows: BTreeMap<u64, Window>,
-    ended: BTreeMap<u64, Ended>,
+    windows: HashMap<u64, Window>,
+    ended: HashMap<u64, Ended>,
     open: usize,
     live: usize,
     closed: bool,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::movements::Movements;
 use crate::group::assignor::layout::Layout;
+use crate::types::inserted;
 
 /// Who has which partitions, and members by how many they have.
 #[derive(Debug)]
@@ -78,7 +79,7 @@ impl<'a> Balance<'a> {
             layout,
             consumers,
             holdings: Holdings { owners: vec![None; layout.partitions()], now: 0, loads },
-            order: rank.iter().map(|rank| (0, *rank)).collect(),
+            order: inserted(rank.iter().map(|rank| (0, *rank))),
             by_id,
             rank,
             movements: Movements::default(),
