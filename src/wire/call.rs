@@ -50,7 +50,7 @@ pub trait Call: Into<Request> {
     fn response(response: Response) -> Result<Self::Response, Error>;
 }
 
-/// What a broker does with an API, for tests. Implemented by the macro `api!`.
+/// The side of a broker, for tests: it reads requests and writes responses. Implemented by the macro `api!`.
 #[cfg(any(test, feature = "unstable-internals"))]
 pub(super) trait Serve: Call {
     /// Whether a response keeps every field.
