@@ -255,6 +255,7 @@ macro_rules! messages {
                 $(crate::wire::declare::field!(@read reader version $field, $layout, $when, $default);)*
                 crate::wire::declare::field!(@read_tags $tags reader version
                     $([$tagged, $tagged_layout, $tag, $tagged_default])*);
+                #[allow(clippy::needless_update, reason = "some layouts have every field")]
                 Ok($type { $($kept,)* $($others)* })
             }
         }
