@@ -1,5 +1,6 @@
 //! Runs the simulator: `--seed N [--trace]` runs one seed, or the smaller setting that a failure printed; `--seeds A..B` many. With
-//! `--groups`, every seed has a group; with `--auth`, brokers demand authentication in every seed.
+//! `--groups`, every seed has a group; with `--auth`, brokers demand authentication in every seed; with `--complete`, every fault must
+//! have struck and every way to recover been taken.
 //!
 //! Exit status 0 when every promise held, 1 when one was broken, 2 for usage.
 
@@ -11,12 +12,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use protocol_tests::sim::Setting;
+use protocol_tests::sim::never_happened;
 use protocol_tests::sim::run;
 use protocol_tests::sim::shrink;
 
 const USAGE: &str = "usage: sim --seed N [--records R --writers W --readers R --members M --logins L --session MS --faults LIST --odds LIST]
            [--groups] [--auth] [--trace]
-       sim --seeds A..B [--threads N] [--groups] [--auth] [--keep-going]";
+       sim --seeds A..B [--threads N] [--groups] [--auth] [--complete] [--keep-going]";
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
@@ -25,7 +27,8 @@ fn main() -> ExitCode {
         words.retain(|word| word != name);
         words.len() != before
     };
-    let (loud, keep_going, groups) = (flag("--trace"), flag("--keep-going"), flag("--groups"));
+    let (loud, keep_going, groups, complete) =
+        (flag("--trace"), flag("--keep-going"), flag("--groups"), flag("--complete"));
     let draw = match (groups, flag("--auth")) {
         (false, false) => Setting::draw,
         (true, false) => Setting::draw_with_group,
@@ -34,7 +37,7 @@ fn main() -> ExitCode {
     };
     let done = match words.first().map(String::as_str) {
         Some("--seed") => parse(&words, draw).map(|setting| one(&setting, loud)),
-        Some("--seeds") => many(&words, draw, keep_going),
+        Some("--seeds") => many(&words, draw, keep_going, complete.then_some(groups)),
         _ => Err(USAGE.to_owned()),
     };
     done.unwrap_or_else(|error| {
@@ -77,7 +80,12 @@ struct Sum {
 }
 
 #[expect(clippy::cast_precision_loss, clippy::disallowed_methods, reason = "figures for people, of what a run took")]
-fn many(words: &[String], draw: fn(u64) -> Setting, keep_going: bool) -> Result<ExitCode, String> {
+fn many(
+    words: &[String],
+    draw: fn(u64) -> Setting,
+    keep_going: bool,
+    complete: Option<bool>,
+) -> Result<ExitCode, String> {
     let range = words.get(1).and_then(|range| range.split_once("..")).ok_or(USAGE)?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| USAGE.to_owned());
     let (first, end) = (number(range.0)?, number(range.1)?);
@@ -133,7 +141,11 @@ fn many(words: &[String], draw: fn(u64) -> Setting, keep_going: bool) -> Result<
         sum.steps,
         sum.failed.len()
     );
-    let Some(seed) = sum.failed.first() else { return Ok(ExitCode::SUCCESS) };
+    let Some(seed) = sum.failed.first() else {
+        let missing = complete.map(|groups| never_happened(&sum.counts, groups)).unwrap_or_default();
+        missing.iter().for_each(|what| println!("never happened: {what}"));
+        return Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    };
     if let Some((smallest, broken)) = shrink(&draw(*seed)) {
         println!("smallest: sim {smallest}\n  {broken}");
     }

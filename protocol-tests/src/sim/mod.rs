@@ -16,6 +16,7 @@
 mod chronicle;
 mod cover;
 mod event;
+mod expected;
 mod faults;
 mod foreign;
 mod gate;
@@ -44,6 +45,7 @@ use ottla::internals::wire::Api;
 use ottla::mock;
 use ottla::types::TopicPartition;
 
+pub use self::expected::never_happened;
 pub use self::setting::Fault;
 pub use self::setting::Odd;
 pub use self::setting::Setting;
