@@ -152,10 +152,13 @@ impl Garden {
     /// Builds the simulator with a bug.
     fn plant(&self, mutation: &Mutation) -> PathBuf {
         let files = mutation.planted(self.folder.path());
-        let write = |path: &Path, text: &str| fs::write(path, text).expect("a file to write");
-        files.iter().for_each(|(path, _, changed)| write(path, changed));
+        for (path, _, changed) in &files {
+            fs::write(path, changed).expect("a file to write");
+        }
         let binary = self.build(&mutation.name);
-        files.iter().for_each(|(path, source, _)| write(path, source));
+        for (path, source, _) in &files {
+            fs::write(path, source).expect("a file to write");
+        }
         binary
     }
 }
