@@ -74,6 +74,7 @@
 //! | `gzip`, `snappy`, `lz4`, `zstd` | yes | the codecs, each in pure Rust |
 //! | `zstd-c` | no | zstd by the C library instead, which needs a C compiler |
 //! | `redis` | no | `ottla::consumer::store::RedisStore`: offsets in Redis; over TLS with the feature `tls` |
+//! | `redis-1` | no | connections of the crate `redis` 1 for it, to clusters and by sentinels; brings that crate |
 //! | `queue` | no | `ottla::queue`: queues on top of the clients, with offsets kept inside or outside Kafka |
 //! | `blocking` | no | `ottla::blocking`: calls that block their thread, for programs without async |
 //! | `json` | no | `ottla::json`: values that are `Serialize` and `Deserialize`, as JSON |

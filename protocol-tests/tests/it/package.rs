@@ -82,7 +82,7 @@ fn deny_toml_accepts_the_licence_of_every_dependency() {
     assert!(accepted.contains("MIT") && accepted.len() > 5, "{accepted:?}");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tree = ["tree", "-p", "ottla", "-e", "normal,build", "--target", "all", "--prefix", "none", "--offline"];
-    let features = ["--features", "redis,cli,tls,webpki-roots,json,metrics", "--format", "{p} | {l}"];
+    let features = ["--features", "redis-1,cli,tls,webpki-roots,json,metrics", "--format", "{p} | {l}"];
     let listed = Command::new(cargo).args(tree).args(features).current_dir(root()).output().expect("cargo");
     assert!(listed.status.success(), "{listed:?}");
     let listed = String::from_utf8(listed.stdout).expect("text");

@@ -8,22 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use ::redis::Pipeline;
-use ::redis::RedisError;
-use ::redis::RedisResult;
-use ::redis::Value;
-use ::redis::aio::ConnectionLike;
-
+use super::resp::Command;
+use super::resp::Value;
 use crate::net::clock;
 
-/// The answers to the commands of a pipeline, each by itself.
-pub(super) type Answers = Vec<RedisResult<Value>>;
+/// The replies to commands that were sent together, in their order. An error is the reply to its command alone.
+pub(super) type Answers = Vec<Value>;
 
 pub(super) type Running<'a> = Pin<Box<dyn Future<Output = Result<Answers, Failure>> + Send + 'a>>;
 
 /// Runs commands. It is object safe, so that a store has no type parameter.
 pub(super) trait Link: Send + Sync {
-    fn run<'a>(&'a self, pipeline: &'a Pipeline, call: Call) -> Running<'a>;
+    fn run<'a>(&'a self, commands: &'a [Command], call: Call) -> Running<'a>;
 }
 
 /// The conditions of a call.
@@ -72,7 +68,7 @@ impl Failure {
     }
 
     /// The command has no answer because of this.
-    pub(super) fn unanswered(error: &RedisError) -> Self {
+    pub(super) fn unanswered(error: &dyn StdError) -> Self {
         let remedy = "check that Redis runs there, that the network is right, and the user's name and password";
         Self::passing("the command failed", remedy).caused_by(Cause(error.to_string()))
     }
@@ -101,19 +97,3 @@ impl fmt::Display for Cause {
 }
 
 impl StdError for Cause {}
-
-/// A connection that the program made. It connects again as its type does.
-pub(super) struct Given<C>(pub(super) C);
-
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> Link for Given<C> {
-    fn run<'a>(&'a self, pipeline: &'a Pipeline, call: Call) -> Running<'a> {
-        Box::pin(async move {
-            let mut connection = self.0.clone();
-            let answers = pipeline.query_async(&mut connection);
-            match tokio::time::timeout_at(call.until.into(), answers).await {
-                Ok(outcome) => outcome.map_err(|error| Failure::unanswered(&error)),
-                Err(_) => Err(Failure::silent(call.timeout)),
-            }
-        })
-    }
-}

@@ -14,21 +14,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::Value;
-use ::redis::aio::ConnectionLike;
-
 mod address;
+mod connection;
+#[cfg(feature = "redis-1")]
+mod given;
 mod link;
+mod login;
 mod reconnecting;
+mod refusal;
+mod resp;
 #[cfg(all(test, feature = "mock", feature = "queue"))]
 mod tests;
 
 use self::address::Address;
+use self::link::Answers;
 use self::link::Call;
 use self::link::Cause;
-use self::link::Given;
 use self::link::Link;
 use self::reconnecting::Reconnecting;
+use self::resp::Command;
+use self::resp::REPLY_BYTES_MAX;
+use self::resp::Value;
 use super::Change;
 use super::Expected;
 use super::Lookup;
@@ -60,14 +66,17 @@ const CHANGE: &str = "local t = redis.call('TIME') local v = redis.call('HGET', 
     redis.call('HSET', KEYS[1], 'o', ARGV[2], 'e', ARGV[3], 't', ms, 'm', ARGV[4]) return {n} end \
     local h = redis.call('HMGET', KEYS[1], 'o', 'e', 'v', 't', 'm') return {t[1], t[2], h[1], h[2], h[3], h[4], h[5]}";
 
+/// The longest metadata: a reply has space for it.
+const METADATA_BYTES_MAX: usize = REPLY_BYTES_MAX / 2;
+
 /// Offsets in Redis, for workers of several processes (feature `redis`).
 ///
 /// Each change is a script, which Redis runs alone: of two workers that change the same version one is refused. Needs Redis 5 or later.
 /// The persistence of Redis (`appendfsync`) decides what survives its crash.
 ///
 /// It connects with the first call. A connection that is lost is dialled again, after a pause that grows from 50 ms to 1 s: reads are
-/// repeated, changes only where they were certainly not made. TLS needs the feature `tls` and no feature of the crate `redis`.
-/// Sentinels and clusters are not looked up: [`with`](Self::with) takes the connection that the crate `redis` makes to them.
+/// repeated, changes only where they were certainly not made. TLS needs the feature `tls`. Sentinels and clusters are not looked up:
+/// `RedisStore::with` (feature `redis-1`) takes the connection that the crate `redis` makes to them.
 ///
 /// Every call ends within 5 s ([`timeout`](Self::timeout)), whatever the state of Redis. What cannot pass, such as a wrong certificate or
 /// password, is an error at once.
@@ -146,9 +155,20 @@ impl RedisStore {
         Ok(Self::over(Arc::new(own), place))
     }
 
-    /// A store on a connection of the crate `redis`, which is the program's own: to a cluster, or by a sentinel, for example.
-    pub fn with(connection: impl ConnectionLike + Clone + Send + Sync + 'static) -> Self {
-        Self::over(Arc::new(Given(connection)), "the given connection".to_owned())
+    /// A store on a connection of the crate `redis` 1, which is the program's own: to a cluster, or by a sentinel, for example (feature
+    /// `redis-1`). It connects again as its type does.
+    ///
+    /// ```
+    /// use ottla::consumer::store::RedisStore;
+    /// use redis::aio::MultiplexedConnection;
+    ///
+    /// fn store(connection: MultiplexedConnection) -> RedisStore {
+    ///     RedisStore::with(connection).prefix("audit")
+    /// }
+    /// ```
+    #[cfg(feature = "redis-1")]
+    pub fn with(connection: impl ::redis::aio::ConnectionLike + Clone + Send + Sync + 'static) -> Self {
+        Self::over(Arc::new(given::Given(connection)), "the given connection".to_owned())
     }
 
     fn over(link: Arc<dyn Link>, place: String) -> Self {
@@ -222,9 +242,9 @@ impl RedisStore {
     pub async fn legacy_cursor(&self, app: &str, group: &str, topic: &str) -> Result<LegacyCursor, Error> {
         let cursor = format!("{app}_kafka_offset_{group}_{topic}");
         let reset = format!("RESET_{cursor}");
-        let mut pipeline = ::redis::pipe();
-        pipeline.cmd("GET").arg(&cursor).cmd("GET").arg(&reset);
-        let found = self.run(&mut pipeline, &[cursor.clone(), reset.clone()], true).await?;
+        let keys = [cursor, reset];
+        let commands = keys.clone().map(|key| Command::new("GET").arg(key));
+        let found = self.run(&commands, &keys, true).await?;
         let read = |key: &str, value: &Value| match value {
             Value::Nil => Ok(None),
             value => {
@@ -233,19 +253,13 @@ impl RedisStore {
                 offset.map(Some).ok_or_else(|| self.failed(key, "it is no offset", remedy))
             }
         };
-        Ok(LegacyCursor { offset: read(&cursor, &found[0])?, reset: read(&reset, &found[1])? })
+        Ok(LegacyCursor { offset: read(&keys[0], &found[0])?, reset: read(&keys[1], &found[1])? })
     }
 
     /// Runs a command for each key, in one round trip.
-    async fn run(
-        &self,
-        pipeline: &mut ::redis::Pipeline,
-        keys: &[String],
-        reads_only: bool,
-    ) -> Result<Vec<Value>, Error> {
-        pipeline.ignore_errors();
+    async fn run(&self, commands: &[Command], keys: &[String], reads_only: bool) -> Result<Answers, Error> {
         let key = keys.first().map_or("", |key| key);
-        let answers = match self.link.run(pipeline, Call::new(self.timeout, reads_only)).await {
+        let answers = match self.link.run(commands, Call::new(self.timeout, reads_only)).await {
             Ok(answers) if answers.len() == keys.len() => answers,
             Ok(_) => {
                 return Err(self.failed(key, "there are fewer answers than commands", "check the proxy before Redis"));
@@ -258,10 +272,12 @@ impl RedisStore {
                 });
             }
         };
-        let value = |(key, answer): (&String, ::redis::RedisResult<Value>)| {
-            let remedy = "delete the key if it is of another type, and let the user run EVAL, GET, HGET, HMGET, HSET, HINCRBY and TIME";
-            let refused = "Redis refused the command";
-            answer.map_err(|error| self.failed(key, refused, remedy).caused_by(Cause(error.to_string())))
+        let value = |(key, answer): (&String, Value)| match answer {
+            Value::Error(refusal) => {
+                let error = self.failed(key, "Redis refused the command", refusal.code().remedy());
+                Err(error.caused_by(Cause(refusal.to_string())))
+            }
+            value => Ok(value),
         };
         keys.iter().zip(answers).map(value).collect()
     }
@@ -284,11 +300,8 @@ impl OffsetStore for RedisStore {
                 return Ok(Vec::new());
             }
             let keys: Vec<String> = partitions.iter().map(|partition| self.key(group, partition)).collect();
-            let mut pipeline = ::redis::pipe();
-            for key in &keys {
-                pipeline.cmd("EVAL").arg(LOAD).arg(1).arg(key);
-            }
-            let found = self.run(&mut pipeline, &keys, true).await?;
+            let command = |key: &String| script(LOAD, key);
+            let found = self.run(&keys.iter().map(command).collect::<Vec<_>>(), &keys, true).await?;
             let lookup = |(key, value): (&String, &Value)| match value {
                 Value::Array(fields) => self.lookup(key, fields),
                 _ => Err(self.rubbish(key)),
@@ -303,18 +316,22 @@ impl OffsetStore for RedisStore {
                 return Ok(Vec::new());
             }
             let keys: Vec<String> = changes.iter().map(|change| self.key(group, &change.partition)).collect();
-            let mut pipeline = ::redis::pipe();
-            for (key, change) in keys.iter().zip(&changes) {
+            let mut commands = Vec::with_capacity(changes.len());
+            for (key, change) in keys.iter().zip(changes) {
                 let expected = match change.expected {
                     Expected::Any => "*".to_owned(),
                     Expected::Missing => "-".to_owned(),
                     Expected::Version(version) => version.to_string(),
                 };
+                if change.metadata.len() > METADATA_BYTES_MAX {
+                    let what = format!("the metadata has {} bytes", change.metadata.len());
+                    return Err(self.failed(key, &what, "store at most 32 MiB, which can be read again"));
+                }
                 let Position { offset, epoch } = change.position;
-                let command = pipeline.cmd("EVAL").arg(CHANGE).arg(1).arg(key).arg(expected).arg(offset);
-                command.arg(LeaderEpoch::to_wire(epoch)).arg(&change.metadata);
+                let (offset, epoch) = (offset.to_string(), LeaderEpoch::to_wire(epoch).to_string());
+                commands.push(script(CHANGE, key).arg(expected).arg(offset).arg(epoch).arg(change.metadata));
             }
-            let found = self.run(&mut pipeline, &keys, false).await?;
+            let found = self.run(&commands, &keys, false).await?;
             let outcome = |(key, value): (&String, &Value)| match value {
                 Value::Array(fields) => match &fields[..] {
                     [version] => {
@@ -336,10 +353,14 @@ impl fmt::Debug for RedisStore {
     }
 }
 
+/// A script on one key.
+fn script(script: &str, key: &str) -> Command {
+    Command::new("EVAL").arg(script).arg("1").arg(key)
+}
+
 fn text(value: &Value) -> Option<&str> {
     match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
+        Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
         _ => None,
     }
 }

@@ -10,35 +10,34 @@
 //! connected or their time is over, unless the reason is one that lasts, such as a wrong certificate: that is returned at once, and to
 //! every call of the next second without another attempt.
 
-use std::error::Error as StdError;
 use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use ::redis::AsyncConnectionConfig;
-use ::redis::ErrorKind;
-use ::redis::Pipeline;
-use ::redis::RedisConnectionInfo;
-use ::redis::RedisError;
-use ::redis::ServerErrorKind;
-use ::redis::aio::MultiplexedConnection;
 use fastrand::Rng;
-use tokio::task::JoinHandle;
 
 use super::address::Address;
 use super::address::Place;
+use super::connection::Connection;
+use super::connection::Ended;
+use super::connection::Task;
 use super::link::Answers;
 use super::link::Call;
 use super::link::Cause;
 use super::link::Failure;
 use super::link::Link;
 use super::link::Running;
+use super::login::Login;
+use super::login::Step;
+use super::login::no_redis;
+use super::login::refused_connection;
+use super::refusal::Code;
+use super::resp::Command;
+use super::resp::Value;
 use crate::conn::backoff::Backoff;
 use crate::error::Error;
 use crate::net::Connector;
@@ -65,37 +64,10 @@ pub(super) struct Reconnecting {
 /// The connection, or the way to it.
 #[derive(Default)]
 struct State {
-    live: Option<Arc<Live>>,
-    dialling: Option<Task<Result<Live, Failure>>>,
+    live: Option<Arc<Connection>>,
+    dialling: Option<Task<Result<Connection, Failure>>>,
     /// A reason that lasts, and until when it is returned without an attempt.
     refused: Option<(Failure, Instant)>,
-}
-
-/// A connection that commands are sent over.
-struct Live {
-    connection: MultiplexedConnection,
-    driver: Task<()>,
-    is_discarded: AtomicBool,
-}
-
-impl Live {
-    fn is_usable(&self) -> bool {
-        !self.is_discarded.load(Ordering::Relaxed) && !self.driver.0.is_finished()
-    }
-
-    /// Later calls take another connection.
-    fn discard(&self) {
-        self.is_discarded.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A task that ends with its owner.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Reconnecting {
@@ -118,14 +90,12 @@ impl Reconnecting {
         Ok(Self { dialler: Arc::new(dialler), state: tokio::sync::Mutex::default() })
     }
 
-    async fn attempts(&self, pipeline: &Pipeline, call: Call) -> Result<Answers, Failure> {
+    async fn attempts(&self, commands: &[Command], call: Call) -> Result<Answers, Failure> {
         let Dialler { runtime, .. } = &*self.dialler;
         loop {
             let live = runtime.timeout_at(call.until, self.live()).await;
             let live = live.unwrap_or_else(|_| Err(self.dialler.progress().unready(call.timeout)))?;
-            let mut connection = live.connection.clone();
-            let answers = pipeline.query_async::<Answers>(&mut connection);
-            let (failure, may_repeat) = match runtime.timeout_at(call.until, answers).await {
+            let (failure, may_repeat) = match runtime.timeout_at(call.until, live.run(commands)).await {
                 Ok(Ok(answers)) if is_loading(&answers) => {
                     // No command was run, so that changes may be repeated, too.
                     (Failure::passing("it still loads its data", "wait, or look at the log of Redis"), true)
@@ -134,10 +104,10 @@ impl Reconnecting {
                     self.dialler.progress().succeeded();
                     return Ok(answers);
                 }
-                Ok(Err(error)) => {
+                Ok(Err(broken)) => {
                     live.discard();
-                    tracing::info!(target: TARGET, address = %self.dialler.place, %error, "connection to Redis lost");
-                    (Failure::unanswered(&error), call.reads_only)
+                    self.report(&broken.why);
+                    (Failure::unanswered(&broken.why), call.reads_only || !broken.is_sent)
                 }
                 Err(_) => {
                     live.discard();
@@ -152,13 +122,22 @@ impl Reconnecting {
         }
     }
 
+    fn report(&self, why: &Ended) {
+        tracing::info!(target: TARGET, address = %self.dialler.place, error = %why, "connection to Redis lost");
+    }
+
     /// The connection, as soon as there is one. It may be dropped at any point.
-    async fn live(&self) -> Result<Arc<Live>, Failure> {
+    async fn live(&self) -> Result<Arc<Connection>, Failure> {
         let mut state = self.state.lock().await;
         loop {
-            match &state.live {
-                Some(live) if live.is_usable() => return Ok(Arc::clone(live)),
-                _ => state.live = None,
+            match state.live.take() {
+                Some(live) if live.is_usable() => return Ok(Arc::clone(state.live.insert(live))),
+                Some(live) => {
+                    if let Some(why) = live.ended().filter(|why| !live.is_discarded() && !why.is_usual()) {
+                        self.report(why);
+                    }
+                }
+                None => {}
             }
             if let Some((refusal, until)) = &state.refused
                 && clock::now() < *until
@@ -189,15 +168,15 @@ impl Reconnecting {
 }
 
 impl Link for Reconnecting {
-    fn run<'a>(&'a self, pipeline: &'a Pipeline, call: Call) -> Running<'a> {
-        Box::pin(self.attempts(pipeline, call))
+    fn run<'a>(&'a self, commands: &'a [Command], call: Call) -> Running<'a> {
+        Box::pin(self.attempts(commands, call))
     }
 }
 
 /// Makes connections.
 struct Dialler {
     place: Place,
-    login: RedisConnectionInfo,
+    login: Login,
     #[cfg(feature = "tls")]
     secure: Option<Secure>,
     runtime: Runtime,
@@ -206,7 +185,7 @@ struct Dialler {
 
 impl Dialler {
     /// One attempt, after the pause that is due.
-    fn start(this: &Arc<Self>) -> Task<Result<Live, Failure>> {
+    fn start(this: &Arc<Self>) -> Task<Result<Connection, Failure>> {
         let this = Arc::clone(this);
         let runtime = this.runtime.clone();
         let attempt = async move {
@@ -219,7 +198,7 @@ impl Dialler {
         Task(runtime.handle().spawn(attempt))
     }
 
-    async fn dial(&self) -> Result<Live, Failure> {
+    async fn dial(&self) -> Result<Connection, Failure> {
         self.progress().stage = Stage::Dial;
         let stream = match &self.place {
             Place::Tcp(address) => Tcp.connect(&address.host, address.port).await,
@@ -228,12 +207,19 @@ impl Dialler {
         let stream = stream.map_err(|error| unreachable(error, &self.place))?;
         let stream = self.encrypt(stream).await?;
         self.progress().stage = Stage::Login;
-        // The store has its own limits of time.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let made = MultiplexedConnection::new_with_config(&self.login, stream, config).await;
-        let (connection, driver) = made.map_err(|error| self.refused(&error))?;
-        let driver = Task(self.runtime.spawn(driver));
-        Ok(Live { connection, driver, is_discarded: AtomicBool::new(false) })
+        let connection = Connection::start(stream, &self.runtime);
+        for with_user in [true, false] {
+            let (answers, why) = match connection.run(&self.login.commands(with_user)).await {
+                Ok(answers) => (answers, None),
+                Err(broken) => (broken.answers, Some(broken.why)),
+            };
+            match (self.login.step(with_user, &answers)?, why) {
+                (_, Some(why)) => return Err(self.broken(&why)),
+                (Step::Done, None) => break,
+                (Step::WithoutUser, None) => {}
+            }
+        }
+        Ok(connection)
     }
 
     #[cfg(feature = "tls")]
@@ -249,32 +235,26 @@ impl Dialler {
         Ok(stream)
     }
 
-    /// Why the login failed. TLS 1.3 finds out only there that the client's certificate was refused.
-    fn refused(&self, error: &RedisError) -> Failure {
-        #[cfg(feature = "tls")]
-        if let (Some(secure), Place::Tcp(address)) = (&self.secure, &self.place)
-            && let Some(refusal) = io_error(error).and_then(|error| secure.explain(error, &address.host))
-        {
-            return untrusted(refusal);
-        }
-        let failure = match error.kind() {
-            ErrorKind::AuthenticationFailed => {
-                Failure::lasting("Redis refused the login", "correct the user and the password in the address")
-            }
-            ErrorKind::Io => {
+    /// Why the connection ended during the login. TLS 1.3 finds out only there that the client's certificate was refused.
+    fn broken(&self, why: &Ended) -> Failure {
+        let failure = match why {
+            #[cfg(feature = "tls")]
+            Ended::Failed(error) if let Some(refusal) = self.explain(error) => return untrusted(refusal),
+            Ended::Closed | Ended::Failed(_) => {
                 let remedy = "check that a Redis listens there, and whether its port needs TLS: write rediss:// then";
                 Failure::passing("the connection ended during the login", remedy)
             }
-            ErrorKind::Server(
-                ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::TryAgain,
-            ) => Failure::passing("Redis is not ready", "wait, or look at its log"),
-            ErrorKind::Parse => {
-                let remedy = "check the port: write rediss:// for one with TLS";
-                Failure::lasting("this is not the protocol of Redis", remedy)
-            }
-            _ => Failure::lasting("Redis refused the connection", "correct the address, or the settings of Redis"),
+            // Redis refuses a client before it has sent anything.
+            Ended::Unasked(Value::Error(refusal)) if let Some(failure) = refused_connection(refusal) => return failure,
+            Ended::Malformed(_) | Ended::Unasked(_) => no_redis(),
         };
-        failure.caused_by(Cause(error.to_string()))
+        failure.caused_by(Cause(why.to_string()))
+    }
+
+    #[cfg(feature = "tls")]
+    fn explain(&self, error: &io::Error) -> Option<Error> {
+        let (Some(secure), Place::Tcp(address)) = (&self.secure, &self.place) else { return None };
+        secure.explain(error, &address.host)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -291,21 +271,6 @@ async fn open(path: &std::path::Path) -> io::Result<Box<dyn Stream>> {
 #[allow(clippy::unused_async, reason = "Unix has something to await")]
 async fn open(_: &std::path::Path) -> io::Result<Box<dyn Stream>> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-#[cfg(feature = "tls")]
-fn io_error(error: &RedisError) -> Option<&io::Error> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        // The crate `redis` hands out its reference to the error, too.
-        let shared = error.downcast_ref::<Arc<dyn StdError + Send + Sync>>();
-        let error = shared.map_or(error, |shared| &**shared as &(dyn StdError + 'static));
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        source = error.source();
-    }
-    None
 }
 
 fn unreachable(error: io::Error, place: &Place) -> Failure {
@@ -335,9 +300,7 @@ fn ended() -> Failure {
 
 /// Redis has started, and reads its files.
 fn is_loading(answers: &Answers) -> bool {
-    let loads = |answer: &::redis::RedisResult<::redis::Value>| {
-        answer.as_ref().is_err_and(|error| error.kind() == ErrorKind::Server(ServerErrorKind::BusyLoading))
-    };
+    let loads = |answer: &Value| matches!(answer, Value::Error(refusal) if refusal.code() == Code::Loading);
     !answers.is_empty() && answers.iter().all(loads)
 }
 

@@ -5,7 +5,12 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
 
 use crate::Client;
 use crate::consumer::Position;
@@ -133,6 +138,161 @@ async fn redis_errors_name_the_key_and_never_the_password() {
     assert_eq!(answered.expect_err("nobody is there").kind(), Kind::Storage);
     let error = RedisStore::connect("http://user:hunter2@there").expect_err("not of Redis");
     assert!(error.kind() == Kind::Config && !format!("{error:#} {error:?}").contains("hunter2"), "{error:#}");
+}
+
+#[tokio::test]
+async fn login_takes_user_password_and_database_of_the_address() {
+    let Some(redis) = Redis::start().await else { return };
+    for user in [
+        &["ACL", "SETUSER", "worker", "on", ">p@ss", "~*", "+@all"][..],
+        &["ACL", "SETUSER", "reader", "on", ">p@ss", "~other:*", "+client", "+select", "+get"],
+        &["CONFIG", "SET", "requirepass", "another"],
+    ] {
+        assert_eq!(redis.command(user), "+OK\r\n");
+    }
+    let at = |login: &str, database: u8| {
+        let address = format!("redis://{login}127.0.0.1:{}/{database}", redis.port);
+        RedisStore::connect(&address).expect("an address").timeout(SECOND * 20)
+    };
+    let keys = || vec![TopicPartition::new("t", 0)];
+    let store = at("worker:p%40ss@", 3);
+    let outcomes = store.compare_and_set("g", vec![change(0, 5, Expected::Missing)]).await.expect("answered");
+    assert_eq!(outcomes, [Outcome::Stored(1)]);
+    assert_eq!(at("worker:p%40ss@", 4).load("g", keys()).await.expect("loaded"), [Lookup::Missing]);
+    assert!(matches!(at(":another@", 3).load("g", keys()).await.expect("loaded")[..], [Lookup::Found(_)]));
+    for (store, why) in [
+        (at("worker:another@", 3), "Redis refused the login: correct the user and the password in the address"),
+        (at("", 0), "write the user and the password into the address: redis://"),
+        (at("", 3), "Redis wants a login: write the user"),
+        (at(":another@", 99), "Redis refused the database: correct its number in the address"),
+        (at("reader:p%40ss@", 0), "Redis refused the command: let the user run EVAL, GET"),
+    ] {
+        let shown = format!("{:#}", store.load("g", keys()).await.expect_err(why));
+        assert!(shown.contains(why) && !shown.contains("p@ss") && !shown.contains("another"), "{shown}");
+    }
+}
+
+/// A server that sends a greeting, answers a login with OK, and each script with the next reply; the last one goes on.
+async fn fake(greeting: &'static str, replies: Vec<String>) -> RedisStore {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("it has one").port();
+    let (replies, next) = (Arc::new(replies), Arc::new(AtomicUsize::new(0)));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let (replies, next) = (Arc::clone(&replies), Arc::clone(&next));
+            tokio::spawn(async move {
+                let (mut heard, mut done) = (Vec::new(), [0; 2]);
+                let mut written = stream.write_all(greeting.as_bytes()).await;
+                while written.is_ok() && stream.read_buf(&mut heard).await.is_ok_and(|count| count > 0) {
+                    let count = |word: &[u8]| heard.windows(word.len()).filter(|window| *window == word).count();
+                    let asked = [count(b"SETINFO"), count(b"EVAL")];
+                    let mut out = "+OK\r\n".repeat(asked[0] - done[0]);
+                    for _ in done[1]..asked[1] {
+                        out += &replies[next.fetch_add(1, Ordering::SeqCst).min(replies.len() - 1)];
+                    }
+                    done = asked;
+                    written = stream.write_all(out.as_bytes()).await;
+                }
+            });
+        }
+    });
+    RedisStore::connect(&format!("redis://127.0.0.1:{port}")).expect("an address").timeout(SECOND * 20)
+}
+
+#[tokio::test]
+async fn server_that_is_no_redis_is_refused_at_once() {
+    for (greeting, why) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "this is not the protocol of Redis: check the port"),
+        ("\u{15}\u{3}\u{3}", "write rediss:// for one with TLS: a reply begins with the byte 0x15"),
+        ("+welcome\r\n", "this is not the protocol of Redis"),
+        ("*2147483647\r\n", "a reply of 2147483647 values was announced"),
+        ("-DENIED Redis is running in protected mode\r\n", "set a password in redis.conf"),
+    ] {
+        let store = fake(greeting, vec![String::new()]).await.timeout(Duration::MAX);
+        let loaded = tokio::time::timeout(SECOND * 30, store.load("g", vec![TopicPartition::new("t", 0)]));
+        let shown = format!("{:#}", loaded.await.expect("at once").expect_err("no Redis"));
+        assert!(shown.contains(why), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn hostile_reply_ends_the_connection_and_is_named() {
+    let nested = "*1\r\n".repeat(100_000);
+    let line = format!("-{}", "a".repeat(100_000));
+    for (reply, why) in [
+        ("*2147483647\r\n", "a reply of 2147483647 values was announced, and 1024 are the most"),
+        ("$2147483647\r\n", "bytes was announced, and 67108864 are the most"),
+        (&nested, "more than 8 arrays within each other"),
+        (&line, "a line of a reply has more than 65536 bytes"),
+        ("*7\r\n?\r\n", "a reply begins with the byte 0x3f"),
+    ] {
+        let store = fake("", vec![reply.to_owned()]).await;
+        let error = store.compare_and_set("g", vec![change(0, 5, Expected::Any)]).await.expect_err("no reply");
+        let shown = format!("{error:#}");
+        assert!(shown.contains("the command failed") && shown.contains(why), "{shown}");
+        assert_eq!(error.kind(), Kind::Storage);
+        // A read is repeated over another connection.
+        let lost = "*7\r\n:1\r\n:0\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n".to_owned();
+        let store = fake("", vec![reply.to_owned(), lost]).await;
+        let found = store.load("g", vec![TopicPartition::new("t", 0)]).await.expect("the second answer is fine");
+        assert_eq!(found, [Lookup::Missing]);
+    }
+}
+
+#[tokio::test]
+async fn redis_that_loads_its_data_is_waited_for() {
+    let loading = "-LOADING Redis is loading the dataset in memory\r\n".to_owned();
+    let store = fake("", vec![loading.clone(), loading, "*1\r\n:1\r\n".to_owned()]).await;
+    let outcomes = store.compare_and_set("g", vec![change(0, 5, Expected::Missing)]).await.expect("it has loaded");
+    assert_eq!(outcomes, [Outcome::Stored(1)]);
+}
+
+#[tokio::test]
+async fn error_of_redis_names_its_own_remedy() {
+    for (reply, why) in [
+        ("-MOVED 3999 127.0.0.1:6381\r\n", "to `RedisStore::with` (feature `redis-1`): MOVED 3999 127.0.0.1:6381"),
+        ("-READONLY You can't write against a read only replica.\r\n", "write the address of its primary"),
+        ("-NOAUTH Authentication required.\r\n", "redis://USER:PASSWORD@HOST: NOAUTH"),
+        ("-OOM command not allowed\r\n", "no memory left"),
+        ("-ERR a\tb\r\n", "delete the key if it is of another type"),
+    ] {
+        let store = fake("", vec![reply.to_owned()]).await;
+        let error = store.compare_and_set("g", vec![change(0, 5, Expected::Missing)]).await.expect_err("refused");
+        let shown = format!("{error:#}");
+        assert!(shown.contains("key ottla:{g:t}:0: Redis refused the command: ") && shown.contains(why), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn metadata_that_could_not_be_read_again_is_not_stored() {
+    let store = fake("", vec![String::new()]).await;
+    let large = Change { metadata: "m".repeat((32 << 20) + 1), ..change(0, 5, Expected::Any) };
+    let error = store.compare_and_set("g", vec![large]).await.expect_err("too large");
+    assert!(error.to_string().contains("the metadata has 33554433 bytes: store at most 32 MiB"), "{error}");
+}
+
+#[cfg(feature = "redis-1")]
+#[tokio::test]
+async fn given_connection_of_the_crate_redis_keeps_offsets() {
+    let Some(redis) = Redis::start().await else { return };
+    for protocol in ["resp2", "resp3"] {
+        let client = ::redis::Client::open(format!("{}?protocol={protocol}", redis.address())).expect("an address");
+        let connection = client.get_multiplexed_async_connection().await.expect("connected");
+        let store = RedisStore::with(connection).prefix(protocol).timeout(SECOND * 20);
+        let keys = || vec![TopicPartition::new("t", 0)];
+        assert_eq!(store.load("g", keys()).await.expect("loaded"), [Lookup::Missing]);
+        let outcomes = store.compare_and_set("g", vec![change(0, 5, Expected::Missing)]).await.expect("answered");
+        assert_eq!(outcomes, [Outcome::Stored(1)]);
+        // The store's own connection finds it.
+        let own = RedisStore::connect(&redis.address()).expect("an address").prefix(protocol);
+        let found = own.load("g", keys()).await.expect("loaded");
+        assert!(matches!(&found[..], [Lookup::Found(stored)] if stored.metadata == "a text"), "{found:?}");
+        assert_eq!(store.load("g", keys()).await.expect("loaded"), found);
+        redis.command(&["DEL", &format!("{protocol}:{{g:t}}:0")]);
+        redis.command(&["SET", &format!("{protocol}:{{g:t}}:0"), "no hash"]);
+        let shown = format!("{:#}", store.load("g", keys()).await.expect_err("it is of another type"));
+        assert!(shown.contains("delete the key if it is of another type") && shown.contains("WRONGTYPE"), "{shown}");
+    }
 }
 
 #[tokio::test]
