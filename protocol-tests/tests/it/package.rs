@@ -68,9 +68,15 @@ fn examples_are_packaged_and_docs_have_every_feature() {
         features.lines().filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
     assert!(features.len() > 15, "{features:?}");
     let is_default = |name: &str| ["gzip", "lz4", "snappy", "zstd"].contains(&name);
-    for feature in features.into_iter().filter(|name| !left_out.contains(name) && !is_default(name)) {
-        assert!(docs.contains(&format!("\"{feature}\"")), "docs.rs does not show the feature {feature}");
+    let deny = fs::read_to_string(root().join("deny.toml")).expect("a readable file");
+    for feature in features.into_iter().filter(|name| !left_out.contains(name)) {
+        assert!(
+            is_default(feature) || docs.contains(&format!("\"{feature}\"")),
+            "docs.rs does not show the feature {feature}"
+        );
+        assert!(deny.contains(&format!("\"ottla/{feature}\"")), "deny.toml does not look at the feature {feature}");
     }
+    assert!(deny.contains("\"ottla/cli\""), "the tool has most dependencies");
 }
 
 /// `deny.toml` is for `cargo deny`, which is not everywhere: its licences are held here, too.
