@@ -193,6 +193,8 @@ impl Credentials<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::Config;
 
@@ -221,6 +223,30 @@ mod tests {
         assert_eq!(sasl(&properties(&pairs)).expect("a mechanism").expect("it is named").name(), "OAUTHBEARER");
         assert!(sasl(&Properties::new()).expect("nothing is set").is_none());
         assert!(sasl(&properties(&[("sasl.mechanism", "OAUTHBEARER")])).expect("a source follows").is_none());
+    }
+
+    /// A text in quotation marks, as a login module has it.
+    fn quoted(text: &str) -> String {
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\r', "\\r");
+        format!("\"{escaped}\"")
+    }
+
+    proptest! {
+        #[test]
+        fn any_credentials_are_the_same_by_each_vocabulary(user: String, password: String) {
+            let login = jaas("plain.PlainLoginModule", &format!("username={} password={}", quoted(&user), quoted(&password)));
+            let rest = [("bootstrap.servers", "a"), ("security.protocol", "sasl_plaintext"), ("sasl.mechanism", "PLAIN")];
+            let by_jaas = properties(&[&rest[..], &[("sasl.jaas.config", &login)]].concat());
+            let by_names = [&rest[..], &[("sasl.username", &user), ("sasl.password", &password)]].concat();
+            let by_names = Config::from_properties(by_names).expect("each is valid");
+            let by_dsn = Config::from_dsn(by_names.to_dsn().expect("brokers").expose_text().expect("text")).expect("a DSN");
+            for properties in [&by_jaas, by_names.properties(), by_dsn.properties()] {
+                let login = properties.get("sasl.jaas.config").map(jaas::parse).transpose().expect("a login module");
+                let credentials = Credentials { properties, login: login.as_ref(), name: "PLAIN" };
+                let (found, secret) = credentials.of(Module::Plain).expect("both are set");
+                prop_assert_eq!((found.as_str(), secret.expose_text()), (user.as_str(), Some(password.as_str())));
+            }
+        }
     }
 
     #[cfg(feature = "scram")]

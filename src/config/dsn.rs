@@ -8,7 +8,11 @@ use super::keys;
 use crate::error::Error;
 use crate::types::TopicName;
 
-/// Brokers, settings and a topic, read from a DSN or from a list of properties.
+/// Brokers, settings and a topic, read from a DSN, a list of properties or a file.
+///
+/// All of them lead to the same model, and each is written again: [`Config::to_dsn`], [`Config::to_file_text`], [`Properties::pairs`].
+/// Two configurations are equal if their settings and topics are, wherever they were set. Brokers are kept in the form of
+/// [`BootstrapServers`].
 ///
 /// ```
 /// use ottla::config::Config;
@@ -18,7 +22,7 @@ use crate::types::TopicName;
 /// assert_eq!(config.topic(), Some("events"));
 /// # Ok::<(), ottla::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     pub(super) properties: Properties,
     pub(super) topic: Option<TopicName>,
@@ -26,8 +30,8 @@ pub struct Config {
 
 /// Where settings of a DSN come from.
 const DSN: &str = "the DSN";
-const SERVERS: &str = "bootstrap.servers";
-const PROTOCOL: &str = "security.protocol";
+pub(super) const SERVERS: &str = "bootstrap.servers";
+pub(super) const PROTOCOL: &str = "security.protocol";
 const FORM: &str = "write it as kafka[+ssl]://HOST[:PORT][,HOST[:PORT]…][/TOPIC][?KEY=VALUE&…]";
 
 impl Config {
@@ -72,8 +76,12 @@ impl Config {
         let servers: BootstrapServers = authority.parse().map_err(|error| hiding("a broker", error))?;
         let topic = decode(topic).and_then(|topic| named(&topic)).map_err(|error| hiding("the topic", error))?;
         let mut properties = Properties::new();
+        let mut follows_secret = false;
         for (number, pair) in (1..).zip(query.split('&').filter(|pair| !pair.is_empty())) {
-            set_pair(&mut properties, pair).map_err(|error| hiding(&part(number, pair), error))?;
+            let name = decode(pair.split('=').next().unwrap_or_default()).unwrap_or_default();
+            let wrong = |error| if follows_secret { unknown(number, &name, error) } else { error };
+            set_pair(&mut properties, pair).map_err(|error| hiding(&part(number, &name), wrong(error)))?;
+            follows_secret = matches!(keys::find(&name), Ok(keys::Found::Key(key)) if key.is_secret());
         }
         if properties.get(SERVERS).is_some() {
             return Err(wrong("bootstrap.servers is not a key of a DSN: put the brokers before the topic"));
@@ -93,13 +101,14 @@ impl Config {
     }
 
     /// Reads settings by Java's or librdkafka's names. A setting that is given twice, under one name or two, is an error:
-    /// `delivery.timeout.ms` beside `message.timeout.ms`, for example.
+    /// `delivery.timeout.ms` beside `message.timeout.ms`, for example. So are brokers that cannot be read.
     ///
     /// ```
     /// use ottla::config::Config;
     ///
     /// let config = Config::from_properties([("bootstrap.servers", "a.example"), ("linger.ms", "20")])?;
     /// assert_eq!(config.properties().get("linger.ms"), Some("20"));
+    /// assert_eq!(config, Config::from_dsn("kafka://a.example:9092?linger.ms=20")?);
     /// # Ok::<(), ottla::Error>(())
     /// ```
     pub fn from_properties<K: AsRef<str>, V: AsRef<str>>(
@@ -156,9 +165,18 @@ fn wrong(why: &str) -> Error {
 }
 
 /// Names a key and its value in an error that may show nothing but a well-known name.
-fn part(number: usize, pair: &str) -> String {
-    let name = pair.split('=').next().filter(|name| keys::find(name).is_ok());
-    name.map_or(format!("key {number}"), |name| format!("key {number}, {name},"))
+fn part(number: usize, name: &str) -> String {
+    if keys::find(name).is_ok() { format!("key {number}, {name},") } else { format!("key {number}") }
+}
+
+/// The error of a key after a secret. An unknown name is not shown: it may be the rest of a secret with a `&` in it.
+fn unknown(number: usize, name: &str, error: Error) -> Error {
+    if keys::find(name).is_ok() {
+        return error;
+    }
+    let hint = keys::nearest(name).map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
+    let why = "it is not shown, because it follows a secret: write %26 for & in a value";
+    Error::config(format!("key {number} of the DSN is no property's name ({why}){hint}"))
 }
 
 /// Sets one `KEY=VALUE`.
@@ -174,6 +192,11 @@ pub(super) fn set_once(properties: &mut Properties, name: &str, value: &str, ori
             let also = if key.name == name { String::new() } else { format!(", which is {},", key.name) };
             Err(Error::config(format!("{name}{also} is given twice: leave one of them out")))
         }
+        Ok(keys::Found::Key(key)) if key.name == SERVERS => {
+            let wrong = |error: Error| Error::config(format!("{name}: {error}"));
+            let servers: BootstrapServers = value.parse().map_err(wrong)?;
+            properties.set_from(name, &servers.to_string(), origin)
+        }
         _ => properties.set_from(name, value, origin),
     }
 }
@@ -184,7 +207,12 @@ fn named(topic: &str) -> Result<Option<TopicName>, Error> {
     }
     let name = TopicName::from(topic);
     match TopicName::problem(&name) {
-        Some(problem) => Err(Error::config(format!("{topic:?} is not a valid topic name: {problem}"))),
+        Some(problem) => {
+            // Where a question mark was left out, a secret may follow.
+            let begin = keys::shown(topic);
+            let rest = if begin.len() < topic.len() { " with the text after it" } else { "" };
+            Err(Error::config(format!("{begin:?}{rest} is not a valid topic name: {problem}")))
+        }
         None => Ok(Some(name)),
     }
 }
@@ -241,6 +269,9 @@ mod tests {
             ("kafka://a?client.id=%+1", "two hexadecimal digits"),
             ("kafka+ssl://a?security.protocol=plaintext", "security.protocol is not a key"),
             ("kafka://a?metadata.broker.list=b", "bootstrap.servers"),
+            ("kafka://a?sasl.password=x&lingr.ms=1", "key 2 of the DSN is no property's name"),
+            ("kafka://a?sasl.password=x&lingr.ms=1", "did you mean linger.ms?"),
+            ("kafka://a?sasl.password=x&linger.ms=soon", "linger.ms = \"soon\""),
             (
                 "kafka://a?linger.ms=1&queue.buffering.max.ms=1",
                 "queue.buffering.max.ms, which is linger.ms, is given twice",
@@ -274,6 +305,29 @@ mod tests {
             let error = Config::from_dsn(dsn).expect_err(dsn).to_string();
             assert!(error.contains(part), "{dsn}: {error}");
         }
+    }
+
+    #[test]
+    fn stray_character_in_a_dsn_shows_no_secret() {
+        const SECRET: &str = "qzxvkwjq==";
+        let by_user = format!("kafka+ssl://alice:{SECRET}@a:1,[::1]:2/t?sasl.mechanism=PLAIN&linger.ms=5");
+        let by_keys = format!("kafka://a/t?sasl.username=alice&sasl.password={SECRET}&ssl.key.pem={SECRET}&acks=1");
+        let parts = || (0..SECRET.len() - 2).map(|at| &SECRET[at..at + 3]).filter(|part| !part.contains('='));
+        let mut refused = 0;
+        for dsn in [by_user, by_keys] {
+            for at in 0..dsn.len() {
+                let without = [&dsn[..at], &dsn[at + 1..]].concat();
+                let with = |stray: char| format!("{}{stray}{}", &dsn[..at], &dsn[at..]);
+                for wrong in "/?@#%:&=, \n+".chars().map(with).chain([without]) {
+                    let Err(error) = Config::from_dsn(&wrong) else { continue };
+                    let printed = format!("{error:#} {error:?}");
+                    assert!(!parts().any(|part| printed.contains(part)), "{wrong}: {printed}");
+                    assert_eq!(error.to_string().lines().count(), 1, "{wrong}: {printed}");
+                    refused += 1;
+                }
+            }
+        }
+        assert!(refused > 1_000, "{refused}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::keys;
 const STORED_ELSEWHERE: [&str; 2] = ["compression.level", "queue.buffering.max.kbytes"];
 
 /// The text in place of a secret.
-const REDACTED: &str = "[redacted]";
+pub(super) const REDACTED: &str = "[redacted]";
 
 /// The value of one setting. See [`Properties::explain`].
 #[derive(Clone, Debug, PartialEq, Eq)]

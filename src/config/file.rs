@@ -10,7 +10,7 @@ use super::dsn::set_once;
 use crate::error::Error;
 
 /// The most bytes that a file may have.
-const BYTES_MAX: u64 = 1 << 20;
+pub(super) const BYTES_MAX: u64 = 1 << 20;
 
 impl Config {
     /// Reads a file of properties in the format of Java's property files (`java.util.Properties.load`), which is UTF-8 here: `key=value`,
@@ -69,18 +69,34 @@ const NO_PAIR: &str = "write it as KEY=VALUE";
 fn read(path: &Path, lines: fn(&str) -> Vec<(usize, Pair)>) -> Result<Config, Error> {
     let shown = path.display();
     let text = text(path).map_err(|error| Error::config(format!("could not read {shown}")).caused_by(error))?;
+    collect(lines(&text), &shown.to_string())
+}
+
+/// The settings of the lines of a file.
+fn collect(lines: Vec<(usize, Pair)>, file: &str) -> Result<Config, Error> {
     let mut properties = Properties::new();
-    for (number, pair) in lines(&text) {
-        let place = format!("line {number} of {shown}");
+    for (number, pair) in lines {
+        let place = format!("line {number} of {file}");
         let wrong = |what: &str| Error::config(format!("{place}: {what}"));
         let (key, value) = pair.map_err(wrong)?;
-        set_once(&mut properties, &key, value.trim(), &place).map_err(|error| wrong(&error.to_string()))?;
+        set_once(&mut properties, &key, cut(&value), &place).map_err(|error| wrong(&error.to_string()))?;
     }
     Ok(Config { properties, topic: None })
 }
 
+/// Reads the text of a file.
+#[cfg(test)]
+pub(super) fn from_text(text: &str, is_kcats: bool) -> Result<Config, Error> {
+    collect(if is_kcats { kcat(text) } else { java(text) }, "the text")
+}
+
+/// A value without spaces around it, as Kafka's clients cut them (`String.trim`): other white space belongs to the value.
+pub(super) fn cut(value: &str) -> &str {
+    value.trim_matches(|c| c <= ' ')
+}
+
 fn kcat(text: &str) -> Vec<(usize, Pair)> {
-    let lines = (1..).zip(text.lines().map(str::trim));
+    let lines = (1..).zip(text.lines().map(cut));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let pair = |line: &str| line.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.to_owned()));
     lines.map(|(number, line)| (number, pair(line).ok_or(NO_PAIR))).collect()
@@ -181,7 +197,7 @@ mod tests {
 
     /// The pairs of a text, as they reach the settings.
     fn pairs(text: &str) -> Vec<(String, String)> {
-        let trimmed = |(key, value): (String, String)| (key, value.trim().to_owned());
+        let trimmed = |(key, value): (String, String)| (key, cut(&value).to_owned());
         java(text).into_iter().map(|(_, pair)| trimmed(pair.expect("a pair"))).collect()
     }
 

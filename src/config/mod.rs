@@ -18,6 +18,7 @@ mod explain;
 mod file;
 pub(crate) mod jaas;
 mod keys;
+pub(crate) mod written;
 
 pub use self::bootstrap::BootstrapServers;
 pub use self::bootstrap::HostPort;

@@ -149,15 +149,38 @@ pub(super) fn find(name: &str) -> Result<Found, Error> {
     if let Some(family) = FAMILIES.iter().find(|family| family.names.contains(&name)) {
         return Ok(Found::Family(family));
     }
+    if let Some(secret) = secret_with_more(name) {
+        let text = format!(
+            "no property is named {secret} with more letters after it; did you mean {secret}, and a value after it?"
+        );
+        return Err(Error::config(text));
+    }
     let name = shown(name);
     if name.is_empty() {
         return Err(Error::config("a property has no name, or one that begins with a character that no name has"));
     }
+    let hint = nearest(name).map_or(String::new(), |nearest| format!("; did you mean {nearest}?"));
+    Err(Error::config(format!("no property is named {name}{hint}")))
+}
+
+/// The known name that is nearest to an unknown one.
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    let name = shown(name);
     let names = KEYS.iter().flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
     let names = names.chain(FAMILIES.iter().flat_map(|family| family.names));
-    let nearest = names.map(|known| (distance(known, name), known)).min().filter(|(distance, _)| *distance <= 5);
-    let hint = nearest.map_or(String::new(), |(_, nearest)| format!("; did you mean {nearest}?"));
-    Err(Error::config(format!("no property is named {name}{hint}")))
+    // The others are farther than that, since all are ASCII.
+    let near = names.filter(|known| known.len().abs_diff(name.len()) <= DISTANCE_MAX);
+    let nearest = near.map(|known| (distance(known, name), known)).min();
+    nearest.filter(|(distance, _)| *distance <= DISTANCE_MAX).map(|(_, nearest)| *nearest)
+}
+
+/// The most letters in which a suggestion may differ.
+const DISTANCE_MAX: usize = 5;
+
+/// The name of a secret that an alleged name begins with: the rest may be its value, where a separator was left out.
+fn secret_with_more(name: &str) -> Option<&'static str> {
+    let names = KEYS.iter().filter(|key| key.is_secret()).flat_map(|key| std::iter::once(&key.name).chain(key.aliases));
+    names.copied().filter(|secret| name.starts_with(secret)).max_by_key(|secret| secret.len())
 }
 
 /// The part of an alleged name that may be shown: text after a `:` or a space may be a value, and so a secret.
@@ -231,7 +254,7 @@ pub(super) fn check(key: &Key, name: &str, value: &str) -> Result<String, Error>
 }
 
 /// The built-in mechanisms of SASL.
-const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"];
+pub(super) const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"];
 
 /// The beginning of a reset policy that names an age (KIP-1106).
 pub(crate) const BY_DURATION: &str = "by_duration:";
@@ -307,7 +330,10 @@ mod tests {
 
     #[test]
     fn text_after_an_invalid_name_is_never_shown() {
-        for name in ["sasl.password:hunter2", "sasl.password hunter2", "linger.ms\nhunter2", "", "=hunter2"] {
+        let names = ["sasl.password:hunter2", "sasl.password hunter2", "linger.ms\nhunter2", "", "=hunter2"];
+        // A separator was left out; Base64 ends with one.
+        for name in names.into_iter().chain(["sasl.passwordhunter2", "ssl.key.pemhunter2", "sasl.jaas.config.hunter2"])
+        {
             let error = find(name).expect_err(name).to_string();
             assert!(!error.contains("hunter2") && error.lines().count() == 1, "{error}");
         }

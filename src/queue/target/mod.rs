@@ -8,9 +8,10 @@ use std::time::Duration;
 use crate::config::BootstrapServers;
 use crate::config::Config;
 use crate::config::Properties;
-use crate::config::keys;
+use crate::config::written::Dsn;
 use crate::error::Error;
 use crate::producer::Guarantee;
+use crate::secret::Secret;
 use crate::types::TopicName;
 
 mod map;
@@ -115,10 +116,9 @@ impl Target {
         if let Some(problem) = TopicName::problem(topic) {
             return Err(Error::config(format!("the topic of the target is not valid: {problem}")));
         }
-        let servers =
-            properties.get(SERVERS).ok_or_else(|| Error::config("bootstrap.servers is not given: name a broker"))?;
-        let servers: BootstrapServers = servers.parse()?;
-        properties.set(SERVERS, &servers.to_string())?;
+        if properties.get(SERVERS).is_none() {
+            return Err(Error::config("bootstrap.servers is not given: name a broker"));
+        }
         if properties.get(TIMEOUT).is_none() {
             properties.set(TIMEOUT, TIMEOUT_DEFAULT)?;
         }
@@ -155,6 +155,26 @@ impl Target {
         &self.properties
     }
 
+    /// The DSN with all settings that were given, and the timeout, which [`Self::parse`] reads back to an equal target. It has its
+    /// secrets, and so is one.
+    ///
+    /// ```
+    /// use ottla::queue::Target;
+    ///
+    /// let dsn = "kafka://u:pw@a.example/alerts?sasl.mechanism=PLAIN&security.protocol=sasl_plaintext";
+    /// let target = Target::parse(dsn)?;
+    /// assert!(target.to_string().starts_with("kafka://u:[redacted]@a.example:9092/alerts?"));
+    /// assert_eq!(Target::parse(target.to_dsn().expose_text().unwrap_or_default())?, target);
+    /// # Ok::<(), ottla::Error>(())
+    /// ```
+    pub fn to_dsn(&self) -> Secret {
+        self.dsn().exposed()
+    }
+
+    fn dsn(&self) -> Dsn<'_> {
+        Dsn { properties: &self.properties, topic: Some(&self.topic) }
+    }
+
     pub(super) fn shared_properties(&self) -> &Arc<Properties> {
         &self.properties
     }
@@ -170,26 +190,8 @@ impl FromStr for Target {
 
 impl fmt::Display for Target {
     /// Prints the DSN with all settings that were given, and the timeout. [`Target::parse`] reads it back to an equal target, unless a
-    /// setting is a secret, which is printed as `[redacted]`.
+    /// setting is a secret, which is printed as `[redacted]`: see [`Target::to_dsn`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kafka://{}/{}", self.properties.get(SERVERS).unwrap_or_default(), self.topic)?;
-        let keys = keys().filter(|key| key.name != SERVERS);
-        let set = keys.filter_map(|key| Some((key, self.properties.get(key.name)?)));
-        for (number, (key, value)) in set.enumerate() {
-            write!(f, "{}{}=", if number == 0 { '?' } else { '&' }, key.name)?;
-            if key.is_secret() {
-                f.write_str("[redacted]")?;
-                continue;
-            }
-            for byte in value.bytes() {
-                match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' => {
-                        write!(f, "{}", char::from(byte))?;
-                    }
-                    _ => write!(f, "%{byte:02X}")?,
-                }
-            }
-        }
-        Ok(())
+        self.dsn().fmt(f)
     }
 }

@@ -62,9 +62,17 @@ fn credentials_have_one_setting_and_are_never_shown() {
     ];
     let target = Target::parse(dsn).expect("a target with a user");
     assert_eq!(target, Target::from_properties(map).expect("the same target"));
-    for printed in [target.to_string(), format!("{target:?}")] {
+    for printed in [target.to_string(), format!("{target:?} {:?}", target.to_dsn())] {
         assert!(!printed.contains("hunter2"), "{printed}");
     }
+    let written = target.to_dsn();
+    assert_eq!(
+        written.expose_text(),
+        Some(
+            "kafka://u:hunter2@h:9092/t?delivery.timeout.ms=3000&sasl.mechanism=PLAIN&security.protocol=sasl_plaintext"
+        )
+    );
+    assert_eq!(target.to_string(), written.expose_text().expect("text").replace("hunter2", "[redacted]"));
 }
 
 #[test]
