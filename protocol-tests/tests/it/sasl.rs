@@ -111,6 +111,23 @@ async fn wrong_password_is_refused_at_once_in_the_brokers_words() {
     }
 }
 
+/// Kafka's clients and brokers do not normalize passwords (`ScramFormatter.normalize`), so that what SASLprep makes equal differs.
+#[tokio::test(start_paused = true)]
+async fn password_that_saslprep_would_change_is_used_as_it_is() {
+    let password = "\u{fb01}n\u{a0}Ⅸ\u{ad}";
+    let server = serve(SaslUsers::new().plain("alice", password).scram("alice", password));
+    let ways: [fn(&str) -> Sasl; 3] = [
+        |password| Sasl::plain("alice", password),
+        |password| Sasl::scram_sha_256("alice", password),
+        |password| Sasl::scram_sha_512("alice", password),
+    ];
+    for sasl in ways {
+        connect(&server, sasl(password)).await.expect("let in");
+        let error = connect(&server, sasl("fin IX")).await.expect_err("another password");
+        assert_eq!(error.kind(), Kind::Authentication, "{error:#}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn refused_broker_is_not_dialled_again_before_the_pause() {
     let server = serve(users());
