@@ -1,6 +1,6 @@
 //! Elections of leaders (KIP-183, KIP-460).
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::Admin;
 use super::check_name;
@@ -11,6 +11,7 @@ use super::items::of_valid;
 use super::refused;
 use super::routing::Each;
 use crate::error::Error;
+use crate::metadata;
 use crate::types::TopicPartition;
 use crate::wire::message as m;
 
@@ -64,7 +65,7 @@ impl Admin {
             timeout_ms,
         };
         let outcomes = |open: &[&TopicPartition], response: m::ElectLeadersResponse| -> InOrder<()> {
-            let elected: BTreeMap<TopicPartition, Result<(), Error>> = match elected(response) {
+            let elected: HashMap<TopicPartition, Result<(), Error>> = match elected(response) {
                 Ok(elected) => elected.into_iter().collect(),
                 Err(error) => return open.iter().map(|_| Err(error.clone())).collect(),
             };
@@ -100,10 +101,7 @@ fn elected(response: m::ElectLeadersResponse) -> Result<Each<TopicPartition, ()>
 
 /// Partitions as requests name them: each topic once.
 pub(super) fn by_topic(partitions: &[&TopicPartition]) -> Vec<m::TopicIndexes> {
-    let mut topics: BTreeMap<_, Vec<i32>> = BTreeMap::new();
-    for key in partitions {
-        topics.entry(key.topic.clone()).or_default().push(key.partition);
-    }
+    let topics = metadata::by_topic(partitions.iter().map(|key| (key.topic.clone(), key.partition)));
     let topic = |(name, mut partitions): (_, Vec<i32>)| {
         partitions.sort_unstable();
         partitions.dedup();

@@ -1,7 +1,7 @@
 //! Reassignments: moves of partitions' replicas to other brokers (KIP-455).
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use super::Admin;
 use super::check_name;
@@ -11,7 +11,7 @@ use super::items::left_out;
 use super::items::of_valid;
 use super::refused;
 use crate::error::Error;
-use crate::types::TopicName;
+use crate::metadata::by_topic;
 use crate::types::TopicPartition;
 use crate::types::inserted;
 use crate::wire::message as m;
@@ -119,11 +119,11 @@ impl Admin {
 }
 
 fn request(open: &[&Reassignment], timeout_ms: i32) -> m::AlterPartitionReassignmentsRequest {
-    let mut topics: BTreeMap<TopicName, Vec<m::Reassignment>> = BTreeMap::new();
-    for one in open {
+    let reassignment = |one: &&Reassignment| {
         let reassignment = m::Reassignment { index: one.partition.partition, replicas: one.replicas.clone() };
-        topics.entry(one.partition.topic.clone()).or_default().push(reassignment);
-    }
+        (one.partition.topic.clone(), reassignment)
+    };
+    let topics = by_topic(open.iter().map(reassignment));
     m::AlterPartitionReassignmentsRequest {
         timeout_ms,
         allow_replication_change: true,
@@ -136,7 +136,7 @@ fn outcomes(open: &[&Reassignment], response: m::AlterPartitionReassignmentsResp
         let error = refused(code, FAILED, response.error_message.as_deref());
         return open.iter().map(|_| Err(error.clone())).collect();
     }
-    let mut altered = BTreeMap::new();
+    let mut altered = HashMap::new();
     for topic in response.topics {
         for partition in topic.partitions {
             let key = TopicPartition::new(&*topic.name, partition.index);

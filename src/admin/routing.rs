@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::time::Instant;
 
 use tokio::task::JoinSet;
@@ -33,7 +35,7 @@ use crate::wire::Call;
 pub(super) type Each<K, T> = Vec<(K, Result<T, Error>)>;
 
 /// The outcomes that are final.
-type Decided<K, T> = BTreeMap<K, Result<T, Error>>;
+type Decided<K, T> = HashMap<K, Result<T, Error>>;
 
 impl Admin {
     /// Sends a request about `items` to the controller, until each item has an outcome or `deadline` has passed. The controller is
@@ -41,7 +43,7 @@ impl Admin {
     ///
     /// `request` gets the items that are open and the time that is left, in milliseconds. `outcomes` gets the same items: an error
     /// of the whole response is repeated for each of them. Outcomes of other items, and second ones, are ignored.
-    pub(super) async fn at_controller<K: Clone + Ord, T: Clone, C: Call>(
+    pub(super) async fn at_controller<K: Clone + Eq + Hash, T: Clone, C: Call>(
         &self,
         items: Vec<K>,
         deadline: Instant,
@@ -49,7 +51,7 @@ impl Admin {
         outcomes: impl Fn(&[K], C::Response) -> Each<K, T>,
     ) -> Each<K, T> {
         let mut retry = self.cluster.retry(deadline);
-        let mut decided: Decided<K, T> = BTreeMap::new();
+        let mut decided: Decided<K, T> = HashMap::new();
         loop {
             let open = open(&items, &decided);
             if open.is_empty() {
@@ -171,7 +173,7 @@ impl Admin {
         request: &impl Fn(&ByTopic<(i32, P)>, i32) -> C,
         outcomes: &impl Fn(C::Response) -> Each<TopicPartition, T>,
     ) -> Decided<TopicPartition, T> {
-        let mut decided = BTreeMap::new();
+        let mut decided = HashMap::new();
         self.find_partitions(items.iter().map(|(key, _)| key), deadline, &mut decided).await;
         let mut retry = self.cluster.retry(deadline).when(may_move);
         loop {
@@ -197,8 +199,8 @@ impl Admin {
         deadline: Instant,
         decided: &mut Decided<TopicPartition, T>,
     ) {
-        let topics: BTreeSet<&TopicName> = inserted(keys.clone().map(|key| &key.topic));
-        for topic in topics {
+        let topics: BTreeSet<TopicName> = inserted(keys.clone().map(|key| key.topic.clone()));
+        for topic in &topics {
             let keys = keys.clone().filter(|key| key.topic == *topic);
             if let Err(error) = check_name(topic) {
                 decided.extend(keys.map(|key| (key.clone(), Err(error.clone()))));
@@ -269,7 +271,11 @@ impl Admin {
 }
 
 /// Records the outcomes that are final. Returns an error that is worth another request.
-fn note<K: Clone + Ord, T, C: Call>(open: &[K], outcomes: Each<K, T>, decided: &mut Decided<K, T>) -> Option<Error> {
+fn note<K: Clone + Eq + Hash, T, C: Call>(
+    open: &[K],
+    outcomes: Each<K, T>,
+    decided: &mut Decided<K, T>,
+) -> Option<Error> {
     let mut again = None;
     let mut answers = first_of_each(outcomes);
     for item in open {
@@ -303,7 +309,7 @@ fn may_move(error: &Error) -> bool {
 }
 
 /// The same error for each item that is open.
-fn decide_rest<K: Clone + Ord, T, C: Call>(open: &[K], error: &Error, decided: &mut Decided<K, T>) {
+fn decide_rest<K: Clone + Eq + Hash, T, C: Call>(open: &[K], error: &Error, decided: &mut Decided<K, T>) {
     if !C::READ_ONLY && error.is_written() == Some(Written::Maybe) {
         let api = C::API.name();
         tracing::warn!(target: TARGET, api, items = open.len(), error = %error.chain(), "outcome of a change unknown");
@@ -323,13 +329,13 @@ fn log_changes<K, T, C: Call>(decided: &Decided<K, T>) {
 }
 
 /// The items without an outcome, each once, in the order of the call.
-fn open<K: Clone + Ord, T>(items: &[K], decided: &Decided<K, T>) -> Vec<K> {
-    let mut seen = BTreeSet::new();
+fn open<K: Clone + Eq + Hash, T>(items: &[K], decided: &Decided<K, T>) -> Vec<K> {
+    let mut seen = HashSet::new();
     items.iter().filter(|item| !decided.contains_key(*item) && seen.insert(*item)).cloned().collect()
 }
 
-fn first_of_each<K: Ord, T>(outcomes: Each<K, T>) -> Decided<K, T> {
-    let mut first = BTreeMap::new();
+fn first_of_each<K: Eq + Hash, T>(outcomes: Each<K, T>) -> Decided<K, T> {
+    let mut first = HashMap::new();
     for (key, outcome) in outcomes {
         first.entry(key).or_insert(outcome);
     }
@@ -337,7 +343,7 @@ fn first_of_each<K: Ord, T>(outcomes: Each<K, T>) -> Decided<K, T> {
 }
 
 /// The outcomes in the order of the call.
-fn in_order<K: Clone + Ord, T: Clone>(items: Vec<K>, decided: &Decided<K, T>) -> Each<K, T> {
+fn in_order<K: Clone + Eq + Hash, T: Clone>(items: Vec<K>, decided: &Decided<K, T>) -> Each<K, T> {
     let outcome = |item: &K| decided.get(item).expect("every item was decided").clone();
     items.into_iter().map(|item| (item.clone(), outcome(&item))).collect()
 }

@@ -12,6 +12,7 @@ use crate::error::Kind;
 use crate::types::LeaderEpoch;
 use crate::types::TopicId;
 use crate::types::TopicName;
+use crate::types::inserted;
 use crate::wire::message as m;
 
 /// A topic, as a broker describes it.
@@ -84,8 +85,8 @@ impl Admin {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let distinct: BTreeSet<&TopicName> = names.iter().collect();
-        let found = match self.describe_pages(distinct.into_iter().cloned().collect(), deadline).await {
+        let distinct: BTreeSet<TopicName> = inserted(names.iter().cloned());
+        let found = match self.describe_pages(distinct.into_iter().collect(), deadline).await {
             Err(error) if error.kind() == Kind::Unsupported => {
                 let mut found = HashMap::new();
                 for topic in self.request_metadata(Some(names.clone()), deadline).await?.topics {

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use super::snapshot::Snapshot;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::types::inserted;
 
 /// Items by topic, in the order in which topics first came.
 pub type ByTopic<T> = Vec<(TopicName, Vec<T>)>;
@@ -15,7 +14,7 @@ pub type ByTopic<T> = Vec<(TopicName, Vec<T>)>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByLeader<T> {
     /// The items of each leader, with the index of their partitions.
-    pub leaders: BTreeMap<i32, ByTopic<(i32, T)>>,
+    pub leaders: Vec<(i32, ByTopic<(i32, T)>)>,
     /// Items whose partition is not known or has no leader.
     pub leaderless: Vec<(TopicPartition, T)>,
 }
@@ -31,13 +30,13 @@ pub fn by_topic<T>(items: impl IntoIterator<Item = (TopicName, T)>) -> ByTopic<T
     groups.topics
 }
 
-/// Groups items by broker, then by topic.
-pub fn by_broker<T>(items: impl IntoIterator<Item = (i32, TopicName, T)>) -> BTreeMap<i32, ByTopic<T>> {
+/// Groups items by broker, in the order of their ids, then by topic.
+pub fn by_broker<T>(items: impl IntoIterator<Item = (i32, TopicName, T)>) -> Vec<(i32, ByTopic<T>)> {
     let mut brokers: BTreeMap<i32, Groups<T>> = BTreeMap::new();
     for (broker, topic, item) in items {
         brokers.entry(broker).or_default().push(topic, item);
     }
-    inserted(brokers.into_iter().map(|(broker, groups)| (broker, groups.topics)))
+    brokers.into_iter().map(|(broker, groups)| (broker, groups.topics)).collect()
 }
 
 /// Groups items by the broker that leads their partition, then by topic.
@@ -113,7 +112,7 @@ mod tests {
         let grouped = by_leader(&cache.snapshot(), keys.clone().into_iter().zip('a'..));
         let one = vec![("a".into(), vec![(0, 'a')]), ("b".into(), vec![(1, 'c')])];
         let two = vec![("a".into(), vec![(1, 'b')]), ("b".into(), vec![(0, 'e')])];
-        assert_eq!(grouped.leaders, BTreeMap::from([(1, one), (2, two)]));
+        assert_eq!(grouped.leaders, [(1, one), (2, two)]);
         let leaderless = [(3, 'd'), (5, 'f'), (6, 'g')].map(|(index, item)| (keys[index].clone(), item));
         assert_eq!(grouped.leaderless, leaderless);
     }

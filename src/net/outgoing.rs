@@ -14,7 +14,6 @@ use crate::wire::Response;
 ///
 /// It carries the sum of all responses: a driver waits for responses of several types at one receiver. A caller that sent one
 /// request takes its type out of the sum by [`Call`](crate::wire::Call).
-#[derive(Debug)]
 pub enum Reply {
     /// To a caller that waits for this response alone.
     Oneshot(oneshot::Sender<Result<Response, Error>>),
@@ -46,7 +45,6 @@ impl Reply {
 }
 
 /// A request on its way to a connection.
-#[derive(Debug)]
 pub struct Outgoing {
     pub request: Request,
     /// The caller gets the response, or an error, by then. Time for which the broker mutes the client comes on top (KIP-219).

@@ -1,6 +1,7 @@
 //! The runtime that runs the tasks of a client, and that its timers belong to.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Instant;
 
 use tokio::runtime::Handle;
@@ -29,7 +30,10 @@ impl Runtime {
     }
 
     /// Spawns a task. If the runtime has ended, the task is dropped.
+    ///
+    /// It is boxed, so that tokio's code around a task is compiled once for all of them.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
         self.0.spawn(task)
     }
 

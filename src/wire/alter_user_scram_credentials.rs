@@ -66,8 +66,7 @@ impl fmt::Debug for SecretBytes {
 impl Read for SecretBytes {
     type Value = Self;
 
-    const CLASSIC: usize = Bytes::CLASSIC;
-    const COMPACT: usize = Bytes::COMPACT;
+    const FEWEST: [usize; 2] = [Bytes::FEWEST[0], Bytes::FEWEST[1]];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         reader.bytes().map(Self)

@@ -109,46 +109,54 @@ macro_rules! api {
 
 /// Declares the messages of an API, and the structs within them.
 ///
-/// `@layout` normalises the fields and separates the tagged ones. Its first argument is what it passes on: the request, the attributes
-/// of the impls that read and write, whether it has tags, and the fields that a layout leaves out.
+/// Items have three lists of attributes, by their direction: of the impl that reads, of the one that writes, and of the struct. `@layout`
+/// normalises the fields and separates the tagged ones. Its first argument is passed on: the request, the attributes of the impls,
+/// whether there are tags, and the rest of the struct that is read.
 macro_rules! messages {
-    ($request:ident: $($rest:tt)*) => { crate::wire::declare::messages!(@item $request {[] []} $($rest)*); };
+    ($request:ident: $($rest:tt)*) => {
+        crate::wire::declare::messages!(@item $request {[] [] [#[derive(Clone, Debug, Default, PartialEq)]]} $($rest)*);
+    };
 
     (@item $request:ident $sides:tt) => {};
     (@item $request:ident $sides:tt $(#[$attr:meta])* request $name:ident { $($field:tt)* } $($rest:tt)*) => {
-        crate::wire::declare::messages!(@message $request {[#[cfg(any(test, feature = "unstable-internals"))]] []}
+        crate::wire::declare::messages!(@message $request
+            {[#[cfg(any(test, feature = "unstable-internals"))]] [] [#[derive(Clone, Debug, Default, PartialEq)]]}
             [$(#[$attr])*] $name { $($field)* } $($rest)*);
     };
     (@item $request:ident $sides:tt $(#[$attr:meta])* response $name:ident { $($field:tt)* } $($rest:tt)*) => {
         const _: () = assert!(<$name as crate::wire::field::Read>::BOUNDED, "an element takes too much memory");
-        crate::wire::declare::messages!(@message $request {[] [#[cfg(any(test, feature = "unstable-internals"))]]}
+        crate::wire::declare::messages!(@message $request
+            {[] [#[cfg(any(test, feature = "unstable-internals"))]]
+                [#[derive(Default)] #[cfg_attr(any(test, feature = "unstable-internals"), derive(Clone, Debug, PartialEq))]]}
             [$(#[$attr])*] $name { $($field)* } $($rest)*);
     };
-    (@item $request:ident $sides:tt $(#[$attr:meta])* struct $name:ident { $($field:tt)* } $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct [$(#[$attr])*] $name {} $($field)*);
-        crate::wire::declare::messages!(@layout {$request $sides tags {}} $name $name {} {} {} $($field)*);
-        crate::wire::declare::messages!(@item $request $sides $($rest)*);
+    (@item $request:ident {$read:tt $write:tt [$($derive:tt)*]} $(#[$attr:meta])* struct $name:ident { $($field:tt)* }
+        $($rest:tt)*) => {
+        crate::wire::declare::messages!(@struct [$(#[$attr])* $($derive)*] $name {} $($field)*);
+        crate::wire::declare::messages!(@layout {$request $read $write tags {}} $name $name {} {} {} $($field)*);
+        crate::wire::declare::messages!(@item $request {$read $write [$($derive)*]} $($rest)*);
     };
-    (@item $request:ident $sides:tt $(#[$attr:meta])* layout $name:ident for $type:ident { $($field:tt)* } $($rest:tt)*) => {
+    (@item $request:ident {$read:tt $write:tt $derive:tt} $(#[$attr:meta])* layout $name:ident for $type:ident { $($field:tt)* }
+        $($rest:tt)*) => {
         $(#[$attr])*
         #[derive(Debug)]
         pub struct $name;
-        crate::wire::declare::messages!(@layout {$request $sides tags {..Default::default()}} $name $type {} {} {} $($field)*);
-        crate::wire::declare::messages!(@item $request $sides $($rest)*);
+        crate::wire::declare::messages!(@layout {$request $read $write tags {..Default::default()}}
+            $name $type {} {} {} $($field)*);
+        crate::wire::declare::messages!(@item $request {$read $write $derive} $($rest)*);
     };
-    (@item $request:ident $sides:tt $(#[$attr:meta])* part $name:ident for $type:ident { $($field:tt)* } $($rest:tt)*) => {
+    (@item $request:ident {$read:tt $write:tt $derive:tt} $(#[$attr:meta])* part $name:ident for $type:ident { $($field:tt)* }
+        $($rest:tt)*) => {
         $(#[$attr])*
         #[derive(Debug)]
         pub struct $name;
-        crate::wire::declare::messages!(@layout {$request $sides no_tags {..Default::default()}} $name $type {} {} {} $($field)*);
-        crate::wire::declare::messages!(@item $request $sides $($rest)*);
+        crate::wire::declare::messages!(@layout {$request $read $write no_tags {..Default::default()}}
+            $name $type {} {} {} $($field)*);
+        crate::wire::declare::messages!(@item $request {$read $write $derive} $($rest)*);
     };
 
     // A request or a response: a struct with a body of its own.
-    (@message $request:ident {[$($read:tt)*] [$($write:tt)*]} $attrs:tt $name:ident { $($field:tt)* } $($rest:tt)*) => {
-        crate::wire::declare::messages!(@struct $attrs $name {} $($field)*);
-        crate::wire::declare::messages!(@layout {$request {[$($read)*] [$($write)*]} tags {}} $name $name {} {} {} $($field)*);
-
+    (@message $request:ident {[$($read:tt)*] [$($write:tt)*] $derive:tt} [$($attr:tt)*] $name:ident $fields:tt $($rest:tt)*) => {
         impl $name {
             /// Whether it keeps every field, so that it encodes to the bytes it was decoded from.
             $($write)*
@@ -168,13 +176,13 @@ macro_rules! messages {
             }
         }
 
-        crate::wire::declare::messages!(@item $request {[$($read)*] [$($write)*]} $($rest)*);
+        crate::wire::declare::messages!(@item $request {[$($read)*] [$($write)*] $derive}
+            $($attr)* struct $name $fields $($rest)*);
     };
 
     // The struct: every field that is not skipped.
     (@struct [$($attr:tt)*] $name:ident { $($kept:tt)* }) => {
         $($attr)*
-        #[derive(Clone, Debug, Default, PartialEq)]
         pub struct $name { $($kept)* }
     };
     (@struct $attrs:tt $name:ident $kept:tt
@@ -212,37 +220,22 @@ macro_rules! messages {
         crate::wire::declare::messages!(@layout $how $name $type { $($kept)* $field }
             { $($fields)* [$field, $own, ($($($when)*)?), ($($default)?)] } $tagged $($rest)*);
     };
-    (@layout {$request:ident {[$($read:tt)*] [$($write:tt)*]} $tags:ident {$($others:tt)*}} $name:ident $type:ident
+    (@layout {$request:ident [$($read:tt)*] [$($write:tt)*] $tags:ident {$($others:tt)*}} $name:ident $type:ident
         { $($kept:ident)* } { $([$field:tt, $layout:ty, $when:tt, $default:tt])* }
         { $([$tagged:tt, $tagged_layout:ty, $tag:literal, $tagged_default:tt])* }) => {
         $($read)*
         impl crate::wire::field::Read for $name {
             type Value = $type;
 
-            const CLASSIC: usize = {
+            const FEWEST: [usize; 2] = {
                 let (mut version, last) = <$request as crate::wire::Call>::VERSIONS;
-                let mut fewest = usize::MAX;
-                while version <= last && version < <$request as crate::wire::Call>::FLEXIBLE_FROM {
-                    let bytes = 0_usize $(.saturating_add(crate::wire::declare::field!(@len version CLASSIC $layout, $when)))*;
-                    if bytes < fewest {
-                        fewest = bytes;
-                    }
-                    version += 1;
-                }
-                fewest
-            };
-            const COMPACT: usize = {
-                let (first, last) = <$request as crate::wire::Call>::VERSIONS;
-                let mut version = <$request as crate::wire::Call>::FLEXIBLE_FROM;
-                if version < first {
-                    version = first;
-                }
-                let mut fewest = usize::MAX;
+                let mut fewest = [usize::MAX; 2];
                 while version <= last {
-                    let bytes = crate::wire::declare::field!(@tags_len $tags)
-                        $(.saturating_add(crate::wire::declare::field!(@len version COMPACT $layout, $when)))*;
-                    if bytes < fewest {
-                        fewest = bytes;
+                    let form = (version >= <$request as crate::wire::Call>::FLEXIBLE_FROM) as usize;
+                    let bytes = crate::wire::declare::field!(@tags_len $tags form)
+                        $(.saturating_add(crate::wire::declare::field!(@len version form $layout, $when)))*;
+                    if bytes < fewest[form] {
+                        fewest[form] = bytes;
                     }
                     version += 1;
                 }
@@ -278,15 +271,16 @@ macro_rules! messages {
 
 /// One field of a layout: `()` is in every version, `(7..)` is in these versions. Tagged fields come together.
 macro_rules! field {
-    (@len $version:ident $form:ident $layout:ty, ()) => { <$layout as crate::wire::field::Read>::$form };
+    (@len $version:ident $form:ident $layout:ty, ()) => { <$layout as crate::wire::field::Read>::FEWEST[$form] };
     (@len $version:ident $form:ident $layout:ty, ($($versions:tt)*)) => {
-        if matches!($version, $($versions)*) { <$layout as crate::wire::field::Read>::$form } else { 0 }
+        if matches!($version, $($versions)*) { <$layout as crate::wire::field::Read>::FEWEST[$form] } else { 0 }
     };
     (@exact _ $layout:ty) => { false };
     (@exact $field:ident $layout:ty) => { <$layout as crate::wire::field::Write>::EXACT };
 
-    (@tags_len tags) => { 1_usize };
-    (@tags_len no_tags) => { 0_usize };
+    // Flexible versions end a struct with the number of its tagged fields.
+    (@tags_len tags $form:ident) => { $form };
+    (@tags_len no_tags $form:ident) => { 0_usize };
 
     (@default ()) => { Default::default() };
     (@default ($default:expr)) => { $default };

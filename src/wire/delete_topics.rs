@@ -60,8 +60,7 @@ impl DeletedTopic {
 impl Read for DeletedTopic {
     type Value = Self;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 4;
+    const FEWEST: [usize; 2] = [4, 4];
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         let name = reader.nullable_str()?.unwrap_or_default();

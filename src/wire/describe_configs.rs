@@ -88,8 +88,7 @@ impl ConfigSetting {
 impl Read for ConfigSetting {
     type Value = Self;
 
-    const CLASSIC: usize = String::CLASSIC + String::CLASSIC;
-    const COMPACT: usize = String::COMPACT + String::COMPACT;
+    const FEWEST: [usize; 2] = [String::FEWEST[0] + String::FEWEST[0], String::FEWEST[1] + String::FEWEST[1]];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         let name = reader.str()?;

@@ -81,8 +81,7 @@ impl DescribedMember {
 impl Read for DescribedMember {
     type Value = Self;
 
-    const CLASSIC: usize = 3 * String::CLASSIC + 2 * 4;
-    const COMPACT: usize = 4 * String::COMPACT + 2 + 1;
+    const FEWEST: [usize; 2] = [3 * String::FEWEST[0] + 2 * 4, 4 * String::FEWEST[1] + 2 + 1];
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         let member = reader.str()?;

@@ -62,8 +62,7 @@ pub struct LogDirSpace {
 impl Read for LogDirSpace {
     type Value = Option<Box<Self>>;
 
-    const CLASSIC: usize = 16;
-    const COMPACT: usize = 16;
+    const FEWEST: [usize; 2] = [16, 16];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
         Ok(Some(Box::new(Self { total: reader.i64()?, usable: reader.i64()? })))

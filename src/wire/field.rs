@@ -19,12 +19,10 @@ pub(super) trait Read {
     /// The type that is encoded.
     type Value;
 
-    /// The fewest bytes in versions that are not flexible.
-    const CLASSIC: usize;
-    /// The fewest bytes in flexible versions (KIP-482).
-    const COMPACT: usize;
+    /// The fewest bytes in versions that are not flexible, and in those that are (KIP-482).
+    const FEWEST: [usize; 2];
     /// The fewest bytes in any version. Counts of elements are checked against it.
-    const MIN: usize = if Self::CLASSIC < Self::COMPACT { Self::CLASSIC } else { Self::COMPACT };
+    const MIN: usize = if Self::FEWEST[0] < Self::FEWEST[1] { Self::FEWEST[0] } else { Self::FEWEST[1] };
     /// Whether the elements of every array within take at most [`COST_MAX`] times their fewest bytes. Required of responses.
     const BOUNDED: bool = true;
 
@@ -58,8 +56,7 @@ macro_rules! primitives {
         impl Read for $type {
             type Value = Self;
 
-            const CLASSIC: usize = $classic;
-            const COMPACT: usize = $compact;
+            const FEWEST: [usize; 2] = [$classic, $compact];
 
             fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
                 reader.$read()
@@ -102,8 +99,7 @@ primitives! {
 impl Read for i32 {
     type Value = Self;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 4;
+    const FEWEST: [usize; 2] = [4, 4];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         reader.i32()
@@ -126,8 +122,7 @@ impl Write for i32 {
 impl Read for Option<ProducerIdentity> {
     type Value = Self;
 
-    const CLASSIC: usize = 10;
-    const COMPACT: usize = 10;
+    const FEWEST: [usize; 2] = [10, 10];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         let identity = ProducerIdentity { id: reader.i64()?, epoch: reader.i16()? };
@@ -150,8 +145,7 @@ impl Write for Option<ProducerIdentity> {
 impl<E: Read> Read for Vec<E> {
     type Value = Vec<E::Value>;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
     const BOUNDED: bool = bounded::<E>(E::MIN);
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
@@ -184,8 +178,7 @@ pub(super) fn write_array<E: Write>(elements: &[E::Value], out: &mut Chunks, ver
 impl<E: Read> Read for Box<[E]> {
     type Value = Box<[E::Value]>;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
     const BOUNDED: bool = bounded::<E>(E::MIN);
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
@@ -210,8 +203,7 @@ impl<E: Write> Write for Box<[E]> {
 impl<E: Read> Read for Option<Vec<E>> {
     type Value = Option<Vec<E::Value>>;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
     const BOUNDED: bool = bounded::<E>(E::MIN);
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
@@ -247,8 +239,7 @@ macro_rules! tuples {
         impl<$($name: Read),*> Read for ($($name,)*) {
             type Value = ($($name::Value,)*);
 
-            const CLASSIC: usize = 0 $(+ $name::CLASSIC)*;
-            const COMPACT: usize = 1 $(+ $name::COMPACT)*;
+            const FEWEST: [usize; 2] = [0 $(+ $name::FEWEST[0])*, 1 $(+ $name::FEWEST[1])*];
             const BOUNDED: bool = true $(&& $name::BOUNDED)*;
 
             fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
@@ -280,8 +271,7 @@ pub(super) struct Nullable<E>(PhantomData<E>);
 impl<E: Read> Read for Nullable<E> {
     type Value = Option<E::Value>;
 
-    const CLASSIC: usize = 1;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [1, 1];
     const BOUNDED: bool = E::BOUNDED;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
@@ -309,8 +299,7 @@ pub(super) struct NoReplica;
 impl Read for NoReplica {
     type Value = ();
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 4;
+    const FEWEST: [usize; 2] = [4, 4];
 
     fn read(reader: &mut Reader, _: i16) -> Result<(), DecodeError> {
         reader.i32().map(drop)
@@ -332,8 +321,7 @@ pub(super) struct OrEmpty;
 impl Read for OrEmpty {
     type Value = Box<str>;
 
-    const CLASSIC: usize = 2;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [2, 1];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Box<str>, DecodeError> {
         Ok(reader.nullable_str()?.unwrap_or_default())
@@ -357,8 +345,7 @@ pub(super) struct NotNull;
 impl Read for NotNull {
     type Value = Option<String>;
 
-    const CLASSIC: usize = 2;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [2, 1];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Option<String>, DecodeError> {
         reader.string().map(Some)
@@ -380,8 +367,7 @@ pub(super) struct Message;
 impl Read for Message {
     type Value = Option<Box<Box<str>>>;
 
-    const CLASSIC: usize = 2;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [2, 1];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self::Value, DecodeError> {
         Ok(reader.nullable_str()?.filter(|text| !text.is_empty()).map(Box::new))
@@ -414,8 +400,7 @@ pub(super) struct Topics<T, C = Vec<T>>(PhantomData<(T, C)>);
 impl<T: Partitioned, C: From<Vec<T::Value>>> Read for Topics<T, C> {
     type Value = C;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
     const BOUNDED: bool = bounded::<T>(T::MIN + T::Partition::MIN);
 
     fn read(reader: &mut Reader, version: i16) -> Result<C, DecodeError> {
@@ -442,8 +427,7 @@ pub(super) struct OneOrSeveral<const SINCE: i16, Sole, E>(PhantomData<(Sole, E)>
 impl<const SINCE: i16, E: Read, Sole: Read<Value = E::Value>> Read for OneOrSeveral<SINCE, Sole, E> {
     type Value = Vec<E::Value>;
 
-    const CLASSIC: usize = 1;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [1, 1];
     const BOUNDED: bool = <Vec<E>>::BOUNDED;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self::Value, DecodeError> {
@@ -470,28 +454,28 @@ mod tests {
     use super::*;
     use crate::wire::message as m;
 
-    fn sizes<W: Read>() -> (usize, usize) {
-        (W::CLASSIC, W::COMPACT)
+    fn sizes<W: Read>() -> [usize; 2] {
+        W::FEWEST
     }
 
     /// Counted by hand from Kafka's schemas, over the versions that are supported.
     #[test]
     fn smallest_sizes_are_those_of_the_schemas() {
-        assert_eq!(sizes::<m::MetadataTopic>(), (8, 10));
-        assert_eq!(sizes::<m::MetadataPartition>(), (18, 18));
-        assert_eq!(sizes::<m::MetadataBroker>(), (10, 11));
-        assert_eq!(sizes::<m::ListedPartition>(), (22, 27));
-        assert_eq!(sizes::<m::EpochEnd>(), (18, 19));
-        assert_eq!(sizes::<m::Created>(), (6, 12));
-        assert_eq!(sizes::<m::DeletedTopic>(), (4, 4));
-        assert_eq!(sizes::<m::Extended>(), (6, 5));
-        assert_eq!(sizes::<m::DescribedPartition>().1, 20);
-        assert_eq!(sizes::<m::FetchedGroup>().1, 5);
-        assert_eq!(sizes::<m::FetchedOffset>(), (16, 20));
-        assert_eq!(m::Coordinator::COMPACT, 14);
-        assert_eq!(sizes::<m::Feature>().1, 6);
-        assert_eq!(sizes::<m::ConfigEntry>(), (11, 9));
-        assert_eq!(sizes::<(i16, i16, i16)>(), (6, 7));
+        assert_eq!(sizes::<m::MetadataTopic>(), [8, 10]);
+        assert_eq!(sizes::<m::MetadataPartition>(), [18, 18]);
+        assert_eq!(sizes::<m::MetadataBroker>(), [10, 11]);
+        assert_eq!(sizes::<m::ListedPartition>(), [22, 27]);
+        assert_eq!(sizes::<m::EpochEnd>(), [18, 19]);
+        assert_eq!(sizes::<m::Created>(), [6, 12]);
+        assert_eq!(sizes::<m::DeletedTopic>(), [4, 4]);
+        assert_eq!(sizes::<m::Extended>(), [6, 5]);
+        assert_eq!(sizes::<m::DescribedPartition>()[1], 20);
+        assert_eq!(sizes::<m::FetchedGroup>()[1], 5);
+        assert_eq!(sizes::<m::FetchedOffset>(), [16, 20]);
+        assert_eq!(m::Coordinator::FEWEST[1], 14);
+        assert_eq!(sizes::<m::Feature>()[1], 6);
+        assert_eq!(sizes::<m::ConfigEntry>(), [11, 9]);
+        assert_eq!(sizes::<(i16, i16, i16)>(), [6, 7]);
     }
 
     fn is_bounded<W: Read>() -> bool {

@@ -108,8 +108,8 @@ fn text(bytes: &[u8]) -> &str {
 impl Read for JoinedMember {
     type Value = Self;
 
-    const CLASSIC: usize = String::CLASSIC + Bytes::CLASSIC;
-    const COMPACT: usize = String::COMPACT + <Option<String>>::COMPACT + Bytes::COMPACT + 1;
+    const FEWEST: [usize; 2] =
+        [String::FEWEST[0] + Bytes::FEWEST[0], String::FEWEST[1] + <Option<String>>::FEWEST[1] + Bytes::FEWEST[1] + 1];
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         let id = reader.str()?;

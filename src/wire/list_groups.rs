@@ -65,8 +65,7 @@ impl ListedGroup {
 impl Read for ListedGroup {
     type Value = Self;
 
-    const CLASSIC: usize = String::CLASSIC + String::CLASSIC;
-    const COMPACT: usize = String::COMPACT + String::COMPACT + 1;
+    const FEWEST: [usize; 2] = [String::FEWEST[0] + String::FEWEST[0], String::FEWEST[1] + String::FEWEST[1] + 1];
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {
         let (group, protocol_type) = (reader.str()?, reader.str()?);

@@ -31,7 +31,7 @@ macro_rules! apis {
         }
 
         /// A response of any API.
-        #[derive(Clone, Debug, PartialEq)]
+        #[cfg_attr(any(test, feature = "unstable-internals"), derive(Clone, Debug, PartialEq))]
         pub enum Response {
             $($api(<$request as Call>::Response),)*
         }

@@ -74,8 +74,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 impl Read for Texts {
     type Value = Self;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Self, DecodeError> {
         let mut bytes = Vec::new();
@@ -103,8 +102,7 @@ pub(super) struct Pairs;
 impl Read for Pairs {
     type Value = Texts;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Texts, DecodeError> {
         let mut bytes = Vec::new();
@@ -138,8 +136,7 @@ pub(super) struct Strings<const COUNT: usize, const NULLABLE: u8>;
 impl<const COUNT: usize, const NULLABLE: u8> Read for Strings<COUNT, NULLABLE> {
     type Value = Texts;
 
-    const CLASSIC: usize = COUNT * String::CLASSIC;
-    const COMPACT: usize = COUNT * String::COMPACT;
+    const FEWEST: [usize; 2] = [COUNT * String::FEWEST[0], COUNT * String::FEWEST[1]];
 
     fn read(reader: &mut Reader, _: i16) -> Result<Texts, DecodeError> {
         let mut bytes = Vec::new();

@@ -53,8 +53,7 @@ impl<T> IntoIterator for ThinList<T> {
 impl<E: Read<Value = E>> Read for ThinList<E> {
     type Value = Self;
 
-    const CLASSIC: usize = 4;
-    const COMPACT: usize = 1;
+    const FEWEST: [usize; 2] = [4, 1];
     const BOUNDED: bool = <Vec<E>>::BOUNDED;
 
     fn read(reader: &mut Reader, version: i16) -> Result<Self, DecodeError> {

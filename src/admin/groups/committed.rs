@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -101,10 +102,10 @@ impl<G: Into<String>> From<G> for GroupOffsetsQuery {
 pub type GroupOffsets = BTreeMap<TopicPartition, Result<Option<CommittedOffset>, Error>>;
 
 /// The partitions that are requested of each group; `None` for all that have an offset.
-type Wanted = BTreeMap<String, Option<BTreeSet<TopicPartition>>>;
+type Wanted = HashMap<String, Option<BTreeSet<TopicPartition>>>;
 
 /// The outcome for each partition of a group.
-type Changed = BTreeMap<TopicPartition, Result<(), Error>>;
+type Changed = HashMap<TopicPartition, Result<(), Error>>;
 
 impl Admin {
     /// Reads the committed offsets of groups. Each group has an outcome of its own, in the order of the call, and each partition of it.

@@ -249,7 +249,7 @@ impl Admin {
     }
 
     async fn group_lag_by(&self, queries: Vec<LagQuery>, deadline: Instant) -> Outcomes<GroupLag> {
-        let topics: BTreeSet<&TopicName> = inserted(queries.iter().flat_map(|query| &query.topics));
+        let topics: BTreeSet<TopicName> = inserted(queries.iter().flat_map(|query| &query.topics).cloned());
         // A silent coordinator leaves time to look up the logs for the groups of the others.
         let now = clock::now();
         let offsets_by = now + deadline.saturating_duration_since(now) / 3 * 2;
@@ -272,14 +272,14 @@ impl Admin {
     /// The partitions of topics. A topic that cannot be described has an error in the place of its first partition.
     async fn partitions_of(
         &self,
-        topics: BTreeSet<&TopicName>,
+        topics: BTreeSet<TopicName>,
         deadline: Instant,
     ) -> HashMap<TopicName, Result<Vec<i32>, Error>> {
         let missing = |topic: &TopicName| Error::protocol("the response lacks the topic").in_topic(topic);
         let initial = |topic: &TopicName| Err(check_name(topic).err().unwrap_or_else(|| missing(topic)));
         let mut partitions: HashMap<TopicName, Result<Vec<i32>, Error>> =
-            topics.iter().map(|topic| ((*topic).clone(), initial(topic))).collect();
-        let valid: Vec<TopicName> = topics.into_iter().filter(|topic| check_name(topic).is_ok()).cloned().collect();
+            topics.iter().map(|topic| (topic.clone(), initial(topic))).collect();
+        let valid: Vec<TopicName> = topics.into_iter().filter(|topic| check_name(topic).is_ok()).collect();
         if valid.is_empty() {
             return partitions;
         }
@@ -300,14 +300,14 @@ impl Admin {
 
     /// The start and the end of each log. Partitions of topics that do not exist get their errors.
     async fn bounds(&self, partitions: BTreeSet<TopicPartition>, deadline: Instant) -> Bounds {
-        let topics: BTreeSet<&TopicName> = inserted(partitions.iter().map(|key| &key.topic));
+        let topics: BTreeSet<TopicName> = inserted(partitions.iter().map(|key| key.topic.clone()));
         let snapshot = self.cluster.snapshot();
         let is_unknown = |topic: &TopicName| snapshot.topic(topic).is_none_or(|topic| topic.error.is_some());
-        let unknown: BTreeSet<&TopicName> = inserted(topics.into_iter().filter(|topic| is_unknown(topic)));
+        let unknown: BTreeSet<TopicName> = inserted(topics.into_iter().filter(|topic| is_unknown(topic)));
         // One request tells which exist, and one brings the leaders of all that do, before each of them is waited for.
         let described = self.partitions_of(unknown.clone(), deadline).await;
         let exists = |topic: &TopicName| described.get(topic).is_none_or(Result::is_ok);
-        let existing: Vec<TopicName> = unknown.into_iter().filter(|topic| exists(topic)).cloned().collect();
+        let existing: Vec<TopicName> = unknown.into_iter().filter(|topic| exists(topic)).collect();
         let _held = self.cluster.hold(&existing, AutoCreate::Forbid);
         let (open, missing): (Vec<_>, Vec<_>) = partitions.into_iter().partition(|key| exists(&key.topic));
         let missing = missing.into_iter().filter_map(|key| {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Instant;
 
@@ -58,7 +59,7 @@ impl Admin {
         groups: impl IntoIterator<Item = String>,
         deadline: Instant,
         attempt: impl Fn(Attempt) -> F,
-    ) -> BTreeMap<String, Result<T, Error>>
+    ) -> HashMap<String, Result<T, Error>>
     where
         T: Send + 'static,
         F: Future<Output = Outcomes<T>> + Send + 'static,
@@ -73,13 +74,13 @@ impl Admin {
         groups: impl IntoIterator<Item = String>,
         deadline: Instant,
         attempt: impl Fn(Attempt) -> F,
-    ) -> BTreeMap<String, Result<T, Error>>
+    ) -> HashMap<String, Result<T, Error>>
     where
         T: Send + 'static,
         F: Future<Output = Outcomes<T>> + Send + 'static,
     {
         let mut open = BTreeSet::new();
-        let mut decided = BTreeMap::new();
+        let mut decided = HashMap::new();
         for group in groups {
             match check_key(&kind(group.clone())) {
                 Ok(()) => drop(open.insert(group)),
@@ -108,7 +109,7 @@ impl Admin {
         open: &BTreeSet<String>,
         deadline: Instant,
         attempt: &impl Fn(Attempt) -> F,
-        decided: &mut BTreeMap<String, Result<T, Error>>,
+        decided: &mut HashMap<String, Result<T, Error>>,
     ) -> BTreeMap<String, Error>
     where
         T: Send + 'static,
@@ -167,7 +168,7 @@ fn check_key(whom: &Coordinated) -> Result<(), Error> {
 }
 
 /// The outcomes in the order of the call.
-pub(super) fn in_order<T: Clone>(groups: Vec<String>, decided: &BTreeMap<String, Result<T, Error>>) -> Outcomes<T> {
+pub(super) fn in_order<T: Clone>(groups: Vec<String>, decided: &HashMap<String, Result<T, Error>>) -> Outcomes<T> {
     each(groups, |group| decided.get(group).cloned().unwrap_or_else(|| Err(left_out(group))))
 }
 

@@ -143,7 +143,7 @@ pub struct Committer {
     in_flight: Option<(u64, Vec<Sent>)>,
     /// Pauses after a request that failed as a whole.
     pause: Pause,
-    commits: BTreeMap<Ticket, Commit>,
+    commits: HashMap<Ticket, Commit>,
     numbers: u64,
     actions: VecDeque<CommitAction>,
     results: VecDeque<(Ticket, Result<(), Error>)>,
@@ -169,7 +169,7 @@ impl Committer {
             queue: BTreeMap::new(),
             in_flight: None,
             pause: Pause { backoff, until: None },
-            commits: BTreeMap::new(),
+            commits: HashMap::new(),
             numbers: 0,
             actions: VecDeque::new(),
             results: VecDeque::new(),
@@ -252,7 +252,9 @@ impl Committer {
 
     /// Does what is due: ends commits whose deadline has passed, and sends what may be sent.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let late: Vec<Ticket> = self.waiting().filter(|(_, commit)| commit.deadline <= now).map(|(at, _)| at).collect();
+        let late = self.waiting().filter(|(_, commit)| commit.deadline <= now).map(|(ticket, _)| ticket);
+        let mut late: Vec<Ticket> = late.collect();
+        late.sort_unstable();
         for ticket in late {
             let error = match self.commits.get(&ticket).and_then(|commit| commit.problem.clone()) {
                 Some(problem) => {
@@ -501,7 +503,8 @@ impl Committer {
 
     /// Fails every commit. A request in flight is awaited all the same, so that the next one cannot overtake it.
     fn fail_all(&mut self, error: &Error) {
-        let tickets: Vec<Ticket> = self.commits.keys().copied().collect();
+        let mut tickets: Vec<Ticket> = self.commits.keys().copied().collect();
+        tickets.sort_unstable();
         self.fail(&tickets, error);
     }
 

@@ -1,7 +1,6 @@
 //! A group in numbers: members by their index, topics by their order, partitions by their place among all partitions.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -102,7 +101,12 @@ impl<'a> Layout<'a> {
     ///
     /// Java also says so of members without topics that happen to be first in its order, and then gives them partitions.
     pub(super) fn subscriptions_are_equal(&self) -> bool {
-        let topics = |member: &'a Member| member.topics.iter().collect::<BTreeSet<&TopicName>>();
+        let topics = |member: &'a Member| {
+            let mut topics: Vec<&TopicName> = member.topics.iter().collect();
+            topics.sort_unstable();
+            topics.dedup();
+            topics
+        };
         let mut all = self.members.iter().map(topics);
         let first = all.next();
         all.all(|topics| Some(topics) == first)

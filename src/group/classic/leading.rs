@@ -1,6 +1,7 @@
 //! The leader's part: it assigns the partitions of the topics that members have subscribed to, and watches these topics.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,7 +31,7 @@ use crate::wire::message::MemberAssignment;
 pub(super) struct Leading {
     members: Vec<assignor::Member>,
     /// The topics of all subscriptions, with the number of partitions that was assigned; `None` for a topic that does not exist.
-    counts: BTreeMap<TopicName, Option<u32>>,
+    counts: Vec<(TopicName, Option<u32>)>,
     /// The racks by which partitions were assigned (KIP-881), where this member has a rack itself.
     racks: BTreeMap<TopicName, assignor::Topic>,
     /// The coordinator has kept an assignment, which is not to be replaced (KIP-814).
@@ -39,7 +40,7 @@ pub(super) struct Leading {
 
 impl Leading {
     pub(super) fn topics(&self) -> impl Iterator<Item = &TopicName> {
-        self.counts.keys()
+        self.counts.iter().map(|(topic, _)| topic)
     }
 
     /// Why the assignment does not fit the metadata any more, if so.
@@ -93,8 +94,8 @@ impl Classic {
     /// Begins to lead a generation.
     pub(super) fn lead(&mut self, now: Instant, members: &[JoinedMember], skip_assignment: bool) {
         let members: Vec<assignor::Member> = members.iter().map(|member| self.subscribed(member)).collect();
-        let topics = members.iter().flat_map(|member| &member.topics);
-        let counts = inserted(topics.map(|topic| (topic.clone(), None)));
+        let topics: BTreeSet<TopicName> = inserted(members.iter().flat_map(|member| &member.topics).cloned());
+        let counts = topics.into_iter().map(|topic| (topic, None)).collect();
         self.leading = Some(Leading { members, counts, racks: BTreeMap::new(), skip_assignment });
         self.follow();
         self.phase = Phase::Assigning { until: now + self.settings.request_timeout };
