@@ -86,7 +86,7 @@ impl Ranges {
         let open: Vec<i32> = partitions.into_iter().filter(|partition| !self.asked.contains(partition)).collect();
         let key = |partition: &i32| TopicPartition { topic: self.topic.clone(), partition: *partition };
         let groups = by_leader(&self.cluster.snapshot(), open.iter().map(|partition| (key(partition), ())));
-        let led = groups.leaders.into_values().map(|topics| {
+        let led = groups.leaders.into_iter().map(|(_, topics)| {
             topics.into_iter().flat_map(|(_, partitions)| partitions.into_iter().map(|(index, ())| index)).collect()
         });
         let leaderless: Vec<i32> = groups.leaderless.into_iter().map(|(key, ())| key.partition).collect();
