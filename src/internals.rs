@@ -45,6 +45,12 @@ pub mod record {
     pub use crate::record::*;
 }
 
+#[cfg(feature = "redis")]
+pub mod redis {
+    pub use crate::consumer::store::redis::refusal::*;
+    pub use crate::consumer::store::redis::resp::*;
+}
+
 pub mod sasl {
     #[cfg(feature = "sasl-oauth")]
     pub use crate::sasl::oauth::sources::grant::Answer;

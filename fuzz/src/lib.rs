@@ -6,6 +6,7 @@
 
 pub mod group;
 pub mod peer;
+pub mod redis;
 pub mod sasl;
 pub mod second;
 pub mod settings;
@@ -41,7 +42,7 @@ use ottla::partitioner::hash::crc32;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets except those that need C.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("batch", batch),
     ("config", settings::config),
     ("connection", peer::connection),
@@ -60,6 +61,7 @@ pub const TARGETS: [Target; 21] = [
     ("payload", payload),
     ("pem", sasl::pem),
     ("producer", peer::producer),
+    ("redis", redis::redis),
     ("response", response),
     ("scram", sasl::scram),
     ("wrapped", wrapped),

@@ -34,7 +34,7 @@ mod file;
 mod group;
 mod memory;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -21,8 +21,8 @@ mod given;
 mod link;
 mod login;
 mod reconnecting;
-mod refusal;
-mod resp;
+pub(crate) mod refusal;
+pub(crate) mod resp;
 #[cfg(all(test, feature = "mock", feature = "queue"))]
 mod tests;
 

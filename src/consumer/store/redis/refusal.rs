@@ -6,11 +6,11 @@ use crate::error::one_line;
 
 /// An error that Redis answered with.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Refusal(String);
+pub struct Refusal(String);
 
 /// The meaning of an error of Redis to a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Code {
+pub enum Code {
     /// The key is on another node, or the cluster cannot tell on which.
     Cluster,
     /// It accepts no clients from other machines.
@@ -35,16 +35,16 @@ pub(super) enum Code {
 const SHOWN_MAX: usize = 300;
 
 impl Refusal {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// All of its text. It may repeat an argument of the command.
-    pub(super) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         &self.0
     }
 
-    pub(super) fn code(&self) -> Code {
+    pub fn code(&self) -> Code {
         let mut words = self.0.split_ascii_whitespace();
         match words.next().and_then(code) {
             Some(code) => code,
@@ -57,7 +57,7 @@ impl Refusal {
     }
 
     /// Whether it says that there are too many clients.
-    pub(super) fn is_crowded(&self) -> bool {
+    pub fn is_crowded(&self) -> bool {
         self.0.starts_with("ERR max number of clients")
     }
 }
@@ -90,7 +90,7 @@ fn code(word: &str) -> Option<Code> {
 
 impl Code {
     /// The remedy if a command of the store is answered with it.
-    pub(super) fn remedy(self) -> &'static str {
+    pub fn remedy(self) -> &'static str {
         match self {
             Self::Cluster => {
                 "this is a Redis cluster: pass the crate redis's connection to it to `RedisStore::with` (feature `redis-1`)"

@@ -11,24 +11,24 @@ use bytes::BytesMut;
 use super::refusal::Refusal;
 
 /// A command: its name and its arguments.
-pub(super) struct Command(Vec<Vec<u8>>);
+pub struct Command(Vec<Vec<u8>>);
 
 impl Command {
-    pub(super) fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         Self(vec![name.into()])
     }
 
-    pub(super) fn arg(mut self, argument: impl Into<Vec<u8>>) -> Self {
+    pub fn arg(mut self, argument: impl Into<Vec<u8>>) -> Self {
         self.0.push(argument.into());
         self
     }
 
     /// Its name, then its arguments.
-    pub(super) fn words(&self) -> &[Vec<u8>] {
+    pub fn words(&self) -> &[Vec<u8>] {
         &self.0
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("*{}\r\n", self.0.len()).as_bytes());
         for word in &self.0 {
             out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
@@ -40,7 +40,7 @@ impl Command {
 
 /// A reply, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub enum Value {
     Array(Vec<Self>),
     Error(Refusal),
     Int(i64),
@@ -50,7 +50,7 @@ pub(super) enum Value {
 }
 
 /// The most bytes of one reply. Offsets take about a hundred, and their metadata.
-pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
+pub const REPLY_BYTES_MAX: usize = 64 << 20;
 /// The most bytes of a line: a simple string, an error or a number.
 const LINE_MAX: usize = 64 << 10;
 /// The most values of one reply. A script returns seven.
@@ -60,7 +60,7 @@ const DEPTH_MAX: usize = 8;
 
 /// Reads replies.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub struct Decoder {
     /// The arrays that are not complete, the outermost one first.
     open: Vec<Open>,
     /// The length of a bulk string whose header was read.
@@ -82,7 +82,7 @@ struct Open {
 impl Decoder {
     /// Takes the next reply from the front of the bytes that have arrived. `None` if it is not complete. After an error the bytes mean
     /// nothing any more.
-    pub(super) fn next(&mut self, arrived: &mut BytesMut) -> Result<Option<Value>, Malformed> {
+    pub fn next(&mut self, arrived: &mut BytesMut) -> Result<Option<Value>, Malformed> {
         while let Some(value) = self.value(arrived)? {
             if let Some(reply) = self.place(value) {
                 (self.bytes, self.values) = (0, 0);
@@ -201,7 +201,7 @@ fn length(text: &[u8]) -> Result<Option<usize>, Malformed> {
 
 /// Why bytes are no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
+pub enum Malformed {
     /// So many bytes, with those that are announced.
     Bytes(usize),
     Depth,
@@ -348,6 +348,18 @@ mod tests {
             let (replies, malformed) = read([bytes.as_bytes()]);
             let shown = malformed.map_or(String::new(), |malformed| malformed.to_string());
             assert!(replies.is_empty() && shown.contains(why), "{bytes:.20}: {shown}");
+        }
+    }
+
+    #[test]
+    fn limits_are_those_of_one_reply() {
+        let nested = format!("{}:1\r\n", "*1\r\n".repeat(DEPTH_MAX));
+        let many = format!("*{VALUES_MAX}\r\n{}", "$-1\r\n".repeat(VALUES_MAX));
+        let line = format!("+{}\r\n", "a".repeat(LINE_MAX - 1));
+        let large = format!("$30000000\r\n{}\r\n", " ".repeat(30_000_000));
+        for (reply, count) in [(nested, 200), (many, 3), (line, 3), (large, 3)] {
+            let (replies, malformed) = read(std::iter::repeat_n(reply.as_bytes(), count));
+            assert_eq!((replies.len(), malformed), (count, None), "{reply:.20}");
         }
     }
 
