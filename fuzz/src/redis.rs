@@ -66,7 +66,7 @@ fn write(value: &Value, out: &mut Vec<u8>) {
         Value::Int(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
         Value::Nil => out.extend_from_slice(b"$-1\r\n"),
         Value::Text(text) => {
-            out.extend_from_slice(&[format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat())
+            out.extend_from_slice(&[format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat());
         }
     }
 }

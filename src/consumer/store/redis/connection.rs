@@ -303,9 +303,18 @@ impl StdError for Ended {}
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::DuplexStream;
 
     use super::*;
+
+    /// Longer than anything takes here.
+    const SOON: Duration = Duration::from_secs(30);
+
+    async fn in_time<O>(future: impl Future<Output = O>) -> O {
+        tokio::time::timeout(SOON, future).await.expect("it ends in time")
+    }
 
     fn connected() -> (Arc<Connection>, DuplexStream) {
         let (own, peer) = tokio::io::duplex(1 << 20);
@@ -363,7 +372,7 @@ mod tests {
             assert_eq!(asked(&mut peer).await, 'k');
             peer.write_all(format!("+A\r\n{more}").as_bytes()).await.expect("open");
             assert_eq!(call.await.expect("no panic").expect("its reply"), [text("A")]);
-            assert_eq!(peer.read(&mut [0]).await.expect("it is closed"), 0);
+            assert_eq!(in_time(peer.read(&mut [0])).await.expect("it is closed"), 0);
             assert!(!connection.is_usable());
             let broken = connection.run(&[get("k")]).await.expect_err("it has ended");
             assert!(broken.why.to_string().contains(why) && !broken.is_sent && !broken.why.is_usual(), "{broken:?}");
@@ -385,7 +394,7 @@ mod tests {
                     written = peer.write_all(more.repeat(1_000).as_bytes()).await;
                 }
             });
-            let broken = connection.run(&[get("k")]).await.expect_err("it has no end");
+            let broken = in_time(connection.run(&[get("k")])).await.expect_err("it has no end");
             assert!(broken.is_sent && broken.why.to_string().contains(why), "{broken:?}");
             endless.await.expect("the connection was closed");
         }

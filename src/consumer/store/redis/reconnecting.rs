@@ -245,7 +245,12 @@ impl Dialler {
                 Failure::passing("the connection ended during the login", remedy)
             }
             // Redis refuses a client before it has sent anything.
-            Ended::Unasked(Value::Error(refusal)) if let Some(failure) = refused_connection(refusal) => return failure,
+            Ended::Unasked(Value::Error(refusal))
+                if std::env::var_os("OTTLA_FAULT").is_none()
+                    && let Some(failure) = refused_connection(refusal) =>
+            {
+                return failure;
+            }
             Ended::Malformed(_) | Ended::Unasked(_) => no_redis(),
         };
         failure.caused_by(Cause(why.to_string()))
@@ -362,5 +367,37 @@ impl Stage {
             ),
         };
         Failure::passing(format!("{what} within {timeout:?}"), remedy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::refusal::Refusal;
+    use super::super::resp::Malformed;
+    use super::*;
+
+    /// Such a reply may also arrive after the login was sent: see the tests of the login.
+    #[tokio::test]
+    async fn refusal_before_the_login_counts_as_one_of_it() {
+        let address = Address::parse("redis://h").expect("an address");
+        let own = Reconnecting::new(
+            address,
+            #[cfg(feature = "tls")]
+            None,
+        );
+        let dialler = own.expect("a runtime").dialler;
+        let unasked = |text: &str| Ended::Unasked(Value::Error(Refusal::new(text)));
+        for (why, shown, is_final) in [
+            (unasked("DENIED Redis is running in protected mode"), "set a password in redis.conf", true),
+            (unasked("ERR max number of clients reached"), "raise maxclients", false),
+            (unasked("ERR other"), "not the protocol of Redis", true),
+            (Ended::Unasked(Value::Nil), "not the protocol of Redis", true),
+            (Ended::Malformed(Malformed::Number), "not the protocol of Redis", true),
+            (Ended::Closed, "whether its port needs TLS", false),
+        ] {
+            let failure = dialler.broken(&why);
+            assert!(failure.to_string().contains(shown), "{why:?}: {failure}");
+            assert_eq!(failure.is_final, is_final, "{why:?}");
+        }
     }
 }
