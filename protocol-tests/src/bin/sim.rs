@@ -9,8 +9,10 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 
+use protocol_tests::sim::Report;
 use protocol_tests::sim::Setting;
 use protocol_tests::sim::never_happened;
 use protocol_tests::sim::run;
@@ -81,7 +83,35 @@ struct Sum {
     failed: Vec<u64>,
 }
 
-#[expect(clippy::cast_precision_loss, clippy::disallowed_methods, reason = "figures for people, of what a run took")]
+impl Sum {
+    fn add(&mut self, report: Report) {
+        self.steps += report.steps;
+        for (all, one) in self.decided.iter_mut().zip(report.decided) {
+            *all += one;
+        }
+        for (what, count) in report.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn print(&self, seeds: u64, took: Duration) {
+        for (what, count) in &self.counts {
+            println!("{count:>10} {what}");
+        }
+        let [acknowledged, not, maybe] = self.decided;
+        println!("{acknowledged} acknowledged, {not} not written, {maybe} in doubt");
+        let seconds = took.as_secs_f64();
+        println!(
+            "{seeds} seeds in {seconds:.1} s ({:.0} a minute), {} steps, {} failed",
+            seeds as f64 / seconds * 60.0,
+            self.steps,
+            self.failed.len()
+        );
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a run takes its real time")]
 fn many(
     words: &[String],
     draw: fn(u64) -> Setting,
@@ -108,15 +138,7 @@ fn many(
                     let ran = run(&setting, false);
                     let mut sum = sum.lock().expect("no thread panics with it");
                     match ran {
-                        Ok(report) => {
-                            sum.steps += report.steps;
-                            for (all, one) in sum.decided.iter_mut().zip(report.decided) {
-                                *all += one;
-                            }
-                            for (what, count) in report.counts {
-                                *sum.counts.entry(what).or_default() += count;
-                            }
-                        }
+                        Ok(report) => sum.add(report),
                         Err(broken) => {
                             sum.failed.push(seed);
                             println!("seed {seed} BROKEN {broken}");
@@ -130,19 +152,7 @@ fn many(
         }
     });
     let sum = sum.into_inner().expect("no thread panicked");
-    let ran = end - first;
-    let seconds = begun.elapsed().as_secs_f64();
-    for (what, count) in &sum.counts {
-        println!("{count:>10} {what}");
-    }
-    let [acknowledged, not, maybe] = sum.decided;
-    println!("{acknowledged} acknowledged, {not} not written, {maybe} in doubt");
-    println!(
-        "{ran} seeds in {seconds:.1} s ({:.0} a minute), {} steps, {} failed",
-        ran as f64 / seconds * 60.0,
-        sum.steps,
-        sum.failed.len()
-    );
+    sum.print(end - first, begun.elapsed());
     let Some(seed) = sum.failed.first() else {
         let missing = missing(&sum.counts);
         for what in &missing {

@@ -1,10 +1,10 @@
-//! What must happen in enough seeds: a fault that never strikes, and a way to recover that is never taken, are not tested.
+//! Events that must occur in enough seeds: a fault that never strikes, and a way to recover that is never taken, are not tested.
 
 use std::collections::BTreeMap;
 
 use super::Fault;
 
-/// What should have happened in 2,000 seeds, or in 500 with a group in each, and did not.
+/// The events that are missing in 2,000 seeds, or in 500 with a group in each.
 pub fn never_happened(counts: &BTreeMap<&'static str, u64>, groups: bool) -> Vec<&'static str> {
     let expected: Vec<&str> = if groups {
         OF_GROUPS.to_vec()
