@@ -231,9 +231,14 @@ mod tests {
         format!("\"{escaped}\"")
     }
 
+    /// Any text, and those that take escapes.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![any::<String>(), Just("two\nlines\r\"and\"\\more';\t".to_owned())]
+    }
+
     proptest! {
         #[test]
-        fn any_credentials_are_the_same_by_each_vocabulary(user: String, password: String) {
+        fn any_credentials_are_the_same_by_each_vocabulary(user in text(), password in text()) {
             let login = jaas("plain.PlainLoginModule", &format!("username={} password={}", quoted(&user), quoted(&password)));
             let rest = [("bootstrap.servers", "a"), ("security.protocol", "sasl_plaintext"), ("sasl.mechanism", "PLAIN")];
             let by_jaas = properties(&[&rest[..], &[("sasl.jaas.config", &login)]].concat());

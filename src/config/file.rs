@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn files_are_read_as_java_reads_them() {
         let text = "# a comment\n\n a = 1 \nb=x \\\n   y\\\n z\n! another\nc=#1\nd : 2\ne\t3\nf=C\\:\\\\x\\\\\ng=\\u00e9\\ud83d\\ude00\nh\\ i=1\nj=\n\
-                    k=a\\tb\\\"q\\\"";
+                    k=a\\tb\\\"q\\\"\nl= \\u00a0x\u{a0}\t";
         let expected = [
             ("a", "1"),
             ("b", "x yz"),
@@ -216,6 +216,7 @@ mod tests {
             ("h i", "1"),
             ("j", ""),
             ("k", "a\tb\"q\""),
+            ("l", "\u{a0}x\u{a0}"),
         ];
         assert_eq!(pairs(text), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
         assert_eq!(logical_lines(text)[1].0, 4, "a line that goes on has the number of its beginning");
