@@ -101,7 +101,9 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// A store at an address: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, the same with `rediss://` for TLS, or `unix:///PATH`.
+    /// A store at an address: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, the same with `rediss://` for TLS, or
+    /// `unix:///PATH[?db=DATABASE&user=USER&pass=PASSWORD]`. `valkey://` and `valkeys://` mean the same as `redis://` and `rediss://`. The port
+    /// is 6379 and the database 0 if none is written; `%XX` stands for a byte.
     ///
     /// `rediss://` trusts the CAs of the system; [`connect_tls`](Self::connect_tls) takes other ones. It reads their files, and so blocks the
     /// thread shortly.

@@ -93,7 +93,7 @@ impl Code {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Cluster => {
-                "this is a Redis cluster: pass the crate redis's connection to it to `RedisStore::with` (feature `redis-1`)"
+                "this is a node of a cluster: pass a cluster connection of the crate redis to `RedisStore::with` (feature `redis-1`)"
             }
             Self::Denied => "set a password in redis.conf, and write it into the address",
             Self::Loading | Self::NotReady => "wait, or look at the log of Redis",

@@ -37,11 +37,16 @@ struct Redis {
 impl Redis {
     /// `None` where there is no `redis-server`, and it is not required (`OTTLA_REQUIRE_REAL`).
     async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(settings: &[&str]) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it has one").port();
         let mut command = Command::new("redis-server");
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string(), "--dir"])
-            .arg(std::env::temp_dir());
+            .arg(std::env::temp_dir())
+            .args(settings);
         let Ok(child) = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
             assert!(std::env::var_os("OTTLA_REQUIRE_REAL").is_none(), "no redis-server here");
             eprintln!("NOT RUN: there is no redis-server");
@@ -49,7 +54,7 @@ impl Redis {
         };
         let redis = Self { child, port };
         for _ in 0..200 {
-            if redis.command(&["PING"]).contains("PONG") {
+            if ["+PONG", "-NOAUTH"].iter().any(|reply| redis.command(&["PING"]).starts_with(reply)) {
                 return Some(redis);
             }
             tokio::time::sleep(SECOND / 20).await;
@@ -170,6 +175,21 @@ async fn login_takes_user_password_and_database_of_the_address() {
         let shown = format!("{:#}", store.load("g", keys()).await.expect_err(why));
         assert!(shown.contains(why) && !shown.contains("p@ss") && !shown.contains("another"), "{shown}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn redis_is_reached_by_its_socket_of_unix() {
+    let path = std::env::temp_dir().join(format!("ottla-redis-{}.sock", std::process::id()));
+    let path = path.to_str().expect("text");
+    let Some(redis) = Redis::start_with(&["--unixsocket", path, "--requirepass", "p w"]).await else { return };
+    let address = format!("unix://{path}?db=2&pass=p+w");
+    let store = RedisStore::connect(&address).expect("an address").timeout(SECOND * 20);
+    let outcomes = store.compare_and_set("g", vec![change(0, 5, Expected::Missing)]).await.expect("answered");
+    assert_eq!(outcomes, [Outcome::Stored(1)]);
+    let store = RedisStore::connect(&format!("redis://:p%20w@127.0.0.1:{}/2", redis.port)).expect("an address");
+    let found = store.load("g", vec![TopicPartition::new("t", 0)]).await.expect("loaded");
+    assert!(matches!(&found[..], [Lookup::Found(stored)] if stored.position.offset == 5), "{found:?}");
 }
 
 /// A server that sends a greeting, answers a login with OK, and each script with the next reply; the last one goes on.
