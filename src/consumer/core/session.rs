@@ -8,7 +8,7 @@
 //! `FetchSessionHandler` and `FetchMetadata` in Java.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use crate::error::Code;
 use crate::types::LeaderEpoch;
@@ -40,7 +40,7 @@ pub(super) struct Plan {
     /// Each with the topic id it was sent under.
     pub(super) forgotten: Vec<(usize, TopicId)>,
     /// Partitions that are not assigned any more.
-    pub(super) revoked: BTreeSet<(TopicPartition, TopicId)>,
+    pub(super) revoked: HashSet<(TopicPartition, TopicId)>,
 }
 
 const NO_SESSION: i32 = 0;
@@ -58,7 +58,7 @@ pub(super) struct Session {
     /// Entries that the next request forgets.
     leaving: BTreeMap<usize, Sent>,
     /// Partitions that were entries when they were revoked. The next request forgets them.
-    revoked: BTreeSet<(TopicPartition, TopicId)>,
+    revoked: HashSet<(TopicPartition, TopicId)>,
     /// How many partitions the last full request named.
     named: usize,
     /// Counts responses.

@@ -32,9 +32,10 @@ pub(super) fn assign(
     }
 
     // Topics with the fewest consumers come first.
-    let mut topics: Vec<usize> = (0..layout.topics()).collect();
-    topics.sort_by_key(|topic| balance.consumers(*topic).len());
-    let all: Vec<usize> = topics.into_iter().flat_map(|topic| layout.partitions_of(topic)).collect();
+    let mut topics: Vec<(usize, usize)> =
+        (0..layout.topics()).map(|topic| (balance.consumers(topic).len(), topic)).collect();
+    topics.sort_unstable();
+    let all: Vec<usize> = topics.into_iter().flat_map(|(_, topic)| layout.partitions_of(topic)).collect();
     let free: Vec<usize> = all.iter().copied().filter(|partition| balance.owner(*partition).is_none()).collect();
     let is_first = balance.is_empty();
     let mut left = free.clone();
