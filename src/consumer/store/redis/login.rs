@@ -106,18 +106,20 @@ fn no_login() -> Failure {
     Failure::lasting("Redis refused the login", "correct the user and the password in the address")
 }
 
-/// An error to `AUTH`. Its text is not shown, because Redis quotes the arguments of a command that it does not know.
+/// An error to `AUTH`. Its text is never shown, because Redis quotes the arguments of a command that it does not know.
 fn refused_password(refusal: &Refusal) -> Failure {
     let text = refusal.text();
-    let (failure, cause) = match refusal.code() {
-        Code::Login => (no_login(), "the user or the password is wrong (WRONGPASS)"),
-        Code::Other if text.contains("without any password configured") || text.contains("no password is set") => {
-            let remedy = "leave the password out of the address, or set one in Redis";
-            (Failure::lasting("Redis refused the login", remedy), "this Redis has no password")
-        }
-        Code::Other if !refusal.is_crowded() => (no_login(), "AUTH was answered with an error"),
-        // Redis did not look at the password: these texts are its own.
-        _ => return refused_connection(refusal).unwrap_or_else(no_login),
+    let unknown = "AUTH was answered with an error";
+    let (failure, cause) = if text.contains("without any password configured") || text.contains("no password is set") {
+        let remedy = "leave the password out of the address, or set one in Redis";
+        (Failure::lasting("Redis refused the login", remedy), "this Redis has no password")
+    } else if text.starts_with("ERR ") && !refusal.is_crowded() {
+        // A code in it may be part of the password.
+        (no_login(), unknown)
+    } else if refusal.code() == Code::Login {
+        (no_login(), "the user or the password is wrong (WRONGPASS)")
+    } else {
+        (refused(refusal).unwrap_or_else(no_login), unknown)
     };
     failure.caused_by(Cause(cause.to_owned()))
 }
@@ -181,6 +183,13 @@ mod tests {
                 "AUTH was",
                 true,
             ),
+            (
+                &with,
+                vec![error("ERR unknown command 'AUTH', with args: 'my LOADING hunter2'")],
+                "correct the user",
+                true,
+            ),
+            (&with, vec![error("LOADING hunter2")], "Redis is not ready", false),
             (&with, vec![error("hunter2")], "correct the user and the password", true),
             (&with, vec![Value::Text(b"hunter2".to_vec())], "neither with OK nor", true),
             (
