@@ -81,7 +81,7 @@ struct Ended {
 pub struct Ledger {
     epochs: u64,
     current: BTreeMap<TopicPartition, u64>,
-    windows: HashMap<u64, Window>,
+    windows: BTreeMap<u64, Window>,
     ended: HashMap<u64, Ended>,
     open: usize,
     live: usize,
