@@ -149,7 +149,7 @@ impl Dsn<'_> {
     fn write(&self, out: &mut impl Write, is_exposed: bool) -> fmt::Result {
         let get = |name| self.properties.get(name);
         let has_mechanism = get("sasl.mechanism").is_some();
-        // Without either, the reader of a DSN refuses a user before the brokers.
+        // Where SASL is not used, or no mechanism is named, a reader refuses a user before the brokers.
         let is_used = has_mechanism && self.properties.is_authenticated();
         let user = get("sasl.username").zip(get("sasl.password")).filter(|_| is_used);
         let encrypted = if has_mechanism { "sasl_ssl" } else { "ssl" };

@@ -150,9 +150,8 @@ pub(super) fn find(name: &str) -> Result<Found, Error> {
         return Ok(Found::Family(family));
     }
     if let Some(secret) = secret_with_more(name) {
-        let text = format!(
-            "no property is named {secret} with more letters after it; did you mean {secret}, and a value after it?"
-        );
+        let why = "the rest is not shown, because it may be a secret; put a separator between name and value";
+        let text = format!("no property is named {secret} with more text after it: {why}");
         return Err(Error::config(text));
     }
     let name = shown(name);
