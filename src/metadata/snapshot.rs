@@ -1,7 +1,6 @@
 //! The metadata of a cluster at one moment. It never changes.
 
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::error::Code;
@@ -16,7 +15,7 @@ use crate::wire::message::Node;
 pub struct Snapshot {
     pub(super) brokers: BTreeMap<i32, Node>,
     pub(super) topics: BTreeMap<TopicName, Arc<Topic>>,
-    pub(super) names: HashMap<TopicId, TopicName>,
+    pub(super) names: BTreeMap<TopicId, TopicName>,
     pub(super) controller: Option<i32>,
     pub(super) cluster_id: Option<String>,
     /// Grows with every change.

@@ -13,7 +13,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
@@ -94,7 +93,7 @@ pub struct ConsumerCore {
     slots: Slots,
     schedule: Schedule,
     nodes: BTreeMap<i32, Node>,
-    pending: HashMap<u64, Pending>,
+    pending: BTreeMap<u64, Pending>,
     tags: u64,
     generations: u64,
     errors: VecDeque<Error>,
@@ -121,7 +120,7 @@ impl ConsumerCore {
             slots: Slots::default(),
             schedule: Schedule::default(),
             nodes: BTreeMap::new(),
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
             tags: 0,
             generations: 0,
             errors: VecDeque::new(),

@@ -23,8 +23,8 @@
 //! The application does the [`Step`]s while it polls, and heartbeats go on meanwhile. A member that is fenced gives everything up as
 //! lost and joins again, with the id that it had.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +137,7 @@ pub struct Modern {
     /// The application works on this step.
     taken: Option<Taken>,
     /// The names of assigned topics. The metadata may forget one before it is given up.
-    names: HashMap<TopicId, TopicName>,
+    names: BTreeMap<TopicId, TopicName>,
     /// Metadata is requested again at this time, where ids are not known.
     metadata_due: Option<Instant>,
     heartbeats: Heartbeats,
@@ -164,7 +164,7 @@ impl Modern {
             current: None,
             applying: None,
             taken: None,
-            names: HashMap::new(),
+            names: BTreeMap::new(),
             metadata_due: None,
             heartbeats: Heartbeats::default(),
             numbers: 0,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Action;
@@ -110,12 +109,12 @@ impl Modern {
     }
 
     /// The part of an assignment whose topics are known, with their names.
-    fn resolve(&self, topics: &Topics) -> (Topics, HashMap<TopicId, TopicName>) {
+    fn resolve(&self, topics: &Topics) -> (Topics, BTreeMap<TopicId, TopicName>) {
         let name_of = |id: TopicId| {
             let known = self.snapshot.topic_by_id(id).map(|topic| topic.name.clone());
             known.or_else(|| self.names.get(&id).cloned())
         };
-        let names: HashMap<_, _> = topics.keys().filter_map(|id| Some((*id, name_of(*id)?))).collect();
+        let names: BTreeMap<_, _> = inserted(topics.keys().filter_map(|id| Some((*id, name_of(*id)?))));
         let known = topics.iter().filter(|(id, _)| names.contains_key(*id));
         (inserted(known.map(|(id, partitions)| (*id, partitions.clone()))), names)
     }
