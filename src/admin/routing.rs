@@ -5,10 +5,10 @@
 //! `KafkaAdminClient` of the Java client: `ControllerNodeProvider`, `ConstantBrokerIdProvider`, `PartitionLeaderStrategy`.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::JoinSet;
@@ -25,10 +25,12 @@ use crate::error::Kind;
 use crate::error::Written;
 use crate::metadata::ByLeader;
 use crate::metadata::ByTopic;
+use crate::metadata::Snapshot;
 use crate::metadata::by_leader;
+use crate::metadata::by_topic;
+use crate::net::side_by_side::all;
 use crate::types::TopicName;
 use crate::types::TopicPartition;
-use crate::types::inserted;
 use crate::wire::Call;
 
 /// The outcome of each item of a request.
@@ -192,37 +194,46 @@ impl Admin {
         }
     }
 
-    /// Waits for the metadata of the topics. Partitions that do not exist get their errors.
+    /// Waits for the metadata of the topics, of all at the same time. Partitions that do not exist get their errors.
     async fn find_partitions<'a, T>(
         &self,
-        keys: impl Iterator<Item = &'a TopicPartition> + Clone,
+        keys: impl Iterator<Item = &'a TopicPartition>,
         deadline: Instant,
         decided: &mut Decided<TopicPartition, T>,
     ) {
-        let topics: BTreeSet<TopicName> = inserted(keys.clone().map(|key| key.topic.clone()));
-        for topic in &topics {
-            let keys = keys.clone().filter(|key| key.topic == *topic);
-            if let Err(error) = check_name(topic) {
-                decided.extend(keys.map(|key| (key.clone(), Err(error.clone()))));
-                continue;
+        let topics = by_topic(keys.map(|key| (key.topic.clone(), key.partition)));
+        let valid = topics.iter().map(|(topic, _)| topic).filter(|topic| check_name(topic).is_ok());
+        let valid: Vec<TopicName> = valid.cloned().collect();
+        // Asks for all that are not known by one request.
+        let _held = self.cluster.hold(&valid, AutoCreate::Forbid);
+        let finding = topics.iter().map(|(topic, partitions)| Box::pin(self.find_topic(topic, partitions, deadline)));
+        let found = all(finding.collect()).await;
+        for ((topic, partitions), found) in topics.into_iter().zip(found) {
+            for partition in partitions {
+                let missing = match &found {
+                    Err(error) => error.clone(),
+                    Ok(snapshot) if snapshot.partition(&topic, partition).is_some() => continue,
+                    Ok(_) => Error::new(Kind::UnknownTopic, "there is no such partition"),
+                };
+                decided.insert(TopicPartition { topic: topic.clone(), partition }, Err(missing));
             }
-            let last = keys.clone().map(|key| key.partition).max().unwrap_or(0);
-            // Partitions may have been added since the last refresh. One that does not exist gets an error of its own.
-            let grace = self.cluster.settings().propagation;
-            let known = match self.cluster.known_partition(topic, last, AutoCreate::Forbid, grace, deadline).await {
-                Err(error) if error.kind() == Kind::UnknownTopic && error.code().is_none() => {
-                    Ok(self.cluster.snapshot())
-                }
-                known => known,
-            };
-            let missing = |key: &TopicPartition| match &known {
-                Err(error) => Some(error.clone()),
-                Ok(snapshot) => snapshot
-                    .partition(topic, key.partition)
-                    .is_none()
-                    .then(|| Error::new(Kind::UnknownTopic, "there is no such partition")),
-            };
-            decided.extend(keys.filter_map(|key| Some((key.clone(), Err(missing(key)?)))));
+        }
+    }
+
+    /// Waits for the metadata of a topic, and for its last partition: some may have been added since the last refresh. Partitions that
+    /// do not exist are not in it.
+    async fn find_topic(
+        &self,
+        topic: &TopicName,
+        partitions: &[i32],
+        deadline: Instant,
+    ) -> Result<Arc<Snapshot>, Error> {
+        check_name(topic)?;
+        let last = partitions.iter().copied().max().unwrap_or(0);
+        let grace = self.cluster.settings().propagation;
+        match self.cluster.known_partition(topic, last, AutoCreate::Forbid, grace, deadline).await {
+            Err(error) if error.kind() == Kind::UnknownTopic && error.code().is_none() => Ok(self.cluster.snapshot()),
+            known => known,
         }
     }
 

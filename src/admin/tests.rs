@@ -12,6 +12,7 @@ use crate::mock::Fault;
 use crate::mock::On;
 use crate::mock::Server;
 use crate::mock::key;
+use crate::net::clock;
 use crate::producer::Record;
 use crate::types::TopicPartition;
 
@@ -138,6 +139,26 @@ async fn offsets_come_from_leaders_that_move() {
     let listed = client.admin().list_offsets(both_ends).await;
     let offsets: Vec<_> = listed.iter().map(|(_, listed)| listed.as_ref().ok().and_then(|l| l.offset)).collect();
     assert_eq!(offsets, [Some(0), Some(4), Some(2)], "each has an outcome of its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn offsets_of_many_topics_wait_for_metadata_once() {
+    let names = || (0..100).map(|number| format!("t{number}"));
+    let cluster = names().fold(Mock::builder().brokers(3), |builder, name| builder.topic(&name, 3)).build();
+    let server = Server::in_memory(cluster);
+    let builder = Client::builder([server.bootstrap()]).expect("well-formed").connector(server.connector());
+    let client = builder.connect().await.expect("it answers");
+    let count = |api_key| server.with(|mock| mock.requests_count(api_key));
+    let (begun, metadata) = (clock::now(), count(METADATA));
+    let missing = (0..20).map(|number| format!("missing{number}"));
+    let asked = names().chain(missing).flat_map(|name| [0, 1, 2].map(|index| TopicPartition::new(name.clone(), index)));
+    let listed = client.admin().list_offsets(asked.map(|key| (key, OffsetSpec::Latest))).await;
+    let kinds: Vec<_> = listed.iter().map(|(_, listed)| listed.as_ref().map_err(Error::kind)).collect();
+    assert!(kinds[..300].iter().all(Result::is_ok), "{kinds:?}");
+    assert!(kinds[300..].iter().all(|kind| *kind.as_ref().unwrap_err() == Kind::UnknownTopic), "{kinds:?}");
+    assert_eq!(count(LIST_OFFSETS), 3, "one request to each leader");
+    assert!(clock::now() - begun < Duration::from_secs(6), "missing topics are waited for at the same time");
+    assert!(count(METADATA) - metadata < 20, "the requests of topics are combined: {}", count(METADATA) - metadata);
 }
 
 #[tokio::test]

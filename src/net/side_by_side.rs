@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::future::poll_fn;
-#[cfg(feature = "queue")]
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -44,7 +43,6 @@ pub(crate) async fn first<O>(one: impl Future<Output = O>, other: impl Future<Ou
 }
 
 /// Runs futures side by side in this task. Returns their outputs in order. Dropping it drops them all.
-#[cfg(feature = "queue")]
 pub(crate) async fn all<F: Future>(futures: Vec<Pin<Box<F>>>) -> Vec<F::Output> {
     let mut outputs: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
     let mut futures: Vec<Option<Pin<Box<F>>>> = futures.into_iter().map(Some).collect();
