@@ -176,13 +176,16 @@ fn simulate(simulator: &Path, seeds: &str, flags: &[&str]) -> (bool, String) {
 fn every_planted_bug_is_found() {
     let only = std::env::var("OTTLA_PLANT").ok();
     let mut mutations = mutations();
+    // A build compiles again what changed in it and in the one before.
+    mutations.sort_by(|one, other| one.changes[0].path.cmp(&other.changes[0].path));
     mutations.retain(|mutation| only.as_ref().is_none_or(|name| *name == mutation.name));
     let garden = Garden::new();
     let sound = garden.build("sound");
     let mut missed = Vec::new();
     // A build that differs by a line uses one core, and so do the seeds of the one before it.
     std::thread::scope(|scope| {
-        let (sender, built) = mpsc::sync_channel(1);
+        // As many wait while the seeds without a bug run.
+        let (sender, built) = mpsc::sync_channel(8);
         let (garden, mutations) = (&garden, &mutations);
         scope.spawn(move || {
             for mutation in mutations {
