@@ -14,13 +14,14 @@ pub fn redis(data: &[u8]) {
     let (replies, end) = split(stream, stream.len().max(1));
     assert_eq!(split(stream, usize::from(*piece) + 1), (replies.clone(), end), "in pieces of {piece}");
     assert!(replies.iter().all(|reply| depth(reply) <= 8 + 1), "{replies:?}");
+    replies.iter().for_each(classify);
     // An error becomes text, which may be longer than its bytes.
     if stream.len() > LENGTH_MAX {
         return;
     }
     let mut written = Vec::new();
     for reply in &replies {
-        write(reply, &mut written);
+        reply.encode(&mut written);
     }
     assert_eq!(split(&written, written.len().max(1)), (replies, None), "it does not survive");
 }
@@ -51,22 +52,11 @@ fn depth(value: &Value) -> usize {
     }
 }
 
-fn write(value: &Value, out: &mut Vec<u8>) {
+/// Finds the code of each error.
+fn classify(value: &Value) {
     match value {
-        Value::Array(values) => {
-            out.extend_from_slice(format!("*{}\r\n", values.len()).as_bytes());
-            for value in values {
-                write(value, out);
-            }
-        }
-        Value::Error(refusal) => {
-            let _ = (refusal.code(), format!("{refusal} {refusal:?}"));
-            out.extend_from_slice(format!("-{}\r\n", refusal.text()).as_bytes());
-        }
-        Value::Int(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
-        Value::Nil => out.extend_from_slice(b"$-1\r\n"),
-        Value::Text(text) => {
-            out.extend_from_slice(&[format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat());
-        }
+        Value::Array(values) => values.iter().for_each(classify),
+        Value::Error(refusal) => drop((refusal.code(), refusal.to_string())),
+        _ => {}
     }
 }

@@ -244,6 +244,17 @@ fn only_net_clock_reads_the_clock() {
     }
 }
 
+/// Where the user asks for it: the keys of AWS. What else runs must not depend on who starts it, and a planted fault must not stay.
+#[test]
+fn only_credentials_of_aws_read_the_environment() {
+    let asked = |source: &&Source| source.path == "sasl/msk/credentials.rs" || source.path.starts_with("bin/");
+    for source in sources().iter().filter(|source| !asked(source)) {
+        let reads = |line: &&str| !line.trim_start().starts_with("//") && line.contains("env::var");
+        let line = source.code.lines().find(reads);
+        assert_eq!(line, None, "{} reads the environment", source.path);
+    }
+}
+
 #[test]
 fn only_the_mock_uses_kafka_protocol() {
     for source in sources() {

@@ -245,12 +245,7 @@ impl Dialler {
                 Failure::passing("the connection ended during the login", remedy)
             }
             // Redis refuses a client before it has sent anything.
-            Ended::Unasked(Value::Error(refusal))
-                if std::env::var_os("OTTLA_FAULT").is_none()
-                    && let Some(failure) = refused_connection(refusal) =>
-            {
-                return failure;
-            }
+            Ended::Unasked(Value::Error(refusal)) if let Some(failure) = refused_connection(refusal) => return failure,
             Ended::Malformed(_) | Ended::Unasked(_) => no_redis(),
         };
         failure.caused_by(Cause(why.to_string()))

@@ -49,6 +49,30 @@ pub enum Value {
     Text(Vec<u8>),
 }
 
+#[cfg(any(test, feature = "unstable-internals"))]
+impl Value {
+    /// Writes it as Redis does. Some texts become simple strings, so that both forms occur.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Array(values) => {
+                out.extend_from_slice(format!("*{}\r\n", values.len()).as_bytes());
+                for value in values {
+                    value.encode(out);
+                }
+            }
+            Self::Error(refusal) => out.extend_from_slice(format!("-{}\r\n", refusal.text()).as_bytes()),
+            Self::Int(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
+            Self::Nil => out.extend_from_slice(b"$-1\r\n"),
+            Self::Text(text) if text.len() % 2 == 1 && text.iter().all(u8::is_ascii_alphanumeric) => {
+                out.extend_from_slice(&[b"+", &text[..], b"\r\n"].concat());
+            }
+            Self::Text(text) => {
+                out.extend_from_slice(&[format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat());
+            }
+        }
+    }
+}
+
 /// The most bytes of one reply. Offsets take about a hundred, and their metadata.
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
 /// The most bytes of a line: a simple string, an error or a number.
@@ -254,27 +278,6 @@ mod tests {
         (replies, None)
     }
 
-    /// Writes a reply as Redis does.
-    fn write(value: &Value, out: &mut Vec<u8>) {
-        match value {
-            Value::Array(values) => {
-                out.extend_from_slice(format!("*{}\r\n", values.len()).as_bytes());
-                for value in values {
-                    write(value, out);
-                }
-            }
-            Value::Error(refusal) => out.extend_from_slice(format!("-{}\r\n", refusal.text()).as_bytes()),
-            Value::Int(number) => out.extend_from_slice(format!(":{number}\r\n").as_bytes()),
-            Value::Nil => out.extend_from_slice(b"$-1\r\n"),
-            Value::Text(text) if text.len() % 2 == 1 && text.iter().all(u8::is_ascii_alphanumeric) => {
-                out.extend_from_slice(&[b"+", &text[..], b"\r\n"].concat());
-            }
-            Value::Text(text) => {
-                out.extend_from_slice(&[format!("${}\r\n", text.len()).as_bytes(), text, b"\r\n"].concat());
-            }
-        }
-    }
-
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             any::<i64>().prop_map(Value::Int),
@@ -293,7 +296,7 @@ mod tests {
         fn replies_are_the_same_in_whatever_pieces_they_arrive(replies in prop::collection::vec(values(), 1..4)) {
             let mut bytes = Vec::new();
             for reply in &replies {
-                write(reply, &mut bytes);
+                reply.encode(&mut bytes);
             }
             for cut in 0..=bytes.len() {
                 let (before, after) = bytes.split_at(cut);
@@ -307,7 +310,7 @@ mod tests {
             reply in values(), at in any::<prop::sample::Index>(), byte in any::<u8>(), piece in 1_usize..9
         ) {
             let mut bytes = Vec::new();
-            write(&reply, &mut bytes);
+            reply.encode(&mut bytes);
             let at = at.index(bytes.len());
             bytes[at] = byte;
             prop_assert_eq!(read(bytes.chunks(piece)), read([&bytes[..]]));
