@@ -97,14 +97,16 @@ fn every_planted_bug_fits_the_source() {
     }
 }
 
-/// Copies the sources of the simulator.
+/// Copies the sources of the simulator, and nothing that was built among them.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a readable folder") {
         let entry = entry.expect("an entry").path();
         let target = to.join(entry.file_name().expect("a name"));
         if entry.is_dir() {
-            copy(&entry, &target);
+            if !entry.ends_with("target") {
+                copy(&entry, &target);
+            }
         } else {
             fs::copy(&entry, &target).expect("a file to copy");
         }
@@ -166,6 +168,14 @@ impl Garden {
 /// Runs a simulator; returns whether all seeds kept the promises, and the last line that it printed.
 fn simulate(simulator: &Path, seeds: &str, flags: &[&str]) -> (bool, String) {
     let ran = Command::new(simulator).args(["--seeds", seeds, "--threads", "1"]).args(flags).output().expect("it runs");
+    // 1 for a broken promise, 101 for a panic: whatever else ends it has found nothing.
+    let ended = ran.status.code();
+    assert!(
+        matches!(ended, Some(0 | 1 | 101)),
+        "{}: {ended:?} {}",
+        simulator.display(),
+        String::from_utf8_lossy(&ran.stderr)
+    );
     let said = String::from_utf8_lossy(&ran.stdout);
     let last = said.lines().rev().find(|line| !line.is_empty()).unwrap_or_default();
     (ran.status.success(), last.to_owned())
